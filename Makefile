@@ -1,0 +1,107 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CHANGELANE := $(BIN)/changelane
+
+.PHONY: help
+help: ## This list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(BIN)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install -qq --editable . --group dev
+	@touch $@
+
+.PHONY: install
+install: $(BIN)/.installed ## Virtual environment with everything that the project needs
+
+.PHONY: demo
+demo: install ## pgbench's load, captured and replicated by two workers, then compared row by row
+	cd examples/pgbench && ../../$(BIN)/python demo.py
+
+.PHONY: test
+test: install ## All tests, on real servers
+	$(BIN)/pytest -n 2 tests
+
+.PHONY: test-matrix
+test-matrix: install ## Integration tests on PG 14 to 18, pgmq as SQL and as extension; SERVERS="14 18-extension" for some
+	$(BIN)/python tests/matrix.py $(SERVERS)
+
+.PHONY: check
+check: lint types imports generated test ## What CI runs
+
+.PHONY: lint
+lint: install ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: install ## mypy --strict
+	$(BIN)/mypy
+	$(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py
+
+.PHONY: imports
+imports: install ## One-way imports
+	$(BIN)/lint-imports
+
+.PHONY: generated
+generated: install ## sql_out/ is what pipelines.yaml says
+	$(CHANGELANE) generate --check
+
+.PHONY: bench-capture
+bench-capture: install ## What capture costs the application, against hand-written triggers and the floor
+	$(BIN)/python benchmarks/bench_capture.py
+
+.PHONY: bench-order
+bench-order: install ## What the order of keys costs at 1,000 and 1,000,000 messages; URL=a scratch database
+	$(BIN)/python benchmarks/bench_order.py --database-url "$(URL)"
+
+.PHONY: bench-wake
+bench-wake: install ## From commit to handler, and what writers pay for it; URL=a scratch database
+	$(BIN)/python benchmarks/bench_wake.py --database-url "$(URL)"
+
+.PHONY: shop
+shop: install ## The tables of the example shop, in the database that the environment names
+	$(CHANGELANE) db psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --file examples/shop/schema.sql
+
+.PHONY: inspect
+inspect: shop ## sql_out/catalog.json from the live schema
+	$(CHANGELANE) inspect
+
+.PHONY: generate
+generate: install ## sql_out/ from pipelines.yaml
+	$(CHANGELANE) generate
+
+.PHONY: plan
+plan: install ## What apply would do
+	$(CHANGELANE) plan
+
+.PHONY: apply
+apply: shop generate ## Bring the database to what pipelines.yaml says
+	$(CHANGELANE) apply --yes
+
+.PHONY: work
+work: install ## Consume the queues into handlers/
+	$(CHANGELANE) work
+
+.PHONY: verify
+verify: install ## Exit 2 on any difference
+	$(CHANGELANE) verify
+
+.PHONY: stop
+stop: install ## Stop the local server
+	$(CHANGELANE) db stop
+
+.PHONY: up
+up: ## With Docker: server, apply and worker
+	docker compose up --build --detach
+
+.PHONY: down
+down: ## Stop them
+	docker compose down
+
+.PHONY: clean
+clean: ## Remove what was built; the local server's data stays
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
