@@ -1,0 +1,3 @@
+from changelane.cli import main
+
+main()

@@ -1,0 +1,110 @@
+"""What a handler is given and what it may raise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, Literal
+
+Operation = Literal["insert", "update", "delete", "truncate", "snapshot"]
+Row = dict[str, Any]
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    RowT_co = TypeVar("RowT_co", bound=Mapping[str, Any], covariant=True, default=Row)
+else:
+    from typing import TypeVar
+
+    RowT_co = TypeVar("RowT_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Generic[RowT_co]):
+    """One change of one row, as the message holds it.
+
+    ``new`` is None for delete and truncate, ``old`` for insert, truncate and snapshot; both are None where
+    the route leaves them out. Numbers are exact: ``int`` or ``Decimal``. ``attempt`` counts from 1: failed
+    attempts before this one, plus one. ``at`` is when the change was captured, ``txid`` the transaction that
+    made it. ``extra`` holds what ``payload.extra`` adds; ``truncated`` says that the row was too large, and
+    was cut to its key.
+
+    ``Change[OrdersRow]``, with a TypedDict as ``changelane models`` writes, is a change whose rows are
+    checked and converted before the handler gets it.
+    """
+
+    op: Operation
+    schema: str
+    table: str
+    key: Row | None
+    new: RowT_co | None
+    old: RowT_co | None
+    at: datetime
+    txid: str
+    route: str
+    queue: str
+    msg_id: int
+    attempt: int
+    headers: Row = field(default_factory=dict)
+    extra: Row = field(default_factory=dict)
+    truncated: bool = False
+
+    @property
+    def id(self) -> str:
+        """``queue:msg_id``, the identity for de-duplication."""
+        return f"{self.queue}:{self.msg_id}"
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """Names of the columns whose values differ between ``old`` and ``new``; all where one is absent.
+
+        With ``payload.old: changed``, ``old`` holds just those that differ, and so does this.
+        """
+        if self.new is None or self.old is None:
+            return frozenset(self.new or self.old or ())
+        missing = object()
+        return frozenset(name for name, value in self.old.items() if self.new.get(name, missing) != value)
+
+    def __hash__(self) -> int:
+        return hash((self.queue, self.msg_id))
+
+
+class Outcome(Exception):
+    """Raised by a handler to decide what becomes of its message."""
+
+
+class Retry(Outcome):
+    """Handle the message again, ``after`` seconds (or a timedelta) from now, or by the consumer's backoff.
+
+    Counts as an attempt, so that a handler that always asks for another reaches the dead letter.
+    """
+
+    def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.after = after.total_seconds() if isinstance(after, timedelta) else after
+
+
+class Discard(Outcome):
+    """Forget the message: it is acknowledged, and the handler's writes in its transaction are rolled back."""
+
+
+class DeadLetter(Outcome):
+    """Move the message to the dead-letter queue now, with this reason."""
+
+
+class Failed(Outcome):
+    """Raised by a handler of batches: these changes failed, each with its error, and the others did not.
+
+    An error is any exception, Retry, Discard and DeadLetter among them, or a text. The others are
+    acknowledged; in a transaction, which is rolled back, the handler is called anew with them alone. Raises
+    ValueError where no change is named.
+    """
+
+    def __init__(self, errors: Mapping[Change[Any], BaseException | str]) -> None:
+        if not errors:
+            raise ValueError("Failed names no change: raise it only where some failed")
+        self.errors = {
+            change.id: Retry(error) if isinstance(error, str) else error for change, error in errors.items()
+        }
+        super().__init__(f"{len(self.errors)} of the batch failed")

@@ -1,0 +1,164 @@
+"""The command line: global options, lazy sub-commands, one place where errors become text and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from keyword import iskeyword
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from changelane.errors import ChangelaneError, PreflightError, SpecError
+
+COMMANDS = {
+    "apply": "Bring the database to what sql_out/ says, then verify.",
+    "completion": "Print the script that completes commands in a shell.",
+    "db": "Start, stop or reach the local server.",
+    "dead-letter": "List, show, redrive or discard what could not be handled.",
+    "destroy": "Remove what carries the project's marker.",
+    "doctor": "Say what is wrong, or about to be, and what mends it.",
+    "generate": "Render sql_out/ from pipelines.yaml and the catalog.",
+    "init": "Write a commented pipelines.yaml from the live schema.",
+    "inspect": "Write sql_out/catalog.json from the live schema.",
+    "models": "Write typed rows of the captured tables for handlers.",
+    "pause": "Have workers claim no more from a queue.",
+    "plan": "Say what apply would do, and the lock that each step takes.",
+    "resume": "Let workers claim from a paused queue again.",
+    "schema": "Print the JSON Schema of pipelines.yaml.",
+    "status": "One line per object: its state.",
+    "try": "Run SQL, show the messages that it would send, roll back.",
+    "validate": "Check the spec, its expressions and the SQL.",
+    "verify": "Exit 2 on any difference between sql_out/ and the database.",
+    "work": "Consume queues into handlers.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The global options. ``database_url`` None: the environment, then the local server, decides."""
+
+    file: Path
+    out: Path
+    database_url: str | None
+    debug: bool
+
+
+class LazyGroup(click.Group):
+    """Imports a sub-command's module only when it runs, so that ``--help`` loads nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        # A module cannot bear the name of a keyword, nor a hyphen.
+        module_name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
+        module = importlib.import_module(f"changelane.commands.{module_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            if close:
+                raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", ctx) from None
+            raise
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in sorted(COMMANDS) if name.startswith(incomplete)]
+        return [
+            *(CompletionItem(name, help=COMMANDS[name]) for name in names),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    default=Path("pipelines.yaml"),
+    show_default=True,
+    help="The spec.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("sql_out"),
+    show_default=True,
+    help="Where generated SQL, catalog.json and manifest.json live.",
+)
+@click.option(
+    "--database-url",
+    default=None,
+    metavar="URL",
+    help="Default: DATABASE_URL, else PG* if PGHOST or PGSERVICE is set, else the local server.",
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="changelane")
+@click.pass_context
+def cli(ctx: click.Context, file: Path, out: Path, database_url: str | None, debug: bool) -> None:
+    """From a change in a Postgres table to handled work, with nothing but Postgres."""
+    ctx.obj = Settings(file=file, out=out, database_url=database_url, debug=debug)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 ok, 1 error, 2 difference, 75 lock not obtained, 130 interrupted."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in arguments
+    try:
+        result: Any = cli.main(args=arguments, prog_name="changelane", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except click.ClickException as error:
+        # click's own exit code for usage is 2, which here means a difference.
+        error.show()
+        sys.exit(1)
+    except ChangelaneError as error:
+        if debug:
+            raise
+        show_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"error: {type(error).__name__}: {error}", err=True)
+        click.echo("  help: this is unexpected; run again with --debug for the traceback", err=True)
+        sys.exit(1)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def show_error(error: ChangelaneError) -> None:
+    """Print an error on stderr: what, then the help."""
+    if isinstance(error, SpecError):
+        from changelane.diagnostic import render_text
+
+        click.echo(render_text(error.diagnostics), err=True)
+    if isinstance(error, PreflightError):
+        for problem in error.problems:
+            show_error(problem)
+    click.echo(f"error: {error.what}", err=True)
+    if error.help:
+        click.echo(f"  help: {error.help}", err=True)

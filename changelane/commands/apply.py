@@ -1,0 +1,102 @@
+"""``changelane apply``"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from changelane.cli import Settings
+from changelane.commands.duration import parse_duration
+from changelane.commands.generated import load_generated
+from changelane.commands.progress import Events, Lines
+from changelane.errors import ChangelaneError
+from changelane.runner.apply import apply
+from changelane.runner.plan import Plan
+from changelane.runner.saved import load_plan
+from changelane.runner.session import reach
+
+
+@click.command(name="apply")
+@click.argument("saved_plan", metavar="[PLAN]", required=False, type=click.Path(path_type=Path))
+@click.option("--prune", is_flag=True, help="Destroy triggers and functions that are no longer declared.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--only", metavar="ROUTE", help="Just this route and its queues.")
+@click.option(
+    "--max-wait",
+    callback=parse_duration,
+    default="60s",
+    show_default=True,
+    help="How long in all to wait for locks.",
+)
+@click.option(
+    "--single-transaction",
+    "together",
+    is_flag=True,
+    help="All or nothing: every table is locked until the last one is done.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+              help="json: one event a line; asks nothing.")  # fmt: skip
+@click.pass_obj
+def command(
+    settings: Settings,
+    *,
+    saved_plan: Path | None,
+    prune: bool,
+    yes: bool,
+    only: str | None,
+    max_wait: float,
+    together: bool,
+    form: str,
+) -> None:
+    """Bring the database to what sql_out/ says, then verify.
+
+    With PLAN, a file of `changelane plan --save`, do what it says, or nothing if it is stale. Exits 75 when a
+    lock was not obtained: what was done holds, and it is safe to run again.
+    """
+    if saved_plan and (prune or only):
+        raise click.UsageError("--prune and --only are part of a saved plan: give them to `changelane plan`")
+    manifest, files = load_generated(settings)
+    saved = load_plan(saved_plan) if saved_plan else None
+    teller = Events(files) if form == "json" else Lines()
+
+    def confirm(planned: Plan) -> bool:
+        teller.tell_plan(planned)
+        if not planned.steps or yes or saved:
+            return False
+        return ask("Apply?", destroys=planned.counts[2] > 0, terminal=form == "text")
+
+    with teller, reach(settings.database_url, doing="apply") as conn:
+        planned = apply(
+            conn,
+            manifest,
+            files=files,
+            prune=prune,
+            only=only,
+            saved=saved,
+            together=together,
+            max_wait=max_wait,
+            confirm=confirm,
+            report=teller.tell_step,
+            notify=teller.tell_wait,
+        )
+        if planned.steps or form == "json":
+            teller.tell_end(planned)
+
+
+def ask(question: str, *, destroys: bool, terminal: bool = True) -> bool:
+    """On a terminal, ask, and return True; elsewhere go on, unless something is to be destroyed.
+
+    Raises ChangelaneError on no.
+    """
+    if terminal and sys.stdin.isatty() and sys.stdout.isatty():
+        if not click.confirm(question):
+            raise ChangelaneError("not confirmed; nothing was changed")
+        return True
+    if destroys:
+        raise ChangelaneError(
+            "destroying asks for confirmation, and there is no terminal; nothing was changed",
+            help="add --yes",
+        )
+    return False

@@ -1,0 +1,211 @@
+"""``changelane dead-letter``: look at dead letters, send them back, or discard them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import click
+import orjson
+
+from changelane.cli import Settings
+from changelane.commands.apply import ask
+from changelane.manifest import load_manifest
+from changelane.runner.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
+from changelane.runner.session import reach
+
+SHOWN = 20
+
+
+def chosen(*, limit: int | None) -> Callable[[Any], Any]:
+    """The arguments by which every sub-command chooses letters."""
+
+    decorators: tuple[Callable[[Any], Any], ...] = (
+        click.pass_obj,
+        click.option(
+            "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+        ),
+        click.option(
+            "--limit",
+            type=click.IntRange(min=1),
+            default=limit,
+            show_default=limit is not None,
+            help="At most so many, oldest first.",
+        ),
+        click.option(
+            "--where",
+            metavar="EXPR",
+            help="Only those for which this SQL is true, over message, headers, msg_id and enqueued_at.",
+        ),
+        click.option(
+            "--id",
+            "ids",
+            type=click.IntRange(1, 2**63 - 1),
+            multiple=True,
+            metavar="N",
+            help="Only this one. May be given again.",
+        ),
+        click.argument("queue"),
+    )
+
+    def decorate(function: Any) -> Any:
+        for decorator in decorators:
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+@click.group
+def command() -> None:
+    """Look at the dead letters of QUEUE, send them back to it, or discard them.
+
+    QUEUE is the queue that they come from; the name of its dead-letter queue does, too.
+    """
+
+
+@command.command(name="list")
+@chosen(limit=SHOWN)
+def list_(
+    settings: Settings, *, queue: str, ids: tuple[int, ...], where: str | None, limit: int, form: str
+) -> None:
+    """One line each: id, when it failed, attempts, key, and the first line of its error."""
+    letters, more = look(settings, queue=queue, ids=ids, where=where, limit=limit)
+    if form == "json":
+        click.echo(render_json(letters, more=more))
+        return
+    for line in render_table(letters):
+        click.echo(line)
+    tell_rest(letters, more=more)
+
+
+@command.command
+@chosen(limit=SHOWN)
+def show(
+    settings: Settings, *, queue: str, ids: tuple[int, ...], where: str | None, limit: int, form: str
+) -> None:
+    """All of each: message, headers, error and traceback."""
+    letters, more = look(settings, queue=queue, ids=ids, where=where, limit=limit)
+    if form == "json":
+        click.echo(render_json(letters, more=more))
+        return
+    click.echo("\n\n".join(render_letter(letter) for letter in letters), nl=bool(letters))
+    tell_rest(letters, more=more)
+
+
+@command.command(name="redrive")
+@chosen(limit=None)
+def redrive_(
+    settings: Settings, *, queue: str, ids: tuple[int, ...], where: str | None, limit: int | None, form: str
+) -> None:
+    """Send them back to their queue: all, or those chosen; all of these or none.
+
+    Each starts afresh, with no attempt spent and under a new id.
+    """
+    place = find_place(load_manifest(settings.out), queue)
+    with reach(settings.database_url, doing="dead-letter redrive") as conn:
+        moved = redrive(conn, place, choose(conn, place, ids=ids, where=where, limit=limit))
+    if form == "json":
+        pairs = [{"id": old, "new_id": new} for old, new in sorted(moved.items())]
+        value = {"format_version": 1, "queue": place.source, "redriven": pairs}
+        click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    else:
+        click.echo(f"{count(len(moved))} of {place.queue} sent back to {place.source}.")
+
+
+@command.command(name="discard")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@chosen(limit=None)
+def discard_(
+    settings: Settings,
+    *,
+    queue: str,
+    ids: tuple[int, ...],
+    where: str | None,
+    limit: int | None,
+    form: str,
+    yes: bool,
+) -> None:
+    """Delete them for good: all, or those chosen."""
+    place = find_place(load_manifest(settings.out), queue)
+    with reach(settings.database_url, doing="dead-letter discard") as conn:
+        found = choose(conn, place, ids=ids, where=where, limit=limit)
+        if found and not yes:
+            ask(f"Discard {count(len(found))} of {place.queue} for good?", destroys=True)
+        gone = discard(conn, place, found)
+    if form == "json":
+        value = {"format_version": 1, "queue": place.queue, "discarded": sorted(gone)}
+        click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    else:
+        click.echo(f"{count(len(gone))} of {place.queue} discarded.")
+
+
+def look(
+    settings: Settings, *, queue: str, ids: tuple[int, ...], where: str | None, limit: int
+) -> tuple[list[Letter], bool]:
+    """The letters chosen, and whether there are more than ``limit``."""
+    place: Place = find_place(load_manifest(settings.out), queue)
+    with reach(settings.database_url, doing="dead-letter") as conn:
+        found = choose(conn, place, ids=ids, where=where, limit=limit + 1)
+        return read(conn, place, found[:limit]), len(found) > limit
+
+
+def tell_rest(letters: list[Letter], *, more: bool) -> None:
+    if not letters:
+        click.echo("no dead letters", err=True)
+    elif more:
+        click.echo(f"the first {len(letters)} are shown; --limit shows more", err=True)
+
+
+def count(number: int) -> str:
+    return "1 dead letter" if number == 1 else f"{number} dead letters"
+
+
+def render_table(letters: list[Letter]) -> list[str]:
+    """Aligned columns under their names; the error comes last, as it is long."""
+    if not letters:
+        return []
+    rows = [("ID", "FAILED AT", "ATTEMPTS", "KEY", "ERROR")]
+    rows += [
+        (
+            str(letter.id),
+            f"{letter.failed_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            "-" if letter.attempts is None else str(letter.attempts),
+            clean(letter.key or "-"),
+            clean(letter.error.partition("\n")[0]) or "-",
+        )
+        for letter in letters
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return ["  ".join([*map(str.ljust, row, widths), row[4]]) for row in rows]
+
+
+def render_letter(letter: Letter) -> str:
+    origin = f"message {letter.msg_id} of {letter.queue}" if letter.queue else "unknown origin"
+    attempts = "unknown" if letter.attempts is None else letter.attempts
+    parts = [
+        f"dead letter {letter.id}: {origin}",
+        f"failed at {letter.failed_at.astimezone().isoformat(timespec='seconds')}, attempts: {attempts}",
+        f"error: {clean(letter.error) or '-'}",
+        f"message: {clean(letter.message)}",
+        f"headers: {clean(letter.headers or '{}')}",
+    ]
+    if letter.traceback:
+        parts.append(f"traceback (its end):\n{clean(letter.traceback).rstrip()}")
+    return "\n".join(parts)
+
+
+def render_json(letters: list[Letter], *, more: bool) -> str:
+    entries = []
+    for letter in letters:
+        exact = {"key": letter.key, "message": letter.message, "headers": letter.headers}
+        fragments = {name: text and orjson.Fragment(text) for name, text in exact.items()}
+        entries.append({**asdict(letter), **fragments})
+    value = {"format_version": 1, "dead_letters": entries, "more": more}
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def clean(text: str) -> str:
+    """Without the control characters by which a value could play with the terminal."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)

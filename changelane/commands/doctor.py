@@ -1,0 +1,39 @@
+"""``changelane doctor``"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from changelane.cli import Settings
+from changelane.manifest import load_manifest
+from changelane.runner.doctor import examine
+from changelane.runner.session import reach
+
+
+@click.command(name="doctor")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(settings: Settings, *, form: str) -> int:
+    """Say what is wrong, or about to be: what, why it matters, and what mends it. Exits 2 on any finding.
+
+    `changelane verify` compares the database with sql_out/; this looks at what surrounds them.
+    """
+    manifest = load_manifest(settings.out)
+    with reach(settings.database_url, doing="doctor") as conn:
+        findings = examine(conn, manifest)
+    if form == "json":
+        records = [asdict(finding) for finding in findings]
+        click.echo(json.dumps({"format_version": 1, "findings": records}, indent=2))
+    elif findings:
+        click.echo(
+            "\n\n".join(
+                f"{finding.what} [{finding.code}]\n  why: {finding.why}\n  mend: {finding.mend}"
+                for finding in findings
+            )
+        )
+    else:
+        click.echo("Nothing found.")
+    return 2 if findings else 0

@@ -1,0 +1,63 @@
+"""``changelane generate``."""
+
+from __future__ import annotations
+
+import click
+
+from changelane.catalog import load_catalog
+from changelane.cli import Settings
+from changelane.commands.report import FORMATS, report
+from changelane.diagnostic import Diagnostic
+from changelane.generator.check import build
+from changelane.generator.output import Output, find_stale, write
+
+
+@click.command(name="generate")
+@click.option("--check", is_flag=True, help="Write nothing; exit 2 when sql_out/ is stale.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="Of problems in the spec; as data they are on stdout, what was written on stderr.",
+)
+@click.pass_obj
+def command(settings: Settings, *, check: bool, form: str) -> int:
+    """Render sql_out/ from pipelines.yaml and the catalog."""
+    catalog = load_catalog(settings.out / "catalog.json")
+    outputs: list[Output] = []
+
+    def collect() -> tuple[Diagnostic, ...]:
+        outputs.append(build(settings.file, catalog)[1])
+        return outputs[0].warnings
+
+    code = report(collect, form=form)
+    notes = form != "text"
+    for output in outputs:
+        code = (
+            check_stale(output, settings, notes=notes) if check else write_out(output, settings, notes=notes)
+        )
+    return code
+
+
+def check_stale(output: Output, settings: Settings, *, notes: bool) -> int:
+    """Say what is stale; returns the exit code. ``notes``: on stderr."""
+    stale = find_stale(output, settings.out)
+    for name in stale:
+        click.echo(f"stale: {settings.out / name}", err=notes)
+    if stale:
+        click.echo("  help: run `changelane generate` and commit what it writes", err=True)
+        return 2
+    click.echo(f"{settings.out}: up to date", err=notes)
+    return 0
+
+
+def write_out(output: Output, settings: Settings, *, notes: bool) -> int:
+    """Write what differs and say so; returns the exit code. ``notes``: on stderr."""
+    touched = write(output, settings.out)
+    for name in touched:
+        click.echo(f"{'wrote' if name in output.files else 'deleted'} {settings.out / name}", err=notes)
+    if not touched:
+        click.echo(f"{settings.out}: up to date", err=notes)
+    return 0

@@ -1,0 +1,49 @@
+"""``sql_out/`` as it was generated, or a refusal that shows what was edited in it."""
+
+from __future__ import annotations
+
+from difflib import unified_diff
+
+from changelane.cli import Settings
+from changelane.errors import ChangelaneError, ManifestError
+from changelane.manifest import Manifest, hash_text, load_manifest, read_files
+
+
+def load_generated(settings: Settings) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest, and the bytes of every file that it names.
+
+    Raises ManifestError, with a diff where the spec still says what was generated, when a file was edited.
+    """
+    manifest = load_manifest(settings.out)
+    try:
+        return manifest, read_files(manifest, settings.out)
+    except ManifestError as error:
+        raise ManifestError(f"{error.what}\n{_explain(settings, manifest)}", help=error.help) from None
+
+
+def _explain(settings: Settings, manifest: Manifest) -> str:
+    if not settings.file.exists():
+        return f"  ({settings.file} is not here, so what was edited cannot be shown)"
+    # Only here: neither pglast nor the generator is needed for what is as it should be.
+    from changelane.catalog import load_catalog
+    from changelane.generator.output import generate
+    from changelane.generator.spec import read_spec
+
+    try:
+        texts = generate(read_spec(settings.file), load_catalog(settings.out / "catalog.json")).files
+    except ChangelaneError as error:
+        return f"  (what was edited cannot be shown: {error.what})"
+    if any(hash_text(texts.get(name, "")) != digest for name, digest in manifest.files.items()):
+        return f"  (what was edited cannot be shown: {settings.file} or the catalog changed since, too)"
+    lines: list[str] = []
+    for name in manifest.files:
+        path = settings.out / name
+        found = path.read_bytes().decode(errors="replace") if path.is_file() else ""
+        lines += unified_diff(
+            texts[name].splitlines(),
+            found.splitlines(),
+            fromfile=f"{path} as generated",
+            tofile=f"{path}" if path.is_file() else "missing",
+            lineterm="",
+        )
+    return "\n".join(lines)

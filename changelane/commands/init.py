@@ -1,0 +1,46 @@
+"""``changelane init``"""
+
+from __future__ import annotations
+
+import click
+
+from changelane.cli import Settings
+from changelane.errors import ChangelaneError
+from changelane.generator.suggestion import suggest
+from changelane.runner.inspect import inspect
+from changelane.runner.session import reach
+from changelane.runner.survey import survey
+
+
+@click.command(name="init")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@click.pass_obj
+def command(settings: Settings, *, force: bool) -> None:
+    """Write a commented pipelines.yaml from the live schema.
+
+    It holds a route for each table, switched off by comment signs, with the table's size and key.
+    """
+    path = settings.file
+    exists = ChangelaneError(f"{path} exists", help="name another with --file, or overwrite it with --force")
+    if path.exists() and not force:
+        raise exists
+    with reach(settings.database_url, doing="init") as conn:
+        catalog = inspect(conn)
+        extents = survey(conn)
+        database = conn.info.dbname
+    sizes = {(size.schema, size.name): (size.rows, size.bytes, size.partitions) for size in extents}
+    text = suggest(catalog, database=database, sizes=sizes)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise exists from None
+    except OSError as error:
+        raise ChangelaneError(
+            f"{path} cannot be written: {error.strerror}", help="name another file with --file"
+        ) from None
+    click.echo(f"{path}: written, {text.count('  # - name: ')} routes, all switched off")
+    click.echo(
+        f"  next: uncomment routes in {path}, then `changelane inspect` and `changelane generate`", err=True
+    )

@@ -1,0 +1,26 @@
+"""``changelane inspect``."""
+
+from __future__ import annotations
+
+import click
+
+from changelane.cli import Settings
+from changelane.runner.database import connect, resolve
+from changelane.runner.inspect import inspect
+
+
+@click.command(help="Write sql_out/catalog.json from the live schema.")
+@click.pass_obj
+def command(settings: Settings) -> None:
+    with connect(resolve(settings.database_url), application_name="changelane inspect") as conn:
+        catalog = inspect(conn)
+    path = settings.out / "catalog.json"
+    text = catalog.dump()
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        click.echo(f"{path}: up to date, {len(catalog.tables)} tables")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".json.part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(path)
+    click.echo(f"{path}: written, {len(catalog.tables)} tables")

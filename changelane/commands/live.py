@@ -1,0 +1,105 @@
+"""The spec against the database as it is now, which is only looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from changelane.catalog import Catalog
+from changelane.cli import Settings
+from changelane.diagnostic import Diagnostic, Span
+from changelane.errors import SpecError
+from changelane.generator.check import build, find_problems
+from changelane.generator.codes import Code
+from changelane.generator.output import Output
+from changelane.generator.spec import Document
+from changelane.generator.values import show
+from changelane.manifest import Manifest
+from changelane.runner import pgmq
+from changelane.runner.inspect import inspect
+from changelane.runner.observe import observe
+from changelane.runner.plan import plan
+from changelane.runner.preflight import check
+from changelane.runner.session import reach
+
+_SHOWN = 5
+
+
+def find_live_problems(settings: Settings, saved: Catalog | None) -> tuple[Diagnostic, ...]:
+    """All problems and warnings: the spec alone, against the live tables, and what apply would refuse.
+
+    ``saved`` is what ``catalog.json`` holds. Raises SpecError, DatabaseError, ChangelaneError.
+    """
+    with reach(settings.database_url, doing="validate") as conn:
+        live = inspect(conn)
+        problems = list(find_problems(settings.file, live))
+        try:
+            document, output = build(settings.file, live)
+        except SpecError:
+            return tuple(problems)
+        manifest = Manifest.model_validate_json(output.files["manifest.json"])
+        observed = observe(conn, manifest)
+        installed = pgmq.detect(conn)
+        refused = check(plan(manifest, observed), observed)
+    if saved is not None and (stale := _find_stale(settings, saved, live, output)):
+        problems.append(stale)
+    problems += _check_pgmq(document, installed, refused=bool(refused))
+    problems += [document.diagnose(Code.REFUSED, error.what, "project", help=error.help) for error in refused]
+    return tuple(sorted(set(problems)))
+
+
+def _check_pgmq(document: Document, installed: pgmq.Pgmq | None, *, refused: bool) -> Iterator[Diagnostic]:
+    if installed is None and not refused:
+        yield document.diagnose(
+            Code.PGMQ,
+            "pgmq is not installed in the database",
+            "queues",
+            key=True,
+            help="`changelane apply` installs it",
+            severity="warning",
+        )
+    elif installed is not None and not installed.headers:
+        yield document.diagnose(
+            Code.PGMQ,
+            "pgmq in the database is too old: its `send` takes no headers",
+            "queues",
+            key=True,
+            help="upgrade it to 1.5.1 or newer: ALTER EXTENSION pgmq UPDATE",
+        )
+
+
+def _find_stale(settings: Settings, saved: Catalog, live: Catalog, output: Output) -> Diagnostic | None:
+    """A warning where tables differ that no route names, an error where other SQL comes of them."""
+    path = settings.out / "catalog.json"
+    changes = _compare(saved, live)
+    if not changes:
+        return None
+    try:
+        matters = build(settings.file, saved)[1].files != output.files
+    except SpecError:
+        matters = True
+    shown = ", ".join(changes[:_SHOWN]) + (f" and {len(changes) - _SHOWN} more" if changes[_SHOWN:] else "")
+    return Diagnostic(
+        span=Span(file=str(path), line=1, column=1, end_column=2),
+        code=Code.STALE_CATALOG.value,
+        summary=f"the catalog is not what the database holds now: {shown}",
+        help="run `changelane inspect`, then `changelane generate`"
+        if matters
+        else "the SQL stays the same; `changelane inspect` writes it anew",
+        severity="error" if matters else "warning",
+    )
+
+
+def _compare(saved: Catalog, live: Catalog) -> list[str]:
+    """One entry per table that is new, gone or different, by schema and name."""
+    before = {table.identity: table for table in saved.tables}
+    after = {table.identity: table for table in live.tables}
+    changes = []
+    for identity in sorted(before.keys() | after.keys()):
+        name = show(".".join(identity))
+        if identity not in before:
+            changes.append(f"{name} is new")
+        elif identity not in after:
+            changes.append(f"{name} is gone")
+        elif before[identity] != after[identity]:
+            changes.append(f"{name} differs")
+    return changes

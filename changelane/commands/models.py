@@ -1,0 +1,41 @@
+"""``changelane models``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from changelane.catalog import load_catalog
+from changelane.cli import Settings
+from changelane.generator.models import render_models
+
+
+@click.command(name="models")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: standard output.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 2 when FILE is stale.")
+@click.pass_obj
+def command(settings: Settings, *, output: Path | None, check: bool) -> int:
+    """Write typed rows of the captured tables, for handlers that take Change[OrdersRow].
+
+    Reads pipelines.yaml and sql_out/catalog.json; run it after `changelane generate`.
+    """
+    if check and output is None:
+        raise click.UsageError("--check goes with --output")
+    text = render_models(settings.file, load_catalog(settings.out / "catalog.json"))
+    if output is None:
+        click.echo(text, nl=False)
+        return 0
+    if output.exists() and output.read_text(encoding="utf-8") == text:
+        click.echo(f"{output}: up to date")
+        return 0
+    if check:
+        click.echo(f"stale: {output}")
+        click.echo(f"  help: run `changelane models --output {output}` and commit what it writes", err=True)
+        return 2
+    output.parent.mkdir(parents=True, exist_ok=True)
+    part = output.with_name(f"{output.name}.part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(output)
+    click.echo(f"wrote {output}")
+    return 0

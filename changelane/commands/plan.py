@@ -1,0 +1,52 @@
+"""``changelane plan``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from changelane.cli import Settings
+from changelane.commands.generated import load_generated
+from changelane.runner import rendering
+from changelane.runner.observe import observe
+from changelane.runner.plan import plan
+from changelane.runner.saved import save_plan
+from changelane.runner.session import reach
+
+
+@click.command(name="plan")
+@click.option("--prune", is_flag=True, help="Destroy triggers and functions that are no longer declared.")
+@click.option("--only", metavar="ROUTE", help="Just this route and its queues.")
+@click.option(
+    "--save",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the plan to this file, for `changelane apply FILE`.",
+)
+@click.option("--exit-code", is_flag=True, help="Exit 2 when there is something to do.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "sql"]), default="text", show_default=True
+)
+@click.pass_obj
+def command(
+    settings: Settings, *, prune: bool, only: str | None, path: Path | None, exit_code: bool, form: str
+) -> int:
+    """Say what apply would do, and the lock that each step takes. Changes nothing.
+
+    Exits 1 when apply would refuse.
+    """
+    manifest, files = load_generated(settings)
+    with reach(settings.database_url, doing="plan") as conn:
+        planned = plan(manifest, observe(conn, manifest), prune=prune, only=only)
+    if path:
+        save_plan(planned, files, path)
+    if form == "json":
+        click.echo(rendering.render_json(planned, files))
+    elif form == "sql":
+        click.echo(rendering.render_sql(planned, files))
+    else:
+        click.echo(rendering.render_text(planned))
+    if planned.problems:
+        return 1
+    return 2 if exit_code and planned.steps else 0

@@ -1,0 +1,34 @@
+"""Diagnostics where a command was asked for them: text for people on stderr, data on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from changelane.diagnostic import Diagnostic, render_github, render_json, render_text
+from changelane.errors import SpecError
+
+FORMATS = ["text", "json", "github"]
+
+
+def report(collect: Callable[[], Sequence[Diagnostic]], *, form: str) -> int:
+    """Show what ``collect`` returns or raises as a SpecError, in one of FORMATS; returns the exit code.
+
+    Raises SpecError as text wherever there is an error.
+    """
+    try:
+        diagnostics = collect()
+    except SpecError as error:
+        diagnostics = error.diagnostics
+    failed = any(diagnostic.severity == "error" for diagnostic in diagnostics)
+    if form == "json":
+        click.echo(render_json(diagnostics))
+    elif form == "github":
+        if diagnostics:
+            click.echo(render_github(diagnostics))
+    elif failed:
+        raise SpecError(diagnostics)
+    elif diagnostics:
+        click.echo(render_text(diagnostics), err=True)
+    return int(failed)

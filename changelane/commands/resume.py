@@ -1,0 +1,19 @@
+"""``changelane resume``: let workers claim from a paused queue again."""
+
+from __future__ import annotations
+
+import click
+
+from changelane.cli import Settings
+from changelane.runner.pause import resume
+from changelane.runner.session import reach
+
+
+@click.command()
+@click.argument("queue")
+@click.pass_obj
+def command(settings: Settings, queue: str) -> None:
+    """Let workers claim from QUEUE again, within about a second."""
+    with reach(settings.database_url, doing="resume") as conn:
+        changed = resume(conn, queue)
+    click.echo(f"Queue {queue} is resumed." if changed else f"Queue {queue} was not paused.")

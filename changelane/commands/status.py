@@ -1,0 +1,57 @@
+"""``changelane status``"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import click
+
+from changelane.cli import Settings
+from changelane.manifest import load_manifest
+from changelane.runner.object import Object
+from changelane.runner.observe import observe
+from changelane.runner.session import reach
+from changelane.runner.state import compare
+
+
+@click.command(name="status")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(settings: Settings, *, form: str) -> None:
+    """One line per object: state, kind, name, table.
+
+    States: ok missing outdated drifted disabled orphaned foreign blocked.
+    """
+    manifest = load_manifest(settings.out)
+    with reach(settings.database_url, doing="status") as conn:
+        objects = compare(manifest, observe(conn, manifest))
+    if form == "json":
+        click.echo(json.dumps({"format_version": 1, "objects": to_rows(objects)}, indent=2))
+    else:
+        click.echo(render_rows(objects))
+
+
+def to_rows(objects: Iterable[Object]) -> list[dict[str, str]]:
+    """The objects as JSON-able records."""
+    return [
+        {
+            "state": thing.state,
+            "kind": thing.kind,
+            "name": thing.name,
+            "table": thing.place,
+            "route": thing.route,
+            "detail": thing.detail,
+        }
+        for thing in objects
+    ]
+
+
+def render_rows(objects: Iterable[Object]) -> str:
+    """Aligned columns; the detail, where there is one, comes last."""
+    rows = [(thing.state, thing.kind, thing.name, thing.place or "-", thing.detail) for thing in objects]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,92 @@
+"""``changelane try``"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+import click
+import orjson
+
+from changelane.cli import Settings
+from changelane.commands.duration import parse_duration
+from changelane.generator.script import split_script
+from changelane.manifest import load_manifest
+from changelane.runner.session import reach
+from changelane.runner.trial import Message, Trial, attempt
+
+
+@click.command(name="try")
+@click.argument("sql")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="How many messages of each queue are shown.",
+)
+@click.option(
+    "--timeout",
+    callback=parse_duration,
+    default="30s",
+    show_default=True,
+    help="How long a statement may take.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(settings: Settings, *, sql: str, limit: int, timeout: float, form: str) -> None:
+    """Run SQL in a transaction, show the messages that it would send, and roll back.
+
+    SQL is one or more statements, or - for those on standard input. Rows that it changes stay locked until it
+    ends. Nothing is kept but what no rollback undoes: values drawn from sequences, and what functions do
+    outside the database.
+    """
+    statements = split_script(sys.stdin.read() if sql == "-" else sql)
+    manifest = load_manifest(settings.out)
+    with reach(settings.database_url, doing="try") as conn:
+        trial = attempt(conn, statements, manifest, timeout=timeout, limit=limit)
+    click.echo(render_json(trial) if form == "json" else render_text(trial))
+
+
+def render_json(trial: Trial) -> str:
+    """The whole trial with its messages' bodies, ``format_version`` first."""
+    messages = [
+        {
+            **asdict(message),
+            "key": message.key and orjson.Fragment(message.key),
+            "body": message.body and orjson.Fragment(message.body),
+        }
+        for message in trial.messages
+    ]
+    value = {"format_version": 1, **asdict(trial), "messages": messages}
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def render_text(trial: Trial) -> str:
+    """What Postgres said, a table of the messages, and the routes that were silent."""
+    parts = ["\n".join(trial.commands)]
+    if trial.messages:
+        parts.append("\n".join(render_messages(trial.messages)))
+        if hidden := trial.total - len(trial.messages):
+            parts.append(f"{hidden} more not shown.")
+    if trial.silences:
+        lines = [f"  {silence.route} on {silence.table}: {silence.why}" for silence in trial.silences]
+        parts.append("\n".join(["Looked and sent nothing:", *lines]))
+    noun = "message" if trial.total == 1 else "messages"
+    parts.append(f"{trial.total} {noun} would be sent. Rolled back.")
+    return "\n\n".join(parts)
+
+
+def render_messages(messages: tuple[Message, ...]) -> list[str]:
+    """Aligned columns under their names."""
+    rows = [("ROUTE", "QUEUE", "OP", "KEY", "SIZE", "")]
+    for message in messages:
+        shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in message.key or "-")
+        delay = f"readable in {message.delay:.0f} s" if message.delay >= 0.5 else ""
+        rows.append(
+            (message.route or "-", message.queue, message.op or "-", shown, f"{message.size} B", delay)
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

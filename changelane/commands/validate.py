@@ -1,0 +1,57 @@
+"""``changelane validate``: every problem of the spec in one run, as text or as data."""
+
+from __future__ import annotations
+
+import click
+
+from changelane.catalog import load_catalog
+from changelane.cli import Settings
+from changelane.commands.report import FORMATS, report
+from changelane.diagnostic import Diagnostic
+from changelane.generator.check import build, find_problems
+
+
+def collect(settings: Settings, *, live: bool) -> tuple[Diagnostic, ...]:
+    """All problems and warnings, by position; empty where all is right.
+
+    Raises SpecError where the file is not YAML, ChangelaneError when it or the database cannot be read.
+    """
+    path = settings.out / "catalog.json"
+    catalog = load_catalog(path) if path.exists() else None
+    if live:
+        from changelane.commands.live import find_live_problems
+
+        return find_live_problems(settings, catalog)
+    problems = find_problems(settings.file, catalog)
+    if catalog is not None and not any(problem.severity == "error" for problem in problems):
+        # Postgres' own grammar reads all that is rendered.
+        build(settings.file, catalog)
+    return problems
+
+
+@click.command(name="validate")
+@click.option(
+    "--live", is_flag=True, help="Tables, columns, pgmq and privileges of the database, too; changes nothing."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="github: annotations for a pull request.",
+)
+@click.pass_obj
+def command(settings: Settings, *, live: bool, form: str) -> int:
+    """Check the spec, its expressions and the SQL.
+
+    Tables and columns are checked against sql_out/catalog.json where it exists, with --live against the
+    database. Exits 1 on any error.
+    """
+    code = report(lambda: collect(settings, live=live), form=form)
+    if form == "text":
+        click.echo(f"{settings.file} is valid")
+        if not live and not (path := settings.out / "catalog.json").exists():
+            click.echo(f"{path} does not exist: tables and columns were not checked", err=True)
+            click.echo("  help: run `changelane inspect` to write it, or add --live", err=True)
+    return code

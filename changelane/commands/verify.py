@@ -1,0 +1,43 @@
+"""``changelane verify``"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from changelane.cli import Settings
+from changelane.commands.status import render_rows, to_rows
+from changelane.manifest import load_manifest
+from changelane.runner.observe import observe
+from changelane.runner.plan import plan
+from changelane.runner.session import reach
+from changelane.runner.state import find_remains
+
+
+@click.command(name="verify")
+@click.option(
+    "--expect",
+    type=click.Choice(["present", "absent"]),
+    default="present",
+    show_default=True,
+    help="absent: nothing that bears the project's marker, queues apart.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(settings: Settings, *, expect: str, form: str) -> int:
+    """Exit 2 on any difference between sql_out/ and the database, one line each."""
+    manifest = load_manifest(settings.out)
+    with reach(settings.database_url, doing="verify") as conn:
+        observed = observe(conn, manifest)
+    if expect == "absent":
+        differences = tuple(find_remains(manifest.project, observed))
+        fine = f"Nothing of project {manifest.project} is in the database."
+    else:
+        differences = plan(manifest, observed).differences
+        fine = "Database matches pipelines.yaml."
+    if form == "json":
+        click.echo(json.dumps({"format_version": 1, "differences": to_rows(differences)}, indent=2))
+    else:
+        click.echo(render_rows(differences) if differences else fine)
+    return 2 if differences else 0

@@ -1,0 +1,164 @@
+"""``changelane work``: consume queues into handlers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import click
+
+from changelane.cli import Settings
+from changelane.errors import ManifestError
+from changelane.manifest import Consumer, Manifest, load_manifest
+from changelane.runner.database import connect, resolve
+from changelane.runner.work.handler import resolve_handlers
+from changelane.runner.work.log import open_log
+from changelane.runner.work.order import open_worked
+from changelane.runner.work.supervisor import follow_parent, supervise
+from changelane.runner.work.tracing import trace_handlers
+from changelane.runner.work.worker import Worker
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+
+@click.command()
+@click.argument("queues", nargs=-1, metavar="[QUEUE]...")
+@click.option("--drain", is_flag=True, help="Work until the queues are empty, retries included, then exit 0.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Worker processes, each with every consumer's whole concurrency.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long running handlers may take to finish after SIGTERM or SIGINT.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Serve /metrics for Prometheus, /healthz and /readyz. Of several processes the first has this port, "
+    "the second the next, and so on; 0 takes any free one.",
+)
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="HOST",
+    help="The address to serve them on; 0.0.0.0 is all.",
+)
+@click.option("--supervised", is_flag=True, hidden=True)
+@click.pass_obj
+def command(
+    settings: Settings,
+    queues: tuple[str, ...],
+    drain: bool,
+    processes: int,
+    grace: float,
+    metrics_port: int | None,
+    metrics_host: str,
+    supervised: bool,
+) -> int:
+    """Consume queues into handlers: those named, or all that have a consumer.
+
+    Exits 0 after SIGTERM or when drained, 130 after SIGINT. A second signal ends running handlers at once. A
+    message whose lease another worker holds counts as not drained; dead letters do not count.
+
+    An async handler past its timeout is cancelled. A plain one cannot be: its transaction is ended, its
+    result discarded and its message retried, but its thread stays taken until it returns.
+    """
+    specs = choose(load_manifest(settings.out), queues)
+    # Handlers are checked here even when child processes will run them, so that a mistake is said once.
+    handlers = resolve_handlers(specs)
+    conninfo = resolve(settings.database_url)
+    log = open_log()
+    if processes > 1:
+        with connect(conninfo, application_name="changelane work") as connection:
+            open_worked(connection, specs)
+        arguments = ["--out", str(settings.out), *(["--debug"] if settings.debug else []), "work", *queues]
+        arguments += ["--grace", str(grace), "--supervised", *(["--drain"] if drain else [])]
+        # By the environment, for a command line can be read by every user of the machine.
+        environment = {"DATABASE_URL": conninfo} if conninfo else {}
+        ports = choose_ports(host=metrics_host, first=metrics_port, count=processes)
+        return supervise(commands=[[*arguments, *port] for port in ports], environment=environment, log=log)
+    handlers = trace_handlers(handlers)
+    worker = Worker(specs=specs, handlers=handlers, conninfo=conninfo, drain=drain, grace=grace, log=log)
+    if supervised:
+        follow_parent()
+    with serve(worker, conninfo=conninfo, host=metrics_host, port=metrics_port, log=log):
+        code = worker.run()
+    if worker.stuck:
+        # Waiting for threads that outlasted the grace would be no end at all.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def choose_ports(*, host: str, first: int | None, count: int) -> list[list[str]]:
+    """The options by which each of ``count`` processes gets a port of its own.
+
+    Raises UsageError where there are not as many, ChangelaneError where one is taken.
+    """
+    if first is None:
+        return [[] for _ in range(count)]
+    ports = [first + index if first else 0 for index in range(count)]
+    if ports[-1] > 65535:
+        raise click.UsageError(f"--metrics-port {first}: there are not {count} ports from there on")
+    from changelane.runner.work.endpoint import check_port
+
+    for port in ports:
+        check_port(host=host, port=port)
+    return [["--metrics-host", host, "--metrics-port", str(port)] for port in ports]
+
+
+@contextmanager
+def serve(
+    worker: Worker, *, conninfo: str, host: str, port: int | None, log: FilteringBoundLogger
+) -> Iterator[None]:
+    """Serve metrics and health meanwhile, where a port is given. Raises ChangelaneError when it is taken."""
+    if port is None:
+        yield
+        return
+    from changelane.runner.work.endpoint import Endpoint
+    from changelane.runner.work.metrics import Metrics
+
+    endpoint = Endpoint(
+        host=host, port=port, metrics=Metrics(consumers=worker.consumers, conninfo=conninfo, log=log)
+    )
+    endpoint.start()
+    log.info("metrics", url=f"http://{host}:{endpoint.port}/metrics")
+    try:
+        yield
+    finally:
+        endpoint.stop()
+
+
+def choose(manifest: Manifest, names: tuple[str, ...]) -> list[Consumer]:
+    """The consumers of the named queues, or all. Raises ManifestError for a name that has none."""
+    consumers = {consumer.queue: consumer for consumer in manifest.consumers}
+    if not consumers:
+        raise ManifestError(
+            "the manifest has no consumers", help="add them to pipelines.yaml, then run `changelane generate`"
+        )
+    for name in names:
+        if name not in consumers:
+            close = get_close_matches(name, consumers, n=1)
+            raise ManifestError(
+                f"queue {name} has no consumer",
+                help=f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(consumers))}",
+            )
+    return [consumers[name] for name in dict.fromkeys(names)] or list(manifest.consumers)

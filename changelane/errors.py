@@ -1,0 +1,64 @@
+"""Every error that Changelane raises for a person to mend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from changelane.diagnostic import Diagnostic
+
+
+class ChangelaneError(Exception):
+    """Something that the user can mend: ``what`` went wrong and ``help``, the command or edit that mends it.
+
+    ``exit_code`` is what the command line exits with.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, help: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.help = help
+
+
+class SpecError(ChangelaneError):
+    """All the problems of one ``pipelines.yaml``, in file order."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        count = len(diagnostics)
+        super().__init__(f"{count} problem{'' if count == 1 else 's'} in the spec; nothing was written")
+        self.diagnostics = tuple(diagnostics)
+
+
+class DatabaseError(ChangelaneError):
+    """The database could not be reached, or lacks something that a command needs."""
+
+
+class ServerError(ChangelaneError):
+    """The local server could not be started or stopped."""
+
+
+class ManifestError(ChangelaneError):
+    """``sql_out/`` is missing, stale, edited by hand, or of another version."""
+
+
+class HandlerError(ChangelaneError):
+    """A consumer's handler is missing or takes what the worker cannot give; found before the first claim."""
+
+
+class PreflightError(ChangelaneError):
+    """An apply that would fail half-way, refused before it changed anything; holds every problem found."""
+
+    def __init__(self, problems: Sequence[ChangelaneError]) -> None:
+        count = len(problems)
+        super().__init__(f"{count} problem{'' if count == 1 else 's'} found; nothing was changed")
+        self.problems = tuple(problems)
+
+
+class LockNotObtained(ChangelaneError):
+    """A lock was held by another for too long; what was done holds, and the command is safe to repeat."""
+
+    exit_code = 75
