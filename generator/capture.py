@@ -1,0 +1,160 @@
+"""One route on one table for one event, resolved against the catalog."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from changelane.catalog import Column, Table
+from changelane.generator.column import choose_fallback, choose_settings, is_bounded
+from changelane.generator.expression import Expression, Reference
+from changelane.generator.quoting import quote_identifier, quote_literal
+from changelane.manifest import Event, Level
+
+_SIDES = {"insert": ("new",), "update": ("old", "new"), "delete": ("old",), "truncate": ()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """What a capture function does, resolved against the catalog.
+
+    ``declared`` is the table that messages name, ``table`` the one that bears the trigger. ``columns`` None
+    is the whole row, less ``exclude``. ``delay`` in seconds; ``max_bytes`` limits a message as jsonb.
+    ``grouped``: a consumer keeps the order of keys; ``waking`` are the queues whose workers may sleep.
+    """
+
+    project: str
+    route: str
+    declared: tuple[str, str]
+    table: Table
+    event: Event
+    level: Level
+    reason: str
+    fire: Literal["origin", "always", "replica"]
+    queues: tuple[str, ...]
+    update_of: tuple[str, ...]
+    when: Expression | None
+    columns: tuple[str, ...] | None
+    exclude: tuple[str, ...]
+    old: Literal["full", "changed", "none"]
+    key: tuple[str, ...]
+    delay: int
+    send: Literal["pgmq", "inline"] = "pgmq"
+    mask: Mapping[str, Literal["sha256", "redact"]] = field(default_factory=dict)
+    extra: Mapping[str, Expression] = field(default_factory=dict)
+    max_bytes: int | None = None
+    grouped: bool = False
+    waking: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the function and the trigger: readable, and unique to project, table, route and event."""
+        identity = "\0".join((self.project, *self.table.identity))
+        return f"{self.route}_{self.event}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Which of ``old`` and ``new`` the event has."""
+        return _SIDES[self.event]
+
+    @property
+    def named(self) -> tuple[Column, ...]:
+        """The columns that the function names, in table order."""
+        if not self.sides:
+            return ()
+        names = {*self.key, *(self.columns or ()), *self.mask, *self.weighed, *self.loose_json}
+        if self.event == "update":
+            names |= set(self.update_of)
+        return tuple(column for column in self.table.columns if column.name in names)
+
+    @property
+    def weighed(self) -> frozenset[str]:
+        """The columns that expressions see, so that their types matter."""
+        expressions = [expression for expression in (self.when, *self.extra.values()) if expression]
+        return frozenset().union(*(expression.columns for expression in expressions))
+
+    @property
+    def loose_key(self) -> tuple[str, ...]:
+        """Columns of the key whose values no index bounds, or that jsonb may refuse."""
+        by_name = {column.name: column for column in self.table.columns}
+        return tuple(
+            name
+            for name in self.key
+            if name not in self.table.primary_key and not (name in by_name and is_bounded(by_name[name]))
+        )
+
+    @property
+    def loose_json(self) -> tuple[str, ...]:
+        """The columns sent that hold json, whose text jsonb may refuse."""
+        if self.columns is None:
+            return tuple(column.name for column in self.table.columns if "json" in column.atoms)
+        sent = {*self.columns, *self.key}
+        return tuple(
+            column.name for column in self.table.columns if "json" in column.atoms and column.name in sent
+        )
+
+    @property
+    def bounded(self) -> bool:
+        """Whether no value of the table can be large enough for a message to need care."""
+        return not self.extra and all(is_bounded(column) for column in self.table.columns)
+
+    @property
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """What the function pins while it runs, as ``SET`` clauses.
+
+        A statement of a million rows makes a plan that is worth compiling, and the session keeps that plan:
+        compiled anew, a later statement of two rows takes a tenth of a second.
+        """
+        chosen = choose_settings(self.table)
+        return (*chosen, ("jit", "off")) if self.level == "statement" and self.sides else chosen
+
+    def model(self) -> Mapping[str, object]:
+        """Everything that the function depends on, as JSON-able data for its spec hash."""
+        return {
+            "declared": self.declared, "table": self.table.identity, "event": self.event, "level": self.level,
+            "queues": self.queues, "update_of": self.update_of, "when": self.when and self.when.text,
+            "columns": self.columns, "exclude": self.exclude, "old": self.old, "key": self.key,
+            "delay": self.delay, "send": self.send, "mask": dict(self.mask), "max_bytes": self.max_bytes,
+            "extra": {name: expression.text for name, expression in self.extra.items()},
+            "bounded": self.bounded, "named": [(column.name, column.type) for column in self.named],
+            "settings": self.settings,
+            **({"grouped": True} if self.grouped else {}), **({"waking": self.waking} if self.waking else {}),
+        }  # fmt: skip
+
+
+ROW_LIMIT = 16 * 1024 * 1024
+"""Bytes of a row above which only its key is sent. jsonb holds 256 MiB less a byte (JENTRY_OFFLENMASK in
+src/include/utils/jsonb.h); a message has two rows, and JSON takes up to eight times a value (varbit)."""
+
+SURELY_SMALL = 128 * 1024
+"""Bytes that a row takes as stored, below which it cannot exceed ROW_LIMIT by much: pglz and lz4 compress to
+a 255th at best."""
+
+NOT_JSONB = (
+    # An odd number of backslashes, then a character that text does not hold: NUL, or half a surrogate pair.
+    r"(^|[^\\])(\\\\)*\\u(0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
+    # Numbers beyond numeric.
+    r"|(^|[[:space:],:[])-?[0-9]+([.][0-9]+)?[eE][-+]?[0-9]{4}|[0-9]{255}"
+)
+"""Regular expression of JSON text that ``json`` takes and ``jsonb`` may refuse."""
+
+
+def bind_expression(capture: Capture, expression: Expression) -> str:
+    """The expression as SQL over ``old_row`` and ``new_row``; a side that the event lacks is nulls."""
+    types = {column.name: choose_fallback(column, weighed=True) for column in capture.table.columns}
+
+    def replace(reference: Reference) -> str:
+        name = quote_identifier(reference.column) if reference.column else ""
+        if reference.row == "op":
+            return f"{quote_literal(capture.event)}::text"
+        if reference.row in capture.sides:
+            return f"{reference.row}_row.{name}"
+        if capture.sides:
+            # A null of the type that the column has when the trigger fires.
+            return f"(CASE WHEN false THEN {capture.sides[0]}_row.{name} END)"
+        return f"NULL::{types[reference.column]}"
+
+    return expression.bind(replace)

@@ -1,0 +1,80 @@
+"""What a column's type asks of the function that captures it."""
+
+from __future__ import annotations
+
+from changelane.catalog import Column, Table
+
+_BOUNDED = {
+    *("bool", "char", "name", "oid", "tid", "xid", "xid8", "pg_lsn", "uuid", "enum"),
+    *("int2", "int4", "int8", "float4", "float8", "numeric", "money"),
+    *("date", "time", "timetz", "timestamp", "timestamptz", "interval"),
+    *("inet", "cidr", "macaddr", "macaddr8", "point", "line", "lseg", "box", "circle"),
+}
+
+
+def is_bounded(column: Column) -> bool:
+    """Whether no value of the column can be large."""
+    return bool(column.atoms) and set(column.atoms) <= _BOUNDED and not column.type.endswith("]")
+
+
+def choose_fallback(column: Column, *, weighed: bool) -> str:
+    """A type that stands in for a column's own once the column is gone, its type perhaps with it.
+
+    ``weighed``: an expression sees the column, so that what stands in must have the operators that it has.
+    """
+    if "." not in column.type:
+        return column.type
+    if column.atoms == ("enum",):
+        return "text[]" if column.type.endswith("]") else "text"
+    return column.type if weighed else "text"
+
+
+_TEXT_DEPENDS_ON = {
+    "bytea": ("bytea_output",),
+    "interval": ("IntervalStyle",),
+    "timestamptz": ("TimeZone",),
+    "tstzrange": ("DateStyle",),
+    "tstzmultirange": ("DateStyle",),
+    "tsrange": ("DateStyle",),
+    "tsmultirange": ("DateStyle",),
+    "daterange": ("DateStyle",),
+    "datemultirange": ("DateStyle",),
+    "money": ("lc_monetary",),
+    **dict.fromkeys(
+        [
+            *("regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper"),
+            *("regoperator", "regproc", "regprocedure", "regrole", "regtype"),
+        ],
+        ("quote_all_identifiers",),
+    ),
+    **dict.fromkeys(
+        ("float4", "float8", "point", "line", "lseg", "box", "path", "polygon", "circle"),
+        ("extra_float_digits",),
+    ),
+}
+_ANY = ("DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits")
+_INDEPENDENT = frozenset({"citext", "hstore", "ltree"})
+"""Types of Postgres' contrib whose text no setting changes."""
+_PINNED = {
+    "DateStyle": "'ISO, YMD'",
+    "IntervalStyle": "'postgres'",
+    "TimeZone": "'UTC'",
+    "bytea_output": "'hex'",
+    "extra_float_digits": "1",
+    "lc_monetary": "'C'",
+    "quote_all_identifiers": "'off'",
+}
+
+
+def choose_settings(table: Table) -> tuple[tuple[str, str], ...]:
+    """The settings that the function pins, each because a column's text would follow the writer's session.
+
+    Each costs one to two microseconds a call, so only those that the column types need. The text of a type
+    that is not built in may depend on any.
+    """
+    needed: set[str] = set()
+    for column in table.columns:
+        for atom in column.atoms:
+            schema, _, name = atom.rpartition(".")
+            needed.update(_ANY if schema and name not in _INDEPENDENT else _TEXT_DEPENDS_ON.get(name, ()))
+    return (("search_path", "pg_catalog, pg_temp"), *((name, _PINNED[name]) for name in sorted(needed)))

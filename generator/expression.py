@@ -1,0 +1,216 @@
+"""SQL expressions of a spec: one expression over ``new``, ``old`` and ``op``, checked on its parse tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pglast import ast, parse_sql
+from pglast.enums import CoercionForm
+from pglast.parser import ParseError, Token, scan
+from pglast.visitors import Visitor
+
+_PREFIX = "SELECT ("
+# The line break ends a trailing comment, so that it cannot swallow the parenthesis.
+_SUFFIX = "\n)"
+
+
+class ExpressionError(Exception):
+    """``what`` is wrong in ``length`` characters from ``start`` of the expression; ``help`` mends it."""
+
+    def __init__(self, what: str, *, start: int = 0, length: int = 1, help: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.start = start
+        self.length = max(1, length)
+        self.help = help
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Characters ``start`` to ``end`` name ``column`` of the row ``new`` or ``old``, or the text ``op``."""
+
+    start: int
+    end: int
+    row: Literal["new", "old", "op"]
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A checked expression: its text and where it refers to the change, in order."""
+
+    text: str
+    references: tuple[Reference, ...]
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset(reference.column for reference in self.references if reference.column)
+
+    def bind(self, replace: Callable[[Reference], str]) -> str:
+        """The text with each reference replaced, in parentheses of its own."""
+        pieces: list[str] = []
+        position = 0
+        for reference in self.references:
+            pieces += [self.text[position : reference.start], replace(reference)]
+            position = reference.end
+        pieces.append(self.text[position:])
+        return f"({''.join(pieces)})"
+
+
+def parse_expression(text: str) -> Expression:
+    """Check that ``text`` is one expression over new.<column>, old.<column> and op.
+
+    Raises ExpressionError for anything else: statements, sub-selects, other names, aggregates and window
+    calls, parameters, comments. Whether the columns exist is not known here.
+    """
+    tokens = _scan(text)
+    _check_parentheses(tokens)
+    try:
+        statements = parse_sql(_PREFIX + text + _SUFFIX)
+    except ParseError as error:
+        message, position = error.args
+        # None is the end of the input.
+        start = len(text) if position is None else position - len(_PREFIX)
+        if start >= len(text):
+            message, start = "it ends too early", len(text) - 1
+        raise ExpressionError(
+            f"not an SQL expression: {message}", start=max(0, start), length=_length_at(tokens, start)
+        ) from None
+    if len(statements) != 1:
+        raise ExpressionError("more than one statement", length=len(text), help="write one expression")
+    value = _take_value(statements[0].stmt, text)
+    check = _Check(text=text, tokens=tokens)
+    check(value)
+    return Expression(text=text, references=tuple(sorted(check.references, key=lambda found: found.start)))
+
+
+def _scan(text: str) -> Sequence[Token]:
+    if not text.strip():
+        raise ExpressionError(
+            "an empty expression", help="write SQL over new, old and op, or leave the key out"
+        )
+    if "\0" in text:
+        raise ExpressionError("a NUL character in an expression", start=text.index("\0"))
+    try:
+        tokens: Sequence[Token] = scan(text)
+    except ParseError as error:
+        message, position = error.args
+        raise ExpressionError(
+            f"not an SQL expression: {message}", start=min(position or 0, len(text) - 1)
+        ) from None
+    for token in tokens:
+        if token.name in ("SQL_COMMENT", "C_COMMENT"):
+            raise ExpressionError(
+                "a comment inside an expression",
+                start=token.start,
+                length=token.end - token.start + 1,
+                help="write the comment in YAML, with #",
+            )
+    return tokens
+
+
+def _check_parentheses(tokens: Sequence[Token]) -> None:
+    """None closes what stands around the expression: there, ``a) OR (b`` parses, and means something else."""
+    depth = 0
+    for token in tokens:
+        depth += (token.name == "ASCII_40") - (token.name == "ASCII_41")
+        if depth < 0:
+            raise ExpressionError("not an SQL expression: this parenthesis closes nothing", start=token.start)
+
+
+def _length_at(tokens: Sequence[Token], start: int) -> int:
+    return next((token.end - token.start + 1 for token in tokens if token.start == start), 1)
+
+
+_CLAUSES = (
+    "distinctClause", "intoClause", "fromClause", "whereClause", "groupClause", "havingClause",
+    "windowClause", "valuesLists", "sortClause", "limitOffset", "limitCount", "lockingClause", "withClause",
+    "larg", "rarg",
+)  # fmt: skip
+
+
+def _take_value(statement: ast.Node | None, text: str) -> ast.Node:
+    """The expression of ``SELECT (expression)``; anything around it is what the text added."""
+
+    def refuse(what: str) -> ExpressionError:
+        return ExpressionError(
+            what, length=len(text), help="write one expression, such as new.status = 'paid'"
+        )
+
+    if not isinstance(statement, ast.SelectStmt) or any(getattr(statement, name) for name in _CLAUSES):
+        raise refuse("a statement where an expression is expected")
+    targets = statement.targetList or ()
+    if len(targets) != 1 or targets[0].name or targets[0].indirection:
+        raise refuse("more than one expression")
+    value = targets[0].val
+    implicit = isinstance(value, ast.RowExpr) and value.row_format == CoercionForm.COERCE_IMPLICIT_CAST
+    if not isinstance(value, ast.Node) or implicit:
+        raise refuse("more than one expression")
+    return value
+
+
+class _Check(Visitor):
+    """Collects references and refuses what has no place in an expression over one change."""
+
+    def __init__(self, *, text: str, tokens: Sequence[Token]) -> None:
+        super().__init__()
+        self.text = text
+        self.tokens = tokens
+        self.references: list[Reference] = []
+
+    def visit_ColumnRef(self, ancestors: object, node: ast.ColumnRef) -> None:
+        start = (node.location or 0) - len(_PREFIX)
+        names = [(isinstance(field, ast.String) and field.sval) or "*" for field in node.fields or ()]
+        end = self._end_of(start, names)
+        shown = self.text[start:end]
+        if names == ["op"]:
+            self.references.append(Reference(start=start, end=end, row="op"))
+        elif len(names) == 2 and names[0] in ("new", "old") and names[1] != "*":
+            self.references.append(Reference(start=start, end=end, row=names[0], column=names[1]))  # type: ignore[arg-type]
+        elif names[0] in ("new", "old"):
+            raise ExpressionError(
+                f"{shown}: only one column of a row can be named",
+                start=start, length=end - start, help=f"write {names[0]}.<column>",
+            )  # fmt: skip
+        else:
+            raise ExpressionError(
+                f"{shown}: expressions see new, old and op only",
+                start=start, length=end - start, help=f"write new.{names[-1]} or old.{names[-1]}",
+            )  # fmt: skip
+
+    def _end_of(self, start: int, names: Sequence[str]) -> int:
+        """One past the last character of a dotted name: its tokens alternate names and dots."""
+        following = [token for token in self.tokens if token.start >= start][: 2 * len(names) - 1]
+        return int(following[-1].end) + 1
+
+    def visit_SubLink(self, ancestors: object, node: ast.SubLink) -> None:
+        self._refuse(node, "a sub-select", "an expression sees the changed row only")
+
+    def visit_SelectStmt(self, ancestors: object, node: ast.SelectStmt) -> None:
+        self._refuse(node, "a sub-select", "an expression sees the changed row only")
+
+    def visit_ParamRef(self, ancestors: object, node: ast.ParamRef) -> None:
+        self._refuse(node, f"the parameter ${node.number}", "write the value")
+
+    def visit_SetToDefault(self, ancestors: object, node: ast.SetToDefault) -> None:
+        self._refuse(node, "DEFAULT", "write the value")
+
+    def visit_CurrentOfExpr(self, ancestors: object, node: ast.CurrentOfExpr) -> None:
+        self._refuse(node, "WHERE CURRENT OF", "an expression sees the changed row only")
+
+    def visit_GroupingFunc(self, ancestors: object, node: ast.GroupingFunc) -> None:
+        self._refuse(node, "GROUPING", "an expression sees the changed row only")
+
+    def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
+        if node.over or node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter:
+            self._refuse(node, "an aggregate or window call", "an expression sees one changed row only")
+
+    def _refuse(self, node: ast.Node, what: str, help: str) -> None:
+        location = getattr(node, "location", None)
+        start = max(0, location - len(_PREFIX)) if isinstance(location, int) and location >= 0 else 0
+        raise ExpressionError(
+            f"{what} is not allowed in an expression",
+            start=start, length=_length_at(self.tokens, start), help=help,
+        )  # fmt: skip

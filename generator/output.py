@@ -1,0 +1,207 @@
+"""Captures -> the files of ``sql_out/``, byte-identical for the same spec and catalog."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from changelane import manifest as contract
+from changelane.catalog import Catalog
+from changelane.diagnostic import Diagnostic
+from changelane.errors import SpecError
+from changelane.generator import rendering
+from changelane.generator.capture import Capture
+from changelane.generator.grammar import check_function, check_statements
+from changelane.generator.resolution import resolve
+from changelane.generator.spec import Consumer, Document
+from changelane.generator.values import read_rate
+from changelane.manifest import Manifest, Step
+from changelane.marker import hash_model, hash_queue
+
+_NOTICE = "-- Written by `changelane generate`: edit pipelines.yaml, not this file.\n"
+_SCHEMA = "CREATE SCHEMA IF NOT EXISTS changelane;\n"
+_SLEEPERS = (
+    "CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers"
+    " (queue text PRIMARY KEY, until timestamptz NOT NULL);\n"
+)
+"""As apply makes it; stands in the file for those who run it by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """``files`` maps a path below ``sql_out/`` to its text; ``warnings`` are for people."""
+
+    files: Mapping[str, str]
+    warnings: tuple[Diagnostic, ...]
+
+
+def generate(document: Document, catalog: Catalog) -> Output:
+    """Render everything. Raises SpecError with every problem that the catalog shows in the spec."""
+    resolution = resolve(document, catalog)
+    errors = [problem for problem in resolution.diagnostics if problem.severity == "error"]
+    if errors:
+        raise SpecError(sorted(set(errors)))
+    files: dict[str, _File] = {}
+    queues = [queue for name in document.spec.queues for queue in _render_queue(document, name, files)]
+    captures = [
+        entry
+        for route, captured in groupby(resolution.captures, key=lambda capture: capture.route)
+        for entry in _render_route(route, captured, files)
+    ]
+    manifest = Manifest(
+        project=document.spec.project,
+        files={name: contract.hash_text(file.text) for name, file in sorted(files.items())},
+        queues=tuple({queue.name: queue for queue in queues}.values()),
+        captures=tuple(captures),
+        consumers=tuple(
+            _describe_consumer(document, queue, consumer)
+            for queue, consumer in document.spec.consumers.items()
+        ),
+    )
+    texts = {name: file.text for name, file in files.items()}
+    return Output(
+        files={**texts, "manifest.json": manifest.dump()},
+        warnings=tuple(sorted(set(resolution.diagnostics))),
+    )
+
+
+class _File:
+    """A file that grows by steps and knows where each one lies."""
+
+    def __init__(self, name: str, head: str) -> None:
+        self.name = name
+        self.text = head
+
+    def add(self, sql: str) -> Step:
+        self.text += "\n"
+        start = len(self.text.encode())
+        self.text += sql
+        content = sql.encode()
+        return Step(
+            file=self.name, start=start, end=start + len(content), sha256=hashlib.sha256(content).hexdigest()
+        )
+
+
+def _render_queue(document: Document, name: str, files: dict[str, _File]) -> Iterator[contract.Queue]:
+    declared = document.spec.queues[name]
+    dead_letter = declared.dead_letter or f"{name}_dlq"
+    live = hash_queue(kind="logged")
+    file = files[f"queues/{name}.sql"] = _File(f"queues/{name}.sql", _NOTICE)
+    for queue, its_dead_letter in ((name, dead_letter), (dead_letter, None)):
+        if its_dead_letter is None and queue in document.spec.queues:
+            continue
+        consumer = document.spec.consumers.get(queue)
+        ordered = consumer is not None and consumer.ordering == "key"
+        model = ["queue", rendering.TEMPLATE_VERSION, queue, "logged", its_dead_letter]
+        spec = hash_model([*model, "ordered"] if ordered else model)
+        sql = rendering.render_queue(
+            project=document.spec.project, queue=queue, ordered=ordered, spec=spec, live=live
+        )
+        check_statements(sql)
+        yield contract.Queue(
+            name=queue,
+            dead_letter=its_dead_letter,
+            ordered=ordered,
+            spec=spec,
+            live=live,
+            step=file.add(sql),
+        )
+
+
+def _render_route(
+    route: str, captures: Iterable[Capture], files: dict[str, _File]
+) -> Iterator[contract.Capture]:
+    captures = list(captures)
+    head = _NOTICE + _SCHEMA + (_SLEEPERS if any(capture.waking for capture in captures) else "")
+    file = files[f"routes/{route}.sql"] = _File(f"routes/{route}.sql", head)
+    for capture in captures:
+        body = rendering.render_body(capture)
+        spec = rendering.hash_capture(capture)
+        function_live = rendering.hash_live_function(capture, body=body)
+        trigger_live = rendering.hash_live_trigger(capture)
+        function = rendering.render_function(capture, body=body, spec=spec, live=function_live)
+        trigger = rendering.render_trigger(capture, spec=spec, live=trigger_live)
+        check_statements(function + trigger)
+        check_function(function)
+        yield contract.Capture(
+            name=capture.name,
+            route=capture.route,
+            schema_=capture.table.schema_,
+            table=capture.table.name,
+            event=capture.event,
+            level=capture.level,
+            reason=capture.reason,
+            fire=capture.fire,
+            send=capture.send,
+            queues=capture.queues,
+            columns=tuple(column.name for column in capture.named),
+            spec=spec,
+            function_live=function_live,
+            trigger_live=trigger_live,
+            function_step=file.add(function),
+            trigger_step=file.add(trigger),
+        )
+
+
+def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> contract.Consumer:
+    retry = consumer.retry
+    return contract.Consumer(
+        queue=queue,
+        handler=consumer.handler,
+        mode=consumer.mode,
+        ordering=consumer.ordering,
+        batch=consumer.batch,
+        concurrency=consumer.concurrency,
+        lease=consumer.lease,
+        timeout=consumer.timeout,
+        retry=contract.Retry(
+            attempts=retry.attempts, backoff=retry.backoff, first=retry.first, max=retry.max
+        ),
+        on_exhausted=consumer.on_exhausted,
+        dead_letter=document.spec.queues[queue].dead_letter or f"{queue}_dlq",
+        rate=consumer.rate and read_rate(consumer.rate),
+    )
+
+
+def find_stale(output: Output, out: Path) -> list[str]:
+    """Paths below ``out`` that a write would add, change or delete, sorted."""
+    wrong = [name for name, text in output.files.items() if _read(out / name) != text]
+    return sorted([*wrong, *_find_leftover(output, out)])
+
+
+def _find_leftover(output: Output, out: Path) -> list[str]:
+    """Files that an earlier run wrote and this one does not; a file without our notice is left alone."""
+    return [
+        name
+        for folder in ("queues", "routes")
+        for path in sorted((out / folder).glob("*.sql"))
+        if (name := f"{folder}/{path.name}") not in output.files and (_read(path) or "").startswith(_NOTICE)
+    ]
+
+
+def write(output: Output, out: Path) -> list[str]:
+    """Write what differs, the manifest last, and delete what is no more; returns the paths touched.
+
+    A file is replaced whole, so that a run that is cut short leaves no half of one.
+    """
+    stale = find_stale(output, out)
+    for name in sorted(stale, key=lambda name: name == "manifest.json"):
+        path = out / name
+        if name not in output.files:
+            path.unlink()
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(path.suffix + ".part")
+        part.write_text(output.files[name], encoding="utf-8", newline="\n")
+        part.replace(path)
+    return stale
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None

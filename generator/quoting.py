@@ -1,0 +1,37 @@
+"""The one place where names and values become SQL text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+MAX_NAME_BYTES = 63
+
+
+def quote_identifier(name: str) -> str:
+    """A quoted identifier. Raises ValueError for a name that Postgres cannot hold."""
+    if not name or "\0" in name or len(name.encode()) > MAX_NAME_BYTES:
+        raise ValueError(f"not an identifier of 1 to {MAX_NAME_BYTES} bytes: {name!r}")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(value: str) -> str:
+    """A string literal that reads the same whatever ``standard_conforming_strings`` says."""
+    if "\0" in value:
+        raise ValueError("a NUL character cannot be in a string literal")
+    quoted = "'" + value.replace("'", "''") + "'"
+    return "E" + quoted.replace("\\", "\\\\") if "\\" in value else quoted
+
+
+def quote_array(values: Iterable[str]) -> str:
+    """A ``text[]`` constructor."""
+    return f"ARRAY[{', '.join(quote_literal(value) for value in values)}]::text[]"
+
+
+def quote_body(body: str) -> str:
+    """A dollar-quoted string whose tag does not occur in it."""
+    tag = "$changelane$"
+    number = 0
+    while tag in body:
+        number += 1
+        tag = f"$changelane{number}$"
+    return f"{tag}{body}{tag}"

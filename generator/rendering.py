@@ -1,0 +1,144 @@
+"""Captures and queues -> SQL text, one template each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from changelane.generator.capture import NOT_JSONB, ROW_LIMIT, SURELY_SMALL, Capture, bind_expression
+from changelane.generator.column import choose_fallback
+from changelane.generator.quoting import quote_array, quote_body, quote_identifier, quote_literal
+from changelane.marker import (
+    TRIGGER_EVENTS,
+    TRIGGER_ROW,
+    format_marker,
+    hash_function,
+    hash_model,
+    hash_trigger,
+)
+
+TEMPLATE_VERSION = 1
+"""Part of every spec hash; raised when a template's output changes in meaning."""
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,
+    autoescape=False,  # noqa: S701 -- the output is SQL; the filters below quote
+)
+_ENVIRONMENT.filters |= {
+    "identifier": quote_identifier,
+    "literal": quote_literal,
+    "array": quote_array,
+    "tojson_literal": lambda value: quote_literal(json.dumps(value)),
+    "quoted_body": quote_body,
+}
+
+
+def render_queue(*, project: str, queue: str, ordered: bool, spec: str, live: str) -> str:
+    """SQL that creates a queue where it is missing, and marks it as the project's own.
+
+    ``ordered``: with the index that a worker needs to keep the order of keys.
+    """
+    marker = format_marker(project=project, kind="queue", name=queue, spec=spec, live=live)
+    return _ENVIRONMENT.get_template("queue.sql.j2").render(queue=queue, ordered=ordered, marker=marker)
+
+
+def render_body(capture: Capture) -> str:
+    """The plpgsql of a capture function."""
+    return _ENVIRONMENT.get_template("body.sql.j2").render(
+        name=capture.name,
+        route=capture.route,
+        declared=capture.declared,
+        event=capture.event,
+        level=capture.level,
+        send=capture.send,
+        sides=capture.sides,
+        named=[
+            {"name": column.name, "fallback": choose_fallback(column, weighed=column.name in capture.weighed)}
+            for column in capture.named
+        ],
+        key=capture.key,
+        loose_key=capture.loose_key,
+        loose_json=capture.loose_json,
+        not_jsonb=NOT_JSONB,
+        columns=capture.columns,
+        exclude=capture.exclude,
+        mask=capture.mask,
+        masked=[name for name in capture.mask if name not in capture.exclude],
+        keep_old=capture.old,
+        extra={name: bind_expression(capture, value) for name, value in capture.extra.items()},
+        update_of=capture.update_of,
+        when=bind_expression(capture, capture.when) if capture.when else None,
+        max_bytes=capture.max_bytes,
+        bounded=capture.bounded,
+        limits={"row": ROW_LIMIT, "surely_small": SURELY_SMALL},
+        queues=capture.queues,
+        delay=capture.delay,
+        grouped=capture.grouped and bool(capture.sides),
+        waking=capture.waking,
+    )
+
+
+def hash_capture(capture: Capture) -> str:
+    """The spec hash of a capture's function."""
+    return hash_model(["function", TEMPLATE_VERSION, capture.model()])
+
+
+def hash_live_function(capture: Capture, *, body: str) -> str:
+    """The live hash that the catalog yields once ``body`` is installed."""
+    config = [f"{name}={value.strip(chr(39))}" for name, value in capture.settings]
+    return hash_function(
+        body=body, language="plpgsql", security_definer=True, config=config, public_execute=False
+    )
+
+
+def render_function(capture: Capture, *, body: str, spec: str, live: str) -> str:
+    """SQL of the function, its revoked EXECUTE and its marker; takes no lock on any table."""
+    when = [f"{bind_expression(capture, capture.when)} IS TRUE"] if capture.when else []
+    return _ENVIRONMENT.get_template("function.sql.j2").render(
+        name=capture.name,
+        settings=capture.settings,
+        body=body,
+        marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
+        schema=capture.table.schema_,
+        table=capture.table.name,
+        sides=capture.sides,
+        expressions=[*when, *(bind_expression(capture, value) for value in capture.extra.values())],
+    )
+
+
+def hash_live_trigger(capture: Capture) -> str:
+    """The live hash that the catalog yields once the trigger is installed."""
+    return hash_trigger(
+        function=f"changelane.{capture.name}",
+        type=TRIGGER_EVENTS[capture.event] | (TRIGGER_ROW if capture.level == "row" else 0),
+        old_table=_transition(capture, "old"),
+        new_table=_transition(capture, "new"),
+        conditional=False,
+        columns=0,
+    )
+
+
+def _transition(capture: Capture, row: str) -> str | None:
+    return f"changelane_{row}" if capture.level == "statement" and row in capture.sides else None
+
+
+def render_trigger(capture: Capture, *, spec: str, live: str) -> str:
+    """SQL of the trigger and its marker; locks the table in SHARE ROW EXCLUSIVE mode."""
+    return _ENVIRONMENT.get_template("trigger.sql.j2").render(
+        name=capture.name,
+        event=capture.event,
+        level=capture.level,
+        fire=capture.fire,
+        schema=capture.table.schema_,
+        table=capture.table.name,
+        old_table=_transition(capture, "old"),
+        new_table=_transition(capture, "new"),
+        marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
+    )

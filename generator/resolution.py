@@ -1,0 +1,305 @@
+"""Spec + catalog -> captures: globs to tables, names to columns, text to checked expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from changelane.catalog import Catalog, Table
+from changelane.diagnostic import Diagnostic
+from changelane.generator.capture import Capture
+from changelane.generator.codes import Code
+from changelane.generator.explain import suggest
+from changelane.generator.expression import Expression, ExpressionError, parse_expression
+from changelane.generator.reader import LIMIT_PROBLEMS
+from changelane.generator.spec import Document, Route
+from changelane.generator.table import parse_table
+from changelane.manifest import Level
+
+_REFUSED_KINDS = {
+    "view": "a view holds no rows of its own and fires no row events",
+    "materialized view": "a refresh fires no trigger",
+    "foreign": "its rows change on another server, where no trigger of this one fires",
+}
+_SYSTEM = ("pg_catalog", "information_schema", "pgmq", "pgmq_public", "changelane", "pg_toast")
+_RESERVED = {f"changelane_{name}" for name in ("old", "new", "row", "number", "at")}
+
+
+@dataclass(slots=True)
+class Resolution:
+    """The captures of a spec in file order, and every problem met on the way."""
+
+    captures: list[Capture] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+def resolve(document: Document, catalog: Catalog) -> Resolution:
+    """Resolve every route. Never raises for what a spec may hold: problems are collected."""
+    return _Resolver(document=document, catalog=catalog).resolve()
+
+
+class _Resolver:
+    def __init__(self, *, document: Document, catalog: Catalog) -> None:
+        self.document = document
+        self.tables = {table.identity: table for table in catalog.tables}
+        self.consumed = frozenset(document.spec.consumers)
+        self.ordered = frozenset(
+            name for name, consumer in document.spec.consumers.items() if consumer.ordering == "key"
+        )
+        self.result = Resolution()
+
+    def resolve(self) -> Resolution:
+        for route in self.document.spec.routes:
+            # What follows the first problems is cut off anyway, and a hostile spec may hold thousands.
+            if len(self.result.diagnostics) > LIMIT_PROBLEMS:
+                break
+            self._resolve_route(route)
+        return self.result
+
+    def _report(
+        self,
+        code: Code,
+        summary: str,
+        *path: str | int,
+        help: str = "",
+        within: tuple[int, int] | None = None,
+        warning: bool = False,
+    ) -> None:
+        diagnostic = self.document.diagnose(
+            code, summary, *path, help=help, within=within, severity="warning" if warning else "error"
+        )
+        self.result.diagnostics.append(diagnostic)
+
+    def _resolve_route(self, route: Route) -> None:
+        base = ("routes", route.index)
+        declared = self._find_tables(route)
+        when = self._parse(route.when, *base, "when")
+        parsed = {
+            name: self._parse(text, *base, "payload", "extra", name)
+            for name, text in route.payload.extra.items()
+        }
+        extra = {name: expression for name, expression in parsed.items() if expression is not None}
+        self._check_mask(route)
+        for table in declared:
+            self._check_columns(route, table)
+            self._check_key(route, table)
+            self._check_expression(table, when, *base, "when")
+            for name, expression in extra.items():
+                self._check_expression(table, expression, *base, "payload", "extra", name)
+        named = {table.identity for table in declared}
+        for table in declared:
+            # A table's inheritance children are read through it, so their changes are its changes.
+            for bearer in (table, *self._descend(table, named)):
+                self._capture(route, declared=table, bearer=bearer, when=when, extra=extra)
+
+    def _find_tables(self, route: Route) -> list[Table]:
+        found: dict[tuple[str, str], Table] = {}
+        for position, text in enumerate(route.tables):
+            path = route.table_path(position)
+            pattern = parse_table(text)
+            if pattern.is_glob:
+                matched = [
+                    table
+                    for table in self.tables.values()
+                    if pattern.matches(*table.identity)
+                    and table.kind not in _REFUSED_KINDS
+                    and table.partition_of is None
+                ]
+                if not matched:
+                    self._report(
+                        Code.NO_TABLE,
+                        f"no table matches {text}",
+                        *path,
+                        help="run `changelane inspect` if it is new",
+                    )
+                found.update((table.identity, table) for table in matched)
+            elif table := self._find_table(pattern.schema, pattern.name, path):
+                found[table.identity] = table
+        return list(found.values())
+
+    def _find_table(self, schema: str, name: str, path: Sequence[str | int]) -> Table | None:
+        if schema in _SYSTEM or schema.startswith("pg_"):
+            why = "a temporary table" if schema.startswith("pg_temp") else "a system table"
+            self._report(
+                Code.WRONG_KIND, f"{schema}.{name} is {why} and cannot be captured", *path,
+                help="route the ordinary table that your application writes",
+            )  # fmt: skip
+            return None
+        table = self.tables.get((schema, name))
+        if table is None:
+            close = suggest(f"{schema}.{name}", self.tables.values())
+            meant = f"{close} Else " if close else ""
+            self._report(
+                Code.NO_TABLE, f"table {schema}.{name} is not in the catalog", *path,
+                help=f"{meant}run `changelane inspect` if it is new",
+            )  # fmt: skip
+            return None
+        if why_not := _REFUSED_KINDS.get(table.kind):
+            self._report(
+                Code.WRONG_KIND, f"{table} is a {table.kind} and cannot be captured: {why_not}", *path,
+                help="route the tables beneath it",
+            )  # fmt: skip
+            return None
+        return table
+
+    def _descend(self, table: Table, named: set[tuple[str, str]]) -> Iterator[Table]:
+        """Inheritance children at any depth that the route does not name itself."""
+        seen: set[tuple[str, str]] = set()
+        waiting = list(table.inherited_by)
+        while waiting:
+            identity = waiting.pop(0)
+            child = self.tables.get(identity)
+            if child is None or identity in seen or identity in named or child.kind in _REFUSED_KINDS:
+                continue
+            seen.add(identity)
+            waiting.extend(child.inherited_by)
+            yield child
+
+    def _parse(self, text: str | None, *path: str | int) -> Expression | None:
+        if text is None:
+            return None
+        try:
+            return parse_expression(text)
+        except ExpressionError as error:
+            self._report(
+                Code.EXPRESSION, error.what, *path, help=error.help, within=(error.start, error.length)
+            )
+            return None
+
+    def _check_key(self, route: Route, table: Table) -> None:
+        """Where a consumer keeps the order of keys, each message needs one; of a truncation there is none."""
+        if route.key or table.primary_key or set(route.events) <= {"truncate"}:
+            return
+        for position, queue in enumerate(route.queues):
+            if queue in self.ordered:
+                self._report(
+                    Code.NO_KEY,
+                    f"consumer {queue} keeps the order of keys, and {table} has no primary key",
+                    *route.queue_path(position), help="add `key: [...]` to the route",
+                )  # fmt: skip
+
+    def _check_mask(self, route: Route) -> None:
+        payload = route.payload
+        for name, how in payload.mask.items():
+            path = ("routes", route.index, "payload", "mask", name)
+            sent = name in payload.columns if payload.columns is not None else name not in payload.exclude
+            if not sent and name not in route.key:
+                self._report(
+                    Code.BAD_VALUE,
+                    f"{name} is masked, but the payload leaves it out",
+                    *path,
+                    help="delete this line",
+                )
+            if how == "redact" and name in route.key:
+                self._report(
+                    Code.BAD_VALUE, f"{name} is part of the key: redacted, it groups all rows as one", *path,
+                    help="write sha256, which keeps keys apart",
+                )  # fmt: skip
+
+    def _check_expression(self, table: Table, expression: Expression | None, *path: str | int) -> None:
+        for reference in expression.references if expression else ():
+            if reference.column:
+                within = (reference.start, reference.end - reference.start)
+                self._check_column(table, reference.column, *path, within=within)
+
+    def _check_columns(self, route: Route, table: Table) -> None:
+        base = ("routes", route.index)
+        lists: Iterable[tuple[Sequence[str] | None, tuple[str | int, ...]]] = (
+            (route.update_of, (*base, "update_of")),
+            (route.payload.columns, (*base, "payload", "columns")),
+            (route.payload.exclude, (*base, "payload", "exclude")),
+            (route.key, (*base, "key")),
+        )
+        for names, path in lists:
+            for position, name in enumerate(names or ()):
+                self._check_column(table, name, *path, position)
+        for name in route.payload.mask:
+            self._check_column(table, name, *base, "payload", "mask", name)
+        for name in sorted(_RESERVED & {column.name for column in table.columns}):
+            self._report(
+                Code.WRONG_KIND, f"{table} has a column {name}, which capture itself needs", *base, "name",
+                help="rename the column",
+            )  # fmt: skip
+        for column in table.columns:
+            if (
+                column.generated == "virtual"
+                and route.payload.columns is None
+                and column.name not in (route.payload.exclude or ())
+            ):
+                self._report(
+                    Code.VIRTUAL_COLUMN,
+                    f"{table} column {column.name} is a virtual generated column, which triggers see as null:"
+                    " messages leave it out",
+                    *base, "name", help="make it stored, or list it under payload.exclude", warning=True,
+                )  # fmt: skip
+
+    def _check_column(
+        self, table: Table, name: str, *path: str | int, within: tuple[int, int] | None = None
+    ) -> None:
+        column = next((column for column in table.columns if column.name == name), None)
+        if column is None:
+            close = suggest(name, [column.name for column in table.columns])
+            self._report(
+                Code.NO_COLUMN, f"{table} has no column {name}", *path, within=within,
+                help=close or "run `changelane inspect` if it is new",
+            )  # fmt: skip
+        elif column.generated == "virtual":
+            self._report(
+                Code.VIRTUAL_COLUMN,
+                f"{table} column {name} is a virtual generated column, which triggers see as null",
+                *path, within=within, help="make it stored, or use the columns that it is made of",
+            )  # fmt: skip
+
+    def _capture(
+        self,
+        route: Route,
+        *,
+        declared: Table,
+        bearer: Table,
+        when: Expression | None,
+        extra: Mapping[str, Expression],
+    ) -> None:
+        level, reason = _choose_level(route, bearer)
+        payload = route.payload
+        virtual = [column.name for column in bearer.columns if column.generated == "virtual"]
+        for event in route.events:
+            if event == "truncate" and bearer != declared:
+                # A message would say that the declared table is empty, which it is not.
+                continue
+            self.result.captures.append(
+                Capture(
+                    project=self.document.spec.project,
+                    route=route.name,
+                    declared=declared.identity,
+                    table=bearer,
+                    event=event,
+                    level="statement" if event == "truncate" else level,
+                    reason="" if event == "truncate" else reason,
+                    fire=route.fire,
+                    queues=route.queues,
+                    update_of=tuple(route.update_of or ()),
+                    when=when,
+                    columns=None if payload.columns is None else tuple(payload.columns),
+                    exclude=tuple(dict.fromkeys([*(payload.exclude or ()), *virtual])),
+                    old=payload.old,
+                    key=tuple(route.key or declared.primary_key),
+                    delay=int(route.delay),
+                    send=route.send,
+                    mask=payload.mask,
+                    extra=extra,
+                    max_bytes=payload.max_bytes,
+                    grouped=any(name in self.ordered for name in route.queues),
+                    waking=() if route.delay else tuple(filter(self.consumed.__contains__, route.queues)),
+                )
+            )
+
+
+def _choose_level(route: Route, table: Table) -> tuple[Level, str]:
+    """Row capture where declared, and where statement triggers would miss or garble changes."""
+    if table.kind == "partitioned":
+        return "row", "partitioned: statement triggers miss rows written straight to a partition"
+    if table.partition_of is not None:
+        return "row", "a partition: statement triggers miss rows written through its parent"
+    if table.inherits or table.inherited_by:
+        return "row", "under inheritance: statement triggers miss rows written through another table"
+    return ("row", "declared") if route.capture == "row" else ("statement", "")

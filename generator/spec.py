@@ -1,0 +1,395 @@
+"""What ``pipelines.yaml`` declares: its models, and the document that they were read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+
+from changelane.diagnostic import Diagnostic, Span
+from changelane.errors import SpecError
+from changelane.generator.codes import Code
+from changelane.generator.explain import explain
+from changelane.generator.reader import LIMIT_PROBLEMS, parse_source
+from changelane.generator.rules import check
+from changelane.generator.source import Source, Step, Value, read_source, resolve
+from changelane.generator.unsupported import find_unsupported
+from changelane.generator.values import (
+    Duration,
+    Expression,
+    Handler,
+    Identifier,
+    Integer,
+    ProjectName,
+    QueueName,
+    Rate,
+    RouteName,
+    Size,
+    TableName,
+    WholeSeconds,
+)
+
+Event = Literal["insert", "update", "delete", "truncate"]
+
+
+class Model(BaseModel):
+    """A frozen part of the spec that refuses unknown keys; its fields' descriptions are the schema's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Partition(Model):
+    """How a partitioned queue is cut by time."""
+
+    interval: Duration = Field(description="Time that one partition spans.", examples=["1 day"])
+    retain: Duration | None = Field(
+        None, description="Age at which a partition is dropped.", examples=["14 days"]
+    )
+
+
+class Archive(Model):
+    """Handled messages are kept, not deleted."""
+
+    keep: Duration = Field(description="Age at which an archived message is pruned.", examples=["30 days"])
+
+
+class Access(Model):
+    """What a role may do with the queue through SQL or an HTTP API over it."""
+
+    role: Identifier = Field(description="A database role.", examples=["authenticated"])
+    allow: tuple[Literal["send", "read", "pop", "archive", "delete"], ...] = Field(
+        min_length=1, description="What the role may do."
+    )
+    using: Expression | None = Field(None, description="SQL over message and headers: which messages it may.")
+
+
+class Queue(Model):
+    """A pgmq queue. Durations in seconds."""
+
+    kind: Literal["logged", "unlogged", "partitioned"] = Field("logged", description="How pgmq stores it.")
+    partition: Partition | None = Field(None, description="Only with `kind: partitioned`; needs pg_partman.")
+    archive: Archive | None = Field(
+        None, description="Keep handled messages; without it they are deleted once handled."
+    )
+    dead_letter: QueueName | None = Field(
+        None,
+        description="Queue that takes messages which failed for good; created with this one. "
+        "Default: the queue's name and `_dlq`.",
+        examples=["order_events_dlq"],
+    )
+    access: tuple[Access, ...] = Field((), min_length=1, description="Who else may use the queue.")
+
+
+class Payload(Model):
+    """What of a row a message holds. ``max_bytes`` in bytes; ``columns`` None means all."""
+
+    columns: tuple[Identifier, ...] | None = Field(
+        None,
+        min_length=1,
+        description="The columns sent. Default: all. Not together with `exclude`.",
+        examples=[["id", "status", "total"]],
+    )
+    exclude: tuple[Identifier, ...] = Field(
+        (), min_length=1, description="All columns but these are sent. Not together with `columns`."
+    )
+    old: Literal["full", "changed", "none"] = Field(
+        "full",
+        description="The row before an update or delete: whole, only the columns that differ, or absent.",
+    )
+    mask: dict[Identifier, Literal["sha256", "redact"]] = Field(
+        {}, description="Columns of which only a hash, or nothing, is sent.", examples=[{"email": "sha256"}]
+    )
+    extra: dict[Identifier, Expression] = Field(
+        {},
+        description="Further values by name: SQL expressions over new, old and op.",
+        examples=[{"actor": "current_setting('app.user', true)"}],
+    )
+    max_bytes: Size | None = Field(
+        None,
+        description="A larger message holds the key columns only, and `truncated: true`.",
+        examples=["256 kB"],
+    )
+
+
+class Route(Model):
+    """From changes of tables to queues. ``delay`` in seconds; ``capture`` None leaves it to the generator."""
+
+    name: RouteName = Field(description="Unique name of the route.", examples=["paid_orders"])
+    table: TableName | None = Field(
+        None,
+        description='The table, as schema.name or a glob such as "billing.*".',
+        examples=["public.orders"],
+    )
+    tables_: tuple[TableName, ...] | None = Field(
+        None,
+        alias="tables",
+        min_length=1,
+        description="Several tables, instead of `table`.",
+        examples=[["public.orders", "billing.*"]],
+    )
+    events: tuple[Event, ...] = Field(
+        min_length=1, description="What is captured.", examples=[["insert", "update"]]
+    )
+    update_of: tuple[Identifier, ...] = Field(
+        (),
+        min_length=1,
+        description="An update counts only if one of these columns really changed. Default: any column.",
+    )
+    when: Expression | None = Field(
+        None,
+        description="SQL over new, old and op; a change for which it is not true is not sent.",
+        examples=["new.status = 'paid'"],
+    )
+    payload: Payload = Field(Payload(), description="What of a row a message holds. Default: all of it.")
+    key: tuple[Identifier, ...] = Field(
+        (), min_length=1, description="Columns that per-key ordering groups by. Default: the primary key."
+    )
+    queue: QueueName | None = Field(
+        None, description="The queue, one of those under `queues`.", examples=["order_events"]
+    )
+    queues_: tuple[QueueName, ...] | None = Field(
+        None, alias="queues", min_length=1, description="Several queues to fan out to, instead of `queue`."
+    )
+    delay: WholeSeconds = Field(
+        0,
+        description="Time before a message can be read, in whole seconds.",
+        examples=["30s"],
+        json_schema_extra={"default": "0s"},
+    )
+    capture: Literal["statement", "row"] | None = Field(
+        None, description="A trigger per statement (the default where the table allows) or per row."
+    )
+    send: Literal["pgmq", "inline"] = Field(
+        "pgmq", description="Through pgmq.send, or the insert it would do."
+    )
+    fire: Literal["origin", "always", "replica"] = Field(
+        "origin", description="Under which session_replication_role the trigger fires."
+    )
+    _index: int = PrivateAttr(0)
+
+    @property
+    def index(self) -> int:
+        """Which of the spec's routes it is, from 0."""
+        return self._index
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names as written under `table` or `tables`; ``parse_table`` reads them."""
+        return self.tables_ or ((self.table,) if self.table else ())
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        return self.queues_ or ((self.queue,) if self.queue else ())
+
+    def table_path(self, position: int) -> tuple[str | int, ...]:
+        """Where ``tables[position]`` is written, for ``Document.locate``."""
+        base = ("routes", self.index)
+        return (*base, "table") if self.tables_ is None else (*base, "tables", position)
+
+    def queue_path(self, position: int) -> tuple[str | int, ...]:
+        """Where ``queues[position]`` is written, for ``Document.locate``."""
+        base = ("routes", self.index)
+        return (*base, "queue") if self.queues_ is None else (*base, "queues", position)
+
+
+class Retry(Model):
+    """Attempts and the pauses between them. ``first`` and ``max`` in seconds."""
+
+    attempts: Integer = Field(8, ge=1, le=1000, description="Attempts before the message is given up.")
+    backoff: Literal["exponential", "linear", "constant"] = Field(
+        "exponential", description="How the pause between attempts grows."
+    )
+    first: Duration = Field(
+        1.0, description="Pause before the second attempt.", json_schema_extra={"default": "1s"}
+    )
+    max: Duration = Field(600.0, description="The longest pause.", json_schema_extra={"default": "10m"})
+
+
+class Consumer(Model):
+    """How a queue is worked. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit."""
+
+    handler: Handler = Field(
+        description="The Python function, as module.path:function.", examples=["handlers.orders:on_paid"]
+    )
+    mode: Literal["transactional", "at_least_once"] = Field(
+        "at_least_once",
+        description="transactional: the handler's writes commit with the acknowledgement, or neither does.",
+    )
+    batch: Integer = Field(50, ge=1, le=10_000, description="Messages claimed at a time.")
+    concurrency: Integer = Field(8, ge=1, le=1000, description="Handlers running at once, per process.")
+    ordering: Literal["none", "key"] = Field("none", description="key: one at a time and in order, per key.")
+    lease: Duration = Field(
+        60.0,
+        description="Visibility timeout, at least 1s; renewed while the handler runs.",
+        json_schema_extra={"default": "60s"},
+    )
+    timeout: Duration | None = Field(
+        None,
+        description="A handler running longer is cancelled and counts as failed. Default: no limit.",
+        examples=["5m"],
+    )
+    retry: Retry = Field(Retry(), description="Attempts and the pauses between them.")
+    on_exhausted: Literal["dead_letter", "archive", "block"] = Field(
+        "dead_letter",
+        description="What becomes of a message that failed for good. block, with `ordering: key`: it stays, "
+        "and its key waits until a person decides.",
+    )
+    rate: Rate | None = Field(
+        None,
+        description="At most so many messages in that time, retries included, in each worker process.",
+        examples=["100/s"],
+    )
+
+
+def _empty_as_mapping(value: object) -> object:
+    """`name:` with nothing after it: a queue with defaults, or consumers that are all commented out."""
+    return {} if resolve(value) is None else value
+
+
+def _empty_as_list(value: object) -> object:
+    """`routes:` with nothing after it has all its routes commented out."""
+    return [] if resolve(value) is None else value
+
+
+class Spec(Model):
+    """Which changes of which tables go to which queues, and who handles them."""
+
+    version: Annotated[Literal[1], BeforeValidator(resolve)] = Field(
+        description="Version of the spec's format.", examples=[1]
+    )
+    project: ProjectName = Field(
+        description="Marks what is applied as owned by this spec.", examples=["shop"]
+    )
+    queues: dict[QueueName, Annotated[Queue, BeforeValidator(_empty_as_mapping)]] = Field(
+        {}, description="Queues by name."
+    )
+    routes: Annotated[tuple[Route, ...], BeforeValidator(_empty_as_list)] = Field(
+        (), description="From changes of tables to queues."
+    )
+    consumers: Annotated[dict[QueueName, Consumer], BeforeValidator(_empty_as_mapping)] = Field(
+        {}, description="Handlers by the queue that they work."
+    )
+    api: dict[str, Any] | None = Field(None, description="Reserved.")
+
+    def model_post_init(self, context: Any) -> None:
+        for index, route in enumerate(self.routes):
+            route._index = index
+
+    def dead_letter(self, queue: str) -> str:
+        """The dead-letter queue of a declared queue."""
+        return self.queues[queue].dead_letter or f"{queue}_dlq"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A valid spec and the text that it was read from."""
+
+    spec: Spec
+    source: Source
+
+    @property
+    def path(self) -> str:
+        return self.source.file
+
+    def locate(self, *path: Step, key: bool = False) -> Span:
+        """Where the value at ``path`` stands, or its key; the nearest parent's where there is none."""
+        return self.source.locate(*path, key=key)
+
+    def locate_within(self, offset: int, length: int, *path: Step) -> Span:
+        """Where ``length`` characters from ``offset`` of the scalar at ``path`` stand."""
+        return self.source.locate_within(offset, length, *path)
+
+    def diagnose(
+        self,
+        code: str,
+        summary: str,
+        *path: Step,
+        help: str = "",
+        key: bool = False,
+        within: tuple[int, int] | None = None,
+        severity: Literal["error", "warning"] = "error",
+    ) -> Diagnostic:
+        """A problem at the value of a path, at its key, or at ``within`` (offset and length) its scalar."""
+        return self.source.diagnose(
+            code, summary, *path, help=help, key=key, within=within, severity=severity
+        )
+
+
+def read_spec(path: Path) -> Document:
+    """Read and validate a spec on its own, without a catalog.
+
+    Raises SpecError with every problem found, by position; ChangelaneError when the file cannot be read.
+    """
+    document, problems = examine(path)
+    if problems:
+        raise SpecError(problems)
+    return document
+
+
+def examine(path: Path) -> tuple[Document, list[Diagnostic]]:
+    """The document and every problem found, by position.
+
+    With problems, it holds just those routes, and keys of them, that are right in themselves, so that they
+    can be held against a catalog all the same.
+
+    Raises SpecError where the text cannot be read as YAML, ChangelaneError when the file cannot be read.
+    """
+    source = read_source(path)
+    problems = parse_source(source)
+    unsupported = find_unsupported(source)
+    spec: Spec | None = None
+    try:
+        spec = Spec.model_validate(source.root.plain())
+    except ValidationError as error:
+        explained = explain(error, source=source, model=Spec, except_below=set(unsupported))
+        problems += _add(problems, explained)
+    problems += _add(problems, iter(unsupported.values()))
+    problems += _add(problems, check(source))
+    return Document(spec=spec or _salvage(source), source=source), limit(problems)
+
+
+def _salvage(source: Source) -> Spec:
+    """The routes that are right, or become so without the keys that are not."""
+    found = source.find("routes")
+    nodes = found.content if found and isinstance(found.content, list) else []
+    salvaged = {index: route for index, node in enumerate(nodes) if (route := _salvage_route(node.plain()))}
+    spec = Spec.model_construct(
+        version=1, project="", queues={}, routes=tuple(salvaged.values()), consumers={}
+    )
+    for index, route in salvaged.items():
+        route._index = index
+    return spec
+
+
+def _salvage_route(value: Value) -> Route | None:
+    try:
+        return Route.model_validate(value)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+    # What is required stands in for itself: the catalog knows of tables and columns only.
+    right = {key: part for key, part in value.items() if key not in wrong} if isinstance(value, dict) else {}
+    try:
+        return Route.model_validate({"name": "unnamed", "events": ["insert"], **right})
+    except ValidationError:
+        return None
+
+
+def _add(known: list[Diagnostic], found: Iterator[Diagnostic]) -> list[Diagnostic]:
+    """Those found at places where nothing is known to be wrong; what is missing has no place of its own."""
+    places = {problem.span for problem in known}
+    fresh = (problem for problem in found if problem.code == Code.MISSING_KEY or problem.span not in places)
+    return list(islice(fresh, LIMIT_PROBLEMS + 1))
+
+
+def limit(problems: list[Diagnostic]) -> list[Diagnostic]:
+    """In file order, each once; past the first many, the rest as one."""
+    ordered = sorted(set(problems))
+    if len(ordered) <= LIMIT_PROBLEMS:
+        return ordered
+    rest = ordered[LIMIT_PROBLEMS]
+    summary = f"more problems follow; these are the first {LIMIT_PROBLEMS}"
+    return [*ordered[:LIMIT_PROBLEMS], replace(rest, code=Code.TOO_MANY, summary=summary, help="")]
