@@ -1,0 +1,82 @@
+"""manifest -> database, in order, under one lock, then verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from changelane.errors import ChangelaneError, DatabaseError, PreflightError
+from changelane.manifest import Manifest
+from changelane.runner.lock import hold_project
+from changelane.runner.observe import observe
+from changelane.runner.plan import Plan, plan
+from changelane.runner.preflight import check
+from changelane.runner.saved import Saved, check_saved
+from changelane.runner.step import Step
+from changelane.runner.transaction import run
+
+
+def apply(
+    conn: psycopg.Connection[Any],
+    manifest: Manifest,
+    *,
+    files: dict[str, bytes],
+    prune: bool = False,
+    only: str | None = None,
+    saved: Saved | None = None,
+    together: bool = False,
+    max_wait: float = 60.0,
+    confirm: Callable[[Plan], bool],
+    report: Callable[[Step], None],
+    notify: Callable[[str], None],
+) -> Plan:
+    """Bring the database to what the manifest says; returns the plan that was carried out.
+
+    ``conn`` is in autocommit. ``files`` is what ``read_files`` gave. ``saved`` is the plan that must come out
+    again, and whose options hold. ``together``: all in one transaction, or nothing. ``confirm`` sees the plan
+    before anything is done: it raises to stop, and returns True when it asked a person, for the database may
+    have moved on meanwhile. ``report`` is told each step done, ``notify`` each wait. ``max_wait`` in seconds,
+    once for the project's lock and once for all tables.
+
+    Raises ChangelaneError for a saved plan that is stale, PreflightError (in both nothing was changed),
+    LockNotObtained, DatabaseError, psycopg.Error.
+    """
+    if saved is not None:
+        prune, only = saved.options.prune, saved.options.only
+    with hold_project(conn, project=manifest.project, max_wait=max_wait, notify=notify):
+        observed = observe(conn, manifest)
+        planned = plan(manifest, observed, prune=prune, only=only)
+        if saved is not None:
+            check_saved(saved, planned, files)
+        if problems := check(planned, observed):
+            raise PreflightError(problems)
+        asked = confirm(planned)
+        if not planned.steps:
+            return planned
+        if asked and plan(manifest, observe(conn, manifest), prune=prune, only=only) != planned:
+            raise ChangelaneError(
+                "the database changed after the plan was shown; nothing was changed", help="run again"
+            )
+        run(
+            conn,
+            planned.steps,
+            files=files,
+            max_wait=max_wait,
+            together=together,
+            report=report,
+            notify=notify,
+        )
+        _verify(plan(manifest, observe(conn, manifest), prune=prune, only=only))
+    return planned
+
+
+def _verify(after: Plan) -> None:
+    wrong = [thing for thing in after.differences if thing.state != "orphaned" or after.steps]
+    if wrong:
+        raise DatabaseError(
+            "applied, but the database does not report what was applied: "
+            + "; ".join(f"{thing} is {thing.state}" for thing in wrong),
+            help="another session may have changed it meanwhile; run `changelane plan` to see the difference",
+        )

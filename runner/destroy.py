@@ -1,0 +1,165 @@
+"""Removes what bears a project's marker from the database, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from changelane.errors import DatabaseError, PreflightError
+from changelane.manifest import Manifest
+from changelane.runner.lock import hold_project
+from changelane.runner.observe import Observed, Queue, observe
+from changelane.runner.plan import Plan, find_dependents
+from changelane.runner.preflight import check
+from changelane.runner.state import find_remains
+from changelane.runner.statement import count_messages, drop_queue
+from changelane.runner.step import Step, drop
+from changelane.runner.transaction import run
+
+Messages = Mapping[str, tuple[int, int]]
+"""Queue to how many messages are in it and in its archive."""
+
+
+def destroy(
+    conn: psycopg.Connection[Any],
+    manifest: Manifest,
+    *,
+    drop_queues: bool = False,
+    discard: Collection[str] = (),
+    max_wait: float = 60.0,
+    confirm: Callable[[Plan], object],
+    report: Callable[[Step], None],
+    notify: Callable[[str], None],
+) -> Plan:
+    """Drop the project's triggers, functions and, when told, its own queues; returns what was carried out.
+
+    ``discard`` names the queues whose messages, archived ones too, may be lost. ``conn`` is in autocommit;
+    ``confirm``, ``report``, ``notify`` and ``max_wait`` are as for ``apply``, and so is what it raises.
+    """
+    with hold_project(conn, project=manifest.project, max_wait=max_wait, notify=notify):
+        observed = observe(conn, manifest)
+        owned = find_owned(manifest.project, observed) if drop_queues else {}
+        messages = {name: _count(conn, name) for name, queue in owned.items() if queue.owned}
+        planned = plan_destroy(
+            manifest.project, observed, drop_queues=drop_queues, discard=discard, messages=messages
+        )
+        if problems := check(planned, observed):
+            raise PreflightError(problems)
+        confirm(planned)
+        run(conn, planned.steps, files={}, max_wait=max_wait, report=report, notify=notify)
+        after = observe(conn, manifest)
+        left = [str(thing) for thing in find_remains(manifest.project, after)]
+        left += [f"queue {name} (a message came meanwhile)" for name in owned if name in after.queues]
+        if left:
+            raise DatabaseError(f"still there: {', '.join(left)}", help="run `changelane destroy` again")
+    return planned
+
+
+def find_owned(project: str, observed: Observed) -> dict[str, Queue]:
+    """The queues that bear the project's marker, by name."""
+    return {
+        name: queue
+        for name, queue in observed.queues.items()
+        if queue.marker and queue.marker.project == project
+    }
+
+
+def _count(conn: psycopg.Connection[Any], queue: str) -> tuple[int, int]:
+    row = conn.execute(count_messages(queue)).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def plan_destroy(
+    project: str,
+    observed: Observed,
+    *,
+    drop_queues: bool,
+    discard: Collection[str],
+    messages: Messages,
+) -> Plan:
+    """What destroy would do, as a value: triggers by table, functions, queues, then the schema if empty."""
+    remains = tuple(find_remains(project, observed))
+    owned = find_owned(project, observed)
+    steps = drop(remains)
+    problems = find_dependents(remains, observed)
+    notes = []
+    if drop_queues:
+        steps += [_drop_queue(name, discard=name in discard) for name in owned]
+        problems += _find_queue_problems(project, observed, discard=discard, messages=messages)
+        notes += [
+            f"queue {name}: {_describe(*messages[name])} will be lost"
+            for name in owned
+            if name in discard and any(messages.get(name, ()))
+        ]
+    elif owned:
+        notes.append(f"kept: queues {', '.join(owned)}; --drop-queues drops them")
+    functions = sum(thing.kind == "function" for thing in remains)
+    session = observed.session
+    if (session.schema_comment or "").startswith(
+        "changelane:schema "
+    ) and session.schema_objects == functions:
+        # A role that could not create the schema anew was given it by someone else.
+        if session.owns_schema and session.creates_schemas:
+            steps.append(_drop_schema())
+        else:
+            notes.append(f"kept: schema changelane, which role {session.role} could not create anew")
+    return Plan(
+        project=project, objects=remains, steps=tuple(steps), problems=tuple(problems), notes=tuple(notes)
+    )
+
+
+def _find_queue_problems(
+    project: str, observed: Observed, *, discard: Collection[str], messages: Messages
+) -> Iterator[tuple[str, str]]:
+    owned = find_owned(project, observed)
+    for name in discard:
+        if name not in owned:
+            yield f"project {project} owns no queue {name}", f"its queues are: {', '.join(owned) or 'none'}"
+    for name in owned:
+        if name not in discard and any(messages.get(name, ())):
+            yield (
+                f"queue {name} holds {_describe(*messages[name])}",
+                f"work them off, or add --discard-messages {name} to lose them",
+            )
+        for function in observed.functions.values():
+            ours = function.marker is not None and function.marker.project == project
+            if not ours and re.search(rf"\b(?:q_)?{re.escape(name)}\b", function.body):
+                yield (
+                    f"function changelane.{function.name}, not of project {project}, sends to queue {name}: "
+                    "dropping the queue would fail the writes to its table",
+                    "destroy that project first, or leave out --drop-queues",
+                )
+
+
+def _describe(queued: int, archived: int) -> str:
+    message = "message" if queued == 1 else "messages"
+    return f"{queued} {message} and {archived} archived"
+
+
+def _drop_queue(name: str, *, discard: bool) -> Step:
+    return Step(
+        action="destroy",
+        kind="queue",
+        name=name,
+        table=("pgmq", f"q_{name}"),
+        mode="ACCESS EXCLUSIVE",
+        reason="",
+        transaction=f"drop queue {name}",
+        sql=(drop_queue(name, discard=discard),),
+    )
+
+
+def _drop_schema() -> Step:
+    return Step(
+        action="destroy",
+        kind="schema",
+        name="changelane",
+        table=None,
+        reason="nothing is left in it",
+        transaction="drop schema",
+        sql=((Path(__file__).parent / "sql" / "drop_schema.sql").read_text(),),
+    )

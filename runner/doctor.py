@@ -1,0 +1,218 @@
+"""What keeps changes from being captured or sent, or will: found, explained, and how it is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.manifest import Capture, Manifest
+from changelane.marker import SCHEMA
+from changelane.runner import pgmq
+from changelane.runner.lock import is_pooled
+from changelane.runner.object import spell
+from changelane.runner.observe import Observed, observe
+from changelane.runner.rename import read_queues
+from changelane.runner.state import compare
+
+_SQL = Path(__file__).parent / "sql" / "doctor"
+_SUBSCRIPTIONS = (_SQL / "subscriptions.sql").read_bytes()
+_SETTINGS = (_SQL / "settings.sql").read_bytes()
+_SENDERS = (_SQL / "senders.sql").read_bytes()
+
+OLDEST_PGMQ = (1, 5, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """``code`` is stable; ``what`` was found, ``why`` it matters, and ``mend``, a command or an edit."""
+
+    code: str
+    what: str
+    why: str
+    mend: str
+
+
+def examine(conn: psycopg.Connection[Any], manifest: Manifest) -> list[Finding]:
+    """Everything that is wrong or about to be, the worst first; changes nothing. ``conn`` is in autocommit.
+
+    Raises psycopg.Error.
+    """
+    observed = observe(conn, manifest)
+    with conn.transaction():
+        conn.execute("SET TRANSACTION READ ONLY")
+        conn.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        return [
+            *_find_lost_queues(manifest.project, observed),
+            *_find_unable_senders(conn, manifest.project, observed),
+            *_check_pgmq(conn),
+            *_find_states(manifest, observed),
+            *_find_replica_settings(conn, manifest),
+            *_find_subscriptions(conn, manifest),
+            *_find_pooler(conn),
+        ]
+
+
+def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
+    for trigger in observed.triggers.values():
+        if trigger.marker is None or trigger.marker.project != project or trigger.enabled == "D":
+            continue
+        function = observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
+        for queue in sorted(read_queues(function)):
+            live = observed.queues.get(queue)
+            if live is None or not live.has_table:
+                table = spell((trigger.schema, trigger.table))
+                yield Finding(
+                    code="queue-gone",
+                    what=f"trigger {trigger.name} on {table} sends to queue {queue}, which is gone",
+                    why=f"every write to {table} that it captures fails",
+                    mend="changelane apply, with --prune if the route is no longer declared",
+                )
+
+
+def _find_unable_senders(
+    conn: psycopg.Connection[Any], project: str, observed: Observed
+) -> Iterator[Finding]:
+    pairs = {
+        (function.owner, queue): function.name
+        for function in observed.functions.values()
+        if function.marker and function.marker.project == project
+        for queue in read_queues(function)
+    }
+    values = {"owners": [owner for owner, _ in pairs], "queues": [queue for _, queue in pairs]}
+    for owner, queue, lacks in conn.execute(_SENDERS, values).fetchall() if observed.session.has_pgmq else ():
+        if lacks:
+            role = sql.Identifier(owner).as_string()
+            yield Finding(
+                code="sender-unable",
+                what=f"role {owner}, as which function {SCHEMA}.{pairs[owner, queue]} runs, "
+                f"may not send to queue {queue}",
+                why="every write that the function captures fails",
+                mend="; ".join(f"GRANT {privilege} TO {role}" for privilege in lacks),
+            )
+
+
+def _check_pgmq(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
+    found = pgmq.detect(conn)
+    if found is None:
+        yield Finding(
+            code="pgmq-missing",
+            what="pgmq is not installed in this database",
+            why="there are no queues to send to",
+            mend="changelane apply",
+        )
+    elif not found.headers or (found.version and _number(found.version) < OLDEST_PGMQ):
+        wanted = ".".join(map(str, OLDEST_PGMQ))
+        yield Finding(
+            code="pgmq-old",
+            what=f"pgmq is {found.version or 'older than 1.5'}, installed as {found.installed_as}",
+            why=f"Changelane sends headers, which takes {wanted} or newer",
+            mend="ALTER EXTENSION pgmq UPDATE"
+            if found.version
+            else f"upgrade it with the SQL of pgmq {wanted} or newer",
+        )
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
+    said = set()
+    for thing in compare(manifest, observed):
+        if thing.state == "disabled":
+            yield Finding(
+                code="trigger-disabled",
+                what=f"{thing}: {thing.detail}",
+                why=f"changes that route {thing.route} declares are not captured, now or later",
+                mend="changelane apply",
+            )
+        elif thing.state == "blocked" and thing.capture and thing.detail not in said:
+            said.add(thing.detail)
+            yield Finding(
+                code="route-blocked",
+                what=thing.detail,
+                why=f"route {thing.route} cannot be applied",
+                mend=thing.help,
+            )
+
+
+def _find_replica_settings(conn: psycopg.Connection[Any], manifest: Manifest) -> Iterator[Finding]:
+    skipped = {
+        "replica": sorted({capture.route for capture in manifest.captures if capture.fire == "origin"}),
+        "local": sorted({capture.route for capture in manifest.captures if capture.fire == "replica"}),
+    }
+    for role, database, value in conn.execute(_SETTINGS).fetchall():
+        if routes := skipped.get(value, []):
+            yield Finding(
+                code="replication-role",
+                what=f"session_replication_role is {value} for {_describe_whose(role, database)}",
+                why=f"their writes do not fire the triggers of: {', '.join(routes)}",
+                mend=_reset(role, database),
+            )
+
+
+def _describe_whose(role: str | None, database: str | None) -> str:
+    if role is None and database is None:
+        return "all sessions"
+    whose = f"sessions of role {role}" if role else "all sessions"
+    return f"{whose} in database {database}" if database else whose
+
+
+def _reset(role: str | None, database: str | None) -> str:
+    names = [sql.Identifier(name).as_string() if name else "" for name in (role, database)]
+    if role and database:
+        whose = f"ALTER ROLE {names[0]} IN DATABASE {names[1]}"
+    elif role or database:
+        whose = f"ALTER ROLE {names[0]}" if role else f"ALTER DATABASE {names[1]}"
+    else:
+        whose = "ALTER SYSTEM"
+    return f"{whose} RESET session_replication_role; or declare fire: always on those routes"
+
+
+def _find_subscriptions(conn: psycopg.Connection[Any], manifest: Manifest) -> Iterator[Finding]:
+    tables: dict[tuple[str, str], list[Capture]] = {}
+    for capture in manifest.captures:
+        tables.setdefault(capture.identity, []).append(capture)
+    values = {"schemas": [schema for schema, _ in tables], "tables": [table for _, table in tables]}
+    for name, schema, table in conn.execute(_SUBSCRIPTIONS, values).fetchall():
+        missed = {
+            capture.route: needs for capture in tables[schema, table] if (needs := _find_needs(capture))
+        }
+        for route, needs in sorted(missed.items()):
+            yield Finding(
+                code="subscription-skips",
+                what=f"subscription {name} applies changes to {spell((schema, table))}, "
+                f"which route {route} does not see",
+                why="logical replication fires only row triggers that are enabled ALWAYS or REPLICA",
+                mend=f"declare {_list(needs)} in route {route}, then changelane generate and apply",
+            )
+
+
+def _find_needs(capture: Capture) -> Mapping[str, str]:
+    """What a route must declare for its capture to fire on replicated changes; empty where it does."""
+    needs = {}
+    if capture.fire == "origin":
+        needs["fire"] = "always"
+    if capture.level == "statement" and capture.event != "truncate":
+        needs["capture"] = "row"
+    return needs
+
+
+def _list(needs: Mapping[str, str]) -> str:
+    return " and ".join(f"{key}: {value}" for key, value in needs.items())
+
+
+def _find_pooler(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
+    if is_pooled(conn):
+        yield Finding(
+            code="pooler",
+            what="a pooler is between here and the server",
+            why="in transaction mode, what a session sets, prepares or listens to is not its own: "
+            "Changelane does without, and its workers poll; handlers that rely on it fail at times",
+            mend="give workers a direct connection, or one in session mode (on Supabase port 5432, not 6543)",
+        )

@@ -1,0 +1,37 @@
+"""What was observed of each object, as hashes by which two looks at a database are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from changelane.marker import hash_model
+from changelane.runner.object import Object
+from changelane.runner.observe import Observed
+
+
+def take_fingerprint(objects: Iterable[Object], observed: Observed) -> dict[str, str]:
+    """Object, as a person reads it, to the hash of what was found of it; and so for the database's name."""
+    fingerprint = {"database": hash_model(observed.session.database)}
+    for thing in objects:
+        fingerprint[str(thing)] = hash_model([thing.state, thing.detail, *_describe(thing, observed)])
+    return fingerprint
+
+
+def _describe(thing: Object, observed: Observed) -> list[object]:
+    # What is ok is as its marker says, hash and all.
+    differs = thing.state != "ok"
+    if thing.kind == "trigger" and thing.table:
+        trigger = observed.triggers.get((*thing.table, thing.name))
+        return [trigger and [differs and trigger.live, trigger.comment, trigger.enabled]]
+    if thing.kind == "function":
+        function = observed.functions.get(thing.name)
+        return [function and [differs and function.live, function.comment, function.owner]]
+    if thing.kind == "queue":
+        queue = observed.queues.get(thing.name)
+        return [queue and [queue.live, queue.comment]]
+    return [observed.session.schema_comment]
+
+
+def find_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Names of all that is not the same in both, sorted."""
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

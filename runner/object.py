@@ -1,0 +1,58 @@
+"""One thing of a project in the database, and its state."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from changelane.manifest import Capture, Queue
+
+State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
+Kind = Literal["schema", "queue", "function", "trigger"]
+Remedy = Literal["", "create", "replace", "comment", "index", "enable", "own", "drop"]
+
+
+_PLAIN = re.compile(r"[\w$ -]+")
+
+
+def spell(table: tuple[str, str] | None) -> str:
+    """``schema.table`` on one line and unmistakable; names that need it are quoted. Empty for None."""
+    return ".".join(spell_name(part) for part in table or ())
+
+
+def spell_name(name: str) -> str:
+    """A name on one line, quoted where it needs it."""
+    if _PLAIN.fullmatch(name):
+        return name
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
+    return '"' + shown.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Object:
+    """One thing of a project and its state. ``table`` is ``(schema, name)`` for triggers and functions.
+
+    ``detail`` says why the state is not ok; ``help`` what a person does about it where apply cannot;
+    ``remedy`` is what apply does, empty for nothing. ``relation`` is the ``relkind`` of an orphan's table.
+    """
+
+    kind: Kind
+    name: str
+    state: State
+    table: tuple[str, str] | None = None
+    route: str = ""
+    detail: str = ""
+    help: str = ""
+    remedy: Remedy = ""
+    relation: str = "r"
+    capture: Capture | None = None
+    queue: Queue | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" + (f" on {self.place}" if self.kind == "trigger" else "")
+
+    @property
+    def place(self) -> str:
+        """As ``spell`` has it, or empty."""
+        return spell(self.table)

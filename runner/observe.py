@@ -1,0 +1,203 @@
+"""Live catalog -> Observed: what the database holds of Changelane, and of the tables in a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import class_row
+
+from changelane.manifest import Manifest
+from changelane.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
+
+_SQL = Path(__file__).parent / "sql"
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Facts on the server, the role and the two schemas. ``server`` is the major version;
+    ``schema_objects`` is how many things schema ``changelane`` holds beside its own tables, ``has_tables``
+    that it has those.
+    """
+
+    server: int
+    database: str
+    role: str
+    pid: int
+    creates_schemas: bool
+    has_pgmq: bool
+    uses_pgmq: bool
+    creates_queues: bool
+    has_schema: bool
+    schema_comment: str | None
+    schema_objects: int
+    creates_functions: bool
+    owns_schema: bool
+    has_tables: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A row of ``pgmq.meta`` and its table. ``inserts``, ``owned``: what the role may and is.
+
+    ``key_index`` is the definition of the index for the order of keys, None where there is none.
+    ``columns`` are the table's, name to type; ``demands`` those that take no null and have no default.
+    """
+
+    name: str
+    kind: str
+    has_table: bool
+    has_archive: bool = True
+    columns: Mapping[str, str] = field(default_factory=dict)
+    demands: Sequence[str] = ()
+    inserts: bool
+    owned: bool
+    comment: str | None
+    key_index: str | None = None
+
+    @property
+    def marker(self) -> Marker | None:
+        return parse_marker(self.comment)
+
+    @property
+    def live(self) -> str:
+        return hash_queue(kind=self.kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function without arguments in schema ``changelane``. ``owner_creates``: its owner may create there,
+    so may have made it.
+    """
+
+    name: str
+    body: str
+    language: str
+    security_definer: bool
+    config: Sequence[str]
+    public_execute: bool
+    owner: str
+    owned: bool
+    owner_creates: bool = True
+    comment: str | None
+
+    @property
+    def marker(self) -> Marker | None:
+        return parse_marker(self.comment)
+
+    @property
+    def live(self) -> str:
+        return hash_function(
+            body=self.body,
+            language=self.language,
+            security_definer=self.security_definer,
+            config=self.config,
+            public_execute=self.public_execute,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A trigger that is no clone. ``enabled`` is ``tgenabled``: O origin, A always, R replica, D disabled.
+    ``relation`` is the ``relkind`` of its table.
+    """
+
+    name: str
+    schema: str
+    table: str
+    relation: str = "r"
+    function: str
+    type: int
+    enabled: str
+    old_table: str | None
+    new_table: str | None
+    conditional: bool
+    columns: int
+    owned: bool
+    comment: str | None
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.schema, self.table, self.name)
+
+    @property
+    def marker(self) -> Marker | None:
+        return parse_marker(self.comment)
+
+    @property
+    def live(self) -> str:
+        return hash_trigger(
+            function=self.function,
+            type=self.type,
+            old_table=self.old_table,
+            new_table=self.new_table,
+            conditional=self.conditional,
+            columns=self.columns,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A relation that the manifest names. ``kind`` is ``relkind``; ``triggers``: the role has TRIGGER."""
+
+    schema: str
+    name: str
+    kind: str
+    partition: bool
+    has_children: bool
+    has_parents: bool
+    owned: bool
+    owner: str
+    triggers: bool
+    columns: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One snapshot of the database. Functions by name, triggers by (schema, table, name), relations by
+    (schema, name), queues by name.
+    """
+
+    session: Session
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    triggers: Mapping[tuple[str, str, str], Trigger] = field(default_factory=dict)
+    relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
+
+
+def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
+    """Read everything in one read-only snapshot, in a number of queries that does not grow with the manifest.
+
+    ``conn`` is in autocommit and in no transaction. Raises psycopg.Error.
+    """
+    named = {
+        "schemas": [capture.schema_ for capture in manifest.captures],
+        "tables": [capture.table for capture in manifest.captures],
+        "names": [capture.name for capture in manifest.captures],
+    }
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        conn.execute("SET LOCAL search_path = ''")
+        (session,) = _fetch(conn, Session, "observe_session")
+        queues = _fetch(conn, Queue, "observe_queues") if session.has_pgmq else []
+        functions = _fetch(conn, Function, "observe_functions")
+        triggers = _fetch(conn, Trigger, "observe_triggers", named)
+        relations = _fetch(conn, Relation, "observe_relations", named)
+    return Observed(
+        session=session,
+        queues={queue.name: queue for queue in queues},
+        functions={function.name: function for function in functions},
+        triggers={trigger.identity: trigger for trigger in triggers},
+        relations={(relation.schema, relation.name): relation for relation in relations},
+    )
+
+
+def _fetch(
+    conn: psycopg.Connection[Any], row: type[_Row], query: str, values: Mapping[str, Any] | None = None
+) -> list[_Row]:
+    with conn.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute((_SQL / f"{query}.sql").read_bytes(), values).fetchall()

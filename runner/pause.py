@@ -1,0 +1,40 @@
+"""Queues that no worker claims from, until resumed."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from changelane.errors import DatabaseError
+
+_SQL = Path(__file__).parent / "sql" / "pause"
+
+
+def pause(conn: psycopg.Connection[Any], queue: str) -> bool:
+    """Have all workers stop claiming from the queue; False where it is paused already.
+
+    Raises DatabaseError for a queue that does not exist, or where nothing was applied yet.
+    """
+    return _change(conn, queue, "pause")
+
+
+def resume(conn: psycopg.Connection[Any], queue: str) -> bool:
+    """Let workers claim again; False where the queue is not paused. Raises as ``pause`` does."""
+    return _change(conn, queue, "resume")
+
+
+def _change(conn: psycopg.Connection[Any], queue: str, name: str) -> bool:
+    ready = conn.execute((_SQL / "ready.sql").read_bytes()).fetchone()
+    if ready != (True,):
+        raise DatabaseError("the database has no schema changelane yet", help="run `changelane apply`")
+    known = [row[0] for row in conn.execute("SELECT queue_name::text FROM pgmq.meta ORDER BY 1")]
+    if queue not in known:
+        close = get_close_matches(queue, known, n=1)
+        raise DatabaseError(
+            f"queue {queue} does not exist",
+            help=f"did you mean {close[0]}?" if close else f"queues that do: {', '.join(known) or 'none'}",
+        )
+    return conn.execute((_SQL / f"{name}.sql").read_bytes(), [queue]).rowcount == 1

@@ -1,0 +1,81 @@
+"""The installed pgmq: whether it is there, what it can do, and how it gets there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+from psycopg.rows import class_row
+
+from changelane.errors import DatabaseError
+
+_SQL = Path(__file__).parent / "sql"
+_DETECT = (_SQL / "pgmq_detect.sql").read_bytes()
+_PREPARE = (_SQL / "pgmq_prepare.sql").read_bytes()
+_EXTENSION = (_SQL / "pgmq_extension.sql").read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Pgmq:
+    """What the catalog says of pgmq in this database.
+
+    ``version`` is the extension's, None where pgmq came as plain SQL, which records none. ``headers``:
+    ``send`` takes them (1.5). ``last_read_at``: ``read`` returns it (1.6).
+    """
+
+    version: str | None
+    headers: bool
+    last_read_at: bool
+
+    @property
+    def installed_as(self) -> Literal["extension", "sql"]:
+        return "sql" if self.version is None else "extension"
+
+
+def detect(conn: psycopg.Connection[Any]) -> Pgmq | None:
+    """What is installed, or None."""
+    with conn.cursor(row_factory=class_row(Pgmq)) as cursor:
+        return cursor.execute(_DETECT).fetchone()
+
+
+def install(conn: psycopg.Connection[Any]) -> None:
+    """Install pgmq in one transaction, as the extension where the server offers it, else as plain SQL.
+
+    Does nothing where it is installed. Raises DatabaseError when the role may not.
+    """
+    if detect(conn):
+        return
+    try:
+        with conn.transaction():
+            conn.execute(_PREPARE)
+            if detect(conn):
+                return
+            if conn.execute(_EXTENSION).fetchone() is not None:
+                conn.execute("CREATE EXTENSION pgmq CASCADE")
+            else:
+                conn.execute(_read_sql())
+    except psycopg.errors.InsufficientPrivilege as error:
+        info = conn.info
+        raise DatabaseError(
+            f"pgmq is not installed in database {info.dbname!r}, and role {info.user!r} may not install it: "
+            f"{error.diag.message_primary}",
+            help="let its owner or a superuser run `CREATE EXTENSION pgmq`, or the SQL of pgmq where the "
+            "server does not offer the extension",
+        ) from None
+
+
+def _read_sql() -> bytes:
+    # The package's own import loads its clients; only its file is wanted.
+    spec = find_spec("pgmq")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = Path(folder) / "sql" / "pgmq.sql"
+        if path.is_file():
+            return path.read_bytes()
+    raise DatabaseError(
+        "pgmq is not installed in the database, which does not offer the extension, and the Python package "
+        "'pgmq' that holds its SQL is not installed either",
+        help="pip install 'pgmq>=1.1.4'",
+    )

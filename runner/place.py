@@ -1,0 +1,102 @@
+"""Where the parts of a local server are, by paths that the account it runs as can reach."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from changelane.errors import ServerError
+from changelane.runner import account, binaries
+from changelane.runner.account import Account
+
+PORT = 5432
+"""No TCP port, but part of the socket's name."""
+
+# sun_path of the strictest system, less the socket's own name and a NUL.
+_SOCKET_BYTES = 104 - len(f"/.s.PGSQL.{PORT}") - 1
+_PRIVATE = "changelane-"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``binaries``, ``data`` and ``socket`` are folders; all but ``data`` exist."""
+
+    account: Account
+    binaries: Path
+    data: Path
+    socket: Path
+
+
+def prepare(root: Path) -> Place:
+    """The place of the server of ``root``, a folder that exists; its folders are made as needed.
+
+    As another account than the caller's, data and socket are in a private folder under /var/tmp, and
+    ``root/data`` is a link to the data. Raises ServerError.
+    """
+    folder = binaries.find_folder()
+    data = root / "data"
+    base = _name(Path("/var/tmp"), root)  # noqa: S108
+    linked = data.is_symlink() and Path(os.readlink(data)).parents[1]
+    if linked and linked.name.startswith(_PRIVATE):
+        base, who = linked, account.find_nobody()
+    else:
+        who = account.choose(root, folder)
+    if not who.is_other:
+        return Place(who, folder, data, _make_socket(root))
+    if data.exists() and not linked:
+        raise ServerError(
+            f"{data} was made by root in a user namespace, which is not permitted here",
+            help=f"permit user namespaces, or remove {data} to begin with an empty database",
+        )
+    _claim(base, mode=0o711)
+    home = base / "home"
+    home.mkdir(mode=0o700, exist_ok=True)
+    os.chown(home, who.uid or 0, who.gid or 0)
+    if not account.can_run(who, folder / "postgres"):
+        folder = binaries.copy_tree(folder, base / "postgres")
+    return Place(who, folder, home / "data", home)
+
+
+def is_private(socket: Path) -> bool:
+    """Whether the socket's folder is one under /tmp that was made for it alone."""
+    return socket.name.startswith(_PRIVATE)
+
+
+def _make_socket(root: Path) -> Path:
+    socket = root / "socket"
+    if _fits(socket):
+        socket.mkdir(mode=0o700, exist_ok=True)
+    else:
+        socket = _name(Path("/tmp"), root)  # noqa: S108
+        _claim(socket, mode=0o700)
+    return socket
+
+
+def _fits(socket: Path) -> bool:
+    """Whether a socket there has a path short enough, and one that libpq takes for a single host."""
+    name = os.fsencode(socket)
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return len(name) <= _SOCKET_BYTES and b"," not in name
+
+
+def _name(parent: Path, root: Path) -> Path:
+    """A folder for ``root`` in one that all may write: the same at each call, another for each user."""
+    digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
+    return parent.resolve() / f"{_PRIVATE}{os.geteuid()}-{digest}"
+
+
+def _claim(path: Path, *, mode: int) -> None:
+    """Make the folder, or make sure that the one there is ours, for another user may have been first."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o066:
+        raise ServerError(f"{path} is not a private folder of this user", help=f"remove {path}")
+    path.chmod(mode)

@@ -1,0 +1,289 @@
+"""What apply would do, as a value: a pure function of the manifest and what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from changelane.errors import ChangelaneError
+from changelane.manifest import Manifest, hash_text
+from changelane.runner import statement
+from changelane.runner.fingerprint import take_fingerprint
+from changelane.runner.object import Object, spell
+from changelane.runner.observe import Observed
+from changelane.runner.rename import Rename, find_renames, find_unmarked
+from changelane.runner.state import compare
+from changelane.runner.step import Mode, Sql, Step, do, drop
+
+SETUP = "schema, queues and functions"
+_SCHEMA_SQL = (Path(__file__).parent / "sql" / "schema.sql").read_text()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """``steps`` in the order of their doing; ``problems`` is (what, help) of all that apply cannot mend;
+    ``drift`` are the objects changed outside Changelane, ``notes`` lines for a person.
+
+    ``manifest`` is the hash of the manifest, ``observed`` that of each object as it was found: from both the
+    plan follows, with the options ``prune`` and ``only``.
+    """
+
+    project: str
+    manifest: str = ""
+    observed: Mapping[str, str] = field(default_factory=dict)
+    prune: bool = False
+    only: str | None = None
+    objects: tuple[Object, ...]
+    steps: tuple[Step, ...]
+    problems: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def drift(self) -> tuple[Object, ...]:
+        return tuple(thing for thing in self.objects if thing.state in ("drifted", "disabled"))
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many objects to add, to change, to destroy."""
+        add = sum(step.action == "add" for step in self.steps)
+        destroy = sum(step.action == "destroy" for step in self.steps)
+        return add, len(self.steps) - add - destroy, destroy
+
+    @property
+    def differences(self) -> tuple[Object, ...]:
+        """Objects that are not as declared. A queue no longer declared is none: it may hold messages."""
+        return tuple(
+            thing
+            for thing in self.objects
+            if thing.state != "ok" and not (thing.kind == "queue" and thing.state == "orphaned")
+        )
+
+
+def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: str | None = None) -> Plan:
+    """Compare and decide. ``prune`` destroys orphaned triggers and functions; ``only`` narrows to one route.
+
+    Raises ChangelaneError when no route is called ``only``.
+    """
+    objects = compare(manifest, observed)
+    renames = find_renames(objects, observed)
+    if only is not None:
+        objects = _narrow(objects, manifest, route=only, renames=renames)
+        renames = [rename for rename in renames if rename.capture.route == only]
+    steps = [*_set_up(objects, manifest, observed), *_change_tables(objects, manifest, observed)]
+    steps = _rename(steps, [rename for rename in renames if rename.known or prune])
+    problems = [
+        # What blocks a function blocks its trigger too, and is said once, of the table.
+        (f"{thing}: {thing.detail}" if thing.capture is None else thing.detail, thing.help)
+        for thing in objects
+        if thing.help and thing.state != "orphaned"
+    ]
+    problems += [
+        (
+            f"{rename.trigger}, of a route that is no longer declared, may send what {rename.capture.name} "
+            "is to send",
+            "look at both; --prune drops it in the transaction that adds the new one",
+        )
+        for rename in renames
+        if not (rename.known or prune)
+    ]
+    problems += find_unmarked(objects, observed)
+    renamed = [thing for rename in renames for thing in (rename.trigger, rename.function) if thing]
+    problems += find_dependents(renamed, observed)
+    orphans = [thing for thing in objects if thing.state == "orphaned" and thing not in renamed]
+    notes = [f"{thing}: {thing.detail}; {thing.help}" for thing in orphans if not thing.remedy]
+    if prune:
+        dropped = [thing for thing in orphans if thing.remedy == "drop"]
+        steps += drop(dropped)
+        problems += find_dependents([*dropped, *renamed], observed)
+    else:
+        notes += [f"orphaned: {thing}; run with --prune to drop" for thing in orphans if thing.remedy]
+    return Plan(
+        project=manifest.project,
+        manifest=hash_text(manifest.dump()),
+        observed=take_fingerprint(objects, observed),
+        prune=prune,
+        only=only,
+        objects=objects,
+        steps=tuple(steps),
+        problems=tuple(dict.fromkeys(problems)),
+        notes=tuple(notes),
+    )
+
+
+def _narrow(
+    objects: Iterable[Object], manifest: Manifest, *, route: str, renames: Iterable[Rename]
+) -> tuple[Object, ...]:
+    routes = sorted({capture.route for capture in manifest.captures})
+    if route not in routes:
+        close = get_close_matches(route, routes, n=1)
+        raise ChangelaneError(
+            f"no route is called {route}",
+            help=f"did you mean {close[0]}?" if close else f"the routes are: {', '.join(routes)}",
+        )
+    queues = {name for capture in manifest.captures if capture.route == route for name in capture.queues}
+    queues |= {queue.dead_letter for queue in manifest.queues if queue.name in queues and queue.dead_letter}
+    former = {rename.trigger.route for rename in renames if rename.capture.route == route}
+    return tuple(
+        thing
+        for thing in objects
+        if thing.kind == "schema"
+        or thing.route == route
+        or (thing.state == "orphaned" and thing.route in former)
+        or (thing.kind == "queue" and thing.name in queues)
+    )
+
+
+def _set_up(objects: Iterable[Object], manifest: Manifest, observed: Observed) -> list[Step]:
+    objects = tuple(objects)
+    together = _replaced_together(objects)
+    steps = []
+    indexed = []
+    for thing in objects:
+        if not thing.remedy or thing.remedy == "drop":
+            continue
+        if thing.kind == "schema":
+            pgmq = thing.name == "pgmq"
+            steps.append(
+                do(thing, sql=() if pgmq else (_SCHEMA_SQL,), transaction=thing.name if pgmq else SETUP)
+            )
+        elif thing.kind == "queue" and thing.queue:
+            queue = thing.queue
+            mark = statement.mark_queue(
+                queue.name,
+                project=manifest.project,
+                spec=queue.spec,
+                live=queue.live,
+                server=observed.session.server,
+            )
+            if thing.remedy == "index":
+                # The mark says what was declared, and stands where it was ours already.
+                live = observed.queues[queue.name]
+                ours = live.marker is not None and live.marker.project == manifest.project
+                sql: Sql = (*statement.index_queue(queue.name), *((mark,) if ours else ()))
+                indexed.append(
+                    do(
+                        thing,
+                        sql=sql,
+                        transaction=f"index of queue {queue.name}",
+                        mode="SHARE UPDATE EXCLUSIVE",
+                        table=("pgmq", f"q_{queue.name}"),
+                    )
+                )
+                continue
+            sql = (mark,) if thing.remedy == "comment" else (queue.step,)
+            steps.append(do(thing, sql=sql, transaction=SETUP))
+        elif thing.kind == "function" and thing.name not in together:
+            steps.append(_do_function(thing, manifest, observed, transaction=SETUP))
+    return [*steps, *indexed]
+
+
+def _replaced_together(objects: Iterable[Object]) -> frozenset[str]:
+    """Names of captures whose function and trigger both get a new definition.
+
+    A function for rows fails under a trigger for statements and the other way round, and with it the
+    application's write; so both change in the one transaction that holds the table's lock.
+    """
+    replaced = [thing for thing in objects if thing.remedy == "replace"]
+    functions = {thing.name for thing in replaced if thing.kind == "function"}
+    return frozenset(functions & {thing.name for thing in replaced if thing.kind == "trigger"})
+
+
+def _change_tables(objects: Iterable[Object], manifest: Manifest, observed: Observed) -> list[Step]:
+    objects = tuple(objects)
+    together = _replaced_together(objects)
+    functions = {thing.name: thing for thing in objects if thing.kind == "function"}
+    steps = []
+    for thing in objects:
+        capture = thing.capture
+        if thing.kind != "trigger" or capture is None or not thing.remedy:
+            continue
+        transaction = f"table {thing.place}"
+        if thing.name in together:
+            steps.append(_do_function(functions[thing.name], manifest, observed, transaction=transaction))
+        sql: Sql = (capture.trigger_step,)
+        if thing.remedy == "comment":
+            mark = statement.mark_trigger(
+                thing.name,
+                table=capture.identity,
+                project=manifest.project,
+                route=capture.route,
+                spec=capture.spec,
+                live=capture.trigger_live,
+                server=observed.session.server,
+            )
+            sql = (mark,)
+        elif thing.remedy == "enable":
+            sql = (statement.enable_trigger(thing.name, table=capture.identity, fire=capture.fire),)
+        mode: Mode = "ACCESS SHARE" if thing.remedy == "comment" else "SHARE ROW EXCLUSIVE"
+        relation = observed.relations[capture.identity].kind
+        steps.append(do(thing, sql=sql, transaction=transaction, mode=mode, relation=relation))
+    return steps
+
+
+def _do_function(thing: Object, manifest: Manifest, observed: Observed, *, transaction: str) -> Step:
+    capture = thing.capture
+    assert capture is not None
+    sql: Sql = (capture.function_step,)
+    if thing.remedy == "comment":
+        mark = statement.mark_function(
+            thing.name,
+            project=manifest.project,
+            route=capture.route,
+            spec=capture.spec,
+            live=capture.function_live,
+            server=observed.session.server,
+        )
+        sql = (mark,)
+    live = observed.functions.get(thing.name)
+    if live and not live.owner_creates:
+        # CREATE OR REPLACE leaves the owner as it is.
+        own = statement.own_function(thing.name)
+        sql = (own,) if thing.remedy == "own" else (own, *sql)
+    return do(thing, sql=sql, transaction=transaction)
+
+
+def _rename(steps: Sequence[Step], renames: Iterable[Rename]) -> list[Step]:
+    """The steps, those that add a capture in an orphan's place with that orphan's drop before them.
+
+    First of all the drop, for its lock is the strongest of the transaction.
+    """
+    former: dict[tuple[tuple[str, str], str], list[Rename]] = {}
+    for rename in renames:
+        former.setdefault((rename.capture.identity, rename.capture.name), []).append(rename)
+    renamed = []
+    for step in steps:
+        found = former.get((step.table, step.name), []) if step.table else []
+        if not found or step.action != "add":
+            renamed.append(step)
+            continue
+        was = f"was {', '.join(rename.trigger.name for rename in found)}"
+        if step.kind == "function":
+            renamed.append(replace(step, action="rename", reason=was))
+            continue
+        drops: list[str] = []
+        for rename in found:
+            drops.append(statement.drop_trigger(rename.trigger.name, table=rename.capture.identity))
+            drops += [statement.drop_function(rename.function.name)] if rename.function else []
+        reason = "; ".join([f"{was}, and takes its place in one transaction", *filter(None, [step.reason])])
+        renamed.append(
+            replace(step, action="rename", mode="ACCESS EXCLUSIVE", reason=reason, sql=(*drops, *step.sql))
+        )
+    return renamed
+
+
+def find_dependents(dropped: Iterable[Object], observed: Observed) -> list[tuple[str, str]]:
+    """Triggers that would hold a dropped function back: (what, help) of each."""
+    dropped = tuple(dropped)
+    functions = {f"changelane.{thing.name}" for thing in dropped if thing.kind == "function"}
+    triggers = {(*thing.table, thing.name) for thing in dropped if thing.kind == "trigger" and thing.table}
+    return [
+        (
+            f"trigger {trigger.name} on {spell((trigger.schema, trigger.table))} calls {trigger.function}, "
+            "and does not bear this project's marker",
+            statement.drop_trigger(trigger.name, table=(trigger.schema, trigger.table)),
+        )
+        for trigger in observed.triggers.values()
+        if trigger.function in functions and trigger.identity not in triggers
+    ]

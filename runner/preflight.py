@@ -1,0 +1,97 @@
+"""Every reason why an apply would fail half-way, found before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from changelane.errors import ChangelaneError, DatabaseError
+from changelane.runner.object import spell
+from changelane.runner.observe import Observed
+from changelane.runner.plan import Plan
+from changelane.runner.step import Step
+
+
+def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:
+    """The plan's problems, then the privileges that the role lacks for its steps."""
+    problems: list[ChangelaneError] = [DatabaseError(what, help=help) for what, help in plan.problems]
+    for what, help in dict.fromkeys(_find_missing_privileges(plan, observed)):
+        problems.append(DatabaseError(what, help=help))
+    return problems
+
+
+def _find_missing_privileges(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]:
+    session = observed.session
+    role = session.role
+    for step in plan.steps:
+        if step.kind == "schema":
+            yield from _check_schema(step, observed)
+        elif step.kind == "queue" and session.has_pgmq:
+            if step.action == "add" and not session.creates_queues:
+                yield (
+                    f"role {role} may not create queues in schema pgmq",
+                    f'GRANT ALL ON SCHEMA pgmq TO "{role}"; GRANT ALL ON pgmq.meta TO "{role}"',
+                )
+            elif step.action != "add" and not observed.queues[step.name].owned:
+                yield f"role {role} does not own queue {step.name}", "apply as its owner"
+        elif step.kind == "function":
+            function = observed.functions.get(step.name)
+            if function and not function.owned:
+                yield (
+                    f"function changelane.{step.name} belongs to {function.owner}, and role {role} may not "
+                    "replace or drop it",
+                    f'apply as {function.owner}, or GRANT "{function.owner}" TO "{role}"',
+                )
+            if not function and session.has_schema and not session.creates_functions:
+                yield (
+                    f"role {role} may not create functions in schema changelane",
+                    f'GRANT USAGE, CREATE ON SCHEMA changelane TO "{role}"',
+                )
+        elif step.kind == "trigger" and step.table:
+            relation = observed.relations.get(step.table)
+            trigger = observed.triggers.get((*step.table, step.name))
+            if not (relation.owned if relation else trigger is None or trigger.owned):
+                owner = f" (it belongs to {relation.owner})" if relation else ""
+                yield (
+                    f"role {role} does not own table {spell(step.table)}{owner}: "
+                    "marking and dropping triggers needs that",
+                    "apply as the owner, or grant that role to yours",
+                )
+    for queue in _sent_to(plan):
+        live = observed.queues.get(queue)
+        if live and live.has_table and not (session.uses_pgmq and live.inserts):
+            yield (
+                f"role {role}, as which the triggers run, may not send to queue {queue}",
+                f'GRANT USAGE ON SCHEMA pgmq TO "{role}"; GRANT INSERT ON pgmq.q_{queue} TO "{role}"',
+            )
+
+
+def _check_schema(step: Step, observed: Observed) -> Iterator[tuple[str, str]]:
+    session = observed.session
+    if step.action == "add" and not session.creates_schemas:
+        what = "install pgmq" if step.name == "pgmq" else "create schema changelane"
+        mend = (
+            "let the database's owner or a superuser run `CREATE EXTENSION pgmq`, or the SQL of pgmq"
+            if step.name == "pgmq"
+            else f'CREATE SCHEMA changelane AUTHORIZATION "{session.role}"'
+        )
+        yield (
+            f"role {session.role} may not {what} in database {session.database}",
+            f'{mend}; or GRANT CREATE ON DATABASE "{session.database}" TO "{session.role}"',
+        )
+    elif step.action == "change" and not session.owns_schema:
+        yield (
+            f"role {session.role} does not own schema changelane, which is to be changed: {step.reason}",
+            "let its owner run `changelane apply`",
+        )
+
+
+def _sent_to(plan: Plan) -> list[str]:
+    functions = {step.name for step in plan.steps if step.kind == "function" and step.action != "destroy"}
+    return sorted(
+        {
+            queue
+            for thing in plan.objects
+            if thing.kind == "function" and thing.capture and thing.name in functions
+            for queue in thing.capture.queues
+        }
+    )

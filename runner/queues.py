@@ -1,0 +1,105 @@
+"""Declared queue + what the database holds -> its state."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from changelane.manifest import Queue
+from changelane.runner.object import Object
+from changelane.runner.observe import Queue as LiveQueue
+
+_COLUMNS = {
+    "msg_id": "bigint",
+    "read_ct": "integer",
+    "enqueued_at": "timestamp with time zone",
+    "vt": "timestamp with time zone",
+    "message": "jsonb",
+    "headers": "jsonb",
+}
+"""Of a queue's table since pgmq 1.5; later versions add to them."""
+
+_ADDED = {"last_read_at"}
+"""By later versions, up to 1.13; a message is sent without them."""
+
+_STEPS = {
+    ("unlogged", "logged"): "ALTER TABLE pgmq.q_{name} SET LOGGED; UPDATE pgmq.meta SET is_unlogged = false "
+    "WHERE queue_name = '{name}'  -- rewrites the table, and senders wait meanwhile",
+    ("logged", "unlogged"): "ALTER TABLE pgmq.q_{name} SET UNLOGGED; UPDATE pgmq.meta SET is_unlogged = true "
+    "WHERE queue_name = '{name}'  -- rewrites the table, and senders wait meanwhile",
+}
+_KEY_INDEX = "btree (hashtextextended((headers ->> 'x-pgmq-group'::text), (0)::bigint), msg_id)"
+"""As ``pg_get_indexdef`` spells it."""
+
+_ANEW = (
+    "a queue does not become {kind} in place: declare one of another name and let the routes send to it, "
+    "work {name} off, then SELECT pgmq.drop_queue('{name}')"
+)
+
+
+def compare_queue(queue: Queue, live: LiveQueue | None, *, project: str, inline: bool = False) -> Object:
+    """The state of a queue. What would lose or hold up messages, a person does: then it is no remedy.
+
+    ``inline``: a capture writes its table without asking pgmq, so that it must be of a shape known here.
+    """
+    make = partial(Object, kind="queue", name=queue.name, queue=queue)
+
+    if live is None:
+        return make(state="missing", remedy="create")
+    if not live.has_table or not live.has_archive:
+        table = f"pgmq.{'a' if live.has_table else 'q'}_{queue.name}"
+        return make(
+            state="blocked",
+            detail=f"pgmq.meta lists it, but table {table} is gone",
+            help=f"restore it, or SELECT pgmq.drop_queue('{queue.name}') and apply again, "
+            "which makes it anew, empty",
+        )
+    marker = live.marker
+    ours = marker is not None and marker.project == project
+    if live.live != queue.live:
+        drifted = ours and marker is not None and marker.live != live.live
+        steps = _STEPS.get((live.kind, queue.kind), _ANEW)
+        return make(
+            state="drifted" if drifted else "blocked",
+            detail=f"it is {live.kind}, declared {queue.kind}",
+            help=steps.format(name=queue.name, kind=queue.kind),
+        )
+    if wrong := _find_wrong_columns(live):
+        return make(
+            state="drifted" if ours else "blocked",
+            detail=f"table pgmq.q_{queue.name} is not as pgmq made it: {wrong}",
+            help="put it right by hand: until then every write that sends to it may fail",
+        )
+    if inline and (wrong := _find_unknown_shape(live)):
+        return make(
+            state="drifted" if ours else "blocked",
+            detail=f"a route writes table pgmq.q_{queue.name} inline, whose shape is not known: {wrong}",
+            help="set `send: pgmq` in the routes that send to it",
+        )
+    if queue.ordered and (live.key_index or "").partition(" USING ")[2] != _KEY_INDEX:
+        if live.key_index is None:
+            return make(state="outdated", detail="lacks the index for the order of keys", remedy="index")
+        return make(state="drifted", detail="its index for the order of keys is another", remedy="index")
+    if marker is None:
+        return make(state="ok", detail="existed before Changelane: used, not owned")
+    if marker.project != project:
+        return make(state="ok", detail=f"of project {marker.project}: used, not owned")
+    if (marker.spec, marker.live) != (queue.spec, live.live):
+        return make(state="outdated", detail="only its comment", remedy="comment")
+    return make(state="ok")
+
+
+def _find_wrong_columns(live: LiveQueue) -> str:
+    wrong = []
+    for name, type in _COLUMNS.items():
+        if name not in live.columns:
+            wrong.append(f"column {name} is gone")
+        elif live.columns[name] != type:
+            wrong.append(f"column {name} is {live.columns[name]}, not {type}")
+    wrong += [f"column {name} of another must not be null" for name in live.demands if name not in _COLUMNS]
+    return ", ".join(wrong)
+
+
+def _find_unknown_shape(live: LiveQueue) -> str:
+    wrong = [f"column {name} is new" for name in live.columns if name not in _COLUMNS.keys() | _ADDED]
+    wrong += [f"column {name} has no default" for name in live.demands if name != "vt"]
+    return ", ".join(wrong)

@@ -1,0 +1,199 @@
+"""The local server: a Postgres of one folder, started on demand, reached through a Unix socket only.
+
+The folder holds ``data`` (the cluster), ``server.log`` and ``lock``. Where the server runs as another account
+than the caller's, ``data`` is a link into a private folder under /var/tmp that this account can reach. A
+server whose folder is deleted under it ends by itself within a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from changelane.errors import ServerError
+from changelane.runner import postmaster
+from changelane.runner.binaries import find_binary
+from changelane.runner.place import PORT, Place, is_private, prepare
+from changelane.runner.postmaster import Postmaster
+
+__all__ = ["FOLDER", "find", "find_binary", "start", "stop"]
+
+FOLDER = ".changelane"
+"""Beside the spec, in the current directory."""
+
+START_SECONDS = 60.0
+SETTINGS = {"max_connections": "200", "max_prepared_transactions": "20", "shared_buffers": "128MB"}
+
+
+def start(root: Path, *, settings: Mapping[str, str] | None = None) -> str:
+    """Start the server of ``root`` unless it runs, and return its URL once it accepts connections.
+
+    ``settings`` are further ``postgresql.conf`` parameters of this start. Raises ServerError.
+    """
+    root = _absolute(root)
+    with _locked(root, create=True) as lock:
+        running = postmaster.find(root / "data")
+        if running and running.ready and not _is_reachable(running):
+            postmaster.end(root / "data")
+            running = None
+        if running is None or not running.ready:
+            place = prepare(root)
+            chosen = {**SETTINGS, **(settings or {})}
+            if not (root / "data").exists():
+                _initialise(root, place, lock, chosen)
+            running = _launch(root, place, chosen)
+        return _url(running.socket)
+
+
+def find(root: Path) -> str | None:
+    """The URL of the server of ``root``, or None where none accepts connections."""
+    running = postmaster.find(_absolute(root) / "data")
+    return _url(running.socket) if running and running.ready and _is_reachable(running) else None
+
+
+def stop(root: Path) -> bool:
+    """Stop the server of ``root``, and return when its process is gone; False where none ran.
+
+    Raises ServerError when it does not end.
+    """
+    root = _absolute(root)
+    if not root.is_dir():
+        return False
+    with _locked(root, create=False):
+        running = postmaster.find(root / "data")
+        if running is None:
+            return False
+        if not postmaster.end(root / "data"):
+            raise ServerError(
+                f"the server of {root} (process {running.pid}) does not end", help=f"kill -9 {running.pid}"
+            )
+        if is_private(running.socket):
+            with contextlib.suppress(OSError):
+                running.socket.rmdir()
+        return True
+
+
+@contextlib.contextmanager
+def _locked(root: Path, *, create: bool) -> Iterator[int]:
+    """Hold the folder against every other start and stop; yields the lock's file descriptor."""
+    try:
+        if create:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            ignore = root / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n")
+        lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ServerError(
+            f"cannot write {root}: {error.strerror}",
+            help="run as its owner, or from another folder",
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _initialise(root: Path, place: Place, lock: int, settings: Mapping[str, str]) -> None:
+    """Make the cluster beside its place, then move it there: a killed start leaves no half of one."""
+    partial = place.data.with_name("data.new")
+    shutil.rmtree(partial, ignore_errors=True)
+    command: list[str | Path] = [
+        place.binaries / "initdb", "--pgdata", partial, "--username=postgres", "--auth=trust",
+        "--encoding=UTF8", "--locale=C",
+    ]  # fmt: skip
+    if _major(place.binaries) >= 17:
+        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    if settings.get("fsync") == "off":
+        command += ["--no-sync"]
+    log = root / "server.log"
+    with log.open("ab") as output:
+        begin = output.tell()
+        # The lock is inherited: should this process be killed, the next start waits until initdb has ended.
+        process = place.account.spawn(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(lock,)
+        )
+        if process.wait() != 0:
+            raise _failure("the local server's database could not be initialised", log, begin)
+    if place.account.is_other:
+        # Left by a folder that was deleted since.
+        postmaster.end(place.data)
+        shutil.rmtree(place.data, ignore_errors=True)
+        (root / "data").unlink(missing_ok=True)
+    partial.rename(place.data)
+    if place.account.is_other:
+        (root / "data").symlink_to(place.data)
+
+
+def _major(folder: Path) -> int:
+    answer = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    found = re.search(r"\) (\d+)", answer.stdout)
+    return int(found[1]) if found else 0
+
+
+def _launch(root: Path, place: Place, settings: Mapping[str, str]) -> Postmaster:
+    """Start the postmaster, detached, and wait until it is ready."""
+    # A list, whose items are quoted as identifiers are.
+    socket = str(place.socket).replace('"', '""')
+    own = {"listen_addresses": "", "port": str(PORT), "unix_socket_directories": f'"{socket}"'}
+    command: list[str | Path] = [place.binaries / "postgres", "-D", place.data]
+    for name, value in {**settings, **own}.items():
+        command += ["-c", f"{name}={value}"]
+    log = root / "server.log"
+    process = None
+    deadline = time.monotonic() + START_SECONDS
+    with log.open("ab") as output:
+        begin = output.tell()
+        while time.monotonic() < deadline:
+            found = postmaster.find(place.data)
+            if found and found.ready:
+                if process:
+                    # It outlives this process; whoever stops it may be another one.
+                    process.returncode = 0
+                return found
+            if found is None and (process is None or process.poll() is not None):
+                # Backends of a killed postmaster take a moment to notice.
+                if process and b"pre-existing shared memory block" not in _since(log, begin):
+                    raise _failure("the local server did not start", log, begin)
+                postmaster.clear(place.data, place.socket)
+                begin = output.seek(0, os.SEEK_END)
+                process = place.account.spawn(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                )
+            time.sleep(0.02)
+    raise _failure(f"the local server was not ready within {START_SECONDS:.0f} s", log, begin)
+
+
+def _since(log: Path, begin: int) -> bytes:
+    return log.read_bytes()[begin:]
+
+
+def _failure(what: str, log: Path, begin: int) -> ServerError:
+    lines = _since(log, begin).decode(errors="replace").splitlines()[-8:]
+    return ServerError(
+        "\n    ".join([f"{what}; the end of {log}:", *lines]),
+        help=f"mend what the log says; or, to begin with an empty database, remove {log.parent}",
+    )
+
+
+def _is_reachable(running: Postmaster) -> bool:
+    """False where the folder was moved since, or a cleaner of /tmp took the socket."""
+    return (running.socket / f".s.PGSQL.{PORT}").exists()
+
+
+def _url(socket: Path) -> str:
+    # The port, or else PGPORT would be meant.
+    return f"postgresql://postgres@/postgres?host={quote(os.fsencode(socket))}&port={PORT}"
+
+
+def _absolute(root: Path) -> Path:
+    return Path(root).resolve()

@@ -1,0 +1,47 @@
+"""A connection for one command, whose failures are one line and never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from changelane.errors import DatabaseError
+from changelane.runner.database import connect, resolve
+
+
+@contextmanager
+def reach(database_url: str | None, *, doing: str) -> Iterator[psycopg.Connection[Any]]:
+    """An autocommit connection; ``doing`` names the command in errors.
+
+    Raises DatabaseError when it cannot be opened, is lost, or a statement fails.
+    """
+    conn = connect(resolve(database_url))
+    # Behind a pooler, what a session prepared may be sought in another.
+    conn.prepare_threshold = None
+    try:
+        yield conn
+    except psycopg.Error as error:
+        raise explain(error, doing=doing) from error
+    finally:
+        conn.close()
+
+
+def explain(error: psycopg.Error, *, doing: str) -> DatabaseError:
+    """One line on what failed and what mends it."""
+    message = error.diag.message_primary or " ".join(str(error).split())
+    lost = isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith("57P")
+    if lost:
+        help = "see that the server is up, then run again"
+    elif isinstance(error, errors.InsufficientPrivilege):
+        help = "run as a role that may, or grant yours what it lacks"
+    elif (error.sqlstate or "").startswith("53"):
+        help = "the server lacks disk, memory or connections: make room, then run again"
+    elif isinstance(error, errors.ReadOnlySqlTransaction):
+        help = "connect to the primary, with a role whose sessions may write"
+    else:
+        help = "mend what the message says, then run again"
+    return DatabaseError(f"{doing}: {message}", help=help)

@@ -1,0 +1,10 @@
+SELECT
+    msg_id,
+    enqueued_at,
+    (message -> 'key')::text,
+    jsonb_pretty(message),
+    CASE jsonb_typeof(headers) WHEN 'object' THEN (headers -> 'dead_letter')::text END,
+    jsonb_pretty(CASE jsonb_typeof(headers) WHEN 'object' THEN headers - 'dead_letter' ELSE headers END)
+FROM {queue}
+WHERE msg_id = ANY (%(ids)s)
+ORDER BY msg_id

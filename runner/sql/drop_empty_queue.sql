@@ -1,0 +1,12 @@
+-- The queue's name comes as a setting, for a DO block takes no parameters.
+DO $do$ DECLARE
+    queue text := pg_catalog.current_setting('changelane.queue');
+    holds boolean;
+BEGIN
+    EXECUTE pg_catalog.format(
+        'SELECT EXISTS (SELECT FROM pgmq.%I) OR EXISTS (SELECT FROM pgmq.%I)', 'q_' || queue, 'a_' || queue
+    ) INTO holds;
+    IF NOT holds THEN
+        PERFORM pgmq.drop_queue(queue);
+    END IF;
+END $do$;

@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses;
+DROP SCHEMA changelane;

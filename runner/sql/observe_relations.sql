@@ -1,0 +1,21 @@
+SELECT namespace.nspname::text AS schema,
+       class.relname::text AS name,
+       class.relkind::text AS kind,
+       class.relispartition AS partition,
+       EXISTS (SELECT FROM pg_inherits WHERE inhparent = class.oid) AS has_children,
+       EXISTS (SELECT FROM pg_inherits WHERE inhrelid = class.oid) AS has_parents,
+       pg_has_role(class.relowner, 'USAGE') AS owned,
+       pg_get_userbyid(class.relowner)::text AS owner,
+       has_table_privilege(class.oid, 'TRIGGER') AS triggers,
+       ARRAY(
+           SELECT attname::text FROM pg_attribute
+           WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
+           ORDER BY attnum
+       ) AS columns
+FROM (
+    SELECT DISTINCT wanted.schema, wanted.name
+    FROM unnest(%(schemas)s::text[], %(tables)s::text[]) AS wanted(schema, name)
+) AS wanted
+JOIN pg_namespace AS namespace ON namespace.nspname = wanted.schema
+JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = wanted.name
+ORDER BY namespace.nspname, class.relname

@@ -1,0 +1,28 @@
+SELECT current_setting('server_version_num')::int / 10000 AS server,
+       current_database()::text AS database,
+       current_user::text AS role,
+       pg_backend_pid() AS pid,
+       has_database_privilege(current_database(), 'CREATE') AS creates_schemas,
+       to_regclass('pgmq.meta') IS NOT NULL AS has_pgmq,
+       coalesce((SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = 'pgmq'), false)
+           AS uses_pgmq,
+       coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'pgmq'), false)
+           AS creates_queues,
+       ours.oid IS NOT NULL AS has_schema,
+       obj_description(ours.oid, 'pg_namespace') AS schema_comment,
+       (
+           SELECT count(*) FROM pg_depend
+           WHERE refclassid = 'pg_namespace'::regclass AND refobjid = ours.oid
+               AND NOT (
+                   classid = 'pg_class'::regclass
+                   AND objid IN (to_regclass('changelane.sleepers'), to_regclass('changelane.pauses'))
+               )
+       ) AS schema_objects,
+       to_regclass('changelane.sleepers') IS NOT NULL AND to_regclass('changelane.pauses') IS NOT NULL
+           AS has_tables,
+       -- The functions read one of its tables as their owner.
+       coalesce(has_schema_privilege(ours.oid, 'CREATE') AND has_schema_privilege(ours.oid, 'USAGE'), false)
+           AS creates_functions,
+       coalesce(pg_has_role(ours.nspowner, 'USAGE'), false) AS owns_schema
+FROM (VALUES (1)) AS one
+LEFT JOIN pg_namespace AS ours ON ours.nspname = 'changelane'

@@ -1,0 +1,31 @@
+-- Clones on partitions (tgparentid) follow their parent. A trigger that bears a name of ours on a table of ours is
+-- shown whatever function it calls: CREATE OR REPLACE would overwrite it.
+SELECT trigger.tgname::text AS name,
+       namespace.nspname::text AS schema,
+       class.relname::text AS table,
+       class.relkind::text AS relation,
+       function_namespace.nspname || '.' || proc.proname AS function,
+       trigger.tgtype::int AS type,
+       trigger.tgenabled::text AS enabled,
+       trigger.tgoldtable::text AS old_table,
+       trigger.tgnewtable::text AS new_table,
+       trigger.tgqual IS NOT NULL AS conditional,
+       cardinality(trigger.tgattr::smallint[]) AS columns,
+       pg_has_role(class.relowner, 'USAGE') AS owned,
+       obj_description(trigger.oid, 'pg_trigger') AS comment
+FROM pg_trigger AS trigger
+JOIN pg_class AS class ON class.oid = trigger.tgrelid
+JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+JOIN pg_proc AS proc ON proc.oid = trigger.tgfoid
+JOIN pg_namespace AS function_namespace ON function_namespace.oid = proc.pronamespace
+WHERE NOT trigger.tgisinternal
+    AND trigger.tgparentid = 0
+    AND (
+        function_namespace.nspname = 'changelane'
+        OR (namespace.nspname, class.relname, trigger.tgname) IN (
+            SELECT wanted.schema, wanted.name, wanted.trigger
+            FROM unnest(%(schemas)s::text[], %(tables)s::text[], %(names)s::text[])
+                AS wanted(schema, name, trigger)
+        )
+    )
+ORDER BY namespace.nspname, class.relname, trigger.tgname

@@ -1,0 +1,1 @@
+INSERT INTO changelane.pauses (queue) VALUES (%s) ON CONFLICT DO NOTHING

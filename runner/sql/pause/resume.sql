@@ -1,0 +1,1 @@
+DELETE FROM changelane.pauses WHERE queue = %s

@@ -1,0 +1,1 @@
+SELECT {name}, (SELECT count(*) FROM (SELECT FROM {queue} LIMIT {cap}) AS capped)

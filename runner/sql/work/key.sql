@@ -1,0 +1,1 @@
+hashtextextended({headers}->>'x-pgmq-group', 0)

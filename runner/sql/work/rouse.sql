@@ -1,0 +1,1 @@
+UPDATE changelane.sleepers SET until = '-infinity' WHERE queue = ANY (%s)

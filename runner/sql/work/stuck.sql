@@ -1,0 +1,11 @@
+-- Messages that block their keys, and whether there are others than those that wait behind them.
+WITH blocked AS (
+    SELECT min(msg_id) AS msg_id, {key} AS key FROM {queue} AS held
+    WHERE vt > clock_timestamp() + interval '50 years'
+    GROUP BY {key}
+)
+SELECT count(*), EXISTS (
+    SELECT FROM {queue} AS held
+    WHERE NOT EXISTS (SELECT FROM blocked WHERE blocked.key = {key} AND blocked.msg_id <= held.msg_id)
+)
+FROM blocked

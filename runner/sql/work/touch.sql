@@ -1,0 +1,1 @@
+last_read_at = clock_timestamp(),

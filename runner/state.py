@@ -1,0 +1,272 @@
+"""Manifest + Observed -> the state of every object, and what mends it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from changelane.manifest import Capture, Manifest
+from changelane.runner.block import find_block
+from changelane.runner.object import Object, spell
+from changelane.runner.observe import Function, Observed, Trigger
+from changelane.runner.queues import compare_queue
+
+SCHEMA_VERSION = 2
+"""Of schema ``changelane``, kept in its COMMENT."""
+
+ENABLED = {"origin": "O", "always": "A", "replica": "R"}
+"""``fire`` to ``pg_trigger.tgenabled``."""
+
+_SCHEMA_COMMENT = re.compile(r"changelane:schema (\d+)")
+
+
+def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
+    """Schemas, queues, functions, triggers by table, then what is orphaned: each with its state."""
+    captures = sorted(manifest.captures, key=lambda capture: (*capture.identity, capture.name))
+    functions, triggers, relations = observed.functions, observed.triggers, observed.relations
+    project = manifest.project
+    moved = {
+        trigger.name: spell((trigger.schema, trigger.table))
+        for trigger in triggers.values()
+        if trigger.marker and trigger.marker.project == project
+    }
+    blocks = [
+        (capture, find_block(capture, relations.get(capture.identity), moved=moved.get(capture.name, "")))
+        for capture in captures
+    ]
+    inline = {queue for capture in captures if capture.send == "inline" for queue in capture.queues}
+    return (
+        *_compare_schemas(observed),
+        *(
+            compare_queue(
+                queue, observed.queues.get(queue.name), project=project, inline=queue.name in inline
+            )
+            for queue in sorted(manifest.queues, key=lambda queue: queue.name)
+        ),
+        *(
+            _compare_function(capture, functions.get(capture.name), project=project, block=block)
+            for capture, block in blocks
+        ),
+        *(
+            _compare_trigger(
+                capture, triggers.get((*capture.identity, capture.name)), project=project, block=block
+            )
+            for capture, block in blocks
+        ),
+        *_find_orphans(manifest, observed),
+    )
+
+
+def _compare_schemas(observed: Observed) -> Iterator[Object]:
+    session = observed.session
+    if session.has_pgmq:
+        yield Object(kind="schema", name="pgmq", state="ok")
+    else:
+        yield Object(kind="schema", name="pgmq", state="missing", detail="not installed", remedy="create")
+
+    version = _SCHEMA_COMMENT.fullmatch(session.schema_comment or "")
+    if not session.has_schema:
+        yield Object(kind="schema", name="changelane", state="missing", remedy="create")
+    elif session.schema_comment is None:
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="drifted",
+            detail="its comment, which holds its version, is missing",
+            remedy="replace",
+        )
+    elif version is None:
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="foreign",
+            detail=f"its comment is not Changelane's: {session.schema_comment[:60]!r}",
+            help="rename that schema: Changelane keeps its functions in one of this name",
+        )
+    elif int(version[1]) > SCHEMA_VERSION:
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="blocked",
+            detail=f"it is of version {version[1]}, this Changelane knows {SCHEMA_VERSION}",
+            help="upgrade Changelane: a newer one has applied to this database",
+        )
+    elif int(version[1]) < SCHEMA_VERSION:
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="outdated",
+            detail=f"it is of version {version[1]}, this Changelane makes {SCHEMA_VERSION}",
+            remedy="replace",
+        )
+    elif not session.has_tables:
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="drifted",
+            detail="a table of its own is missing",
+            remedy="replace",
+        )
+    else:
+        yield Object(kind="schema", name="changelane", state="ok")
+
+
+def _compare_function(
+    capture: Capture, live: Function | None, *, project: str, block: tuple[str, str]
+) -> Object:
+    make = partial(
+        Object,
+        kind="function",
+        name=capture.name,
+        table=capture.identity,
+        route=capture.route,
+        capture=capture,
+    )
+
+    if block[0]:
+        return make(state="blocked", detail=block[0], help=block[1])
+    if live is None:
+        return make(state="missing", remedy="create")
+    found = live.live
+    right = found == capture.function_live
+    marker = live.marker
+    if marker is None:
+        if right:
+            return make(state="drifted", detail="its comment was removed", remedy="comment")
+        return make(
+            state="foreign",
+            detail=f"changelane.{capture.name} exists and is not Changelane's",
+            help=f'DROP FUNCTION changelane."{capture.name}"() if nothing needs it',
+        )
+    if marker.project != project:
+        return make(
+            state="foreign",
+            detail=f"changelane.{capture.name} belongs to project {marker.project}",
+            help="rename the route, or destroy that project",
+        )
+    if found != marker.live:
+        return make(state="drifted", detail=_explain(live), remedy="comment" if right else "replace")
+    if not live.owner_creates:
+        return make(
+            state="drifted",
+            detail=f"its owner became {live.owner}, who may not create in schema changelane",
+            remedy="own" if right and marker.spec == capture.spec else "replace",
+        )
+    if not right:
+        return make(state="outdated", detail="its definition changes", remedy="replace")
+    if marker.spec != capture.spec:
+        return make(state="outdated", detail="only its comment", remedy="comment")
+    return make(state="ok")
+
+
+def _explain(live: Function) -> str:
+    if live.public_execute:
+        return "PUBLIC may execute it"
+    if not live.security_definer:
+        return "it is no longer SECURITY DEFINER"
+    if not any(setting.startswith("search_path=") for setting in live.config):
+        return "its search_path is no longer pinned"
+    return "its body or settings were changed"
+
+
+def _compare_trigger(
+    capture: Capture, live: Trigger | None, *, project: str, block: tuple[str, str]
+) -> Object:
+    make = partial(
+        Object,
+        kind="trigger",
+        name=capture.name,
+        table=capture.identity,
+        route=capture.route,
+        capture=capture,
+    )
+
+    if block[0]:
+        return make(state="blocked", detail=block[0], help=block[1])
+    if live is None:
+        return make(state="missing", remedy="create")
+    place = spell(capture.identity)
+    right = live.live == capture.trigger_live
+    # The hash does not see the text of a WHEN nor which columns UPDATE OF names.
+    transparent = right and not live.conditional and not live.columns
+    fires = live.enabled == ENABLED[capture.fire]
+    marker = live.marker
+    if marker is None:
+        if right:
+            return make(
+                state="drifted",
+                detail="its comment was removed",
+                remedy="comment" if transparent and fires else "replace",
+            )
+        return make(
+            state="foreign",
+            detail=f"trigger {capture.name} on {place} exists and is not Changelane's",
+            help=f'DROP TRIGGER "{capture.name}" on it if nothing needs it',
+        )
+    if marker.project != project:
+        return make(
+            state="foreign",
+            detail=f"trigger {capture.name} on {place} belongs to project {marker.project}",
+            help="rename the route, or destroy that project",
+        )
+    if live.live != marker.live:
+        return make(
+            state="drifted",
+            detail="its definition was changed",
+            remedy="comment" if transparent and fires else "replace",
+        )
+    same = right and marker.spec == capture.spec
+    if live.enabled == "D" or (same and not fires):
+        how = "it is disabled" if live.enabled == "D" else f"it does not fire {capture.fire}"
+        return make(state="disabled", detail=how, remedy="enable" if same else "replace")
+    if not right or not fires:
+        return make(state="outdated", detail="its definition changes", remedy="replace")
+    if not same:
+        if transparent:
+            return make(state="outdated", detail="only its comment", remedy="comment")
+        return make(state="outdated", detail="its condition may change", remedy="replace")
+    return make(state="ok")
+
+
+def _find_orphans(manifest: Manifest, observed: Observed) -> Iterator[Object]:
+    triggers = {(*capture.identity, capture.name) for capture in manifest.captures}
+    functions = {capture.name for capture in manifest.captures}
+    for thing in find_remains(manifest.project, observed):
+        known = thing.name in functions if thing.table is None else (*thing.table, thing.name) in triggers
+        if not known:
+            yield thing
+    queues = {queue.name for queue in manifest.queues}
+    for queue in observed.queues.values():
+        if queue.name not in queues and queue.marker and queue.marker.project == manifest.project:
+            yield Object(
+                kind="queue",
+                name=queue.name,
+                state="orphaned",
+                detail="no longer declared; its messages are kept",
+                help=f"SELECT pgmq.drop_queue('{queue.name}') once it is drained",
+            )
+
+
+def find_remains(project: str, observed: Observed) -> Iterator[Object]:
+    """Every trigger, then every function, that bears the project's marker."""
+    for trigger in observed.triggers.values():
+        if trigger.marker and trigger.marker.project == project:
+            yield Object(
+                kind="trigger",
+                name=trigger.name,
+                table=(trigger.schema, trigger.table),
+                route=trigger.marker.name,
+                state="orphaned",
+                remedy="drop",
+                relation=trigger.relation,
+            )
+    for function in observed.functions.values():
+        if function.marker and function.marker.project == project:
+            yield Object(
+                kind="function",
+                name=function.name,
+                route=function.marker.name,
+                state="orphaned",
+                remedy="drop",
+            )

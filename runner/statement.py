@@ -1,0 +1,117 @@
+"""The few statements that no generated file holds: comments, enabling, drops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from psycopg import sql
+
+from changelane.marker import SCHEMA, format_marker
+
+_ENABLE = {
+    "origin": sql.SQL("ALTER TABLE {}.{} ENABLE TRIGGER {};"),
+    "always": sql.SQL("ALTER TABLE {}.{} ENABLE ALWAYS TRIGGER {};"),
+    "replica": sql.SQL("ALTER TABLE {}.{} ENABLE REPLICA TRIGGER {};"),
+}
+
+_LOCKS = {
+    "SHARE ROW EXCLUSIVE": sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE;"),
+    "ACCESS EXCLUSIVE": sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;"),
+}
+_ONLY = sql.SQL("ONLY {}")
+_OWN = sql.SQL("ALTER FUNCTION {}() OWNER TO CURRENT_USER;")
+_LOCK_QUEUE = sql.SQL("LOCK TABLE {queue}, {archive} IN ACCESS EXCLUSIVE MODE;\n")
+_DROP_QUEUE = sql.SQL("SELECT pgmq.drop_queue({name}::text);")
+_NAME_QUEUE = sql.SQL("SELECT pg_catalog.set_config('changelane.queue', {name}, true);\n")
+_DROP_EMPTY_QUEUE = (Path(__file__).parent / "sql" / "drop_empty_queue.sql").read_text()
+_DROP_INDEX = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {index};")
+_CREATE_INDEX = sql.SQL((Path(__file__).parent / "sql" / "index_queue.sql").read_text())
+_COUNT_MESSAGES = sql.SQL("SELECT (SELECT count(*) FROM {queue}), (SELECT count(*) FROM {archive})")
+
+
+def mark_function(name: str, *, project: str, route: str, spec: str, live: str, server: int) -> str:
+    """COMMENT ON FUNCTION with its marker; ``server`` is the major version."""
+    marker = format_marker(project=project, kind="route", name=route, spec=spec, live=live) + str(server)
+    return (
+        sql.SQL("COMMENT ON FUNCTION {}.{}() IS {};")
+        .format(sql.Identifier(SCHEMA), sql.Identifier(name), sql.Literal(marker))
+        .as_string()
+    )
+
+
+def mark_trigger(
+    name: str, *, table: tuple[str, str], project: str, route: str, spec: str, live: str, server: int
+) -> str:
+    """COMMENT ON TRIGGER with its marker; ``server`` is the major version."""
+    marker = format_marker(project=project, kind="route", name=route, spec=spec, live=live) + str(server)
+    return (
+        sql.SQL("COMMENT ON TRIGGER {} ON {} IS {};")
+        .format(sql.Identifier(name), sql.Identifier(*table), sql.Literal(marker))
+        .as_string()
+    )
+
+
+def mark_queue(name: str, *, project: str, spec: str, live: str, server: int) -> str:
+    """COMMENT ON TABLE of a queue with its marker; ``server`` is the major version."""
+    marker = format_marker(project=project, kind="queue", name=name, spec=spec, live=live) + str(server)
+    return (
+        sql.SQL("COMMENT ON TABLE {} IS {};")
+        .format(sql.Identifier("pgmq", f"q_{name}"), sql.Literal(marker))
+        .as_string()
+    )
+
+
+def index_queue(name: str) -> tuple[str, str]:
+    """Two statements, each outside of a transaction, that make a queue's index for the order of keys."""
+    index, table = sql.Identifier("pgmq", f"q_{name}_key_idx"), sql.Identifier("pgmq", f"q_{name}")
+    return (
+        _DROP_INDEX.format(index=index).as_string(),
+        _CREATE_INDEX.format(index=sql.Identifier(f"q_{name}_key_idx"), queue=table).as_string(),
+    )
+
+
+def enable_trigger(name: str, *, table: tuple[str, str], fire: str) -> str:
+    """ALTER TABLE that makes a trigger fire as declared: ``origin``, ``always`` or ``replica``."""
+    return _ENABLE[fire].format(*map(sql.Identifier, (*table, name))).as_string()
+
+
+def lock_tables(tables: Mapping[tuple[str, str], bool], *, mode: str) -> str:
+    """LOCK TABLE of all, each as (schema, name) to whether it is taken with its partitions."""
+    names = [
+        sql.Identifier(*table) if spread else _ONLY.format(sql.Identifier(*table))
+        for table, spread in tables.items()
+    ]
+    return _LOCKS[mode].format(sql.SQL(", ").join(names)).as_string()
+
+
+def own_function(name: str) -> str:
+    """ALTER FUNCTION that gives it to the role that applies."""
+    return _OWN.format(sql.Identifier(SCHEMA, name)).as_string()
+
+
+def drop_trigger(name: str, *, table: tuple[str, str]) -> str:
+    return sql.SQL("DROP TRIGGER {} ON {};").format(sql.Identifier(name), sql.Identifier(*table)).as_string()
+
+
+def drop_function(name: str) -> str:
+    return sql.SQL("DROP FUNCTION {}();").format(sql.Identifier(SCHEMA, name)).as_string()
+
+
+def drop_queue(name: str, *, discard: bool) -> str:
+    """Drops queue and archive; unless ``discard``, only where both are empty.
+
+    The locks come first, so that nobody sends between the look and the drop.
+    """
+    queue, archive = sql.Identifier("pgmq", f"q_{name}"), sql.Identifier("pgmq", f"a_{name}")
+    lock = _LOCK_QUEUE.format(queue=queue, archive=archive).as_string()
+    if discard:
+        return lock + _DROP_QUEUE.format(name=sql.Literal(name)).as_string()
+    return lock + _NAME_QUEUE.format(name=sql.Literal(name)).as_string() + _DROP_EMPTY_QUEUE
+
+
+def count_messages(name: str) -> sql.Composed:
+    """A query for how many messages are in the queue and in its archive."""
+    return _COUNT_MESSAGES.format(
+        queue=sql.Identifier("pgmq", f"q_{name}"), archive=sql.Identifier("pgmq", f"a_{name}")
+    )

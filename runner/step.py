@@ -1,0 +1,114 @@
+"""One thing that apply or destroy does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from changelane import manifest as contract
+from changelane.runner import statement
+from changelane.runner.object import Object, spell
+
+Action = Literal["add", "change", "rename", "comment", "index", "enable", "own", "destroy"]
+Mode = Literal["none", "ACCESS SHARE", "SHARE UPDATE EXCLUSIVE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
+Sql = tuple[contract.Step | str, ...]
+
+_ACTIONS: dict[str, Action] = {
+    "create": "add",
+    "replace": "change",
+    "comment": "comment",
+    "index": "index",
+    "enable": "enable",
+    "own": "own",
+    "drop": "destroy",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """``sql`` are slices of generated files and statements, empty for installing pgmq.
+
+    ``transaction`` names the transaction that the step belongs to; neighbours of the same name share one.
+    ``mode`` is the strongest lock that it takes on ``table``, whose ``relation`` is its ``relkind``.
+    """
+
+    action: Action
+    kind: str
+    name: str
+    table: tuple[str, str] | None
+    mode: Mode = "none"
+    relation: str = "r"
+    reason: str
+    transaction: str
+    sql: Sql
+
+    @property
+    def alone(self) -> bool:
+        """Whether its statements run one by one, in no transaction: so an index is made beside writers."""
+        return self.action == "index"
+
+    def __str__(self) -> str:
+        place = f" on {spell(self.table)}" if self.table and self.kind == "trigger" else ""
+        return f"{self.kind} {self.name}{place}"
+
+    @property
+    def lock(self) -> str:
+        """The lock, as a person reads it: ``none``, or its mode and table."""
+        if self.mode == "none" or self.table is None:
+            return "none"
+        spread = " and its partitions" if self.relation == "p" and self.mode != "ACCESS SHARE" else ""
+        return f"{self.mode} on {spell(self.table)}{spread}"
+
+    @property
+    def takes_table(self) -> bool:
+        """Whether writers of the user's table wait meanwhile, and LOCK TABLE can wait in the step's stead."""
+        return self.kind == "trigger" and self.mode not in ("none", "ACCESS SHARE") and self.relation in "rp"
+
+
+def do(
+    thing: Object,
+    *,
+    sql: Sql,
+    transaction: str,
+    mode: Mode = "none",
+    table: tuple[str, str] | None = None,
+    relation: str = "r",
+    reason: str = "",
+) -> Step:
+    """The step that applies an object's remedy; ``table`` where it is not the object's own."""
+    if thing.kind == "trigger" and thing.remedy == "create" and thing.capture and thing.capture.reason:
+        reason = reason or f"row capture: {thing.capture.reason}"
+    return Step(
+        action=_ACTIONS[thing.remedy],
+        kind=thing.kind,
+        name=thing.name,
+        table=table or thing.table,
+        mode=mode,
+        relation=relation,
+        reason=reason or thing.detail,
+        transaction=transaction,
+        sql=sql,
+    )
+
+
+def drop(objects: Iterable[Object]) -> list[Step]:
+    """Steps that drop triggers, one transaction a table, then functions; never CASCADE."""
+    objects = tuple(objects)
+    triggers = [
+        do(
+            thing,
+            sql=(statement.drop_trigger(thing.name, table=thing.table),),
+            transaction=f"drop from {thing.place}",
+            mode="ACCESS EXCLUSIVE",
+            relation=thing.relation,
+        )
+        for thing in objects
+        if thing.kind == "trigger" and thing.table
+    ]
+    functions = [
+        do(thing, sql=(statement.drop_function(thing.name),), transaction="drop functions")
+        for thing in objects
+        if thing.kind == "function"
+    ]
+    return triggers + functions

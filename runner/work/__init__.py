@@ -1,0 +1,1 @@
+"""The worker: claims messages from queues, runs handlers over them, and settles what became of them."""

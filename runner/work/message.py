@@ -1,0 +1,139 @@
+"""A claimed message: the envelope decoded exactly, and the notes that count its attempts.
+
+Attempts are counted in the message's headers, under ``changelane``, and not by pgmq's ``read_ct``, which also
+counts deliveries that no handler saw::
+
+    {"attempts": 2, "released": 1, "error": "ValueError: no such customer"}
+
+``attempts`` are failed ones; ``released`` are deliveries that were given back unharmed (shutdown, transient
+error). Every delivery that ends with a trace adds to one of the two, so ``read_ct - 1`` above their sum means
+that a holder vanished: killed, or stalled past its lease. Such a message is *suspect*, for it may be what
+kills its workers. Of a suspect, the attempt is charged before its handler runs, and taken back if the handler
+does not fail. So a message that kills its worker each time reaches the dead letter, after one death more than
+its attempts, while messages that merely were prefetched beside it spend nothing, and ordinary messages cost
+no extra write.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from changelane.change import Change
+
+NOTES = "changelane"
+
+
+def _parse_long(digits: str) -> int:
+    # int() refuses more than 4300 digits; jsonb holds up to 131072.
+    return int(digits) if len(digits) < 4000 else int(Decimal(digits))
+
+
+_decode = json.JSONDecoder(parse_float=Decimal).decode
+_decode_long = json.JSONDecoder(parse_float=Decimal, parse_int=_parse_long).decode
+
+
+class Malformed(Exception):
+    """A message that is not a change envelope, so that no handler can take it."""
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One claim of one message. ``read_ct`` is the fencing token, ``leased_until`` on the monotonic clock.
+
+    ``failed`` counts failed attempts before this one. ``lost`` says that another holds the message by now,
+    ``settling`` that its lease is no longer to be renewed.
+    """
+
+    msg_id: int
+    read_ct: int
+    failed: int
+    released: int
+    error: str
+    leased_until: float
+    change: Change | None = None
+    malformed: str = ""
+    lost: bool = False
+    settling: bool = False
+
+    @property
+    def name(self) -> str:
+        """The identity of its change; empty where it is none."""
+        return self.change.id if self.change else ""
+
+    @property
+    def suspect(self) -> bool:
+        return self.read_ct - 1 > self.failed + self.released
+
+    def notes(self, *, failed: int, released: int, error: str) -> str:
+        """The value of the ``changelane`` header as JSON text."""
+        return json.dumps({"attempts": failed, "released": released, "error": error})
+
+
+def decode_json(text: str) -> Any:
+    """JSON with numbers as ``int`` and ``Decimal``, never ``float``."""
+    try:
+        return _decode(text)
+    except ValueError:
+        return _decode_long(text)
+
+
+def read_delivery(
+    *, queue: str, msg_id: int, read_ct: int, message: str | None, headers: str | None, leased_until: float
+) -> Delivery:
+    """Decode one claimed row; what is not an envelope comes back with ``malformed`` saying why."""
+    head = decode_json(headers) if headers else {}
+    if not isinstance(head, dict):
+        head = {}
+    notes = head.get(NOTES)
+    if not isinstance(notes, dict):
+        notes = {}
+    delivery = Delivery(
+        msg_id=msg_id,
+        read_ct=read_ct,
+        failed=_count(notes, "attempts"),
+        released=_count(notes, "released"),
+        error=str(notes.get("error") or ""),
+        leased_until=leased_until,
+    )
+    try:
+        delivery.change = _read_change(delivery, queue=queue, text=message, headers=head)
+    except Malformed as problem:
+        delivery.malformed = str(problem)
+    return delivery
+
+
+def _count(notes: dict[str, Any], name: str) -> int:
+    value = notes.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _read_change(delivery: Delivery, *, queue: str, text: str | None, headers: dict[str, Any]) -> Change:
+    body = decode_json(text) if text else None
+    if not isinstance(body, dict):
+        raise Malformed("the message is not a JSON object")
+    try:
+        return Change(
+            op=body["op"],
+            schema=body["schema"],
+            table=body["table"],
+            key=body.get("key"),
+            new=body.get("new"),
+            old=body.get("old"),
+            at=datetime.fromisoformat(body["at"]),
+            txid=body["txid"],
+            route=headers.get("route", ""),
+            queue=queue,
+            msg_id=delivery.msg_id,
+            attempt=delivery.failed + 1,
+            headers=headers,
+            extra=body.get("extra") or {},
+            truncated=body.get("truncated") is True,
+        )
+    except KeyError as missing:
+        raise Malformed(f"the message is not a change: it lacks {missing}") from None
+    except (TypeError, ValueError):
+        raise Malformed("the message is not a change: 'at' is not a time stamp") from None

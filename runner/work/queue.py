@@ -1,0 +1,190 @@
+"""The statements over one queue's tables: claim, ack, postpone, renew, dead-letter, archive.
+
+Every write but the claim is fenced by ``read_ct``: pgmq's own functions take a ``msg_id`` alone, and so let a
+worker whose lease lapsed delete or extend what another worker holds by then.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from psycopg import AsyncConnection, Connection, Error, sql
+
+from changelane.errors import DatabaseError
+from changelane.runner.work.message import Delivery, read_delivery
+
+
+def load_sql(name: str) -> str:
+    """Text of ``runner/sql/work/NAME.sql``, without its leading comments."""
+    text = resources.files("changelane.runner").joinpath(f"sql/work/{name}.sql").read_text("utf-8")
+    lines = text.splitlines()
+    while lines and lines[0].startswith("--"):
+        del lines[0]
+    return "\n".join(lines)
+
+
+class Queue:
+    """One queue. ``columns`` are those that its queue and archive tables share, in table order. ``looked`` is
+    how many due messages the last claim met, ``full`` that there may be more.
+
+    pgmq's tables differ between versions (``last_read_at`` came with 1.6), so columns go by name, and only
+    those are named that are there.
+    """
+
+    ordered = False
+
+    def __init__(self, *, name: str, dead_letter: str, columns: Sequence[str]) -> None:
+        self.name = name
+        self.looked = 0
+        self.full = False
+        self.dead_letter = dead_letter
+        self.table = sql.Identifier("pgmq", f"q_{name}")
+        touch = sql.SQL(load_sql("touch") if "last_read_at" in columns else "")
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        archive = sql.Identifier("pgmq", f"a_{name}")
+        self._claim = self._compose("claim", touch=touch)
+        self._ack = self._compose("ack")
+        self._ack_one = self._compose("ack_one")
+        self._postpone = self._compose("postpone")
+        self._renew = self._compose("renew")
+        self._dead_letter = self._compose("dead_letter")
+        self._archive = self._compose("archive", archive=archive, columns=names)
+
+    def _compose(self, statement: str, **parts: sql.Composable) -> bytes:
+        # Rendered once: the driver would render a composed statement anew at each call.
+        return sql.SQL(load_sql(statement)).format(queue=self.table, **parts).as_bytes()
+
+    def claim(
+        self, connection: Connection[Any], *, limit: int, lease: float, look: int | None = None
+    ) -> list[Delivery]:
+        """Take up to ``limit`` due messages for ``lease`` seconds, in the order of their ids.
+
+        ``look`` is for queues in the order of keys: this one claims all that it looks at.
+        """
+        began = time.monotonic()
+        # Never prepared: a generic plan, made while the queue was small or full, would outlive that.
+        rows = connection.execute(self._claim, {"limit": limit, "lease": lease}, prepare=False).fetchall()
+        self.looked = len(rows)
+        self.full = self.looked == limit
+        return read_rows(rows, queue=self.name, leased_until=began + lease)
+
+    def ack(self, connection: Connection[Any], deliveries: Sequence[Delivery]) -> set[int]:
+        """Delete those still held; returns their ids."""
+        return _ids(connection.execute(self._ack, pair(deliveries), prepare=False))
+
+    def ack_within(self, connection: Connection[Any], deliveries: Collection[Delivery]) -> int:
+        """Delete them in the connection's open transaction; returns how many were still held."""
+        return connection.execute(*self._ack_call(deliveries), prepare=False).rowcount
+
+    async def ack_within_async(
+        self, connection: AsyncConnection[Any], deliveries: Collection[Delivery]
+    ) -> int:
+        """As ``ack_within``, for an async connection."""
+        cursor = await connection.execute(*self._ack_call(deliveries), prepare=False)
+        return cursor.rowcount
+
+    def _ack_call(self, deliveries: Collection[Delivery]) -> tuple[bytes, Any]:
+        if len(deliveries) == 1:
+            (only,) = deliveries
+            return self._ack_one, (only.msg_id, only.read_ct)
+        return self._ack, pair(deliveries)
+
+    def renew(self, connection: Connection[Any], deliveries: Sequence[Delivery], *, lease: float) -> set[int]:
+        """Extend the leases; returns the ids of those still held."""
+        return _ids(connection.execute(self._renew, {**pair(deliveries), "lease": lease}, prepare=False))
+
+    def postpone(
+        self, connection: Connection[Any], entries: Sequence[tuple[Delivery, float, str]]
+    ) -> set[int]:
+        """Make each message due in so many seconds, with these notes (JSON text); returns ids still held."""
+        values = pair([delivery for delivery, _, _ in entries])
+        values["delays"] = [delay for _, delay, _ in entries]
+        values["notes"] = [notes for _, _, notes in entries]
+        return _ids(connection.execute(self._postpone, values, prepare=False))
+
+    def bury(self, connection: Connection[Any], delivery: Delivery, *, notes: dict[str, Any]) -> bool:
+        """Move the message to the dead-letter queue; False when it is another's by now."""
+        notes = {"queue": self.name, "msg_id": delivery.msg_id, **notes}
+        values = {
+            "msg_id": delivery.msg_id,
+            "read_ct": delivery.read_ct,
+            "dead_letter": self.dead_letter,
+            "notes": json.dumps(notes),
+        }
+        return connection.execute(self._dead_letter, values, prepare=False).rowcount == 1
+
+    def archive(self, connection: Connection[Any], delivery: Delivery) -> bool:
+        """Move the message to the queue's archive; False when it is another's by now."""
+        values = {"msg_id": delivery.msg_id, "read_ct": delivery.read_ct}
+        return connection.execute(self._archive, values, prepare=False).rowcount == 1
+
+
+def read_rows(rows: list[tuple[Any, ...]], *, queue: str, leased_until: float) -> list[Delivery]:
+    """Claimed rows as deliveries, in the order of their ids.
+
+    ``leased_until`` is reckoned from before the claim, so that the worker's idea of its lease ends first.
+    """
+    return [
+        read_delivery(
+            queue=queue,
+            msg_id=msg_id,
+            read_ct=read_ct,
+            message=message,
+            headers=headers,
+            leased_until=leased_until,
+        )
+        for msg_id, read_ct, message, headers in sorted(rows)
+    ]
+
+
+def pair(deliveries: Collection[Delivery]) -> dict[str, Any]:
+    return {
+        "msg_ids": [delivery.msg_id for delivery in deliveries],
+        "read_cts": [delivery.read_ct for delivery in deliveries],
+    }
+
+
+def _ids(cursor: Any) -> set[int]:
+    return {row[0] for row in cursor.fetchall()}
+
+
+def explain(error: Error, *, queue: str) -> DatabaseError:
+    """The error of a statement over a queue's tables, for the person who runs the worker."""
+    return DatabaseError(
+        f"queue {queue}: {str(error).partition(chr(10))[0]}",
+        help="run `changelane verify`; the worker's role needs USAGE on schema pgmq, SELECT, UPDATE, DELETE "
+        "on the queue, and INSERT where dead letters and archived messages go",
+    )
+
+
+def open_queues(
+    connection: Connection[Any],
+    names: Sequence[tuple[str, str]],
+    *,
+    classes: Mapping[str, type[Queue]] | None = None,
+) -> list[Queue]:
+    """A Queue for each (name, dead-letter name), of the class that ``classes`` has for its name.
+
+    Raises DatabaseError naming every queue that the database lacks.
+    """
+    wanted = [f"{kind}_{name}" for name, _ in names for kind in "qa"] + [f"q_{dead}" for _, dead in names]
+    rows = connection.execute(load_sql("columns"), {"tables": wanted}).fetchall()
+    tables = {table: list(columns) for table, columns in rows}
+    missing = [name for couple in names for name in couple if f"q_{name}" not in tables]
+    if missing:
+        missing = list(dict.fromkeys(missing))
+        noun = "queue" if len(missing) == 1 else "queues"
+        verb = "does" if len(missing) == 1 else "do"
+        raise DatabaseError(f"{noun} {', '.join(missing)} {verb} not exist", help="run `changelane apply`")
+    return [
+        (classes or {}).get(name, Queue)(
+            name=name,
+            dead_letter=dead,
+            columns=[column for column in tables[f"q_{name}"] if column in tables.get(f"a_{name}", ())],
+        )
+        for name, dead in names
+    ]

@@ -1,0 +1,37 @@
+"""What holds of the connection that a handler was lent, after the handler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection, Connection, OperationalError
+from psycopg.pq import TransactionStatus
+
+
+class TransactionMisused(Exception):
+    """The handler ended the transaction that it was lent, or left it failed."""
+
+
+def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> None:
+    """Raise TransactionMisused unless the transaction is open and sound, or the connection was lost."""
+    status = connection.info.transaction_status
+    if status == TransactionStatus.INERROR:
+        raise TransactionMisused(
+            "the handler swallowed a database error and left its transaction failed; "
+            "let the error out, or use `with tx.transaction():` around what may fail"
+        )
+    if status == TransactionStatus.IDLE:
+        raise TransactionMisused(
+            "the handler ended its transaction; it commits with the ack, so run no COMMIT or ROLLBACK"
+        )
+    if connection.closed and not connection.broken:
+        raise TransactionMisused("the handler closed the connection that it was lent; leave it open")
+
+
+def blame(error: BaseException, connection: Connection[Any] | AsyncConnection[Any] | None) -> BaseException:
+    """The error to judge: a lost connection where that is what lies behind whatever the handler raised."""
+    if connection is not None and connection.broken:
+        lost = OperationalError("the connection was lost while the handler ran")
+        lost.__cause__ = error
+        return lost
+    return error
