@@ -1,0 +1,359 @@
+"""What capture costs the application: extra time per row over no trigger, and in proportion to others.
+
+    python benchmarks/capture.py [--database-url URL] [--rounds 5] [--rows 50000] [--json FILE]
+
+Variants of each workload have tables of their own with the same rows and are run in turn, so that noise meets
+all of them alike. Times are the server's own (clock_timestamp), medians over the rounds, less the median of
+the table without a trigger. Without a URL a server of its own is started, with fsync on, and removed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+import yaml
+from psycopg import sql
+
+from changelane.runner import pgmq, server
+from changelane.runner.database import connect
+
+Connection = psycopg.Connection[Any]
+
+HERE = Path(__file__).parent / "capture"
+VARIANTS = ("none", "hand", "pgmq", "inline", "logutriga")
+SINGLE = 3000
+"""Statements of one row each that a single-row workload times."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """``setup`` and ``timed`` are SQL over {table}; ``rows`` says how many rows ``timed`` changes.
+
+    ``routes`` is how many routes the table has, ``when`` their condition.
+    """
+
+    name: str
+    columns: LiteralString
+    setup: LiteralString
+    timed: LiteralString
+    rows: int
+    bulk: bool
+    routes: int = 1
+    when: str | None = None
+
+
+NARROW: LiteralString = "id bigint PRIMARY KEY, a text, n numeric, at timestamptz DEFAULT now(), flag boolean"
+WIDE: LiteralString = "id bigint PRIMARY KEY, " + ", ".join(
+    f"c{number} text DEFAULT 'value'" for number in map(str, range(29))
+)
+FILL: LiteralString = (
+    "INSERT INTO {table} (id, a, n, flag) SELECT i, 'some text ' || i, i * 1.5, true"
+    " FROM generate_series(1, {rows}) AS i"
+)
+INSERT_ONE: LiteralString = (
+    "INSERT INTO {table} (id, a, n, flag) VALUES (i, 'some text ' || i, i * 1.5, true)"
+)
+UPDATE_ONE: LiteralString = "UPDATE {table} SET n = n + 1 WHERE id = i"
+
+
+def list_workloads(rows: int) -> list[Workload]:
+    nothing: LiteralString = "SELECT"
+    wide: LiteralString = "INSERT INTO {table} (id) SELECT generate_series(1, {rows})"
+    return [
+        Workload("bulk INSERT", NARROW, nothing, FILL, rows, True),
+        Workload("bulk UPDATE", NARROW, FILL, "UPDATE {table} SET n = n + 1", rows, True),
+        Workload("COPY", NARROW, nothing, "COPY", rows, True),
+        Workload("bulk INSERT, 30 columns", WIDE, nothing, wide, rows // 2, True),
+        Workload("bulk INSERT, five routes", NARROW, nothing, FILL, rows // 5, True, routes=5),
+        Workload("single INSERT", NARROW, nothing, INSERT_ONE, SINGLE, False),
+        Workload("single UPDATE", NARROW, FILL, UPDATE_ONE, SINGLE, False),
+        Workload(
+            "single UPDATE, unwanted", NARROW, FILL, UPDATE_ONE, SINGLE, False, when="new.a = 'no such text'"
+        ),
+    ]
+
+
+def name_table(number: int, variant: str) -> str:
+    return f"w{number}_{variant}"
+
+
+def apply(spec: Path, url: str) -> None:
+    """Inspect, generate and apply, as a user does."""
+    program = [sys.executable, "-m", "changelane", "--database-url", url]
+    for command in (["inspect"], ["generate"], ["apply", "--yes"]):
+        subprocess.run(
+            [*program, "--file", spec, "--out", spec.with_suffix(".out"), *command],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+def prepare(
+    conn: Connection, url: str, workloads: Sequence[Workload], folder: Path, variants: Sequence[str]
+) -> None:
+    """Tables of every workload and variant, their hand-written triggers, and the routes, applied."""
+    conn.execute("CREATE SCHEMA bench")
+    conn.execute((HERE / "hand.sql").read_bytes())
+    routes: list[dict[str, object]] = []
+    for number, workload in enumerate(workloads):
+        for variant in variants:
+            name = name_table(number, variant)
+            table = sql.Identifier("bench", name)
+            conn.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(workload.columns)))
+            for repeat in range(workload.routes):
+                trigger = sql.Identifier(f"capture_{repeat}")
+                if variant == "hand":
+                    conn.execute(sql.SQL(
+                        "CREATE TRIGGER {} AFTER INSERT OR UPDATE ON {} FOR EACH ROW"
+                        " EXECUTE FUNCTION bench.hand()"
+                    ).format(trigger, table))  # fmt: skip
+                elif variant == "logutriga":
+                    conn.execute(sql.SQL(
+                        "CREATE TRIGGER {} AFTER INSERT OR UPDATE ON {} FOR EACH ROW"
+                        " EXECUTE FUNCTION pgq.logutriga('bench')"
+                    ).format(trigger, table))  # fmt: skip
+                elif variant in ("pgmq", "inline"):
+                    route: dict[str, object] = {
+                        "name": f"{name}_{repeat}", "table": f"bench.{name}", "events": ["insert", "update"],
+                        "queue": "bench", "send": variant,
+                    }  # fmt: skip
+                    routes.append(route | ({"when": workload.when} if workload.when else {}))
+    (folder / "pipelines.yaml").write_text(
+        yaml.safe_dump({"version": 1, "project": "bench", "queues": {"bench": {}}, "routes": routes})
+    )
+    apply(folder / "pipelines.yaml", url)
+
+
+def time_workload(conn: Connection, workload: Workload, table: str) -> float:
+    """Microseconds per row of the timed part."""
+    values = {
+        "table": sql.Identifier("bench", table), "rows": sql.Literal(workload.rows),
+    }  # fmt: skip
+    conn.execute("TRUNCATE pgmq.q_bench")
+    conn.execute(sql.SQL("TRUNCATE {table}").format(**values))
+    # The first calls of a session compile the function and plan its statements: not what is measured.
+    warm: LiteralString = "INSERT INTO {table} (id) SELECT generate_series(-6, -1)"
+    conn.execute(sql.SQL(warm).format(**values))
+    if "UPDATE" in workload.name:
+        for id in range(-3, 0):
+            conn.execute(sql.SQL("UPDATE {table} SET n = 1 WHERE id = {id}").format(**values, id=id))
+    conn.execute(sql.SQL("DELETE FROM {table}").format(**values))
+    conn.execute(sql.SQL(workload.setup).format(**values))
+    if workload.timed == "COPY":
+        return time_copy(conn, workload, values["table"])
+    timed = sql.SQL(workload.timed).format(**values)
+    if not workload.bulk:
+        timed = sql.SQL("FOR i IN 1..{rows} LOOP {timed}; END LOOP").format(**values, timed=timed)
+    conn.execute(
+        sql.SQL(
+            "DO $$ DECLARE began timestamptz := clock_timestamp(); BEGIN {timed};"
+            " PERFORM set_config('bench.took', (extract(epoch FROM clock_timestamp() - began))::text, false);"
+            " END $$"
+        ).format(timed=timed)
+    )
+    row = conn.execute("SELECT current_setting('bench.took')::float8").fetchone()
+    assert row is not None
+    return float(row[0]) * 1e6 / workload.rows
+
+
+def time_copy(conn: Connection, workload: Workload, table: sql.Composable) -> float:
+    began = conn.execute("SELECT clock_timestamp()").fetchone()
+    with conn.cursor().copy(sql.SQL("COPY {} (id, a, n, flag) FROM STDIN").format(table)) as copy:
+        for number in range(1, workload.rows + 1):
+            copy.write(f"{number}\tsome text {number}\t{number * 1.5}\tt\n")
+    ended = conn.execute("SELECT clock_timestamp()").fetchone()
+    assert began is not None
+    assert ended is not None
+    return float((ended[0] - began[0]).total_seconds()) * 1e6 / workload.rows
+
+
+def time_floor(conn: Connection, *, rows: int, update: bool) -> float:
+    """Microseconds per row of a bare INSERT ... SELECT of the same messages into a table like the queue's."""
+    conn.execute("SELECT set_config('bench.update', %s, false)", [str(update)])
+    conn.execute("DROP TABLE IF EXISTS bench.floor, bench.source")
+    conn.execute("CREATE TABLE bench.floor (LIKE pgmq.q_bench INCLUDING ALL)")
+    source = sql.Identifier("bench", "source")
+    conn.execute(sql.SQL("CREATE TABLE {} ({})").format(source, sql.SQL(NARROW)))
+    conn.execute(sql.SQL(FILL).format(table=source, rows=sql.Literal(rows)))
+    conn.execute((HERE / "floor.sql").read_bytes())
+    row = conn.execute("SELECT current_setting('bench.took')::float8").fetchone()
+    assert row is not None
+    return float(row[0]) * 1e6 / rows
+
+
+def run_pgbench(url: str, *, seconds: int) -> float:
+    """Transactions a second of pgbench's TPC-B-like load with 8 clients."""
+    command = [str(server.find_binary("pgbench")), "-n", "-c", "8", "-j", "2", "-T", str(seconds), url]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = re.search(r"tps = ([0-9.]+)", output)
+    assert found is not None, output
+    return float(found[1])
+
+
+def compare_pgbench(
+    conn: Connection, url: str, folder: Path, *, rounds: int, seconds: int
+) -> dict[str, float]:
+    """Median tps without capture and with it (accounts, tellers and branches, updates)."""
+    program = str(server.find_binary("pgbench"))
+    subprocess.run([program, "-i", "-q", "-s", "10", url], check=True, capture_output=True)
+    results: dict[str, list[float]] = {"none": [], "pgmq": [], "inline": []}
+    for _ in range(rounds):
+        for variant, tps in results.items():
+            for table in ("accounts", "tellers", "branches"):
+                conn.execute(sql.SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(
+                    sql.Identifier("public", f"pgbench_{table}")
+                ))  # fmt: skip
+            if variant != "none":
+                _apply_pgbench(url, folder, send=variant)
+            conn.execute("TRUNCATE pgmq.q_bench")
+            conn.execute("CHECKPOINT")
+            tps.append(run_pgbench(url, seconds=seconds))
+    return {variant: statistics.median(tps) for variant, tps in results.items()}
+
+
+def _apply_pgbench(url: str, folder: Path, *, send: str) -> None:
+    spec = folder / "pgbench.yaml"
+    tables = [f"public.pgbench_{table}" for table in ("accounts", "tellers", "branches")]
+    route = {"name": "tpcb", "tables": tables, "events": ["update"], "queue": "bench", "send": send}
+    spec.write_text(
+        yaml.safe_dump({"version": 1, "project": "tpcb", "queues": {"bench": {}}, "routes": [route]})
+    )
+    apply(spec, url)
+
+
+@contextmanager
+def reach(url: str | None) -> Iterator[str]:
+    """The URL given, or that of a server of our own."""
+    if url is not None:
+        yield url
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield server.start(Path(folder))
+        finally:
+            server.stop(Path(folder))
+
+
+TARGETS: dict[str, dict[tuple[str, str], float]] = {
+    "bulk": {
+        ("pgmq", "hand"): 0.40, ("inline", "hand"): 0.35, ("pgmq", "floor"): 1.30, ("inline", "floor"): 1.15,
+    },
+    "single": {("pgmq", "hand"): 1.05, ("inline", "hand"): 0.45, ("inline", "logutriga"): 1.1},
+    "unwanted": {("pgmq", "hand"): 0.15, ("inline", "hand"): 0.15},
+}  # fmt: skip
+
+
+def choose_targets(workload: Workload) -> dict[tuple[str, str], float]:
+    return TARGETS["unwanted" if workload.when else "bulk" if workload.bulk else "single"]
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--database-url")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--pgbench-seconds", type=int, default=10)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    workloads = list_workloads(options.rows)
+    with reach(options.database_url) as url, tempfile.TemporaryDirectory() as name, connect(url) as conn:
+        pgmq.install(conn)
+        pgq = conn.execute("SELECT to_regproc('pgq.logutriga') IS NOT NULL").fetchone()
+        variants = VARIANTS if pgq == (True,) else VARIANTS[:-1]
+        if pgq == (True,):
+            conn.execute("SELECT pgq.create_queue('bench')")
+        conn.execute("DROP SCHEMA IF EXISTS bench CASCADE")
+        prepare(conn, url, workloads, Path(name), variants)
+        times: dict[tuple[int, str], list[float]] = {}
+        floors: dict[bool, list[float]] = {False: [], True: []}
+        for round_ in range(options.rounds):
+            for update, floor_times in floors.items():
+                floor_times.append(time_floor(conn, rows=options.rows, update=update))
+            for number, workload in enumerate(workloads):
+                turned = [*variants[round_ % len(variants) :], *variants[: round_ % len(variants)]]
+                for variant in turned:
+                    took = time_workload(conn, workload, name_table(number, variant))
+                    times.setdefault((number, variant), []).append(took)
+            print(f"round {round_ + 1} of {options.rounds}", flush=True)
+        tps = compare_pgbench(
+            conn, url, Path(name), rounds=min(3, options.rounds), seconds=options.pgbench_seconds
+        )
+        version = conn.info.server_version // 10000
+        conn.execute("DROP SCHEMA bench CASCADE")
+    floor = {update: statistics.median(took) for update, took in floors.items()}
+    report = build_report(workloads, times, floor, tps, version, variants)
+    show(report)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def build_report(
+    workloads: Sequence[Workload],
+    times: dict[tuple[int, str], list[float]],
+    floor: dict[bool, float],
+    tps: dict[str, float],
+    version: int,
+    variants: Sequence[str],
+) -> dict[str, Any]:
+    """Extra microseconds per row, their ratios, and the targets met or missed."""
+    lines = []
+    for number, workload in enumerate(workloads):
+        median = {variant: statistics.median(times[number, variant]) for variant in variants}
+        extra = {variant: median[variant] - median["none"] for variant in variants}
+        extra["floor"] = floor["UPDATE" in workload.name]
+        spread = {
+            variant: (max(times[number, variant]) - min(times[number, variant])) / median[variant]
+            for variant in variants
+        }
+        same_shape = workload.columns == NARROW and workload.routes == 1
+        ratios = {
+            f"{ours}/{theirs}": {"ratio": extra[ours] / extra[theirs], "target": target}
+            for (ours, theirs), target in choose_targets(workload).items()
+            if theirs in extra and (theirs != "floor" or same_shape)
+        }
+        lines.append({
+            "workload": workload.name, "none_us": median["none"], "extra_us": extra, "spread": spread,
+            "ratios": ratios,
+        })  # fmt: skip
+    return {
+        "format_version": 1,
+        "postgres": version,
+        "floor_us": floor[False],
+        "workloads": lines,
+        "pgbench_tps": tps,
+    }
+
+
+def show(report: dict[str, Any]) -> None:
+    print(
+        f"\nPostgreSQL {report['postgres']}: extra microseconds per row over no trigger;"
+        f" the floor of an insert is {report['floor_us']:.1f}"
+    )
+    for line in report["workloads"]:
+        extra = "  ".join(
+            f"{variant} {value:6.1f}"
+            for variant, value in line["extra_us"].items()
+            if variant not in ("none", "floor")
+        )
+        widest = max(line["spread"].values())
+        print(f"{line['workload']:26} {extra}   spread <= {widest:.0%}")
+        for name, ratio in line["ratios"].items():
+            verdict = "met" if ratio["ratio"] <= ratio["target"] else "MISSED"
+            print(f"{'':26}   {name:18} {ratio['ratio']:5.2f}  target {ratio['target']:.2f}  {verdict}")
+    tps = report["pgbench_tps"]
+    print("pgbench, 8 clients, tps:", "  ".join(f"{name} {value:.0f}" for name, value in tps.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""One server for a whole test run, one database a test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+
+from changelane.errors import ServerError
+from changelane.runner import database as databases
+from changelane.runner import pgmq
+from changelane.runner import server as servers
+
+ROOT = "CHANGELANE_TEST_ROOT"
+URL = "CHANGELANE_TEST_URL"
+PREFIX = "changelane-test-"
+
+RunChangelane = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write expected output anew, to be reviewed with git diff",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Workers of pytest-xdist inherit the environment; only the controller makes the folder and removes it.
+    if hasattr(config, "workerinput"):
+        return
+    _sweep()
+    os.environ[ROOT] = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    root = Path(os.environ.pop(ROOT))
+    if os.environ.get(URL):
+        with databases.connect(os.environ[URL]) as conn:
+            _drop(conn, _template_name(root))
+    servers.stop(root)
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def server() -> str:
+    """The URL of the maintenance database of the run's server, or of CHANGELANE_TEST_URL."""
+    return os.environ.get(URL) or servers.start(
+        Path(os.environ[ROOT]),
+        settings={"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"},
+    )
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> str:
+    """The name of a database with pgmq and nothing else, made by the first worker that asks."""
+    name = _template_name(Path(os.environ[ROOT]))
+    with databases.connect(server) as conn:
+        conn.execute("SELECT pg_advisory_lock(hashtextextended('changelane test template', 0))")
+        known = conn.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+        if known.fetchone() is None:
+            partial = f"{name}_partial"
+            _drop(conn, partial)
+            _create(conn, partial, template="template0")
+            with databases.connect(_address(server, partial)) as inside:
+                pgmq.install(inside)
+            conn.execute(
+                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                    sql.Identifier(partial), sql.Identifier(name)
+                )
+            )
+    return name
+
+
+@pytest.fixture
+def database(server: str, template: str) -> Iterator[str]:
+    """The URL of a fresh database with pgmq."""
+    yield from _lend(server, template)
+
+
+@pytest.fixture
+def bare_database(server: str) -> Iterator[str]:
+    """The URL of a fresh database without pgmq."""
+    yield from _lend(server, "template0")
+
+
+@pytest.fixture
+def conn(database: str) -> Iterator[psycopg.Connection[TupleRow]]:
+    """An autocommit connection to ``database``."""
+    with databases.connect(database, application_name="test") as connection:
+        yield connection
+
+
+@pytest.fixture
+def run_changelane(database: str, tmp_path: Path) -> RunChangelane:
+    """Run ``changelane ARGUMENTS`` on ``database`` in a process of its own, by default in ``tmp_path``."""
+
+    def run(
+        *arguments: str | Path,
+        cwd: Path = tmp_path,
+        env: Mapping[str, str] | None = None,
+        input: str = "",
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "changelane", *arguments],
+            cwd=cwd,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": database, **(env or {})},
+            input=input,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def _sweep() -> None:
+    """End the servers of earlier runs that were killed."""
+    for root in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = root.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            # Another user's, or another run sweeps it just now.
+            with contextlib.suppress(ServerError):
+                servers.stop(root)
+                shutil.rmtree(root, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _lend(server: str, template: str) -> Iterator[str]:
+    name = f"changelane_test_{uuid.uuid4().hex[:16]}"
+    with databases.connect(server) as conn:
+        _create(conn, name, template=template)
+    yield _address(server, name)
+    with databases.connect(server) as conn:
+        _drop(conn, name)
+
+
+def _create(conn: psycopg.Connection[Any], name: str, *, template: str) -> None:
+    conn.execute(
+        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    )
+
+
+def _drop(conn: psycopg.Connection[Any], name: str) -> None:
+    conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _template_name(root: Path) -> str:
+    return f"changelane_template_{root.name.rpartition('-')[2]}"
+
+
+def _address(server: str, name: str) -> str:
+    """The server's URL with another database, as a URL again, which every program takes."""
+    from urllib.parse import quote, urlencode
+
+    parts = {key: str(value) for key, value in conninfo_to_dict(server).items()} | {"dbname": name}
+    return f"postgresql:///{quote(parts.pop('dbname'))}?{urlencode(parts, quote_via=quote)}"

@@ -1,0 +1,176 @@
+-- schema, queues and functions
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+-- One project at a time: two that apply at once would both find the schema missing.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+-- IF NOT EXISTS would want the right to create a schema that is there.
+DO $do$ BEGIN
+    IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
+        CREATE SCHEMA changelane;
+    END IF;
+END $do$;
+REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
+SET LOCAL client_min_messages = warning;
+-- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the sleep,
+-- for it ends the workers' connections, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS changelane.pauses (
+    queue text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- To whom the schema is open: the owners of functions in it, and workers.
+GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
+GRANT SELECT ON changelane.pauses TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 2';
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
+        PERFORM pgmq.create('events');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
+            'changelane:1 project=golden queue=events spec=fd830b7e8e91 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events_dlq') THEN
+        PERFORM pgmq.create('events_dlq');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
+            'changelane:1 project=golden queue=events_dlq spec=6fcd9179f7b3 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."animals_insert_89feaa0a"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+BEGIN
+    PERFORM pgmq.send('events', CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'animals',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'animals',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'animals', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "animals"}'::jsonb END, clock_timestamp())
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+    ) AS new_row
+    WHERE (true);
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."animals_insert_89feaa0a"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_89feaa0a',
+        'changelane:1 project=golden route=animals spec=5c347d70e708 live=916b119cd6a2 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."animals_insert_f2cbfc48"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+BEGIN
+    PERFORM pgmq.send('events', CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'animals',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'animals',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'animals', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "animals"}'::jsonb END, clock_timestamp())
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+    ) AS new_row
+    WHERE (true);
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."animals_insert_f2cbfc48"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_f2cbfc48',
+        'changelane:1 project=golden route=animals spec=f019dfbd7c2b live=b1d0f82a4c01 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;
+
+-- table public.animals
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = '1s';
+LOCK TABLE ONLY "public"."animals" IN SHARE ROW EXCLUSIVE MODE;
+SET LOCAL statement_timeout TO DEFAULT;
+CREATE OR REPLACE TRIGGER "animals_insert_89feaa0a"
+    AFTER INSERT ON "public"."animals"
+    FOR EACH ROW EXECUTE FUNCTION changelane."animals_insert_89feaa0a"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'animals_insert_89feaa0a', 'public', 'animals',
+        'changelane:1 project=golden route=animals spec=5c347d70e708 live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;
+
+-- table public.cats
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = '1s';
+LOCK TABLE ONLY "public"."cats" IN SHARE ROW EXCLUSIVE MODE;
+SET LOCAL statement_timeout TO DEFAULT;
+CREATE OR REPLACE TRIGGER "animals_insert_f2cbfc48"
+    AFTER INSERT ON "public"."cats"
+    FOR EACH ROW EXECUTE FUNCTION changelane."animals_insert_f2cbfc48"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'animals_insert_f2cbfc48', 'public', 'cats',
+        'changelane:1 project=golden route=animals spec=f019dfbd7c2b live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;

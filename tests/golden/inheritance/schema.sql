@@ -1,0 +1,2 @@
+CREATE TABLE animals (id int PRIMARY KEY, name text);
+CREATE TABLE cats (lives int) INHERITS (animals);

@@ -1,0 +1,116 @@
+-- Written by `changelane generate`: edit pipelines.yaml, not this file.
+CREATE SCHEMA IF NOT EXISTS changelane;
+
+CREATE OR REPLACE FUNCTION changelane."animals_insert_89feaa0a"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+BEGIN
+    PERFORM pgmq.send('events', CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'animals',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'animals',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'animals', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "animals"}'::jsonb END, clock_timestamp())
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+    ) AS new_row
+    WHERE (true);
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."animals_insert_89feaa0a"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_89feaa0a',
+        'changelane:1 project=golden route=animals spec=5c347d70e708 live=916b119cd6a2 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "animals_insert_89feaa0a"
+    AFTER INSERT ON "public"."animals"
+    FOR EACH ROW EXECUTE FUNCTION changelane."animals_insert_89feaa0a"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'animals_insert_89feaa0a', 'public', 'animals',
+        'changelane:1 project=golden route=animals spec=5c347d70e708 live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE FUNCTION changelane."animals_insert_f2cbfc48"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+BEGIN
+    PERFORM pgmq.send('events', CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'animals',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'animals',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'animals', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "animals"}'::jsonb END, clock_timestamp())
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+    ) AS new_row
+    WHERE (true);
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."animals_insert_f2cbfc48"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_f2cbfc48',
+        'changelane:1 project=golden route=animals spec=f019dfbd7c2b live=b1d0f82a4c01 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "animals_insert_f2cbfc48"
+    AFTER INSERT ON "public"."cats"
+    FOR EACH ROW EXECUTE FUNCTION changelane."animals_insert_f2cbfc48"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'animals_insert_f2cbfc48', 'public', 'cats',
+        'changelane:1 project=golden route=animals spec=f019dfbd7c2b live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;

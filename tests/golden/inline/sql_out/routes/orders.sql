@@ -1,0 +1,170 @@
+-- Written by `changelane generate`: edit pipelines.yaml, not this file.
+CREATE SCHEMA IF NOT EXISTS changelane;
+
+CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+BEGIN
+    INSERT INTO pgmq."q_events" (vt, message, headers)
+    SELECT clock_timestamp(), CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (true);
+
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
+        'changelane:1 project=golden route=orders spec=0f8a9de02128 live=5840b861617e pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+    AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=0f8a9de02128 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
+    -- a pair.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', jsonb_build_object('id', old_row."id"),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row, (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (old_row.changelane_row *<> new_row.changelane_row) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            INSERT INTO pgmq."q_events" (vt, message, headers)
+            VALUES (clock_timestamp(), message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END);
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    INSERT INTO pgmq."q_events" (vt, message, headers)
+    SELECT clock_timestamp(), CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', jsonb_build_object('id', old_row."id"),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END
+    FROM (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row
+    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
+    -- never runs as a nested loop, whatever number of rows its plan was first made for.
+    FULL JOIN (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row USING (changelane_number)
+    WHERE (old_row.changelane_row *<> new_row.changelane_row);
+
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
+        'changelane:1 project=golden route=orders spec=b9da114393e9 live=5fda2afde6f8 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "orders_update_71eb967f"
+    AFTER UPDATE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=b9da114393e9 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;

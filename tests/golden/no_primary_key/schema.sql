@@ -1,0 +1,1 @@
+CREATE TABLE readings (at timestamptz, value double precision, raw bytea, took interval);

@@ -1,0 +1,123 @@
+-- Written by `changelane generate`: edit pipelines.yaml, not this file.
+CREATE SCHEMA IF NOT EXISTS changelane;
+
+CREATE OR REPLACE FUNCTION changelane."latest_update_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET extra_float_digits = 1
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
+    -- a pair.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row, (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (old_row.changelane_row *<> new_row.changelane_row) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'latest', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "latest"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row
+    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
+    -- never runs as a nested loop, whatever number of rows its plan was first made for.
+    FULL JOIN (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row USING (changelane_number)
+        WHERE (old_row.changelane_row *<> new_row.changelane_row)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'latest', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "latest"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'latest', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "latest"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."latest_update_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'latest_update_71eb967f',
+        'changelane:1 project=golden route=latest spec=b7a3d22443dc live=a746bebcf12d pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "latest_update_71eb967f"
+    AFTER UPDATE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."latest_update_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'latest_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=latest spec=b7a3d22443dc live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;

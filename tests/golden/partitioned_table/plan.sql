@@ -1,0 +1,153 @@
+-- schema, queues and functions
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+-- One project at a time: two that apply at once would both find the schema missing.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+-- IF NOT EXISTS would want the right to create a schema that is there.
+DO $do$ BEGIN
+    IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
+        CREATE SCHEMA changelane;
+    END IF;
+END $do$;
+REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
+SET LOCAL client_min_messages = warning;
+-- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the sleep,
+-- for it ends the workers' connections, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS changelane.pauses (
+    queue text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- To whom the schema is open: the owners of functions in it, and workers.
+GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
+GRANT SELECT ON changelane.pauses TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 2';
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
+        PERFORM pgmq.create('events');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
+            'changelane:1 project=golden queue=events spec=fd830b7e8e91 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events_dlq') THEN
+        PERFORM pgmq.create('events_dlq');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
+            'changelane:1 project=golden queue=events_dlq spec=6fcd9179f7b3 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."log_insert_f8ee3224"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+BEGIN
+    PERFORM pgmq.send('events', jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'log',
+            'key', jsonb_build_object('id', new_row."id", 'at', new_row."at"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        ), CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'log', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "log"}'::jsonb END, clock_timestamp())
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent,
+            LATERAL (SELECT "id", "at", "log_insert_f8ee3224".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+    ) AS new_row
+    WHERE (true);
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."log_insert_f8ee3224"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_insert_f8ee3224',
+        'changelane:1 project=golden route=log spec=95e53b5fc2a1 live=8a439aa7d857 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."log_update_f8ee3224"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+BEGIN
+    PERFORM pgmq.send('events', jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'log',
+            'key', jsonb_build_object('id', new_row."id", 'at', new_row."at"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        ), CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'log', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "log"}'::jsonb END, clock_timestamp())
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent,
+            LATERAL (SELECT "id", "at", "log_update_f8ee3224".OLD AS changelane_row FROM (SELECT OLD.*) AS source) AS present
+    ) AS old_row, (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent,
+            LATERAL (SELECT "id", "at", "log_update_f8ee3224".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+    ) AS new_row
+    WHERE (old_row.changelane_row *<> new_row.changelane_row);
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."log_update_f8ee3224"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_update_f8ee3224',
+        'changelane:1 project=golden route=log spec=1688178207e5 live=90d7d9575516 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;
+
+-- table public.log
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = '1s';
+LOCK TABLE "public"."log" IN SHARE ROW EXCLUSIVE MODE;
+SET LOCAL statement_timeout TO DEFAULT;
+CREATE OR REPLACE TRIGGER "log_insert_f8ee3224"
+    AFTER INSERT ON "public"."log"
+    FOR EACH ROW EXECUTE FUNCTION changelane."log_insert_f8ee3224"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'log_insert_f8ee3224', 'public', 'log',
+        'changelane:1 project=golden route=log spec=95e53b5fc2a1 live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE TRIGGER "log_update_f8ee3224"
+    AFTER UPDATE ON "public"."log"
+    FOR EACH ROW EXECUTE FUNCTION changelane."log_update_f8ee3224"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'log_update_f8ee3224', 'public', 'log',
+        'changelane:1 project=golden route=log spec=1688178207e5 live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;

@@ -1,0 +1,252 @@
+-- Written by `changelane generate`: edit pipelines.yaml, not this file.
+CREATE SCHEMA IF NOT EXISTS changelane;
+
+CREATE OR REPLACE FUNCTION changelane."orders_insert_e0730411"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+            'key', jsonb_build_object('select', new_row."select"),
+            'new', jsonb_build_object('select', new_row."select"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+            'key', jsonb_build_object('select', new_row."select"),
+            'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+            LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE ((new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END) and new_row."it's" <> '$$') IS TRUE)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+            'key', jsonb_build_object('select', new_row."select"),
+            'new', jsonb_build_object('select', new_row."select"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+            'key', jsonb_build_object('select', new_row."select"),
+            'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+            LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+        WHERE ((new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END) and new_row."it's" <> '$$') IS TRUE)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_insert_e0730411"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_e0730411',
+        'changelane:1 project=golden route=orders spec=3ccc14495a27 live=71a620c63908 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+-- An expression that does not suit the table fails here, and not in the application's writes.
+DO $changelane$
+BEGIN
+    PERFORM FROM (SELECT (NULL::"My Schema"."Order ""x"" $$ ; --").*) AS new_row
+    WHERE false AND num_nulls((new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END) and new_row."it's" <> '$$') IS TRUE) = 0;
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "orders_insert_e0730411"
+    AFTER INSERT ON "My Schema"."Order ""x"" $$ ; --"
+    REFERENCING NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_e0730411"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_insert_e0730411', 'My Schema', 'Order "x" $$ ; --',
+        'changelane:1 project=golden route=orders spec=3ccc14495a27 live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE FUNCTION changelane."orders_update_e0730411"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
+    -- a pair.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+            'key', jsonb_build_object('select', new_row."select"),
+            'new', jsonb_build_object('select', new_row."select"),
+            'old', jsonb_build_object('select', old_row."select"),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+            'key', jsonb_build_object('select', new_row."select"),
+            'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
+            'old', (
+            SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
+            FROM jsonb_each((jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's"))) AS was, (SELECT (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS payload OFFSET 0) AS become
+            WHERE become.payload -> was.key IS DISTINCT FROM was.value
+        ),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+            LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row, (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+            LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (ROW(old_row."new", old_row."it's")::record *<> ROW(new_row."new", new_row."it's")::record AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+            'key', jsonb_build_object('select', new_row."select"),
+            'new', jsonb_build_object('select', new_row."select"),
+            'old', jsonb_build_object('select', old_row."select"),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+            'key', jsonb_build_object('select', new_row."select"),
+            'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
+            'old', (
+            SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
+            FROM jsonb_each((jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's"))) AS was, (SELECT (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS payload OFFSET 0) AS become
+            WHERE become.payload -> was.key IS DISTINCT FROM was.value
+        ),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+            LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row
+    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
+    -- never runs as a nested loop, whatever number of rows its plan was first made for.
+    FULL JOIN (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+            LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row USING (changelane_number)
+        WHERE (ROW(old_row."new", old_row."it's")::record *<> ROW(new_row."new", new_row."it's")::record AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_update_e0730411"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
+        'changelane:1 project=golden route=orders spec=d242eede9ea3 live=a02debdf157f pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+-- An expression that does not suit the table fails here, and not in the application's writes.
+DO $changelane$
+BEGIN
+    PERFORM FROM (SELECT (NULL::"My Schema"."Order ""x"" $$ ; --").*) AS old_row, (SELECT (NULL::"My Schema"."Order ""x"" $$ ; --").*) AS new_row
+    WHERE false AND num_nulls((new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE) = 0;
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "orders_update_e0730411"
+    AFTER UPDATE ON "My Schema"."Order ""x"" $$ ; --"
+    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_e0730411"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_update_e0730411', 'My Schema', 'Order "x" $$ ; --',
+        'changelane:1 project=golden route=orders spec=d242eede9ea3 live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;

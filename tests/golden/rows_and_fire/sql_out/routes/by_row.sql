@@ -1,0 +1,122 @@
+-- Written by `changelane generate`: edit pipelines.yaml, not this file.
+CREATE SCHEMA IF NOT EXISTS changelane;
+
+CREATE OR REPLACE FUNCTION changelane."by_row_insert_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+BEGIN
+    PERFORM pgmq.send('events', CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'by_row', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "by_row"}'::jsonb END, clock_timestamp())
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+    ) AS new_row
+    WHERE (true);
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."by_row_insert_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
+        'changelane:1 project=golden route=by_row spec=055fa390d4b2 live=78cdfc835709 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "by_row_insert_71eb967f"
+    AFTER INSERT ON "public"."orders"
+    FOR EACH ROW EXECUTE FUNCTION changelane."by_row_insert_71eb967f"();
+ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "by_row_insert_71eb967f";
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'by_row_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=by_row spec=055fa390d4b2 live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE FUNCTION changelane."by_row_update_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+BEGIN
+    PERFORM pgmq.send('events', CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', jsonb_build_object('id', old_row."id"),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'by_row', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "by_row"}'::jsonb END, clock_timestamp())
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.*) AS source) AS present
+    ) AS old_row, (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+    ) AS new_row
+    WHERE (old_row.changelane_row *<> new_row.changelane_row);
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."by_row_update_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
+        'changelane:1 project=golden route=by_row spec=9e48933083ef live=962061bf269e pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "by_row_update_71eb967f"
+    AFTER UPDATE ON "public"."orders"
+    FOR EACH ROW EXECUTE FUNCTION changelane."by_row_update_71eb967f"();
+ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "by_row_update_71eb967f";
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'by_row_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=by_row spec=9e48933083ef live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;

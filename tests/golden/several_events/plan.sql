@@ -1,0 +1,432 @@
+-- schema, queues and functions
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+-- One project at a time: two that apply at once would both find the schema missing.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+-- IF NOT EXISTS would want the right to create a schema that is there.
+DO $do$ BEGIN
+    IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
+        CREATE SCHEMA changelane;
+    END IF;
+END $do$;
+REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
+SET LOCAL client_min_messages = warning;
+-- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the sleep,
+-- for it ends the workers' connections, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS changelane.pauses (
+    queue text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- To whom the schema is open: the owners of functions in it, and workers.
+GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
+GRANT SELECT ON changelane.pauses TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 2';
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
+        PERFORM pgmq.create('events');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
+            'changelane:1 project=golden queue=events spec=fd830b7e8e91 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events_dlq') THEN
+        PERFORM pgmq.create('events_dlq');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
+            'changelane:1 project=golden queue=events_dlq spec=6fcd9179f7b3 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."orders_delete_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here.
+    SELECT EXISTS (SELECT FROM changelane_old OFFSET 1), CASE
+            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'delete', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', old_row."id"),
+            'new', NULL,
+            'old', jsonb_build_object('id', old_row."id"),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'delete', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', old_row."id"),
+            'new', NULL,
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row
+    WHERE (true)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'delete', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', old_row."id"),
+            'new', NULL,
+            'old', jsonb_build_object('id', old_row."id"),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'delete', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', old_row."id"),
+            'new', NULL,
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row
+        WHERE (true)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_delete_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_delete_71eb967f',
+        'changelane:1 project=golden route=orders spec=01be86df48e9 live=8bbbe37038ed pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (true)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+        WHERE (true)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
+        'changelane:1 project=golden route=orders spec=dbfb52f51552 live=337ed0d91c8a pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."orders_truncate_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    message jsonb;
+BEGIN
+    SELECT jsonb_build_object(
+            'op', 'truncate', 'schema', 'public', 'table', 'orders',
+            'key', NULL,
+            'new', NULL,
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+    INTO message
+    WHERE (true);
+    IF FOUND THEN
+        PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_truncate_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_truncate_71eb967f',
+        'changelane:1 project=golden route=orders spec=088825dc02a5 live=3a7aa1bb31ff pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
+    -- a pair.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', jsonb_build_object('id', old_row."id"),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row, (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (old_row.changelane_row *<> new_row.changelane_row) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', jsonb_build_object('id', old_row."id"),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row
+    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
+    -- never runs as a nested loop, whatever number of rows its plan was first made for.
+    FULL JOIN (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row USING (changelane_number)
+        WHERE (old_row.changelane_row *<> new_row.changelane_row)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
+        'changelane:1 project=golden route=orders spec=4dd511ea18f8 live=cd83d4e9717a pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;
+
+-- table public.orders
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = '1s';
+LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
+SET LOCAL statement_timeout TO DEFAULT;
+CREATE OR REPLACE TRIGGER "orders_delete_71eb967f"
+    AFTER DELETE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_delete_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=01be86df48e9 live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+    AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=dbfb52f51552 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE TRIGGER "orders_truncate_71eb967f"
+    AFTER TRUNCATE ON "public"."orders"
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_truncate_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_truncate_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=088825dc02a5 live=b102bbc5e783 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE TRIGGER "orders_update_71eb967f"
+    AFTER UPDATE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=4dd511ea18f8 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;

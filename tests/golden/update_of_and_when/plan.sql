@@ -1,0 +1,295 @@
+-- schema, queues and functions
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+-- One project at a time: two that apply at once would both find the schema missing.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+-- IF NOT EXISTS would want the right to create a schema that is there.
+DO $do$ BEGIN
+    IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
+        CREATE SCHEMA changelane;
+    END IF;
+END $do$;
+REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
+SET LOCAL client_min_messages = warning;
+-- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the sleep,
+-- for it ends the workers' connections, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS changelane.pauses (
+    queue text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- To whom the schema is open: the owners of functions in it, and workers.
+GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
+GRANT SELECT ON changelane.pauses TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 2';
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
+        PERFORM pgmq.create('events');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
+            'changelane:1 project=golden queue=events spec=fd830b7e8e91 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events_dlq') THEN
+        PERFORM pgmq.create('events_dlq');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
+            'changelane:1 project=golden queue=events_dlq spec=6fcd9179f7b3 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."paid_insert_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+            LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE ((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+            LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+        WHERE ((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."paid_insert_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_insert_71eb967f',
+        'changelane:1 project=golden route=paid spec=ba3b60a0379f live=c9a6fa9ce4b9 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+-- An expression that does not suit the table fails here, and not in the application's writes.
+DO $changelane$
+BEGIN
+    PERFORM FROM (SELECT (NULL::"public"."orders").*) AS new_row
+    WHERE false AND num_nulls((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE) = 0;
+END
+$changelane$;
+CREATE OR REPLACE FUNCTION changelane."paid_update_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
+    -- a pair.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', jsonb_build_object('id', old_row."id"),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+            LATERAL (SELECT "id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row, (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+            LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', jsonb_build_object('id', old_row."id"),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', (to_jsonb(old_row.changelane_row)),
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+            LATERAL (SELECT "id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+    ) AS old_row
+    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
+    -- never runs as a nested loop, whatever number of rows its plan was first made for.
+    FULL JOIN (
+        SELECT row_number() OVER () AS changelane_number, present.*
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+            LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row USING (changelane_number)
+        WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."paid_update_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_update_71eb967f',
+        'changelane:1 project=golden route=paid spec=115029557ceb live=2857a7585b8f pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+-- An expression that does not suit the table fails here, and not in the application's writes.
+DO $changelane$
+BEGIN
+    PERFORM FROM (SELECT (NULL::"public"."orders").*) AS old_row, (SELECT (NULL::"public"."orders").*) AS new_row
+    WHERE false AND num_nulls((new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) = 0;
+END
+$changelane$;
+COMMIT;
+
+-- table public.orders
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = '1s';
+LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
+SET LOCAL statement_timeout TO DEFAULT;
+CREATE OR REPLACE TRIGGER "paid_insert_71eb967f"
+    AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_insert_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'paid_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=paid spec=ba3b60a0379f live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+CREATE OR REPLACE TRIGGER "paid_update_71eb967f"
+    AFTER UPDATE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_update_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'paid_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=paid spec=115029557ceb live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;

@@ -1,0 +1,607 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+from sample import Sample
+
+from changelane.errors import ChangelaneError, DatabaseError, PreflightError
+from changelane.runner.apply import apply
+from changelane.runner.observe import observe
+from changelane.runner.plan import Plan, plan
+from changelane.runner.session import reach
+from changelane.runner.state import compare
+from changelane.runner.transaction import run
+
+Connection = psycopg.Connection[TupleRow]
+NOTHING = "No changes. Database matches pipelines.yaml.\n"
+NAME = "shop_paid_orders_insert"
+
+
+@pytest.fixture
+def tables(conn: Connection) -> None:
+    conn.execute("CREATE TABLE orders (id int PRIMARY KEY, status text)")
+    conn.execute("CREATE TABLE parcels (id int PRIMARY KEY)")
+
+
+@pytest.fixture
+def sample() -> Sample:
+    return Sample().queue("events").capture()
+
+
+@pytest.fixture
+def ddl(conn: Connection) -> Iterator[None]:
+    """Logs the commands that change the catalog, for ``list_ddl``."""
+    conn.execute("CREATE TABLE public.ddl (id serial, command text)")
+    conn.execute(
+        "CREATE FUNCTION public.log_ddl() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS "
+        "'begin insert into public.ddl (command) values (tg_tag); end'"
+    )
+    conn.execute("CREATE EVENT TRIGGER log_ddl ON ddl_command_end EXECUTE FUNCTION public.log_ddl()")
+    yield
+    conn.execute("DROP EVENT TRIGGER log_ddl")
+
+
+def list_ddl(conn: Connection) -> list[str]:
+    """The commands logged so far, which are then forgotten."""
+    return [row[0] for row in conn.execute("DELETE FROM public.ddl RETURNING command")]
+
+
+def bring(conn: psycopg.Connection[Any], sample: Sample, **options: Any) -> Plan:
+    silent = {"confirm": lambda planned: False, "report": lambda step: None, "notify": lambda message: None}
+    return apply(conn, sample.manifest, files=sample.contents, **{**silent, **options})
+
+
+def states(conn: Connection, sample: Sample) -> set[tuple[str, str]]:
+    """Kind and state of all that is not ok."""
+    objects = compare(sample.manifest, observe(conn, sample.manifest))
+    return {(thing.kind, thing.state) for thing in objects if thing.state != "ok"}
+
+
+def depth(conn: Connection, queue: str = "events") -> int:
+    row = conn.execute("SELECT queue_length FROM pgmq.metrics(%s)", [queue]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.usefixtures("tables")
+def test_from_nothing_to_messages_and_back(
+    conn: Connection, sample: Sample, tmp_path: Path, run_changelane: Any
+) -> None:
+    sample.save(tmp_path / "sql_out")
+    assert run_changelane("verify").returncode == 2
+    assert run_changelane("plan", "--exit-code").returncode == 2
+    applied = run_changelane("apply")
+    assert applied.returncode == 0, applied.stderr
+    assert "added trigger shop_paid_orders_insert on public.orders" in applied.stdout
+    assert run_changelane("plan", "--exit-code").stdout == NOTHING
+    assert run_changelane("verify").returncode == 0
+    status = run_changelane("status").stdout.splitlines()
+    assert all(line.startswith("ok ") for line in status)
+    conn.execute("INSERT INTO orders VALUES (1, 'paid'), (2, 'new')")
+    assert depth(conn) == 2
+
+    assert run_changelane("destroy").returncode == 1
+    assert run_changelane("verify", "--expect", "absent").returncode == 2
+    assert run_changelane("destroy", "--yes").returncode == 0
+    assert run_changelane("verify", "--expect", "absent").returncode == 0
+    assert depth(conn) == 2
+    assert conn.execute("SELECT FROM pg_namespace WHERE nspname = 'changelane'").fetchone() is None
+
+
+@pytest.mark.usefixtures("tables", "ddl")
+def test_a_second_apply_issues_no_ddl(conn: Connection, sample: Sample) -> None:
+    bring(conn, sample)
+    assert "CREATE TRIGGER" in list_ddl(conn)
+    planned = bring(conn, sample)
+    assert planned.steps == ()
+    assert list_ddl(conn) == []
+
+
+@pytest.mark.usefixtures("tables", "ddl")
+def test_a_new_body_replaces_the_function_and_no_trigger(conn: Connection, sample: Sample) -> None:
+    bring(conn, sample)
+    list_ddl(conn)
+    bring(conn, Sample().queue("events").capture(body=" BEGIN RETURN NULL; END "))
+    commands = list_ddl(conn)
+    assert "CREATE FUNCTION" in commands
+    assert "CREATE TRIGGER" not in commands
+
+
+@pytest.mark.usefixtures("tables", "ddl")
+def test_a_trigger_that_fires_otherwise_leaves_the_function_as_it_is(
+    conn: Connection, sample: Sample
+) -> None:
+    bring(conn, sample)
+    list_ddl(conn)
+    always = Sample().queue("events").capture(fire="always")
+    bring(conn, always)
+    commands = list_ddl(conn)
+    assert "CREATE TRIGGER" in commands
+    assert "CREATE FUNCTION" not in commands
+    assert states(conn, always) == set()
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize(
+    ("statement", "state"),
+    [
+        (
+            f"CREATE OR REPLACE FUNCTION changelane.{NAME}() RETURNS trigger LANGUAGE plpgsql "
+            "SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'begin return null; end'",
+            ("function", "drifted"),
+        ),
+        (f"ALTER FUNCTION changelane.{NAME}() SECURITY INVOKER", ("function", "drifted")),
+        (f"ALTER FUNCTION changelane.{NAME}() RESET search_path", ("function", "drifted")),
+        (f"GRANT EXECUTE ON FUNCTION changelane.{NAME}() TO PUBLIC", ("function", "drifted")),
+        (f"COMMENT ON FUNCTION changelane.{NAME}() IS NULL", ("function", "drifted")),
+        (f"ALTER TABLE orders DISABLE TRIGGER {NAME}", ("trigger", "disabled")),
+        (f"ALTER TABLE orders ENABLE REPLICA TRIGGER {NAME}", ("trigger", "disabled")),
+        (f"DROP TRIGGER {NAME} ON orders", ("trigger", "missing")),
+        (f"COMMENT ON TRIGGER {NAME} ON orders IS NULL", ("trigger", "drifted")),
+        (
+            f"CREATE OR REPLACE TRIGGER {NAME} AFTER INSERT OR UPDATE ON orders FOR EACH ROW "
+            f"EXECUTE FUNCTION changelane.{NAME}()",
+            ("trigger", "drifted"),
+        ),
+        ("COMMENT ON SCHEMA changelane IS NULL", ("schema", "drifted")),
+        ("SELECT pgmq.drop_queue('events')", ("queue", "missing")),
+    ],
+)
+def test_what_is_changed_by_hand_is_seen_and_mended(
+    conn: Connection, sample: Sample, statement: str, state: tuple[str, str]
+) -> None:
+    bring(conn, sample)
+    conn.execute(statement.encode())
+    assert states(conn, sample) == {state}
+    bring(conn, sample)
+    assert states(conn, sample) == set()
+    conn.execute("INSERT INTO orders VALUES (1, 'paid')")
+    assert depth(conn) == 1
+
+
+@pytest.mark.usefixtures("tables")
+def test_the_planned_sql_run_by_hand_does_what_apply_does(
+    conn: Connection, database: str, sample: Sample, tmp_path: Path, run_changelane: Any
+) -> None:
+    sample.save(tmp_path / "sql_out")
+    text = run_changelane("plan", "--format", "sql").stdout
+    conn.execute(text.encode())
+    assert run_changelane("apply").stdout == NOTHING
+
+
+@pytest.mark.usefixtures("tables")
+def test_orphans_stay_until_pruned_and_pruning_asks(
+    conn: Connection, sample: Sample, tmp_path: Path, run_changelane: Any
+) -> None:
+    bring(conn, Sample().queue("events").queue("past").capture().capture("old", table="public.parcels"))
+    sample.save(tmp_path / "sql_out")
+    assert states(conn, sample) == {("trigger", "orphaned"), ("function", "orphaned"), ("queue", "orphaned")}
+    assert run_changelane("apply").returncode == 0
+    refused = run_changelane("apply", "--prune")
+    assert refused.returncode == 1
+    assert "add --yes" in refused.stderr
+    pruned = run_changelane("apply", "--prune", "--yes")
+    assert pruned.returncode == 0, pruned.stderr
+    assert states(conn, sample) == {("queue", "orphaned")}
+    assert run_changelane("verify").returncode == 0
+
+
+@pytest.mark.usefixtures("tables")
+def test_two_projects_live_side_by_side_in_one_database(
+    conn: Connection, sample: Sample, tmp_path: Path, run_changelane: Any
+) -> None:
+    other = Sample(project="billing").queue("bills").capture(queue="bills")
+    bring(conn, sample)
+    bring(conn, other, prune=True)
+    assert states(conn, sample) == states(conn, other) == set()
+    sample.save(tmp_path / "sql_out")
+    assert run_changelane("destroy", "--yes", "--drop-queues").returncode == 0
+    assert states(conn, other) == set()
+    conn.execute("INSERT INTO orders VALUES (1, 'paid')")
+    assert depth(conn, "bills") == 1
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_locked_table_gives_75_and_the_next_apply_does_the_rest(
+    conn: Connection, database: str, tmp_path: Path, run_changelane: Any
+) -> None:
+    sample = Sample().queue("events").capture(table="public.orders").capture("sent", table="public.parcels")
+    sample.save(tmp_path / "sql_out")
+    with psycopg.connect(database, application_name="nightly report") as other:
+        other.execute("LOCK TABLE parcels IN ROW EXCLUSIVE MODE")
+        stopped = run_changelane("apply", "--max-wait", "100ms")
+        assert stopped.returncode == 75
+        assert f"pid {other.info.backend_pid} (nightly report" in stopped.stderr
+        assert "added trigger shop_paid_orders_insert on public.orders" in stopped.stdout
+        assert states(conn, sample) == {("trigger", "missing")}
+        other.rollback()
+    resumed = run_changelane("apply")
+    assert resumed.returncode == 0
+    assert "Plan: 1 to add, 0 to change, 0 to destroy." in resumed.stdout
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_lock_released_in_time_is_waited_for(conn: Connection, database: str, sample: Sample) -> None:
+    notes: list[str] = []
+    with psycopg.connect(database) as other:
+        pid = other.info.backend_pid
+        other.execute("LOCK TABLE orders")
+
+        def release(message: str) -> None:
+            notes.append(message)
+            other.rollback()
+
+        bring(conn, sample, notify=release)
+    assert len(notes) == 1
+    assert f"pid {pid}" in notes[0]
+    assert states(conn, sample) == set()
+
+
+@pytest.mark.usefixtures("tables")
+def test_of_two_applies_at_once_one_waits_and_finds_nothing_to_do(
+    conn: Connection, sample: Sample, tmp_path: Path, run_changelane: Any, database: str
+) -> None:
+    sample.save(tmp_path / "sql_out")
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE orders")
+        first = subprocess.Popen(
+            [sys.executable, "-m", "changelane", "--database-url", database, "apply"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert first.stderr is not None
+        assert "waiting for the lock on public.orders" in first.stderr.readline()
+        second = run_changelane("apply", "--max-wait", "100ms")
+        assert second.returncode == 75
+        assert "another apply or destroy of project shop is running: pid" in second.stderr
+        assert "(changelane" in second.stderr
+        other.rollback()
+    assert first.wait(timeout=60) == 0
+    assert run_changelane("apply").stdout == NOTHING
+
+
+@pytest.mark.usefixtures("tables")
+def test_two_projects_applied_for_the_first_time_at_once_both_succeed(
+    tmp_path: Path, database: str, conn: Connection
+) -> None:
+    samples = [
+        Sample(project=f"p{number}").queue(f"q{number}").capture(queue=f"q{number}") for number in range(4)
+    ]
+    processes = []
+    for sample in samples:
+        sample.save(tmp_path / sample.project)
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "changelane", "--out", tmp_path / sample.project, "apply"],
+                env={**os.environ, "DATABASE_URL": database},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert all(states(conn, sample) == set() for sample in samples)
+
+
+def test_every_missing_table_and_foreign_object_is_said_at_once_and_nothing_is_changed(
+    conn: Connection, sample: Sample, tmp_path: Path, run_changelane: Any
+) -> None:
+    conn.execute("CREATE TABLE parcels (id int)")
+    conn.execute("CREATE SCHEMA changelane")
+    conn.execute(
+        "CREATE FUNCTION changelane.shop_sent_parcels_insert() RETURNS trigger LANGUAGE plpgsql AS "
+        "'begin return new; end'"
+    )
+    sample.capture("sent", table="public.parcels").capture("gone", table="public.gone")
+    sample.save(tmp_path / "sql_out")
+    refused = run_changelane("apply")
+    assert refused.returncode == 1
+    assert "table public.orders does not exist" in refused.stderr
+    assert "table public.gone does not exist" in refused.stderr
+    assert "changelane.shop_sent_parcels_insert exists and is not Changelane's" in refused.stderr
+    assert "nothing was changed" in refused.stderr
+    assert run_changelane("plan").returncode == 1
+    assert conn.execute("SELECT FROM pgmq.meta").fetchall() == []
+    assert conn.execute("SELECT FROM pg_proc WHERE proname ~ '^shop'").rowcount == 1
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_strange_trigger_of_our_name_is_never_overwritten(conn: Connection, sample: Sample) -> None:
+    conn.execute("CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'begin return new; end'")
+    conn.execute(f"CREATE TRIGGER {NAME} BEFORE INSERT ON orders EXECUTE FUNCTION mine()".encode())
+    with pytest.raises(PreflightError) as caught:
+        bring(conn, sample)
+    assert [problem.what for problem in caught.value.problems] == [
+        f"trigger {NAME} on public.orders exists and is not Changelane's"
+    ]
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_statement_that_fails_leaves_nothing_of_its_transaction(
+    conn: Connection, tmp_path: Path, run_changelane: Any
+) -> None:
+    sample = Sample().queue("events").capture().capture("bad", body=" BEGIN nonsense; END ")
+    sample.save(tmp_path / "sql_out")
+    failed = run_changelane("apply")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: function shop_bad_orders_insert: syntax error")
+    assert "Traceback" not in failed.stderr
+    assert conn.execute("SELECT FROM pg_namespace WHERE nspname = 'changelane'").fetchone() is None
+    assert conn.execute("SELECT FROM pgmq.meta").fetchone() is None
+
+
+@pytest.mark.usefixtures("tables")
+def test_only_applies_one_route(conn: Connection, tmp_path: Path, run_changelane: Any) -> None:
+    sample = Sample().queue("events").queue("other").capture().capture("sent", queue="other")
+    sample.save(tmp_path / "sql_out")
+    assert run_changelane("apply", "--only", "paid").returncode == 0
+    assert states(conn, sample) == {("queue", "missing"), ("function", "missing"), ("trigger", "missing")}
+    wrong = run_changelane("apply", "--only", "snet")
+    assert wrong.returncode == 1
+    assert "did you mean sent?" in wrong.stderr
+
+
+@pytest.mark.usefixtures("tables")
+def test_files_edited_by_hand_are_never_applied(
+    conn: Connection, sample: Sample, tmp_path: Path, run_changelane: Any
+) -> None:
+    out = sample.save(tmp_path / "sql_out")
+    with (out / "routes/shop_paid.sql").open("a") as file:
+        file.write("DROP TABLE orders;\n")
+    refused = run_changelane("apply")
+    assert refused.returncode == 1
+    assert "routes/shop_paid.sql: not as generated" in refused.stderr
+    assert states(conn, sample) >= {("function", "missing")}
+
+
+@pytest.fixture
+def role(conn: Connection) -> Iterator[str]:
+    """A role that may log in and owns nothing."""
+    name = f"deploy_{time.monotonic_ns()}"
+    conn.execute(f'CREATE ROLE "{name}" LOGIN'.encode())
+    yield name
+    conn.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"'.encode())
+
+
+def test_a_role_that_may_not_install_pgmq_is_told_so_with_all_the_rest(
+    bare_database: str, tmp_path: Path, run_changelane: Any, sample: Sample
+) -> None:
+    sample.save(tmp_path / "sql_out")
+    with psycopg.connect(bare_database, autocommit=True) as owner:
+        name = f"deploy_{time.monotonic_ns()}"
+        owner.execute(f"CREATE ROLE {name} LOGIN".encode())
+        owner.execute("CREATE TABLE orders (id int, status text)")
+        try:
+            refused = run_changelane(
+                "apply", env={"DATABASE_URL": bare_database, "PGOPTIONS": f"-c role={name}"}
+            )
+        finally:
+            owner.execute(f"DROP ROLE {name}".encode())
+        assert refused.returncode == 1
+        assert f"role {name} may not install pgmq" in refused.stderr
+        assert f"role {name} may not create schema changelane" in refused.stderr
+        assert f"role {name} does not own table public.orders" in refused.stderr
+        assert "nothing was changed" in refused.stderr
+
+
+def test_missing_pgmq_is_installed_by_a_role_that_may(
+    bare_database: str, tmp_path: Path, run_changelane: Any, sample: Sample
+) -> None:
+    sample.save(tmp_path / "sql_out")
+    with psycopg.connect(bare_database, autocommit=True) as owner:
+        owner.execute("CREATE TABLE orders (id int, status text)")
+        applied = run_changelane("apply", env={"DATABASE_URL": bare_database})
+        assert applied.returncode == 0, applied.stderr
+        assert "added schema pgmq" in applied.stdout
+        assert states(owner, sample) == set()
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_plain_role_that_owns_its_tables_can_apply(
+    conn: Connection, tmp_path: Path, run_changelane: Any, sample: Sample, role: str
+) -> None:
+    for statement in (
+        "ALTER TABLE orders OWNER TO {}",
+        "GRANT CREATE ON SCHEMA public TO {}",
+        "CREATE SCHEMA changelane AUTHORIZATION {}",
+        "GRANT ALL ON SCHEMA pgmq TO {}",
+        "GRANT ALL ON ALL TABLES IN SCHEMA pgmq TO {}",
+    ):
+        conn.execute(statement.format(role).encode())
+    sample.save(tmp_path / "sql_out")
+    applied = run_changelane("apply", env={"PGOPTIONS": f"-c role={role}"})
+    assert applied.returncode == 0, applied.stderr
+    conn.execute("INSERT INTO orders VALUES (1, 'paid')")
+    assert depth(conn) == 1
+    destroyed = run_changelane(
+        "destroy",
+        "--yes",
+        "--drop-queues",
+        "--discard-messages",
+        "events",
+        env={"PGOPTIONS": f"-c role={role}"},
+    )
+    assert destroyed.returncode == 0, destroyed.stderr
+    assert "which role" in destroyed.stdout
+    assert conn.execute("SELECT FROM pgmq.meta").fetchone() is None
+
+
+@pytest.mark.usefixtures("tables")
+def test_destroy_keeps_messages_unless_their_queue_is_named(
+    conn: Connection, tmp_path: Path, run_changelane: Any, sample: Sample
+) -> None:
+    bring(conn, sample)
+    sample.save(tmp_path / "sql_out")
+    conn.execute("SELECT pgmq.create('mine')")
+    conn.execute("INSERT INTO orders VALUES (1, 'paid')")
+    refused = run_changelane("destroy", "--yes", "--drop-queues")
+    assert refused.returncode == 1
+    assert "queue events holds 1 message and 0 archived" in refused.stderr
+    assert states(conn, sample) == set()
+    conn.execute("SELECT pgmq.archive('events', 1)")
+    refused = run_changelane("destroy", "--yes", "--drop-queues", "--discard-messages", "mine")
+    assert refused.returncode == 1
+    assert "queue events holds 0 messages and 1 archived" in refused.stderr
+    assert "project shop owns no queue mine" in refused.stderr
+    named = run_changelane("destroy", "--yes", "--drop-queues", "--discard-messages", "events")
+    assert named.returncode == 0, named.stderr
+    assert "0 messages and 1 archived will be lost" in named.stdout
+    assert [row[0] for row in conn.execute("SELECT queue_name FROM pgmq.meta")] == ["mine"]
+
+
+@pytest.mark.usefixtures("tables")
+def test_destroy_never_drops_a_queue_that_was_there_before(
+    conn: Connection, tmp_path: Path, run_changelane: Any, sample: Sample
+) -> None:
+    conn.execute("SELECT pgmq.create('events')")
+    bring(conn, sample)
+    sample.save(tmp_path / "sql_out")
+    assert run_changelane("destroy", "--yes", "--drop-queues").returncode == 0
+    assert depth(conn) == 0
+
+
+@pytest.mark.usefixtures("tables")
+def test_destroy_takes_orphans_and_waits_for_locks_as_apply_does(
+    conn: Connection, database: str, tmp_path: Path, run_changelane: Any, sample: Sample
+) -> None:
+    bring(conn, Sample().queue("events").capture().capture("old", table="public.parcels"))
+    sample.save(tmp_path / "sql_out")
+    with psycopg.connect(database, application_name="reader") as other:
+        other.execute("SELECT FROM parcels")
+        stopped = run_changelane("destroy", "--yes", "--max-wait", "100ms")
+        assert stopped.returncode == 75
+        assert "(reader" in stopped.stderr
+        other.rollback()
+    assert run_changelane("destroy", "--yes").returncode == 0
+    assert conn.execute("SELECT FROM pg_trigger WHERE NOT tgisinternal").fetchone() is None
+
+
+@pytest.mark.usefixtures("tables")
+def test_destroy_refuses_where_a_strange_trigger_calls_its_function(
+    conn: Connection, tmp_path: Path, run_changelane: Any, sample: Sample
+) -> None:
+    bring(conn, sample)
+    sample.save(tmp_path / "sql_out")
+    conn.execute(
+        "CREATE TRIGGER mine AFTER INSERT ON parcels "
+        f"FOR EACH ROW EXECUTE FUNCTION changelane.{NAME}()".encode()
+    )
+    refused = run_changelane("destroy", "--yes")
+    assert refused.returncode == 1
+    assert "trigger mine on public.parcels calls" in refused.stderr
+    assert states(conn, sample) == set()
+
+
+def test_triggers_of_a_partitioned_table_are_seen_once(conn: Connection, sample: Sample) -> None:
+    conn.execute("CREATE TABLE orders (id int, status text) PARTITION BY LIST (id)")
+    conn.execute("CREATE TABLE orders_1 PARTITION OF orders FOR VALUES IN (1)")
+    planned = bring(conn, sample)
+    assert planned.steps[-1].lock == "SHARE ROW EXCLUSIVE on public.orders and its partitions"
+    assert states(conn, sample) == set()
+    conn.execute("INSERT INTO orders_1 VALUES (1, 'paid')")
+    assert depth(conn) == 1
+    conn.execute(f"ALTER TABLE orders DISABLE TRIGGER {NAME}".encode())
+    assert states(conn, sample) == {("trigger", "disabled")}
+    bring(conn, sample)
+    conn.execute("INSERT INTO orders_1 VALUES (1, 'paid')")
+    assert depth(conn) == 2
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_dropped_column_blocks_the_route_that_names_it(
+    conn: Connection, tmp_path: Path, run_changelane: Any
+) -> None:
+    sample = Sample().queue("events").capture(columns=("status",))
+    bring(conn, sample)
+    conn.execute("ALTER TABLE orders DROP COLUMN status")
+    sample.save(tmp_path / "sql_out")
+    verified = run_changelane("verify")
+    assert verified.returncode == 2
+    assert "public.orders has no column status, which route paid names" in verified.stdout
+
+
+@pytest.mark.usefixtures("tables")
+def test_observing_takes_as_many_queries_for_one_route_as_for_many(
+    conn: Connection, database: str, sample: Sample
+) -> None:
+    many = Sample().queue("events")
+    for number in range(30):
+        many.capture(f"r{number}")
+    bring(conn, many)
+    counts = []
+    for one in (sample, many):
+        with psycopg.connect(database, autocommit=True, cursor_factory=Counting) as counted:
+            Counting.count = 0
+            observe(counted, one.manifest)
+            counts.append(Counting.count)
+    assert counts[0] == counts[1]
+
+
+class Counting(psycopg.Cursor[TupleRow]):
+    count = 0
+
+    def execute(self, *arguments: Any, **options: Any) -> Counting:
+        Counting.count += 1
+        super().execute(*arguments, **options)
+        return self
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_lost_connection_is_one_line(conn: Connection, database: str, sample: Sample) -> None:
+    def apply_on_a_lost_connection() -> None:
+        with reach(database, doing="apply") as lost:
+            conn.execute("SELECT pg_terminate_backend(%s)", [lost.info.backend_pid])
+            bring(lost, sample)
+
+    with pytest.raises(DatabaseError, match=r"^apply: ") as caught:
+        apply_on_a_lost_connection()
+    assert "run again" in caught.value.help
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_plan_is_refused_once_the_database_has_moved_on(conn: Connection, sample: Sample) -> None:
+    with pytest.raises(ChangelaneError, match="changed after the plan was shown"):
+        bring(conn, sample, confirm=lambda planned: bool(conn.execute("SELECT pgmq.create('events')")))
+    assert ("function", "missing") in states(conn, sample)
+
+
+@pytest.mark.usefixtures("tables")
+def test_writers_never_fail_while_a_route_changes_from_rows_to_statements(
+    conn: Connection, database: str
+) -> None:
+    rows = " BEGIN PERFORM pgmq.send('events', pg_catalog.to_jsonb(NEW.id)); RETURN NULL; END "
+    per_row = Sample().queue("events").capture(body=rows)
+    silent = " BEGIN IF TG_LEVEL <> 'STATEMENT' THEN RAISE 'wrong level'; END IF; RETURN NULL; END "
+    per_statement = Sample().queue("events").capture(level="statement", body=silent)
+    bring(conn, per_row)
+    planned = plan(per_statement.manifest, observe(conn, per_statement.manifest))
+    before = []
+
+    def insert_between(step: Any) -> None:
+        before.append(step)
+        with psycopg.connect(database, autocommit=True) as writer:
+            writer.execute("INSERT INTO orders VALUES (%s)", [len(before)])
+
+    run(
+        conn,
+        planned.steps,
+        files=per_statement.contents,
+        max_wait=5,
+        report=insert_between,
+        notify=lambda message: None,
+    )
+    assert len(before) == 2
+    assert states(conn, per_statement) == set()

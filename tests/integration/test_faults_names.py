@@ -1,0 +1,150 @@
+"""Names made to break out of their quotes say nothing else in any SQL than the name that they are."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from declared import bring, declare, find_wrong
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+from psycopg.rows import TupleRow
+
+from changelane.errors import SpecError
+from changelane.runner.destroy import destroy
+from changelane.runner.observe import observe
+from changelane.runner.plan import plan
+from changelane.runner.rendering import render_sql, render_text
+from changelane.runner.state import find_remains
+
+Connection = psycopg.Connection[TupleRow]
+
+HOSTILE = (
+    "; DROP TABLE public.canary; --",
+    "'; DROP TABLE public.canary; --",
+    '"; DROP TABLE public.canary; --',
+    "$$; DROP TABLE public.canary; $$",
+    "$changelane$; DROP TABLE public.canary; --",
+    "\n; DROP TABLE public.canary; --",
+    "*/ DROP TABLE public.canary; /*",
+    "\\'; DROP TABLE public.canary; --",
+    "%I %s %L {} {{ name }} {% raw %}",
+    "old_row new changelane_row",
+)
+PIECES = [
+    '"',
+    "'",
+    ";",
+    "$$",
+    "$changelane$",
+    "--",
+    "/*",
+    "*/",
+    "\\",
+    "\n",
+    "\t",
+    ".",
+    "%",
+    "%I",
+    "{{",
+    "{}",
+    "é",
+    "你",
+]
+PIECES += ["a", "new", "old", "message", "SELECT", " ", "*", "?", "🦄"]
+
+
+def is_name(text: str) -> bool:
+    return 0 < len(text.encode()) <= 63 and text not in ("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid")
+
+
+names = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join).filter(is_name)
+
+
+def quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+@pytest.mark.parametrize("capture", ["statement", "row"])
+@settings(
+    max_examples=20,
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(table=names, key=names, column=names)
+@example(table=HOSTILE[0], key=HOSTILE[1], column=HOSTILE[2])
+@example(table=HOSTILE[3], key=HOSTILE[4], column=HOSTILE[5])
+@example(table=HOSTILE[5], key=HOSTILE[6], column=HOSTILE[7])
+@example(table=HOSTILE[7], key=HOSTILE[8], column=HOSTILE[9])
+@example(table=HOSTILE[2], key=HOSTILE[3], column=HOSTILE[0])
+@example(table=HOSTILE[4], key=HOSTILE[5], column=HOSTILE[1])
+@example(table=HOSTILE[6], key="new", column="old")
+@example(table="a.b", key="source", column="message")
+def test_a_hostile_name_is_captured_as_what_it_is(
+    conn: Connection, capture: str, table: str, key: str, column: str
+) -> None:
+    if key == column:
+        column += "2"
+    conn.execute("CREATE TABLE IF NOT EXISTS public.canary (id int); CREATE SCHEMA IF NOT EXISTS hostile")
+    conn.execute(
+        sql.SQL("CREATE TABLE {} ({} int PRIMARY KEY, {} text)").format(
+            sql.Identifier("hostile", table), sql.Identifier(key), sql.Identifier(column)
+        )
+    )
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            capture_once(conn, Path(folder), capture=capture, table=table, key=key, column=column)
+    finally:
+        conn.execute("DROP SCHEMA hostile CASCADE; DROP SCHEMA IF EXISTS changelane CASCADE")
+        conn.execute("SELECT pgmq.drop_queue(queue_name) FROM pgmq.meta")
+    assert conn.execute("SELECT to_regclass('public.canary') IS NOT NULL").fetchone() == (True,)
+
+
+def capture_once(conn: Connection, folder: Path, *, capture: str, table: str, key: str, column: str) -> None:
+    # JSON is YAML.
+    route: dict[str, Any] = {
+        "name": "hostile",
+        "table": f"hostile.{quote(table)}",
+        "events": ["insert", "update", "delete"],
+        "update_of": [column],
+        "when": f"new.{quote(column)} IS DISTINCT FROM 'never' OR old.{quote(column)} IS NULL",
+        "payload": {"columns": [key, column], "mask": {column: "redact"}},
+        "key": [key],
+        "queue": "events",
+        "capture": capture,
+    }
+    spec = {"version": 1, "project": "shop", "queues": {"events": {}}, "routes": [route]}
+    try:
+        declared = declare(conn, folder, json.dumps(spec, ensure_ascii=False))
+    except SpecError:
+        # What the spec does not let through reaches no SQL.
+        assert not {table, key, column} <= set(HOSTILE) or "\n" in table + key + column
+        return
+    planned = plan(declared.manifest, observe(conn, declared.manifest))
+    for line in render_text(planned).splitlines():
+        assert not line.startswith(";")
+    assert len([line for line in render_sql(planned, declared.files).splitlines() if line == "BEGIN;"]) == 2
+    bring(conn, declared)
+    assert find_wrong(conn, declared) == []
+    place = sql.Identifier("hostile", table)
+    conn.execute(sql.SQL("INSERT INTO {} VALUES (7, 'secret')").format(place))
+    conn.execute(sql.SQL("UPDATE {} SET {} = 'other'").format(place, sql.Identifier(column)))
+    conn.execute(sql.SQL("DELETE FROM {}").format(place))
+    messages = [row[0] for row in conn.execute("SELECT message FROM pgmq.q_events ORDER BY msg_id")]
+    assert [message["op"] for message in messages] == ["insert", "update", "delete"]
+    for message in messages:
+        assert (message["schema"], message["table"]) == ("hostile", table)
+        assert message["key"] == {key: 7}
+        assert (message["new"] or message["old"]) == {key: 7, column: "[redacted]"}
+    destroy(
+        conn, declared.manifest, confirm=lambda planned: None, report=lambda step: None,
+        notify=lambda message: None,
+    )  # fmt: skip
+    assert list(find_remains("shop", observe(conn, declared.manifest))) == []

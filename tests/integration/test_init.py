@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from psycopg.rows import TupleRow
+
+from changelane.catalog import Catalog, Table
+from changelane.generator.resolution import resolve
+from changelane.generator.source import REFUSED
+from changelane.generator.spec import read_spec
+from changelane.generator.suggestion import LIMIT, suggest
+
+Connection = psycopg.Connection[TupleRow]
+
+SCHEMA = """
+CREATE SCHEMA app;
+CREATE TABLE app.orders (id int, line int, note text, PRIMARY KEY (id, line));
+INSERT INTO app.orders SELECT n, 1, repeat('x', 100) FROM generate_series(1, 12345) AS n;
+CREATE TABLE app.log (at date) PARTITION BY RANGE (at);
+CREATE TABLE app.log_2025 PARTITION OF app.log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE app.log_2026 PARTITION OF app.log FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE public.orders (id int PRIMARY KEY);
+CREATE VIEW app.open AS SELECT * FROM app.orders;
+CREATE TABLE app."x
+routes: [] # ""evil"" '$$' é" ("Id" int PRIMARY KEY);
+ANALYZE;
+"""
+
+
+HOSTILE = [
+    *("a: b", "- x", "#", "*", "a*", "?", 'q"q', "'", "\\", "\t", "\n- {name: x}", "yes", "null", "1", "1e3"),
+    *(
+        " a ",
+        "a.b",
+        "%",
+        "&x",
+        "!!python/object",
+        "{",
+        "]",
+        "|",
+        ">",
+        "```",
+        "é😀",
+        "=",
+        "<<",
+        "~",
+        "$1",
+        "A",
+    ),
+]
+
+
+def uncomment(text: str, route: str = r"[^\n]*") -> str:
+    """As a person does: the comment sign and its blank taken from the lines of a route's block."""
+    block = re.compile(rf"^  # - name: {route}\n(?:  #   .*\n)+", re.MULTILINE)
+    return block.sub(lambda found: found[0].replace("  # ", "  "), text)
+
+
+def test_a_route_of_the_written_file_works_once_uncommented(
+    conn: Connection, tmp_path: Path, run_changelane: Any
+) -> None:
+    conn.execute(SCHEMA.encode())
+    written = run_changelane("init")
+    assert written.returncode == 0, written.stderr
+    assert "pipelines.yaml: written, 4 routes, all switched off" in written.stdout
+    spec = tmp_path / "pipelines.yaml"
+    text = spec.read_text()
+    assert "## app.orders: about 12,345 rows; 2 MB; key id, line\n" in text
+    assert re.search(r"## app\.log: .*; 2 partitions; no primary key\n", text)
+    assert "log_2025" not in text
+    assert "Views and foreign tables are not listed (1)" in text
+    assert read_spec(spec).spec.routes == ()
+
+    spec.write_text(uncomment(text, "orders"))
+    assert [route.table for route in read_spec(spec).spec.routes] == ["app.orders"]
+    for command in (["inspect"], ["generate"], ["apply", "--yes"]):
+        done = run_changelane(*command)
+        assert done.returncode == 0, done.stderr
+    tried = run_changelane("try", "DELETE FROM app.orders WHERE id = 7")
+    assert '{"id": 7, "line": 1}' in tried.stdout
+
+    spec.write_text(uncomment(text))
+    document = read_spec(spec)
+    assert {route.table for route in document.spec.routes} >= {"app.log", "public.orders"}
+    assert run_changelane("validate", "--live").returncode == 0
+    assert run_changelane("inspect").returncode == 0
+    assert run_changelane("generate").returncode == 0
+    applied = run_changelane("apply", "--yes")
+    assert applied.returncode == 0, applied.stderr
+
+
+def test_a_file_that_is_there_is_kept_unless_forced(
+    conn: Connection, tmp_path: Path, run_changelane: Any
+) -> None:
+    spec = tmp_path / "pipelines.yaml"
+    spec.write_text("mine")
+    refused = run_changelane("init")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "error: pipelines.yaml exists\n  help: name another with --file, or overwrite it with --force\n"
+    )
+    assert spec.read_text() == "mine"
+    assert run_changelane("init", "--force").returncode == 0
+    assert "The database has no tables yet" in spec.read_text()
+    read_spec(spec)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(run_changelane: Any) -> None:
+    refused = run_changelane("--file", "/proc/none/pipelines.yaml", "init")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: /proc/none/pipelines.yaml cannot be written: ")
+
+
+names = st.text(min_size=1, max_size=20).filter(lambda name: len(name.encode()) <= 63 and "\0" not in name)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    pairs=st.lists(st.tuples(names, names), min_size=1, max_size=6, unique=True),
+    database=st.text(min_size=1, max_size=63),
+)
+def test_any_names_are_written_as_what_they_are(
+    tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]], database: str
+) -> None:
+    check(tmp_path_factory.getbasetemp() / "init.yaml", pairs, database)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_written_as_what_they_are(tmp_path: Path, name: str) -> None:
+    check(tmp_path / "init.yaml", [("public", name), (name, name), (name, "t")], name)
+
+
+def check(path: Path, pairs: list[tuple[str, str]], database: str) -> None:
+    """With every route uncommented, the spec names exactly the tables that a spec can name."""
+    tables = [Table(schema=schema, name=name, primary_key=(name,)) for schema, name in pairs]
+    catalog = Catalog(tables=tuple(tables))
+    text = suggest(catalog, database=database, sizes={})
+    path.write_text(text, encoding="utf-8", newline="\n")
+    assert read_spec(path).spec.routes == ()
+    path.write_text(uncomment(text), encoding="utf-8", newline="\n")
+    document = read_spec(path)
+    assert len({route.name for route in document.spec.routes}) == len(document.spec.routes)
+    expected = {pair for pair in pairs if not REFUSED.search("".join(pair))}
+    captured = {capture.table.identity for capture in resolve(document, catalog).captures}
+    assert captured == expected
+
+
+def test_more_tables_than_a_spec_can_hold_are_cut_off_and_said_to_be(tmp_path: Path) -> None:
+    tables = tuple(Table(schema="public", name=f'{"é" * 20}"{number}') for number in range(LIMIT + 20))
+    text = suggest(Catalog(tables=tables), database="app", sizes={})
+    assert "20 further tables are not listed" in text
+    path = tmp_path / "pipelines.yaml"
+    path.write_text(uncomment(text), encoding="utf-8")
+    assert len(read_spec(path).spec.routes) == LIMIT

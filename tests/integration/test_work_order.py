@@ -1,0 +1,280 @@
+"""`ordering: key`: the messages of a key one at a time and in order, whatever fails, dies or joins."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from bench import Bench
+
+from changelane.manifest import Retry
+from changelane.runner.work.order import OrderedQueue
+from changelane.runner.work.queue import open_queues
+
+INDEX = """
+    CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)
+"""
+FILL = """
+    INSERT INTO pgmq.q_jobs (vt, message, headers)
+    SELECT clock_timestamp(),
+        jsonb_build_object('op', 'insert', 'schema', 'public', 'table', 'things', 'key', NULL, 'old', NULL,
+            'txid', '7', 'at', '2026-11-22T18:54:03+00:00', 'new', jsonb_build_object('value', number)),
+        jsonb_build_object('route', 'things', 'x-pgmq-group', (number %% %s)::text)
+    FROM generate_series(0, %s - 1) AS number
+"""
+
+
+@pytest.fixture
+def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
+    bench = Bench(conn=conn, url=database, folder=tmp_path)
+    conn.execute(INDEX)
+    conn.execute(
+        "CREATE TABLE runs (id bigserial, key text, msg_id bigint, began timestamptz, ended timestamptz)"
+    )
+    return bench
+
+
+def fill(bench: Bench, *, keys: int, count: int) -> None:
+    bench.conn.execute(FILL, [keys, count])
+
+
+def send(bench: Bench, key: str, *values: str, delay: int = 0) -> list[int]:
+    return bench.send(*values, delay=delay, headers={"route": "things", "x-pgmq-group": key})
+
+
+RECORD = """
+    import random
+
+    def handle(change: Change, tx: psycopg.Connection) -> None:
+        began = tx.execute("SELECT clock_timestamp()").fetchone()[0]
+        time.sleep(random.random() * PAUSE)
+        if random.random() < FAIL:
+            raise ValueError("by chance")
+        tx.execute("INSERT INTO runs (key, msg_id, began, ended) VALUES (%s, %s, %s, clock_timestamp())",
+            [change.headers["x-pgmq-group"], change.msg_id, began])
+"""
+
+
+def record(*, pause: float = 0.0, fail: float = 0.0) -> str:
+    return RECORD.replace("PAUSE", str(pause)).replace("FAIL", str(fail))
+
+
+def check_order(bench: Bench, *, count: int) -> None:
+    """Each message took effect once, those of a key in order and one after another."""
+    runs = bench.rows("SELECT key, msg_id, began, ended FROM runs ORDER BY ended")
+    assert len(runs) == len({run[1] for run in runs}) == count
+    by_key = defaultdict(list)
+    for key, *run in runs:
+        by_key[key].append(run)
+    for line in by_key.values():
+        assert line == sorted(line)
+        for (_, _, ended), (_, began, _) in pairwise(line):
+            assert ended <= began
+
+
+@pytest.mark.parametrize("keys", [1, 7, 400])
+def test_each_key_is_handled_in_order_and_one_at_a_time(bench: Bench, keys: int) -> None:
+    bench.declare(record(), mode="transactional", ordering="key")
+    fill(bench, keys=keys, count=400)
+    bench.drain("--processes", "2")
+    check_order(bench, count=400)
+
+
+def test_order_holds_whatever_fails_and_whoever_is_killed_or_joins(bench: Bench) -> None:
+    bench.declare(
+        record(pause=0.004, fail=0.1),
+        mode="transactional",
+        ordering="key",
+        lease=1,
+        batch=20,
+        retry=Retry(attempts=50, first=0.01, max=0.05),
+    )
+    fill(bench, keys=12, count=900)
+    for milestone in (150, 300, 450):
+        with bench.worker() as killed, bench.worker() as stopped:
+            bench.wait(lambda at=milestone - 75: bench.count("runs") >= at)
+            killed.kill()
+            stopped.send_signal(signal.SIGSTOP)
+            with bench.worker() as joined:
+                bench.wait(lambda at=milestone: bench.count("runs") >= at)
+                bench.wait(lambda pid=joined.pid: f'"pid": {pid}' in bench.log)
+                stopped.send_signal(signal.SIGCONT)
+                joined.send_signal(signal.SIGTERM)
+                assert joined.wait(20) == 0
+    bench.drain("--processes", "2", timeout=60)
+    check_order(bench, count=900)
+    assert bench.dead == []
+
+
+def test_a_failing_key_holds_back_only_itself(bench: Bench) -> None:
+    bench.declare(
+        """
+        def handle(change: Change, tx: psycopg.Connection) -> None:
+            note(change.new["value"])
+            if change.new["value"] == 1:
+                raise Retry(after=3600)
+        """,
+        mode="transactional",
+        ordering="key",
+    )
+    send(bench, "bad", "1", "2", "3")
+    send(bench, "good", "4", "5")
+    with bench.worker() as process:
+        bench.wait(lambda: bench.queued == 3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert bench.notes[-1] == "5"
+    assert sorted(bench.notes) == ["1", "4", "5"]
+
+
+def test_after_a_dead_letter_its_key_goes_on(bench: Bench) -> None:
+    bench.declare(
+        """
+        async def handle(change: Change) -> None:
+            if change.new["value"] == 1:
+                raise DeadLetter("not this one")
+            note(change.new["value"])
+        """,
+        ordering="key",
+    )
+    send(bench, "a", "1", "2", "3")
+    bench.drain()
+    assert bench.notes == ["2", "3"]
+    assert len(bench.dead) == 1
+
+
+def test_a_batch_holds_one_message_of_each_key(bench: Bench) -> None:
+    bench.declare(
+        """
+        def handle(changes: list[Change]) -> None:
+            note([int(change.new["value"]) for change in changes])
+        """,
+        ordering="key",
+        concurrency=1,
+    )
+    send(bench, "a", "1", "2", "3")
+    send(bench, "b", "4")
+    bench.drain()
+    assert bench.notes == ["[1, 4]", "[2]", "[3]"]
+
+
+def test_a_blocked_message_keeps_its_key_and_no_attempt_runs_again(bench: Bench) -> None:
+    bench.declare(
+        """
+        def handle(change: Change) -> None:
+            note(change.new["value"])
+            if change.new["value"] == 1:
+                raise ValueError("no")
+        """,
+        ordering="key",
+        on_exhausted="block",
+        retry=Retry(attempts=2, first=0.05),
+    )
+    first, second = send(bench, "a", "1", "2")
+    send(bench, "b", "3")
+    with bench.worker() as process:
+        bench.wait(lambda: '"blocked: ' in bench.log)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert sorted(bench.notes) == ["1", "1", "3"]
+    assert '"blocked": 1' in bench.log
+    left = bench.rows(
+        "SELECT msg_id, vt > now() + '50 years', headers->'changelane'->'error' FROM pgmq.q_jobs ORDER BY 1"
+    )
+    assert left == [(first, True, "ValueError: no"), (second, False, None)]
+
+
+def test_a_hot_key_does_not_starve_the_others(bench: Bench) -> None:
+    bench.declare(
+        """
+        def handle(change: Change) -> None:
+            if change.headers["x-pgmq-group"] != "0":
+                note(change.msg_id)
+            time.sleep(0.05)
+        """,
+        ordering="key",
+        concurrency=2,
+    )
+    fill(bench, keys=1, count=20_000)
+    send(bench, "other", "1", "2", "3")
+    with bench.worker():
+        bench.wait(lambda: len(bench.notes) == 3)
+    assert bench.queued > 19_000
+
+
+def test_messages_without_a_key_wait_for_none(bench: Bench) -> None:
+    bench.declare(
+        """
+        def handle(change: Change) -> None:
+            note(change.new["value"])
+            if change.new["value"] == 1:
+                raise Retry(after=3600)
+        """,
+        ordering="key",
+    )
+    bench.send("1", "2", "3")
+    with bench.worker():
+        bench.wait(lambda: sorted(bench.notes) == ["1", "2", "3"])
+
+
+def test_a_queue_without_its_index_is_not_worked(bench: Bench) -> None:
+    bench.conn.execute("DROP INDEX pgmq.q_jobs_key_idx")
+    bench.declare("def handle(change: Change) -> None: ...", ordering="key")
+    with bench.worker() as process:
+        assert process.wait(10) == 1
+    assert "queue jobs lacks the index" in bench.log
+
+
+def make_queue(bench: Bench) -> OrderedQueue:
+    (queue,) = open_queues(bench.conn, [("jobs", "jobs_dlq")], classes={"jobs": OrderedQueue})
+    assert isinstance(queue, OrderedQueue)
+    return queue
+
+
+def test_a_message_that_came_while_its_predecessor_was_removed_naps_only(bench: Bench, database: str) -> None:
+    queue = make_queue(bench)
+    _, second = send(bench, "a", "1", "2")
+    (claimed,) = queue.claim(bench.conn, limit=1, lease=60)
+    with psycopg.connect(database) as other:
+        assert queue.ack_within(other, [claimed]) == 1
+        assert queue.claim(bench.conn, limit=10, lease=60) == []
+        left = bench.rows(
+            "SELECT vt < clock_timestamp() + '1 s', headers ? 'changelane-parked' FROM pgmq.q_jobs ORDER BY 1"
+        )
+        assert (True, False) in left
+    time.sleep(0.06)
+    (claimed,) = queue.claim(bench.conn, limit=10, lease=60)
+    assert (claimed.msg_id, claimed.read_ct) == (second, 1)
+
+
+def test_a_removal_wakes_who_was_parked_meanwhile(bench: Bench, database: str) -> None:
+    queue = make_queue(bench)
+    send(bench, "a", "1")
+    (claimed,) = queue.claim(bench.conn, limit=1, lease=60)
+    (second,) = send(bench, "a", "2")
+    assert queue.claim(bench.conn, limit=10, lease=60) == []
+    assert bench.rows("SELECT count(*) FROM pgmq.q_jobs WHERE headers ? 'changelane-parked'") == [(1,)]
+    queue.ack(bench.conn, [claimed])
+    (claimed,) = queue.claim(bench.conn, limit=10, lease=60)
+    assert claimed.msg_id == second
+    assert "changelane-parked" not in bench.headers
+
+
+@pytest.mark.parametrize("keys", [10, 30_000])
+def test_a_claim_reads_in_proportion_to_what_it_looks_at(bench: Bench, keys: int) -> None:
+    queue = make_queue(bench)
+    fill(bench, keys=keys, count=30_000)
+    explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + queue._claim
+    values = {"limit": 50, "look": 50, "lease": 60.0}
+    found = bench.conn.execute(explain, values, prepare=False).fetchone()
+    assert found is not None
+    plan = found[0][0]["Plan"]
+    assert "Seq Scan" not in json.dumps(plan)
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 60 * 50

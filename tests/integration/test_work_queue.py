@@ -1,0 +1,127 @@
+"""The statements over a queue: fenced, and as cheap as the batch, however deep the queue."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+
+from changelane.errors import DatabaseError
+from changelane.runner.work.queue import Queue, open_queues
+
+FILL = """
+    INSERT INTO pgmq.q_jobs (vt, message, headers)
+    SELECT clock_timestamp() + %s::interval, '{}', '{}' FROM generate_series(1, %s)
+"""
+
+
+@pytest.fixture
+def queue(conn: psycopg.Connection[Any]) -> Queue:
+    conn.execute("SELECT pgmq.create('jobs'), pgmq.create('jobs_dlq')")
+    (queue,) = open_queues(conn, [("jobs", "jobs_dlq")])
+    return queue
+
+
+def state(conn: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+    return conn.execute("SELECT msg_id, read_ct, vt, headers FROM pgmq.q_jobs ORDER BY msg_id").fetchall()
+
+
+def test_a_claim_takes_due_messages_once_and_in_order(conn: psycopg.Connection[Any], queue: Queue) -> None:
+    conn.execute(FILL, ["-1 s", 5])
+    conn.execute(FILL, ["1 h", 5])
+    first = queue.claim(conn, limit=3, lease=60)
+    second = queue.claim(conn, limit=3, lease=60)
+    assert [[item.msg_id for item in claim] for claim in (first, second)] == [[1, 2, 3], [4, 5]]
+    assert {item.read_ct for item in first + second} == {1}
+
+
+def test_a_stale_holder_changes_nothing(conn: psycopg.Connection[Any], queue: Queue) -> None:
+    conn.execute(FILL, ["-1 s", 3])
+    stale = queue.claim(conn, limit=3, lease=0)
+    assert len(queue.claim(conn, limit=3, lease=60)) == 3
+    before = state(conn)
+    assert queue.ack(conn, stale) == set()
+    assert queue.ack_within(conn, stale) == queue.ack_within(conn, stale[:1]) == 0
+    assert queue.renew(conn, stale, lease=3600) == set()
+    assert queue.postpone(conn, [(item, 0.0, "{}") for item in stale]) == set()
+    assert not queue.bury(conn, stale[0], notes={})
+    assert not queue.archive(conn, stale[0])
+    assert state(conn) == before
+    assert conn.execute("SELECT count(*) FROM pgmq.q_jobs_dlq").fetchone() == (0,)
+
+
+def test_a_renewal_skips_a_row_that_is_being_settled_and_still_calls_it_held(
+    conn: psycopg.Connection[Any], queue: Queue, database: str
+) -> None:
+    conn.execute(FILL, ["-1 s", 2])
+    claimed = queue.claim(conn, limit=2, lease=60)
+    with psycopg.connect(database) as other:
+        assert queue.ack_within(other, claimed[:1]) == 1
+        assert queue.renew(conn, claimed, lease=3600) == {1, 2}
+        other.rollback()
+    far = conn.execute("SELECT msg_id FROM pgmq.q_jobs WHERE vt > now() + interval '30 min'").fetchall()
+    assert far == [(2,)]
+
+
+@pytest.mark.parametrize("headers", [None, [1], "x", {"route": "r", "changelane": {"attempts": 1}}])
+def test_notes_go_into_headers_of_any_shape(
+    conn: psycopg.Connection[Any], queue: Queue, headers: object
+) -> None:
+    value = None if headers is None else json.dumps(headers)
+    conn.execute("SELECT pgmq.send('jobs', '{}'::jsonb, %s::jsonb)", [value])
+    claimed = queue.claim(conn, limit=1, lease=60)
+    queue.postpone(conn, [(claimed[0], 5.0, '{"attempts": 2}')])
+    kept = headers if isinstance(headers, dict) else {}
+    assert state(conn)[0][3] == {**kept, "changelane": {"attempts": 2}}
+    claimed[0].msg_id, claimed[0].read_ct = state(conn)[0][:2]
+    assert queue.bury(conn, claimed[0], notes={"error": "e"})
+    found = conn.execute("SELECT headers FROM pgmq.q_jobs_dlq").fetchone()
+    assert found is not None
+    letter = found[0].pop("dead_letter")
+    assert found[0] == {key: item for key, item in kept.items() if key != "changelane"}
+    assert (letter["queue"], letter["msg_id"], letter["error"]) == ("jobs", 1, "e")
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("limit", [10, 1000])
+def test_a_claim_reads_in_proportion_to_its_batch(
+    conn: psycopg.Connection[Any], queue: Queue, limit: int, analyzed: bool
+) -> None:
+    conn.execute(FILL, ["1 day", 30_000])
+    conn.execute(FILL, ["-1 s", 30_000])
+    if analyzed:
+        conn.execute("ANALYZE pgmq.q_jobs")
+    explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + queue._claim
+    found = conn.execute(explain, {"limit": limit, "lease": 60.0}, prepare=False).fetchone()
+    assert found is not None
+    plan = found[0][0]["Plan"]
+    assert plan["Actual Rows"] == limit
+    assert "Seq Scan" not in json.dumps(plan)
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 30 * limit + 100
+
+
+def test_queue_tables_of_older_pgmq_are_worked_too(conn: psycopg.Connection[Any], queue: Queue) -> None:
+    for table in ("q_jobs", "a_jobs"):
+        conn.execute(f"ALTER TABLE pgmq.{table} DROP COLUMN last_read_at")
+    (older,) = open_queues(conn, [("jobs", "jobs_dlq")])
+    conn.execute(FILL, ["-1 s", 2])
+    first, second = older.claim(conn, limit=2, lease=60)
+    assert older.archive(conn, first)
+    assert older.ack(conn, [second]) == {second.msg_id}
+    assert conn.execute("SELECT msg_id, read_ct FROM pgmq.a_jobs").fetchall() == [(1, 1)]
+
+
+def test_all_missing_queues_are_named(conn: psycopg.Connection[Any], queue: Queue) -> None:
+    with pytest.raises(DatabaseError, match="queues a, b do not exist") as caught:
+        open_queues(conn, [("jobs", "a"), ("b", "jobs_dlq")])
+    assert "changelane apply" in caught.value.help
+
+
+def test_a_database_without_pgmq_is_told_to_apply(bare_database: str) -> None:
+    with (
+        psycopg.connect(bare_database, autocommit=True) as conn,
+        pytest.raises(DatabaseError, match="do not exist"),
+    ):
+        open_queues(conn, [("jobs", "jobs_dlq")])

@@ -1,0 +1,187 @@
+"""Wake-up, pause and rate: when messages are claimed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from bench import Bench
+from conftest import RunChangelane
+
+from changelane.manifest import Retry
+from changelane.runner.work.bell import Bell
+from changelane.runner.work.log import open_log
+
+SCHEMA = Path(__file__).parents[2] / "runner" / "sql" / "schema.sql"
+WAKE = (
+    "SELECT pg_notify('changelane_jobs', '') FROM changelane.sleepers WHERE queue = 'jobs' AND until > now()"
+)
+ASLEEP = "SELECT FROM changelane.sleepers WHERE queue = 'jobs' AND until > now()"
+
+
+@pytest.fixture
+def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
+    bench = Bench(conn=conn, url=database, folder=tmp_path)
+    conn.execute(SCHEMA.read_bytes())
+    return bench
+
+
+NOTE = "def handle(change: Change) -> None: note(change.new['value'])"
+
+
+def test_a_sleeping_worker_is_woken_by_a_notification(bench: Bench) -> None:
+    bench.declare(NOTE)
+    with bench.worker():
+        for value in ("1", "2", "3"):
+            bench.wait(lambda: bench.rows(ASLEEP))
+            # By now it polls once a second.
+            time.sleep(2)
+            began = time.monotonic()
+            with bench.conn.transaction():
+                bench.send(value)
+                bench.conn.execute(WAKE)
+            bench.wait(lambda at=int(value): len(bench.notes) == at)
+            if time.monotonic() - began < 0.3:
+                return
+    raise AssertionError("three times in a row it was the poll that found the message")
+
+
+def test_under_load_nobody_is_notified(bench: Bench) -> None:
+    bench.declare("def handle(changes: list[Change]) -> None: ...", batch=100)
+    with bench.worker():
+        bench.wait(lambda: bench.rows(ASLEEP))
+        deadline = time.monotonic() + 20
+        while bench.rows(ASLEEP):
+            assert time.monotonic() < deadline
+            with bench.conn.transaction():
+                bench.send(*map(str, range(50)))
+                bench.conn.execute(WAKE)
+        bench.wait(lambda: bench.rows(ASLEEP))
+        bench.wait(lambda: bench.queued == 0)
+
+
+def test_a_worker_that_polls_needs_no_notification(bench: Bench) -> None:
+    bench.declare(NOTE)
+    with bench.worker():
+        bench.wait(lambda: bench.rows(ASLEEP))
+        bench.send("1")
+        bench.wait(lambda: bench.notes == ["1"])
+
+
+def test_an_idle_worker_asks_little_for_its_wake_up(bench: Bench) -> None:
+    bench.declare(NOTE)
+    query = "SELECT sum(xact_commit) FROM pg_stat_database WHERE datname = current_database()"
+    with bench.worker():
+        bench.wait(lambda: bench.rows(ASLEEP))
+        time.sleep(2)
+        counts = []
+        for _ in range(2):
+            bench.conn.execute("SELECT pg_stat_clear_snapshot()")
+            counts.append(bench.rows(query)[0][0])
+            time.sleep(5)
+    assert counts[1] - counts[0] <= 5 * 2 + 3
+
+
+def test_where_notifications_do_not_arrive_it_is_said_once(
+    bench: Bench, bare_database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bell = Bell(queues=["jobs"], conninfo=bare_database, log=open_log())
+    for _ in range(2):
+        bell.attach(bench.conn)
+    assert not bell.works
+    assert capsys.readouterr().err.count("notifications do not arrive") == 1
+    bell.close()
+
+
+def test_a_bell_outlives_its_connection(bench: Bench, database: str) -> None:
+    bell = Bell(queues=["jobs"], conninfo=database, log=open_log())
+    bell.attach(bench.conn)
+    assert bell.update(bench.conn, asleep=["jobs"], awake=[])
+    bench.conn.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE application_name = 'changelane work wake-up' AND datname = current_database()"
+    )
+    bench.wait(lambda: not bell.wait(0.1) and not bell.works)
+    bell.attach(bench.conn)
+    assert bell.update(bench.conn, asleep=["jobs"], awake=[])
+    bench.conn.execute(WAKE)
+    assert bell.wait(5) == {"jobs": 1}
+    assert not bell.update(bench.conn, asleep=[], awake=["jobs"])
+    assert bench.rows(ASLEEP) == []
+    bell.close()
+
+
+def test_a_paused_queue_rests_until_it_is_resumed(bench: Bench, run_changelane: RunChangelane) -> None:
+    bench.declare(
+        """
+        def handle(change: Change) -> None:
+            note(change.attempt)
+            time.sleep(0.1)
+        """,
+        concurrency=1,
+        retry=Retry(attempts=1),
+    )
+    bench.send(*map(str, range(40)))
+    with bench.worker() as process:
+        bench.wait(lambda: bench.notes)
+        assert "Queue jobs is paused." in run_changelane("pause", "jobs").stdout
+        bench.wait(lambda: '"paused"' in bench.log)
+        bench.wait(lambda: not bench.rows("SELECT FROM pgmq.q_jobs WHERE vt > now() + '5 s'"))
+        done = len(bench.notes)
+        time.sleep(0.5)
+        assert len(bench.notes) == done < 40
+        assert "Queue jobs is resumed." in run_changelane("resume", "jobs").stdout
+        bench.wait(lambda: len(bench.notes) == 40)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert set(bench.notes) == {"1"}
+    assert bench.dead == []
+
+
+def test_a_paused_queue_is_not_drained_and_a_strange_one_not_paused(
+    bench: Bench, run_changelane: RunChangelane
+) -> None:
+    bench.declare(NOTE)
+    bench.send("1")
+    run_changelane("pause", "jobs")
+    assert "was paused already" in run_changelane("pause", "jobs").stdout
+    drained = run_changelane("work", "--drain")
+    assert drained.returncode == 1
+    assert "queue jobs is paused, so it cannot be drained" in drained.stderr
+    assert bench.notes == []
+    strange = run_changelane("pause", "job")
+    assert strange.returncode == 1
+    assert "did you mean jobs?" in strange.stderr
+
+
+def test_a_blocked_queue_is_not_drained(bench: Bench, run_changelane: RunChangelane) -> None:
+    bench.conn.execute(
+        "CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)"
+    )
+    bench.declare(
+        "def handle(change: Change) -> None: raise ValueError('no')",
+        ordering="key",
+        on_exhausted="block",
+        retry=Retry(attempts=1),
+    )
+    bench.send("1", "2", headers={"route": "things", "x-pgmq-group": "a"})
+    drained = run_changelane("work", "--drain")
+    assert drained.returncode == 1
+    assert "not drained: in queue jobs" in drained.stderr
+
+
+def test_a_consumer_keeps_to_its_rate(bench: Bench) -> None:
+    bench.declare(
+        "def handle(change: Change, tx: psycopg.Connection) -> None:\n"
+        "        tx.execute('INSERT INTO notes (note) SELECT extract(epoch FROM clock_timestamp())')",
+        mode="transactional",
+        rate=50.0,
+    )
+    bench.send(*map(str, range(80)))
+    bench.drain()
+    times = sorted(map(float, bench.notes))
+    assert all(later - earlier > 0.8 for earlier, later in zip(times, times[55:], strict=False))

@@ -1,0 +1,57 @@
+-- Queues, and what is called of them, in the shape of pgmq 1.5.1: headers are there, last_read_at is not.
+CREATE SCHEMA pgmq;
+CREATE TABLE pgmq.meta (
+    queue_name varchar UNIQUE NOT NULL,
+    is_partitioned boolean NOT NULL,
+    is_unlogged boolean NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TYPE pgmq.message_record AS (
+    msg_id bigint, read_ct integer, enqueued_at timestamptz, vt timestamptz, message jsonb, headers jsonb
+);
+
+CREATE FUNCTION pgmq.create(queue_name text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TABLE pgmq.%I (msg_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,'
+        ' read_ct integer NOT NULL DEFAULT 0, enqueued_at timestamptz NOT NULL DEFAULT now(),'
+        ' vt timestamptz NOT NULL, message jsonb, headers jsonb)', 'q_' || lower(queue_name));
+    EXECUTE format(
+        'CREATE TABLE pgmq.%I (msg_id bigint PRIMARY KEY, read_ct integer NOT NULL DEFAULT 0,'
+        ' enqueued_at timestamptz NOT NULL DEFAULT now(), archived_at timestamptz NOT NULL DEFAULT now(),'
+        ' vt timestamptz NOT NULL, message jsonb, headers jsonb)', 'a_' || lower(queue_name));
+    EXECUTE format('CREATE INDEX %I ON pgmq.%I (vt)', 'q_' || queue_name || '_vt_idx', 'q_' || lower(queue_name));
+    INSERT INTO pgmq.meta (queue_name, is_partitioned, is_unlogged) VALUES (queue_name, false, false);
+END
+$$;
+
+CREATE FUNCTION pgmq.send_batch(queue_name text, msgs jsonb[], headers jsonb[], delay timestamptz)
+RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+BEGIN
+    IF coalesce(cardinality(msgs), 0) = 0 THEN
+        RAISE EXCEPTION 'no messages';
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'INSERT INTO pgmq.%I (vt, message, headers)'
+        ' SELECT $2, pair.msg, pair.head FROM unnest($1, $3) AS pair (msg, head) RETURNING msg_id',
+        'q_' || lower(queue_name)) USING msgs, delay, headers;
+END
+$$;
+
+CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, headers jsonb, delay timestamptz)
+RETURNS SETOF bigint LANGUAGE sql AS $$ SELECT pgmq.send_batch($1, ARRAY[$2], ARRAY[$3], $4) $$;
+
+CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, headers jsonb)
+RETURNS SETOF bigint LANGUAGE sql AS $$ SELECT pgmq.send($1, $2, $3, clock_timestamp()) $$;
+
+CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, headers jsonb, delay integer)
+RETURNS SETOF bigint LANGUAGE sql AS $$ SELECT pgmq.send($1, $2, $3, clock_timestamp() + make_interval(secs => $4)) $$;
+
+CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, delay integer)
+RETURNS SETOF bigint LANGUAGE sql AS $$ SELECT pgmq.send($1, $2, NULL, $3) $$;
+
+CREATE FUNCTION pgmq.send(queue_name text, msg jsonb, delay timestamptz)
+RETURNS SETOF bigint LANGUAGE sql AS $$ SELECT pgmq.send($1, $2, NULL, $3) $$;
+
+CREATE FUNCTION pgmq.send(queue_name text, msg jsonb)
+RETURNS SETOF bigint LANGUAGE sql AS $$ SELECT pgmq.send($1, $2, NULL, clock_timestamp()) $$;

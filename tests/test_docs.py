@@ -1,0 +1,135 @@
+"""The pages of ``docs/``: what they show is what happens.
+
+Of each page, blocks that name a file (```` ```sql shop.sql ````) are written, and the ``$`` lines of
+``console`` blocks are run, in order, in a folder and with a local server of its own. Every line shown below a
+command occurs in what it prints; ``...`` stands for lines left out, and sizes in bytes may differ.
+
+``pytest tests/test_docs.py --update-golden`` writes the reference anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from changelane.cli import COMMANDS
+from changelane.runner import server
+from changelane.runner.binaries import find_binary
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(page for page in DOCS.glob("*.md") if "```console\n$ changelane" in page.read_text())
+BLOCK = re.compile(r"^```(\w+)(?: ([\w./]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    server.stop(tmp_path / server.FOLDER)
+
+
+def read_commands(block: str) -> Iterator[tuple[str, list[str]]]:
+    """Each command of a console block, with the lines shown below it."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, *shown = part.splitlines()
+        while command.endswith("\\"):
+            command = f"{command}\n{shown.pop(0)}"
+        yield command, [line for line in shown if line.strip() and line.strip() != "..."]
+
+
+def simplify(line: str) -> str:
+    """Blanks are for the eye, and a message's size follows the digits of a clock."""
+    return re.sub(r"\b\d+ k?B\b", "N B", " ".join(line.split()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_shows_is_what_happens(page: Path, folder: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{Path(find_binary('psql')).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    for language, name, content in BLOCK.findall(page.read_text()):
+        if name:
+            (folder / name).write_text(content)
+        elif language == "console":
+            for command, shown in read_commands(content):
+                run = subprocess.run(
+                    ["bash", "-c", command],
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+                printed = run.stdout + run.stderr
+                assert run.returncode == 0, f"$ {command}\n{printed}"
+                lines = {simplify(line) for line in printed.splitlines()}
+                missing = [line for line in shown if simplify(line) not in lines]
+                assert not missing, f"$ {command}\n{printed}"
+
+
+def test_every_page_with_commands_is_run() -> None:
+    assert {"tutorial", "supabase", "migrating"} <= {page.stem for page in PAGES}
+
+
+def test_no_page_names_a_command_or_a_page_that_is_not_there() -> None:
+    for page in DOCS.glob("*.md"):
+        text = page.read_text()
+        for command in re.findall(r"(?:^\$ |`)changelane ([a-z-]+)", text, re.MULTILINE):
+            assert command in COMMANDS, f"{page.name}: {command}"
+        for target in re.findall(r"\]\(([^)#:]+)", text):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_reference_is_made_from_the_code_as_it_is(request: pytest.FixtureRequest) -> None:
+    page = DOCS / "reference.md"
+    made = subprocess.run(
+        [sys.executable, str(DOCS / "reference.py")], capture_output=True, text=True, check=True
+    ).stdout
+    if request.config.getoption("--update-golden"):
+        page.write_text(made)
+    assert page.read_text() == made, "pytest tests/test_docs.py --update-golden"
+
+
+def test_completion_offers_commands_and_options_in_bash(tmp_path: Path) -> None:
+    script = """
+        eval "$(changelane completion bash)"
+        complete -p changelane
+        COMP_WORDS=(changelane ins); COMP_CWORD=1; _changelane_completion changelane; echo "${COMPREPLY[@]}"
+        COMP_WORDS=(changelane plan --fo); COMP_CWORD=2; _changelane_completion changelane
+        echo "${COMPREPLY[@]}"
+    """
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    run = subprocess.run(
+        ["bash", "-c", script], env={"PATH": path}, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "-F _changelane_completion changelane" in run.stdout
+    assert run.stdout.splitlines()[1:] == ["inspect", "inspect --format"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_has_a_script_for_other_shells(shell: str, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "changelane", "completion", shell],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"_CHANGELANE_COMPLETE={shell}_complete" in run.stdout
+
+
+def test_schema_prints_what_is_published(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "changelane", "schema"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == (DOCS.parent / "schema" / "pipelines.schema.json").read_text()

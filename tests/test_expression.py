@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from changelane.generator.expression import ExpressionError, parse_expression
+
+WORDS = """
+    new.a old.b op ( ) 'x' ' = and $$ $1 -- /* */ ; select 1 ::text [1] , " E'\\'' é 😀 case when end array[ ]
+"""
+FRAGMENTS = st.sampled_from([*WORDS.split(), " ", "\n", "\0"])
+
+
+@given(st.one_of(st.text(max_size=40), st.lists(FRAGMENTS, max_size=12).map(" ".join)))
+def test_any_text_is_an_expression_or_an_error_within_it(text: str) -> None:
+    try:
+        expression = parse_expression(text)
+    except ExpressionError as error:
+        assert 0 <= error.start <= max(0, len(text) - 1)
+    else:
+        assert expression.bind(lambda found: text[found.start : found.end]) == f"({text})"
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "start"),
+    [
+        ("new.status =", "it ends too early", 11),
+        ("(new.a = 1", "it ends too early", 9),
+        ("new.status = 1)", "this parenthesis closes nothing", 14),
+        ("new.a, new.b", "more than one expression", 0),
+        ("1) FROM (SELECT 2", "this parenthesis closes nothing", 1),
+        ("new.a -- x", "a comment inside an expression", 6),
+        ("exists (select 1)", "a sub-select is not allowed", 0),
+        ("new.é = 'ü' and newx.y", "newx.y: expressions see new, old and op only", 16),
+        ("new.* is null", "only one column of a row can be named", 0),
+        ("count(*) > 1", "an aggregate or window call is not allowed", 0),
+        ("$1", "the parameter $1 is not allowed", 0),
+    ],
+)
+def test_what_is_no_expression_over_one_change_is_refused_where_it_stands(
+    text: str, what: str, start: int
+) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        parse_expression(text)
+    assert what in caught.value.what
+    assert caught.value.start == start
+
+
+def test_references_are_replaced_wherever_they_stand() -> None:
+    expression = parse_expression("""NEW."We ird" = 'new.x' and (old.b).c > 1 and op <> 'é'""")
+    bound = expression.bind(lambda found: f"<{found.row}|{found.column}>")
+    assert bound == "(<new|We ird> = 'new.x' and (<old|b>).c > 1 and <op|> <> 'é')"

@@ -1,0 +1,120 @@
+"""Folders of ``golden/``: a spec, the schema it is for, and all that comes of them, to be read and reviewed.
+
+``pytest tests/test_golden.py --update-golden`` writes what came of them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from difflib import unified_diff
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.rows import TupleRow
+from sample import SESSION
+
+from changelane.catalog import Catalog, load_catalog
+from changelane.generator.output import generate
+from changelane.generator.spec import read_spec
+from changelane.manifest import Manifest
+from changelane.runner import rendering
+from changelane.runner.inspect import inspect
+from changelane.runner.observe import Observed, Relation, observe
+from changelane.runner.plan import plan
+
+FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/pipelines.yaml"))
+KINDS = {"table": "r", "partitioned": "p", "foreign": "f", "view": "v", "materialized view": "m"}
+behaviours = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+
+
+@pytest.fixture
+def update(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
+
+
+def imagine(catalog: Catalog) -> Observed:
+    """A database of the current role's own that holds the catalog's tables, pgmq, and nothing else."""
+    relations = [
+        Relation(
+            schema=table.schema_,
+            name=table.name,
+            kind=KINDS[table.kind],
+            partition=table.partition_of is not None,
+            has_children=bool(table.inherited_by) or table.kind == "partitioned",
+            has_parents=bool(table.inherits) or table.partition_of is not None,
+            owned=True,
+            owner=SESSION.role,
+            triggers=True,
+            columns=tuple(column.name for column in table.columns),
+        )
+        for table in catalog.tables
+    ]
+    return Observed(
+        session=replace(SESSION, has_schema=False, schema_comment=None),
+        relations={(relation.schema, relation.name): relation for relation in relations},
+    )
+
+
+def render(folder: Path) -> dict[str, str]:
+    """All files that come of a folder's spec and catalog, by their path in it."""
+    catalog = load_catalog(folder / "sql_out" / "catalog.json")
+    output = generate(read_spec(folder / "pipelines.yaml"), catalog)
+    manifest = Manifest.model_validate_json(output.files["manifest.json"])
+    planned = plan(manifest, imagine(catalog))
+    files = {name: text.encode() for name, text in output.files.items()}
+    return {
+        **{f"sql_out/{name}": text for name, text in output.files.items()},
+        "plan.txt": rendering.render_text(planned) + "\n",
+        "plan.json": rendering.render_json(planned, files) + "\n",
+        "plan.sql": rendering.render_sql(planned, files) + "\n",
+    }
+
+
+def find_files(folder: Path) -> Iterator[str]:
+    """Paths in a folder of all that is rendered, but the catalog."""
+    for pattern in ("sql_out/*/*", "sql_out/manifest.json", "plan.*"):
+        yield from (path.relative_to(folder).as_posix() for path in folder.glob(pattern))
+
+
+@behaviours
+def test_the_catalog_is_what_a_server_says_of_the_schema_and_the_planned_sql_brings_it_there(
+    folder: Path, conn: psycopg.Connection[TupleRow], update: bool
+) -> None:
+    conn.execute((folder / "schema.sql").read_bytes())
+    path = folder / "sql_out" / "catalog.json"
+    found = inspect(conn).dump()
+    if update:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(found)
+        return
+    assert path.read_text() == found
+    manifest = Manifest.model_validate_json((folder / "sql_out" / "manifest.json").read_bytes())
+    text = rendering.render_text(plan(manifest, observe(conn, manifest)))
+    assert text + "\n" == (folder / "plan.txt").read_text()
+    conn.execute((folder / "plan.sql").read_bytes())
+    after = plan(manifest, observe(conn, manifest))
+    assert rendering.render_text(after) == "No changes. Database matches pipelines.yaml."
+
+
+@behaviours
+def test_spec_and_catalog_yield_the_files_and_the_plan_that_were_reviewed(folder: Path, update: bool) -> None:
+    expected = {name: (folder / name).read_text() for name in find_files(folder)}
+    rendered = render(folder)
+    if update:
+        for name in expected.keys() - rendered.keys():
+            (folder / name).unlink()
+        for name, text in rendered.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+        return
+    assert expected.keys() == rendered.keys(), "pytest tests/test_golden.py --update-golden"
+    for name, text in rendered.items():
+        # Of the first file that differs; the others follow from it.
+        difference = list(
+            unified_diff(
+                expected[name].splitlines(), text.splitlines(), f"{folder.name}/{name}", "now", lineterm=""
+            )
+        )
+        assert not difference, "\n".join([*difference[:40], "pytest tests/test_golden.py --update-golden"])

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from changelane.catalog import Catalog, load_catalog
+from changelane.errors import SpecError
+from changelane.generator.output import Output, find_stale, generate, write
+from changelane.generator.spec import read_spec
+from changelane.manifest import load_manifest, read_files, read_step
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    return load_catalog(ROOT / "sql_out" / "catalog.json")
+
+
+@pytest.fixture
+def output(catalog: Catalog) -> Output:
+    return generate(read_spec(ROOT / "pipelines.yaml"), catalog)
+
+
+def test_the_committed_files_are_what_the_spec_generates(output: Output) -> None:
+    assert find_stale(output, ROOT / "sql_out") == []
+
+
+def test_two_runs_render_the_same_bytes(output: Output, catalog: Catalog) -> None:
+    again = generate(read_spec(ROOT / "pipelines.yaml"), catalog)
+    assert dict(again.files) == dict(output.files)
+
+
+def test_a_second_write_touches_nothing(output: Output, tmp_path: Path) -> None:
+    assert set(write(output, tmp_path)) == set(output.files)
+    assert write(output, tmp_path) == []
+
+
+def test_a_file_of_a_route_that_is_gone_is_deleted_and_one_of_a_user_stays(
+    output: Output, tmp_path: Path
+) -> None:
+    write(output, tmp_path)
+    generated = (tmp_path / "routes" / "customers.sql").read_text()
+    (tmp_path / "routes" / "gone.sql").write_text(generated)
+    (tmp_path / "routes" / "mine.sql").write_text("SELECT 1;\n")
+    assert write(output, tmp_path) == ["routes/gone.sql"]
+    assert (tmp_path / "routes" / "mine.sql").exists()
+
+
+def test_every_step_is_the_slice_that_the_manifest_names(output: Output, tmp_path: Path) -> None:
+    write(output, tmp_path)
+    manifest = load_manifest(tmp_path)
+    files = read_files(manifest, tmp_path)
+    steps = [queue.step for queue in manifest.queues]
+    steps += [step for capture in manifest.captures for step in (capture.function_step, capture.trigger_step)]
+    for step in steps:
+        text = read_step(step, files)
+        assert hashlib.sha256(text.encode()).hexdigest() == step.sha256
+        assert text.startswith(("DO ", "CREATE OR REPLACE "))
+
+
+def test_the_names_of_objects_fit_and_differ(output: Output, tmp_path: Path) -> None:
+    write(output, tmp_path)
+    names = [capture.name for capture in load_manifest(tmp_path).captures]
+    assert len(set(names)) == len(names)
+    assert all(len(name.encode()) <= 63 for name in names)
+
+
+def test_nothing_is_written_when_the_spec_names_a_table_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        generate(read_spec(ROOT / "pipelines.yaml"), Catalog())
+    assert {diagnostic.code for diagnostic in caught.value.diagnostics} == {"CL301"}
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from changelane.errors import HandlerError, PreflightError
+from changelane.manifest import Consumer
+from changelane.runner.work.handler import Handler, resolve_handlers
+
+HEAD = """
+from __future__ import annotations
+from typing import TYPE_CHECKING, List, Sequence
+if TYPE_CHECKING:
+    import psycopg
+    from changelane import Change
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def consume(handler: str = "shop:handle", *, queue: str = "jobs", **values: Any) -> Consumer:
+    return Consumer(queue=queue, handler=handler, dead_letter=f"{queue}_dlq", **values)
+
+
+def resolve(folder: Path, source: str, **values: Any) -> Handler:
+    (folder / "shop.py").write_text(HEAD + textwrap.dedent(source))
+    return resolve_handlers([consume(**values)])["jobs"]
+
+
+@pytest.mark.parametrize(
+    ("source", "mode", "expected"),
+    [
+        ("def handle(change: Change): ...", "at_least_once", (False, False, False)),
+        ("def handle(change): ...", "transactional", (False, False, False)),
+        ("async def handle(change: Change): ...", "at_least_once", (True, False, False)),
+        ("def handle(change: Change, tx: psycopg.Connection): ...", "transactional", (False, False, True)),
+        ("async def handle(c, tx: psycopg.AsyncConnection): ...", "transactional", (True, False, True)),
+        ("def handle(changes: list[Change]): ...", "at_least_once", (False, True, False)),
+        ("def handle(changes: Sequence[Change], tx): ...", "transactional", (False, True, True)),
+        ("async def handle(changes: List[Change]): ...", "at_least_once", (True, True, False)),
+        ("def handle(change, extra=None): ...", "at_least_once", (False, False, False)),
+        (
+            "class A:\n    async def __call__(self, change): ...\nhandle = A()",
+            "at_least_once",
+            (True, False, False),
+        ),
+    ],
+)
+def test_what_a_handler_takes_is_read_from_its_signature(
+    folder: Path, source: str, mode: str, expected: tuple[bool, bool, bool]
+) -> None:
+    handler = resolve(folder, source, mode=mode)
+    assert (handler.asynchronous, handler.batch, handler.transaction) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "mode", "what"),
+    [
+        ("def handle(): ...", "at_least_once", "takes ()"),
+        ("def handle(a, b, c): ...", "transactional", "takes (a, b, c)"),
+        ("def handle(a, *, b): ...", "transactional", "takes (a, b)"),
+        ("def handle(change, tx): ...", "at_least_once", "asks for a transaction (tx)"),
+        ("def handle(change):\n    yield", "at_least_once", "is a generator"),
+        ("async def handle(change):\n    yield", "at_least_once", "is a generator"),
+        ("class handle: ...", "at_least_once", "is not a function"),
+        ("handle = 3", "at_least_once", "is not a function"),
+        ("def handel(change): ...", "at_least_once", "shop has no handle"),
+        ("def handle(c, tx: psycopg.AsyncConnection): ...", "transactional", "is a plain function"),
+        ("async def handle(c, tx: psycopg.Connection): ...", "transactional", "is async"),
+        ("def handle(change): ...\nraise SystemExit(3)", "at_least_once", "shop.py:8: SystemExit: 3"),
+        ("def handle(change: Change[int]): ...", "at_least_once", "rows that cannot be checked: int is not"),
+        ("import nowhere", "at_least_once", "shop.py:7: ModuleNotFoundError: No module named 'nowhere'"),
+        ("def handle(:", "at_least_once", "shop.py:7: SyntaxError"),
+        ("import json\njson.loads('')", "at_least_once", "shop.py:8: JSONDecodeError"),
+    ],
+)
+def test_a_handler_that_cannot_work_is_refused(folder: Path, source: str, mode: str, what: str) -> None:
+    with pytest.raises(HandlerError) as caught:
+        resolve(folder, source, mode=mode)
+    assert caught.value.what.startswith("consumer jobs: handler shop:handle ")
+    assert what in caught.value.what
+    assert caught.value.help
+
+
+def test_a_misspelt_function_is_guessed(folder: Path) -> None:
+    with pytest.raises(HandlerError) as caught:
+        resolve(folder, "def handel(change): ...")
+    assert caught.value.help == "did you mean handel?"
+
+
+def test_a_missing_handler_module_is_told_from_a_missing_import_of_it(folder: Path) -> None:
+    with pytest.raises(HandlerError, match=r"there is no module shop$"):
+        resolve_handlers([consume()])
+    (folder / "store").mkdir()
+    with pytest.raises(HandlerError, match=r"there is no module store\.orders$"):
+        resolve_handlers([consume("store.orders:handle")])
+
+
+def test_a_handler_without_a_colon_is_refused(folder: Path) -> None:
+    with pytest.raises(HandlerError, match="not of the form module:function"):
+        resolve_handlers([consume("shop.handle")])
+
+
+def test_all_wrong_handlers_are_said_together(folder: Path) -> None:
+    with pytest.raises(PreflightError) as caught:
+        resolve_handlers([consume("a:b", queue="one"), consume("c:d", queue="two")])
+    assert [problem.what.split(":")[0] for problem in caught.value.problems] == [
+        "consumer one",
+        "consumer two",
+    ]

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from changelane.runner.work.message import Delivery, decode_json, read_delivery
+
+ENVELOPE: dict[str, Any] = {
+    "op": "update",
+    "schema": "public",
+    "table": "orders",
+    "key": {"id": 7},
+    "new": {"id": 7, "total": 2},
+    "old": {"id": 7, "total": 1},
+    "txid": "8412",
+    "at": "2026-11-22T18:54:03.120311+00:00",
+}
+
+
+def read(
+    message: object = ENVELOPE, *, headers: object = None, read_ct: int = 1, raw: str | None = None
+) -> Delivery:
+    return read_delivery(
+        queue="jobs",
+        msg_id=5,
+        read_ct=read_ct,
+        message=json.dumps(message) if raw is None else raw,
+        headers=None if headers is None else json.dumps(headers),
+        leased_until=0.0,
+    )
+
+
+def test_an_envelope_becomes_a_change() -> None:
+    change = read(headers={"route": "paid", "changelane": {"attempts": 2}}, read_ct=3).change
+    assert change is not None
+    assert (change.op, change.schema, change.table, change.route) == ("update", "public", "orders", "paid")
+    assert (change.id, change.attempt, change.txid) == ("jobs:5", 3, "8412")
+    assert change.at == datetime(2026, 11, 22, 18, 54, 3, 120311, tzinfo=UTC)
+    assert change.changed == {"total"}
+
+
+def test_what_a_route_adds_and_whether_the_row_was_cut_is_told() -> None:
+    change = read({**ENVELOPE, "extra": {"actor": "ann"}, "truncated": True}).change
+    assert change is not None
+    assert (change.extra, change.truncated) == ({"actor": "ann"}, True)
+
+
+@pytest.mark.parametrize("headers", [None, [], "x", 1, {"changelane": 3}, {"changelane": {"attempts": "x"}}])
+def test_headers_of_any_shape_are_read(headers: object) -> None:
+    delivery = read(headers=headers)
+    assert (delivery.failed, delivery.released, delivery.malformed) == (0, 0, "")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["[]", "null", "3", "{}", json.dumps({**ENVELOPE, "at": "yesterday"}), json.dumps({**ENVELOPE, "at": 3})],
+)
+def test_what_is_not_an_envelope_says_why(raw: str) -> None:
+    delivery = read(raw=raw)
+    assert delivery.change is None
+    assert delivery.malformed
+
+
+@pytest.mark.parametrize(
+    ("read_ct", "notes", "suspect"),
+    [
+        (1, {}, False),
+        (2, {}, True),
+        (2, {"attempts": 1}, False),
+        (3, {"attempts": 1, "released": 1}, False),
+        (4, {"attempts": 1, "released": 1}, True),
+    ],
+)
+def test_a_delivery_that_ended_without_a_trace_makes_a_suspect(
+    read_ct: int, notes: dict[str, int], suspect: bool
+) -> None:
+    assert read(headers={"changelane": notes}, read_ct=read_ct).suspect is suspect
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False) | st.integers())
+def test_numbers_are_decoded_exactly(number: Decimal | int) -> None:
+    text = f"{number:f}"
+    value = decode_json(f'{{"a": [{text}]}}')["a"][0]
+    assert value == Decimal(text)
+    assert isinstance(value, Decimal if "." in text else int)
+
+
+def test_integers_of_any_length_are_decoded() -> None:
+    assert decode_json("1" + "0" * 20_000) == 10**20_000

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NotRequired
+from uuid import UUID
+
+import pytest
+from typing_extensions import TypedDict
+
+from changelane import Change
+from changelane.runner.work.message import decode_json
+from changelane.runner.work.row import InvalidRow, RowType, find_row_type
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from elsewhere import MissingRow
+
+
+class OrdersRow(TypedDict):
+    id: int
+    total: Decimal | None
+    paid_at: dt.datetime
+    weight: NotRequired[float]
+
+
+class PartsRow(TypedDict):
+    id: UUID
+
+
+class OldRow(dict[str, Any]):
+    pass
+
+
+ROW = '{"id": 1, "total": 2.50, "paid_at": "2026-11-22T18:54:03.120311+00:00", "weight": 3, "more": [1]}'
+
+
+def change(new: str | None = ROW, *, old: str | None = None, truncated: bool = False) -> Change[Any]:
+    return Change(
+        op="update", schema="shop", table="orders", key=None, new=new and decode_json(new),
+        old=old and decode_json(old), at=dt.datetime.now(dt.UTC), txid="1", route="r", queue="q", msg_id=1,
+        attempt=1, truncated=truncated,
+    )  # fmt: skip
+
+
+def test_values_become_what_the_class_says_and_further_columns_stay() -> None:
+    row = RowType(OrdersRow).check(change()).new
+    assert row == {
+        "id": 1,
+        "total": Decimal("2.50"),
+        "paid_at": dt.datetime(2026, 11, 22, 18, 54, 3, 120311, dt.UTC),
+        "weight": 3.0,
+        "more": [1],
+    }
+    assert str(row["total"]) == "2.50"
+    assert type(row["weight"]) is float
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
+def test_numeric_s_own_values_are_taken(text: str) -> None:
+    row = RowType(OrdersRow).check(change(ROW.replace("2.50", f'"{text}"'))).new
+    assert str(row["total"]) == text
+
+
+def test_of_old_and_of_a_cut_row_only_what_is_there_is_checked() -> None:
+    kind = RowType(OrdersRow)
+    assert kind.check(change(old='{"total": 1}')).old == {"total": Decimal(1)}
+    assert kind.check(change('{"id": 1}', truncated=True)).new == {"id": 1}
+    with pytest.raises(InvalidRow, match=r"old\.total"):
+        kind.check(change(old='{"total": "x"}'))
+
+
+def test_a_row_that_does_not_fit_says_where_and_quotes_no_value() -> None:
+    with pytest.raises(InvalidRow) as caught:
+        RowType(OrdersRow).check(change('{"id": "secret", "total": true}'))
+    text = str(caught.value)
+    assert text.startswith("shop.orders is not a OrdersRow: new.id: ")
+    assert "new.paid_at: Field required" in text
+    assert "secret" not in text
+
+
+def test_one_of_several_tables_is_enough() -> None:
+    kind = RowType(OrdersRow, PartsRow)
+    text = "0b7b0a9e-6d1b-4b4e-9d0e-2f4d3c1b0a99"
+    assert kind.check(change(f'{{"id": "{text}"}}')).new == {"id": UUID(text)}
+    assert kind.check(change()).new["id"] == 1
+
+
+def typed(change: Change[OrdersRow]) -> None: ...
+def batch(changes: list[Change[OrdersRow | PartsRow]]) -> None: ...
+def late(changes: Sequence[Change[OrdersRow]]) -> None: ...
+def plain(change: Change) -> None: ...
+def bare(change) -> None: ...  # type: ignore[no-untyped-def]
+def loose(change: Change[dict[str, Any]]) -> None: ...
+def missing(change: Change[MissingRow]) -> None: ...
+def number(change: Change[int]) -> None: ...  # type: ignore[type-var]
+def other(change: Change[OldRow]) -> None: ...
+
+
+def find(function: Callable[..., Any], *, resolved: bool = False) -> RowType | None:
+    (annotation,) = list(function.__annotations__.values())[:1] or [Any]
+    return find_row_type(function, eval(annotation, globals()) if resolved else annotation)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(typed, "OrdersRow"), (batch, "OrdersRow | PartsRow"), (plain, None), (loose, None)],
+)
+@pytest.mark.parametrize("resolved", [False, True])
+def test_the_row_type_is_read_from_the_signature(
+    function: Callable[..., Any], name: str | None, resolved: bool
+) -> None:
+    found = find(function, resolved=resolved)
+    assert (found.name if found else None) == name
+
+
+def test_names_for_type_checkers_only_are_known_where_they_are_not_the_row() -> None:
+    found = find(late)
+    assert found is not None
+    assert found.name == "OrdersRow"
+    with pytest.raises(TypeError, match=r"MissingRow.*import what it names at run time"):
+        find(missing)
+
+
+@pytest.mark.parametrize("function", [number, other])
+def test_what_is_not_a_typed_dict_is_refused(function: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="is not a TypedDict"):
+        find(function)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from changelane.change import DeadLetter, Discard, Retry
+from changelane.errors import DatabaseError
+from changelane.manifest import Retry as Policy
+from changelane.runner.work.verdict import (
+    ERROR_LIMIT,
+    TRACEBACK_LIMIT,
+    Released,
+    TimedOut,
+    Unfinished,
+    Verdict,
+    compute_backoff,
+    is_transient,
+    judge,
+)
+
+POLICY = Policy(attempts=3, first=1, max=60)
+
+
+def decide(error: BaseException | None, *, failed: int = 0, released: int = 0) -> Verdict:
+    return judge(error, failed=failed, released=released, policy=POLICY, on_exhausted="dead_letter")
+
+
+def test_a_returned_handler_and_a_discard_are_acked() -> None:
+    assert decide(None).action == decide(Discard()).action == "ack"
+
+
+def test_a_failure_is_retried_until_attempts_are_used_up() -> None:
+    assert [decide(ValueError("x"), failed=count).action for count in range(3)] == [
+        "retry",
+        "retry",
+        "dead_letter",
+    ]
+    assert decide(ValueError("x"), failed=2).failed == 3
+
+
+def test_exhausted_messages_go_where_the_consumer_says() -> None:
+    verdict = judge(ValueError(), failed=2, released=0, policy=POLICY, on_exhausted="archive")
+    assert verdict.action == "archive"
+
+
+@pytest.mark.parametrize("after", [5, 5.0, timedelta(seconds=5)])
+def test_retry_after_is_taken_at_its_word(after: float | timedelta) -> None:
+    verdict = decide(Retry("later", after=after))
+    assert (verdict.action, verdict.delay, verdict.failed, verdict.error) == ("retry", 5.0, 1, "later")
+
+
+def test_retry_without_after_waits_as_the_backoff_says() -> None:
+    assert 0.5 <= decide(Retry()).delay <= 1.0
+
+
+def test_retry_uses_up_attempts() -> None:
+    assert decide(Retry(after=1), failed=2).action == "dead_letter"
+
+
+def test_a_dead_letter_moves_at_once_with_its_reason() -> None:
+    verdict = decide(DeadLetter("not ours"))
+    assert (verdict.action, verdict.error, verdict.failed) == ("dead_letter", "not ours", 1)
+
+
+def test_a_timeout_is_a_failed_attempt() -> None:
+    assert decide(TimedOut("too long")).action == "retry"
+
+
+def test_a_vanished_worker_was_charged_before() -> None:
+    verdict = decide(Unfinished("vanished"), failed=3)
+    assert (verdict.action, verdict.failed) == ("dead_letter", 3)
+
+
+def test_a_release_spends_no_attempt() -> None:
+    verdict = decide(Released(), failed=1, released=2)
+    assert (verdict.action, verdict.failed, verdict.released, verdict.delay) == ("release", 1, 3, 0.0)
+
+
+def test_transient_errors_spend_no_attempt_and_wait_longer_each_time() -> None:
+    verdicts = [decide(errors.SerializationFailure(), failed=2, released=count) for count in (0, 3, 100)]
+    assert {verdict.action for verdict in verdicts} == {"release"}
+    assert {verdict.failed for verdict in verdicts} == {2}
+    assert verdicts[0].delay <= 0.1 < verdicts[1].delay < verdicts[2].delay <= 30
+
+
+class Foreign(Exception):
+    sqlstate = "40P01"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.SerializationFailure(),
+        errors.DeadlockDetected(),
+        errors.AdminShutdown(),
+        errors.CrashShutdown(),
+        errors.CannotConnectNow(),
+        errors.TooManyConnections(),
+        errors.ReadOnlySqlTransaction(),
+        psycopg.OperationalError("server closed the connection unexpectedly"),
+        DatabaseError("cannot connect"),
+        Foreign(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_the_database_is_to_blame_for_is_transient(error: BaseException) -> None:
+    assert is_transient(error)
+    wrapper = RuntimeError("wrapped")
+    wrapper.__cause__ = error
+    assert is_transient(wrapper)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(),
+        errors.UniqueViolation(),
+        errors.QueryCanceled(),
+        errors.LockNotAvailable(),
+        errors.IdleInTransactionSessionTimeout(),
+        errors.UndefinedTable(),
+        OSError("refused"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_the_handler_is_to_blame_for_is_not_transient(error: BaseException) -> None:
+    assert not is_transient(error)
+
+
+def test_a_cause_that_was_put_aside_is_no_excuse() -> None:
+    aside, implied = ValueError("mine"), ValueError("while handling")
+    aside.__context__ = implied.__context__ = errors.SerializationFailure()
+    aside.__suppress_context__ = True
+    assert not is_transient(aside)
+    assert is_transient(implied)
+
+
+@pytest.mark.parametrize(
+    ("backoff", "wholes"),
+    [
+        ("exponential", [1, 2, 4, 8, 16, 32, 60, 60]),
+        ("linear", [1, 2, 3, 4, 5, 6, 7, 8]),
+        ("constant", [1] * 8),
+    ],
+)
+def test_backoff_grows_as_declared_between_half_and_whole(backoff: str, wholes: list[float]) -> None:
+    policy = Policy.model_validate({"backoff": backoff, "first": 1, "max": 60})
+    for attempt, whole in enumerate(wholes, start=1):
+        waits = [compute_backoff(policy, attempt=attempt) for _ in range(50)]
+        assert whole / 2 <= min(waits) < max(waits) <= whole
+
+
+def test_backoff_survives_any_number_of_attempts() -> None:
+    assert compute_backoff(POLICY, attempt=10**6) <= 60
+
+
+def test_error_and_traceback_are_bounded_and_fit_jsonb() -> None:
+    try:
+        raise ValueError("\0\ud800" * 10_000)
+    except ValueError as error:
+        verdict = decide(error, failed=2)
+    assert len(verdict.error) == ERROR_LIMIT
+    assert len(verdict.traceback) <= TRACEBACK_LIMIT
+    assert "\0" not in verdict.error + verdict.traceback
+    verdict.error.encode()
