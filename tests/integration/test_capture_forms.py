@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from rig import WAYS, Rig, lend_rig, name_way, sort
 
+BLOCKED = "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+
 
 @pytest.fixture(scope="module")
 def shared(server: str, template: str) -> Iterator[Rig]:
@@ -466,7 +468,7 @@ def test_an_update_that_waited_for_another_sees_what_that_one_left(table: Rig) -
     with table.session() as first, ThreadPoolExecutor() as pool:
         first.execute("UPDATE t SET a = 'first' WHERE id = 1")
         waiting = pool.submit(table.run, "UPDATE t SET a = a || ' second' WHERE id < 3")
-        while first.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is None:
+        while first.execute(BLOCKED).fetchone() is None:
             time.sleep(0.01)
         first.commit()
         waiting.result()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -351,16 +350,3 @@ def test_children_end_when_their_parent_is_killed(bench: Bench) -> None:
         bench.wait(lambda: bench.log.count('"working"') == 2)
         process.kill()
     bench.wait(lambda: bench.log.count('"stopped"') == 2)
-
-
-def test_an_idle_worker_asks_little_of_the_database(bench: Bench) -> None:
-    bench.declare("def handle(change: Change) -> None: ...")
-    with bench.worker():
-        bench.wait(lambda: '"working"' in bench.log)
-        time.sleep(3)
-        query = "SELECT sum(xact_commit) FROM pg_stat_database WHERE datname = current_database()"
-        bench.conn.execute("SELECT pg_stat_clear_snapshot()")
-        before = bench.rows(query)[0][0]
-        time.sleep(4)
-        bench.conn.execute("SELECT pg_stat_clear_snapshot()")
-        assert bench.rows(query)[0][0] - before <= 4 * 2 + 3

