@@ -26,8 +26,9 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from changelane.runner import pgmq, server
+from changelane.runner import pgmq
 from changelane.runner.database import connect
+from changelane.runner.local import server
 
 Connection = psycopg.Connection[Any]
 

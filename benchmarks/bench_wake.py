@@ -24,7 +24,8 @@ from pathlib import Path
 
 import psycopg
 
-from changelane.runner import pgmq, server
+from changelane.runner import pgmq
+from changelane.runner.local import server
 
 SPEC = """
 version: 1

@@ -24,9 +24,10 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from changelane.manifest import load_manifest
-from changelane.runner import pgmq, server
+from changelane.runner import pgmq
+from changelane.runner.apply.observe import observe
 from changelane.runner.database import connect
-from changelane.runner.observe import observe
+from changelane.runner.local import server
 
 TARGETS = {"generate": 3.0, "plan": 1.0, "apply": 30.0}
 """Seconds, for 1,000 routes over 300 tables."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from changelane.runner import server
 from changelane.runner.database import resolve
+from changelane.runner.local import server
 from changelane.scratch import Scratch, make_scratch, make_template
 
 _RUNNING = pytest.StashKey[bool]()

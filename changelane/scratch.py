@@ -23,7 +23,7 @@ from psycopg.rows import TupleRow
 from changelane.errors import ChangelaneError, ManifestError
 from changelane.manifest import Consumer, Manifest, Retry, load_manifest, read_files
 from changelane.runner import pgmq
-from changelane.runner.apply import apply
+from changelane.runner.apply.apply import apply
 from changelane.runner.database import connect
 from changelane.runner.dead_letter import Letter, choose, find_place, read
 from changelane.runner.inspect import inspect

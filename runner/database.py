@@ -12,7 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from changelane.errors import DatabaseError
-from changelane.runner import pgmq, server
+from changelane.runner import pgmq
+from changelane.runner.local import server
 
 CONNECT_TIMEOUT = 10
 """Seconds, where neither the conninfo nor PGCONNECT_TIMEOUT says."""

@@ -23,7 +23,7 @@ from psycopg.rows import TupleRow
 from changelane.errors import ServerError
 from changelane.runner import database as databases
 from changelane.runner import pgmq
-from changelane.runner import server as servers
+from changelane.runner.local import server as servers
 
 ROOT = "CHANGELANE_TEST_ROOT"
 URL = "CHANGELANE_TEST_URL"

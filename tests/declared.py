@@ -11,11 +11,11 @@ import psycopg
 from changelane.generator.output import generate, write
 from changelane.generator.spec import read_spec
 from changelane.manifest import Manifest, load_manifest, read_files
-from changelane.runner.apply import apply
+from changelane.runner.apply.apply import apply
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.plan import Plan
+from changelane.runner.apply.state import compare
 from changelane.runner.inspect import inspect
-from changelane.runner.observe import observe
-from changelane.runner.plan import Plan
-from changelane.runner.state import compare
 
 
 @dataclass(frozen=True)

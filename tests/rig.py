@@ -19,7 +19,7 @@ from changelane.diagnostic import Diagnostic
 from changelane.generator.output import generate
 from changelane.generator.spec import read_spec
 from changelane.manifest import Manifest
-from changelane.runner.apply import apply
+from changelane.runner.apply.apply import apply
 from changelane.runner.inspect import inspect
 from changelane.runner.work.message import read_delivery
 

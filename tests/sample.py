@@ -17,7 +17,7 @@ from changelane.marker import (
     hash_queue,
     hash_trigger,
 )
-from changelane.runner import observe
+from changelane.runner.apply import observe
 
 SESSION = observe.Session(
     server=18,

@@ -15,7 +15,8 @@ from psycopg.rows import TupleRow
 
 from changelane.errors import DatabaseError
 from changelane.runner import database as databases
-from changelane.runner import pgmq, server
+from changelane.runner import pgmq
+from changelane.runner.local import server
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from changelane.cli import COMMANDS
-from changelane.runner import server
-from changelane.runner.binaries import find_binary
+from changelane.runner.local import server
+from changelane.runner.local.binaries import find_binary
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(page for page in DOCS.glob("*.md") if "```console\n$ changelane" in page.read_text())

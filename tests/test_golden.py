@@ -19,10 +19,10 @@ from changelane.catalog import Catalog, load_catalog
 from changelane.generator.output import generate
 from changelane.generator.spec import read_spec
 from changelane.manifest import Manifest
-from changelane.runner import rendering
+from changelane.runner.apply import rendering
+from changelane.runner.apply.observe import Observed, Relation, observe
+from changelane.runner.apply.plan import plan
 from changelane.runner.inspect import inspect
-from changelane.runner.observe import Observed, Relation, observe
-from changelane.runner.plan import plan
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/pipelines.yaml"))
 KINDS = {"table": "r", "partitioned": "p", "foreign": "f", "view": "v", "materialized view": "m"}

@@ -8,15 +8,15 @@ from sample import Sample, with_function, with_trigger
 
 from changelane.errors import ChangelaneError
 from changelane.manifest import Step as Slice
-from changelane.runner.block import find_block
-from changelane.runner.destroy import plan_destroy
-from changelane.runner.fingerprint import find_differences
-from changelane.runner.object import spell
-from changelane.runner.observe import Observed
-from changelane.runner.plan import Plan, plan
-from changelane.runner.preflight import check
-from changelane.runner.rendering import render_json, render_sql, render_text
-from changelane.runner.state import compare
+from changelane.runner.apply.block import find_block
+from changelane.runner.apply.destroy import plan_destroy
+from changelane.runner.apply.fingerprint import find_differences
+from changelane.runner.apply.object import spell
+from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.plan import Plan, plan
+from changelane.runner.apply.preflight import check
+from changelane.runner.apply.rendering import render_json, render_sql, render_text
+from changelane.runner.apply.state import compare
 
 
 @pytest.fixture

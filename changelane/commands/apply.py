@@ -12,9 +12,9 @@ from changelane.commands.duration import parse_duration
 from changelane.commands.generated import load_generated
 from changelane.commands.progress import Events, Lines
 from changelane.errors import ChangelaneError
-from changelane.runner.apply import apply
-from changelane.runner.plan import Plan
-from changelane.runner.saved import load_plan
+from changelane.runner.apply.apply import apply
+from changelane.runner.apply.plan import Plan
+from changelane.runner.apply.saved import load_plan
 from changelane.runner.session import reach
 
 

@@ -9,7 +9,8 @@ import click
 from psycopg.pq import Conninfo
 
 from changelane.cli import Settings
-from changelane.runner import database, server
+from changelane.runner import database
+from changelane.runner.local import server
 
 
 @click.group

@@ -9,8 +9,8 @@ from changelane.commands.apply import ask
 from changelane.commands.duration import parse_duration
 from changelane.commands.progress import Lines
 from changelane.manifest import load_manifest
-from changelane.runner.destroy import destroy
-from changelane.runner.plan import Plan
+from changelane.runner.apply.destroy import destroy
+from changelane.runner.apply.plan import Plan
 from changelane.runner.session import reach
 
 

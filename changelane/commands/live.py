@@ -15,10 +15,10 @@ from changelane.generator.spec import Document
 from changelane.generator.values import show
 from changelane.manifest import Manifest
 from changelane.runner import pgmq
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.plan import plan
+from changelane.runner.apply.preflight import check
 from changelane.runner.inspect import inspect
-from changelane.runner.observe import observe
-from changelane.runner.plan import plan
-from changelane.runner.preflight import check
 from changelane.runner.session import reach
 
 _SHOWN = 5

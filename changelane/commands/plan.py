@@ -8,10 +8,10 @@ import click
 
 from changelane.cli import Settings
 from changelane.commands.generated import load_generated
-from changelane.runner import rendering
-from changelane.runner.observe import observe
-from changelane.runner.plan import plan
-from changelane.runner.saved import save_plan
+from changelane.runner.apply import rendering
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.plan import plan
+from changelane.runner.apply.saved import save_plan
 from changelane.runner.session import reach
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from changelane.errors import ChangelaneError, PreflightError
-from changelane.runner.plan import Plan
-from changelane.runner.rendering import render_text, to_record
-from changelane.runner.step import Step
+from changelane.runner.apply.plan import Plan
+from changelane.runner.apply.rendering import render_text, to_record
+from changelane.runner.apply.step import Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress

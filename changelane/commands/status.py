@@ -9,10 +9,10 @@ import click
 
 from changelane.cli import Settings
 from changelane.manifest import load_manifest
-from changelane.runner.object import Object
-from changelane.runner.observe import observe
+from changelane.runner.apply.object import Object
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.state import compare
 from changelane.runner.session import reach
-from changelane.runner.state import compare
 
 
 @click.command(name="status")

@@ -9,10 +9,10 @@ import click
 from changelane.cli import Settings
 from changelane.commands.status import render_rows, to_rows
 from changelane.manifest import load_manifest
-from changelane.runner.observe import observe
-from changelane.runner.plan import plan
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.plan import plan
+from changelane.runner.apply.state import find_remains
 from changelane.runner.session import reach
-from changelane.runner.state import find_remains
 
 
 @click.command(name="verify")

@@ -27,7 +27,7 @@ from processes import CHANGELANE, HERE, SIGNALS, Failure, Process, Worker, is_se
 from report import Load, read_load, report
 
 from changelane.errors import ChangelaneError
-from changelane.runner.server import find_binary
+from changelane.runner.local.server import find_binary
 
 WORKERS = 2
 STALLED_SECONDS = 60.0

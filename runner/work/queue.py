@@ -19,8 +19,8 @@ from changelane.runner.work.message import Delivery, read_delivery
 
 
 def load_sql(name: str) -> str:
-    """Text of ``runner/sql/work/NAME.sql``, without its leading comments."""
-    text = resources.files("changelane.runner").joinpath(f"sql/work/{name}.sql").read_text("utf-8")
+    """Text of ``runner/work/sql/NAME.sql``, without its leading comments."""
+    text = resources.files(__package__).joinpath(f"sql/{name}.sql").read_text("utf-8")
     lines = text.splitlines()
     while lines and lines[0].startswith("--"):
         del lines[0]

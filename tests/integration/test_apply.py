@@ -14,12 +14,12 @@ from psycopg.rows import TupleRow
 from sample import Sample
 
 from changelane.errors import ChangelaneError, DatabaseError, PreflightError
-from changelane.runner.apply import apply
-from changelane.runner.observe import observe
-from changelane.runner.plan import Plan, plan
+from changelane.runner.apply.apply import apply
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.plan import Plan, plan
+from changelane.runner.apply.state import compare
+from changelane.runner.apply.transaction import run
 from changelane.runner.session import reach
-from changelane.runner.state import compare
-from changelane.runner.transaction import run
 
 Connection = psycopg.Connection[TupleRow]
 NOTHING = "No changes. Database matches pipelines.yaml.\n"

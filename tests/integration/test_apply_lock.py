@@ -16,9 +16,9 @@ from psycopg.rows import TupleRow
 from sample import Sample
 
 from changelane.errors import DatabaseError, LockNotObtained
-from changelane.runner import binaries
-from changelane.runner.apply import apply
+from changelane.runner.apply.apply import apply
 from changelane.runner.database import connect
+from changelane.runner.local import binaries
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -12,8 +12,8 @@ import pytest
 from rig import ALL, WAYS, Rig, lend_rig, name_way
 
 from changelane.errors import DatabaseError, PreflightError, SpecError
-from changelane.runner.observe import observe
-from changelane.runner.plan import plan
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.plan import plan
 
 ways = pytest.mark.parametrize("way", WAYS, ids=name_way)
 

@@ -13,9 +13,9 @@ from shadow import LEDGER, check_shadow, drain, keep
 from changelane.change import Change
 from changelane.manifest import Retry
 from changelane.runner import pgmq
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.plan import plan
 from changelane.runner.database import connect
-from changelane.runner.observe import observe
-from changelane.runner.plan import plan
 
 OLD = (Path(__file__).parent.parent / "pgmq_1_5.sql").read_text()
 

@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow
 from rich.console import Console
 
 from changelane import Change
-from changelane.runner.server import find_binary
+from changelane.runner.local.server import find_binary
 
 DEMO = Path(__file__).parents[2] / "examples" / "pgbench"
 EQUAL = "The replica is equal to the source, row by row."

@@ -19,10 +19,10 @@ from psycopg.rows import TupleRow
 
 from changelane.errors import LockNotObtained
 from changelane.runner import pgmq
-from changelane.runner import server as servers
+from changelane.runner.apply.lock import hold_project
 from changelane.runner.database import connect
 from changelane.runner.doctor import Finding, examine
-from changelane.runner.lock import hold_project
+from changelane.runner.local import server as servers
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -11,10 +11,11 @@ import pytest
 from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
 
-from changelane.runner import binaries, pgmq
-from changelane.runner import server as servers
+from changelane.runner import pgmq
 from changelane.runner.database import connect
-from changelane.runner.place import Place, prepare
+from changelane.runner.local import binaries
+from changelane.runner.local import server as servers
+from changelane.runner.local.place import Place, prepare
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -18,8 +18,8 @@ from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
 
 from changelane.errors import ChangelaneError, DatabaseError
+from changelane.runner.apply.step import Step
 from changelane.runner.database import connect
-from changelane.runner.step import Step
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -16,11 +16,11 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from changelane.errors import SpecError
-from changelane.runner.destroy import destroy
-from changelane.runner.observe import observe
-from changelane.runner.plan import plan
-from changelane.runner.rendering import render_sql, render_text
-from changelane.runner.state import find_remains
+from changelane.runner.apply.destroy import destroy
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.plan import plan
+from changelane.runner.apply.rendering import render_sql, render_text
+from changelane.runner.apply.state import find_remains
 
 Connection = psycopg.Connection[TupleRow]
 

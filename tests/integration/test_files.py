@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from changelane.runner.server import find_binary
+from changelane.runner.local.server import find_binary
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "sql_out").rglob("*.sql"))

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from changelane.errors import ChangelaneError, HandlerError, ManifestError
-from changelane.runner import server as servers
+from changelane.runner.local import server as servers
 from changelane.scratch import PREFIX, Scratch, Unhandled, address, make_scratch, make_template
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "testing.md"

@@ -21,14 +21,15 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from changelane.errors import ServerError
-from changelane.runner import binaries, database, postmaster, server
+from changelane.runner import database
+from changelane.runner.local import binaries, postmaster, server
 
 IS_ROOT = os.geteuid() == 0
 WAYS = ["namespace", "nobody"] if IS_ROOT else ["own"]
 """As whom the server runs: root has two ways, and a plain user one."""
 
 FAST = {"fsync": "off"}
-START = "import sys; from pathlib import Path; from changelane.runner import server; "
+START = "import sys; from pathlib import Path; from changelane.runner.local import server; "
 START += "print(server.start(Path(sys.argv[1]), settings={'fsync': 'off'}), flush=True)"
 
 

@@ -16,7 +16,7 @@ from changelane.manifest import Retry
 from changelane.runner.work.bell import Bell
 from changelane.runner.work.log import open_log
 
-SCHEMA = Path(__file__).parents[2] / "runner" / "sql" / "schema.sql"
+SCHEMA = Path(__file__).parents[2] / "runner" / "apply" / "sql" / "schema.sql"
 WAKE = (
     "SELECT pg_notify('changelane_jobs', '') FROM changelane.sleepers WHERE queue = 'jobs' AND until > now()"
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from changelane.manifest import read_step
-from changelane.runner.statement import lock_tables
-from changelane.runner.step import Step
+from changelane.runner.apply.statement import lock_tables
+from changelane.runner.apply.step import Step
 
 OPENING = "SET LOCAL lock_timeout = '1s';\nSET LOCAL search_path = pg_catalog, pg_temp;"
 """No writer queues behind a waiting lock of ours for over a second."""

@@ -19,10 +19,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from changelane.errors import ServerError
-from changelane.runner import postmaster
-from changelane.runner.binaries import find_binary
-from changelane.runner.place import PORT, Place, is_private, prepare
-from changelane.runner.postmaster import Postmaster
+from changelane.runner.local import postmaster
+from changelane.runner.local.binaries import find_binary
+from changelane.runner.local.place import PORT, Place, is_private, prepare
+from changelane.runner.local.postmaster import Postmaster
 
 __all__ = ["FOLDER", "find", "find_binary", "start", "stop"]
 

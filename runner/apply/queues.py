@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from changelane.manifest import Queue
-from changelane.runner.object import Object
-from changelane.runner.observe import Queue as LiveQueue
+from changelane.runner.apply.object import Object
+from changelane.runner.apply.observe import Queue as LiveQueue
 
 _COLUMNS = {
     "msg_id": "bigint",

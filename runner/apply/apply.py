@@ -9,13 +9,13 @@ import psycopg
 
 from changelane.errors import ChangelaneError, DatabaseError, PreflightError
 from changelane.manifest import Manifest
-from changelane.runner.lock import hold_project
-from changelane.runner.observe import observe
-from changelane.runner.plan import Plan, plan
-from changelane.runner.preflight import check
-from changelane.runner.saved import Saved, check_saved
-from changelane.runner.step import Step
-from changelane.runner.transaction import run
+from changelane.runner.apply.lock import hold_project
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.plan import Plan, plan
+from changelane.runner.apply.preflight import check
+from changelane.runner.apply.saved import Saved, check_saved
+from changelane.runner.apply.step import Step
+from changelane.runner.apply.transaction import run
 
 
 def apply(

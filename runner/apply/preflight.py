@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from changelane.errors import ChangelaneError, DatabaseError
-from changelane.runner.object import spell
-from changelane.runner.observe import Observed
-from changelane.runner.plan import Plan
-from changelane.runner.step import Step
+from changelane.runner.apply.object import spell
+from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.plan import Plan
+from changelane.runner.apply.step import Step
 
 
 def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:

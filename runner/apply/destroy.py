@@ -11,14 +11,14 @@ import psycopg
 
 from changelane.errors import DatabaseError, PreflightError
 from changelane.manifest import Manifest
-from changelane.runner.lock import hold_project
-from changelane.runner.observe import Observed, Queue, observe
-from changelane.runner.plan import Plan, find_dependents
-from changelane.runner.preflight import check
-from changelane.runner.state import find_remains
-from changelane.runner.statement import count_messages, drop_queue
-from changelane.runner.step import Step, drop
-from changelane.runner.transaction import run
+from changelane.runner.apply.lock import hold_project
+from changelane.runner.apply.observe import Observed, Queue, observe
+from changelane.runner.apply.plan import Plan, find_dependents
+from changelane.runner.apply.preflight import check
+from changelane.runner.apply.state import find_remains
+from changelane.runner.apply.statement import count_messages, drop_queue
+from changelane.runner.apply.step import Step, drop
+from changelane.runner.apply.transaction import run
 
 Messages = Mapping[str, tuple[int, int]]
 """Queue to how many messages are in it and in its archive."""

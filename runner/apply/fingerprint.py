@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from changelane.marker import hash_model
-from changelane.runner.object import Object
-from changelane.runner.observe import Observed
+from changelane.runner.apply.object import Object
+from changelane.runner.apply.observe import Observed
 
 
 def take_fingerprint(objects: Iterable[Object], observed: Observed) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from changelane.manifest import Capture
-from changelane.runner.object import spell, spell_name
-from changelane.runner.observe import Relation
+from changelane.runner.apply.object import spell, spell_name
+from changelane.runner.apply.observe import Relation
 
 
 def find_block(capture: Capture, relation: Relation | None, *, moved: str = "") -> tuple[str, str]:

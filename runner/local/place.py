@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from changelane.errors import ServerError
-from changelane.runner import account, binaries
-from changelane.runner.account import Account
+from changelane.runner.local import account, binaries
+from changelane.runner.local.account import Account
 
 PORT = 5432
 """No TCP port, but part of the socket's name."""

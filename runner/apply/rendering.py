@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from itertools import groupby
 
-from changelane.runner.object import spell
-from changelane.runner.plan import Plan
-from changelane.runner.script import open_transaction, read_sql
-from changelane.runner.step import Step
+from changelane.runner.apply.object import spell
+from changelane.runner.apply.plan import Plan
+from changelane.runner.apply.script import open_transaction, read_sql
+from changelane.runner.apply.step import Step
 
 _SIGNS = {"add": "+", "destroy": "-"}
 

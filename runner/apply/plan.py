@@ -9,13 +9,13 @@ from pathlib import Path
 
 from changelane.errors import ChangelaneError
 from changelane.manifest import Manifest, hash_text
-from changelane.runner import statement
-from changelane.runner.fingerprint import take_fingerprint
-from changelane.runner.object import Object, spell
-from changelane.runner.observe import Observed
-from changelane.runner.rename import Rename, find_renames, find_unmarked
-from changelane.runner.state import compare
-from changelane.runner.step import Mode, Sql, Step, do, drop
+from changelane.runner.apply import statement
+from changelane.runner.apply.fingerprint import take_fingerprint
+from changelane.runner.apply.object import Object, spell
+from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.rename import Rename, find_renames, find_unmarked
+from changelane.runner.apply.state import compare
+from changelane.runner.apply.step import Mode, Sql, Step, do, drop
 
 SETUP = "schema, queues and functions"
 _SCHEMA_SQL = (Path(__file__).parent / "sql" / "schema.sql").read_text()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from changelane import manifest as contract
-from changelane.runner import statement
-from changelane.runner.object import Object, spell
+from changelane.runner.apply import statement
+from changelane.runner.apply.object import Object, spell
 
 Action = Literal["add", "change", "rename", "comment", "index", "enable", "own", "destroy"]
 Mode = Literal["none", "ACCESS SHARE", "SHARE UPDATE EXCLUSIVE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]

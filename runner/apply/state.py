@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from changelane.manifest import Capture, Manifest
-from changelane.runner.block import find_block
-from changelane.runner.object import Object, spell
-from changelane.runner.observe import Function, Observed, Trigger
-from changelane.runner.queues import compare_queue
+from changelane.runner.apply.block import find_block
+from changelane.runner.apply.object import Object, spell
+from changelane.runner.apply.observe import Function, Observed, Trigger
+from changelane.runner.apply.queues import compare_queue
 
 SCHEMA_VERSION = 2
 """Of schema ``changelane``, kept in its COMMENT."""

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from changelane.errors import ChangelaneError
-from changelane.runner.fingerprint import find_differences
-from changelane.runner.plan import Plan
-from changelane.runner.rendering import render_json, to_record
+from changelane.runner.apply.fingerprint import find_differences
+from changelane.runner.apply.plan import Plan
+from changelane.runner.apply.rendering import render_json, to_record
 
 FORMAT_VERSION = 1
 

@@ -11,11 +11,11 @@ from psycopg import errors
 
 from changelane.errors import DatabaseError, LockNotObtained
 from changelane.runner import pgmq
-from changelane.runner.lock import GONE, Patience, find_blockers
-from changelane.runner.object import spell
-from changelane.runner.script import open_transaction, read_sql
+from changelane.runner.apply.lock import GONE, Patience, find_blockers
+from changelane.runner.apply.object import spell
+from changelane.runner.apply.script import open_transaction, read_sql
+from changelane.runner.apply.step import Step
 from changelane.runner.session import explain
-from changelane.runner.step import Step
 
 Transaction = list[Step]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from changelane.manifest import Capture
 from changelane.marker import SCHEMA, TRIGGER_EVENTS
-from changelane.runner.object import Object, spell
-from changelane.runner.observe import Function, Observed, Trigger
-from changelane.runner.statement import drop_trigger
+from changelane.runner.apply.object import Object, spell
+from changelane.runner.apply.observe import Function, Observed, Trigger
+from changelane.runner.apply.statement import drop_trigger
 
 _SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z_][a-z0-9_]{0,46})['"]""")
 
