@@ -25,8 +25,8 @@ from changelane.manifest import Consumer, Manifest, Retry, load_manifest, read_f
 from changelane.runner import pgmq
 from changelane.runner.apply.apply import apply
 from changelane.runner.database import connect
-from changelane.runner.dead_letter import Letter, choose, find_place, read
 from changelane.runner.inspect import inspect
+from changelane.runner.steer.dead_letter import Letter, choose, find_place, read
 from changelane.runner.work.handler import resolve_handlers
 from changelane.runner.work.log import open_log
 from changelane.runner.work.worker import Worker

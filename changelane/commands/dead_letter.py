@@ -12,8 +12,8 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.manifest import load_manifest
-from changelane.runner.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
 from changelane.runner.session import reach
+from changelane.runner.steer.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
 
 SHOWN = 20
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
-from changelane.runner.pause import pause
 from changelane.runner.session import reach
+from changelane.runner.steer.pause import pause
 
 
 @click.command()

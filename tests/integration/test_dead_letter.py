@@ -14,7 +14,7 @@ from conftest import RunChangelane
 
 from changelane.cli import main
 from changelane.errors import ChangelaneError
-from changelane.runner.dead_letter import Place, choose, discard, redrive
+from changelane.runner.steer.dead_letter import Place, choose, discard, redrive
 
 PLACE = Place("jobs_dlq", "jobs")
 
