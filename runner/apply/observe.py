@@ -103,7 +103,7 @@ class Function:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
     """A trigger that is no clone. ``enabled`` is ``tgenabled``: O origin, A always, R replica, D disabled.
-    ``relation`` is the ``relkind`` of its table.
+    ``relation`` is the ``relkind`` of its table, ``strays`` the partitions on which it fires otherwise.
     """
 
     name: str
@@ -113,6 +113,7 @@ class Trigger:
     function: str
     type: int
     enabled: str
+    strays: Sequence[str] = ()
     old_table: str | None
     new_table: str | None
     conditional: bool

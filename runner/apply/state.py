@@ -190,7 +190,7 @@ def _compare_trigger(
     right = live.live == capture.trigger_live
     # The hash does not see the text of a WHEN nor which columns UPDATE OF names.
     transparent = right and not live.conditional and not live.columns
-    fires = live.enabled == ENABLED[capture.fire]
+    fires = live.enabled == ENABLED[capture.fire] and not live.strays
     marker = live.marker
     if marker is None:
         if right:
@@ -218,8 +218,11 @@ def _compare_trigger(
         )
     same = right and marker.spec == capture.spec
     if live.enabled == "D" or (same and not fires):
-        how = "it is disabled" if live.enabled == "D" else f"it does not fire {capture.fire}"
-        return make(state="disabled", detail=how, remedy="enable" if same else "replace")
+        return make(
+            state="disabled",
+            detail=_explain_disabled(capture, live),
+            remedy="enable" if same else "replace",
+        )
     if not right or not fires:
         return make(state="outdated", detail="its definition changes", remedy="replace")
     if not same:
@@ -227,6 +230,14 @@ def _compare_trigger(
             return make(state="outdated", detail="only its comment", remedy="comment")
         return make(state="outdated", detail="its condition may change", remedy="replace")
     return make(state="ok")
+
+
+def _explain_disabled(capture: Capture, live: Trigger) -> str:
+    if live.enabled == "D":
+        return "it is disabled"
+    if live.strays:
+        return f"it is disabled, or fires otherwise, on {', '.join(live.strays)}"
+    return f"it does not fire {capture.fire}"
 
 
 def _find_orphans(manifest: Manifest, observed: Observed) -> Iterator[Object]:

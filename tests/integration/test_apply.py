@@ -520,6 +520,26 @@ def test_triggers_of_a_partitioned_table_are_seen_once(conn: Connection, sample:
     assert depth(conn) == 2
 
 
+@pytest.mark.parametrize("change", ["DISABLE", "ENABLE REPLICA"])
+def test_a_trigger_disabled_on_one_partition_is_seen_and_mended(
+    conn: Connection, sample: Sample, change: str
+) -> None:
+    conn.execute("CREATE TABLE orders (id int, status text) PARTITION BY LIST (id)")
+    conn.execute("CREATE TABLE orders_1 PARTITION OF orders FOR VALUES IN (1) PARTITION BY LIST (status)")
+    conn.execute("CREATE TABLE orders_1_paid PARTITION OF orders_1 FOR VALUES IN ('paid')")
+    bring(conn, sample)
+    conn.execute(f"ALTER TABLE orders_1_paid {change} TRIGGER {NAME}".encode())
+    (found,) = [
+        thing for thing in compare(sample.manifest, observe(conn, sample.manifest)) if thing.state != "ok"
+    ]
+    assert found.state == "disabled"
+    assert found.detail == "it is disabled, or fires otherwise, on public.orders_1_paid"
+    bring(conn, sample)
+    assert states(conn, sample) == set()
+    conn.execute("INSERT INTO orders VALUES (1, 'paid')")
+    assert depth(conn) == 1
+
+
 @pytest.mark.usefixtures("tables")
 def test_a_dropped_column_blocks_the_route_that_names_it(
     conn: Connection, tmp_path: Path, run_changelane: Any

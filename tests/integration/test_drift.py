@@ -160,8 +160,10 @@ def test_a_restored_dump_of_the_database_is_as_declared(
 
 
 @pytest.fixture(params=MAJORS, ids=str)
-def other(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a server of this major, with pgmq and the table."""
+def other(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, Path]]:
+    """The URL of a server of this major, with pgmq and the table, and its programs."""
     monkeypatch.setenv("CHANGELANE_PG_BIN", str(request.param))
     url = servers.start(tmp_path / "other", settings={"fsync": "off"})
     monkeypatch.delenv("CHANGELANE_PG_BIN")
@@ -169,20 +171,22 @@ def other(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         with connect(url) as conn:
             pgmq.install(conn)
             conn.execute(TABLE)
-        yield url
+        yield url, request.param
     finally:
         servers.stop(tmp_path / "other")
 
 
 def test_a_dump_of_another_major_is_as_declared_once_restored_on_the_newest(
-    other: str, tmp_path: Path, bare_database: str
+    other: tuple[str, Path], tmp_path: Path, bare_database: str
 ) -> None:
-    with connect(other) as conn:
+    url, programs = other
+    with connect(url) as conn:
         declared = declare(conn, tmp_path, SPEC)
         bring(conn, declared)
         assert find_wrong(conn, declared) == []
         conn.execute(ROW)
-    dump = run_program("pg_dump", "--dbname", other)
+    # Its own pg_dump knows what the newest one, of an older minor release, may not.
+    dump = run_program("pg_dump", "--dbname", url, folder=programs)
     run_program(
         "psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", bare_database, input=dump
     )
@@ -206,6 +210,11 @@ def test_a_server_upgraded_in_place_is_as_declared(
             bring(conn, declared)
             conn.execute(ROW)
             row = conn.execute("SELECT current_setting('data_checksums')").fetchone()
+            later = conn.execute("SELECT FROM pg_attribute WHERE attoptions::text LIKE '%pg_attver%'")
+            if later.rowcount:
+                pytest.skip(
+                    "of a later minor release: the newest server's pg_upgrade does not know its options"
+                )
     finally:
         servers.stop(old)
     before = prepare(old)
@@ -246,9 +255,9 @@ def restore(dump: str, database: str) -> None:
     run_program("psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", database, input=dump)
 
 
-def run_program(program: str, *arguments: str, input: str = "") -> str:
+def run_program(program: str, *arguments: str, input: str = "", folder: Path | None = None) -> str:
     done = subprocess.run(
-        [binaries.find_binary(program), *arguments],
+        [folder / program if folder else binaries.find_binary(program), *arguments],
         input=input,
         capture_output=True,
         text=True,

@@ -1,5 +1,20 @@
--- Clones on partitions (tgparentid) follow their parent. A trigger that bears a name of ours on a table of ours is
--- shown whatever function it calls: CREATE OR REPLACE would overwrite it.
+-- Clones on partitions (tgparentid) follow their parent, unless somebody changed when one of them fires: a stray.
+-- A trigger that bears a name of ours on a table of ours is shown whatever function it calls: CREATE OR REPLACE would
+-- overwrite it.
+WITH RECURSIVE clones AS (
+    SELECT tgparentid AS root, tgrelid, tgenabled FROM pg_trigger WHERE tgparentid <> 0
+    UNION ALL
+    SELECT parent.tgparentid, clones.tgrelid, clones.tgenabled
+    FROM clones
+    JOIN pg_trigger AS parent ON parent.oid = clones.root
+    WHERE parent.tgparentid <> 0
+), strays AS (
+    SELECT clones.root, array_agg(clones.tgrelid::regclass::text ORDER BY clones.tgrelid::regclass::text) AS partitions
+    FROM clones
+    JOIN pg_trigger AS parent ON parent.oid = clones.root AND parent.tgparentid = 0
+    WHERE clones.tgenabled <> parent.tgenabled
+    GROUP BY clones.root
+)
 SELECT trigger.tgname::text AS name,
        namespace.nspname::text AS schema,
        class.relname::text AS table,
@@ -10,6 +25,7 @@ SELECT trigger.tgname::text AS name,
        trigger.tgoldtable::text AS old_table,
        trigger.tgnewtable::text AS new_table,
        trigger.tgqual IS NOT NULL AS conditional,
+       coalesce(strays.partitions, '{}') AS strays,
        cardinality(trigger.tgattr::smallint[]) AS columns,
        pg_has_role(class.relowner, 'USAGE') AS owned,
        obj_description(trigger.oid, 'pg_trigger') AS comment
@@ -18,6 +34,7 @@ JOIN pg_class AS class ON class.oid = trigger.tgrelid
 JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
 JOIN pg_proc AS proc ON proc.oid = trigger.tgfoid
 JOIN pg_namespace AS function_namespace ON function_namespace.oid = proc.pronamespace
+LEFT JOIN strays ON strays.root = trigger.oid
 WHERE NOT trigger.tgisinternal
     AND trigger.tgparentid = 0
     AND (
