@@ -2,7 +2,8 @@
 
 Of each page, blocks that name a file (```` ```sql shop.sql ````) are written, and the ``$`` lines of
 ``console`` blocks are run, in order, in a folder and with a local server of its own. Every line shown below a
-command occurs in what it prints; ``...`` stands for lines left out, and sizes in bytes may differ.
+command occurs in what it prints; ``...`` stands for lines left out; moments and sizes in bytes may differ.
+What a page takes for granted is in its folder of ``tests/pages``, whose ``prepare.sh`` is run first.
 
 ``pytest tests/test_docs.py --update-golden`` writes the reference anew.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from changelane.runner.local import server
 from changelane.runner.local.binaries import find_binary
 
 DOCS = Path(__file__).parent.parent / "docs"
+PREPARED = Path(__file__).parent / "pages"
 PAGES = sorted(page for page in DOCS.glob("*.md") if "```console\n$ changelane" in page.read_text())
 BLOCK = re.compile(r"^```(\w+)(?: ([\w./]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -43,38 +46,48 @@ def read_commands(block: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def simplify(line: str) -> str:
-    """Blanks are for the eye, and a message's size follows the digits of a clock."""
-    return re.sub(r"\b\d+ k?B\b", "N B", " ".join(line.split()))
+    """Blanks are for the eye, a moment is another one, and a message's size follows the digits of a clock."""
+    line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "MOMENT", " ".join(line.split()))
+    return re.sub(r"\b\d+ k?B\b", "N B", line)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_shows_is_what_happens(page: Path, folder: Path) -> None:
     path = f"{Path(sys.executable).parent}:{Path(find_binary('psql')).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    if (PREPARED / page.stem).is_dir():
+        shutil.copytree(PREPARED / page.stem, folder, dirs_exist_ok=True)
+        run("bash prepare.sh", folder=folder, environment=environment)
     for language, name, content in BLOCK.findall(page.read_text()):
         if name:
             (folder / name).write_text(content)
         elif language == "console":
             for command, shown in read_commands(content):
-                run = subprocess.run(
-                    ["bash", "-c", command],
-                    cwd=folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=60,
-                    check=False,
-                )
-                printed = run.stdout + run.stderr
-                assert run.returncode == 0, f"$ {command}\n{printed}"
+                printed = run(command, folder=folder, environment=environment)
                 lines = {simplify(line) for line in printed.splitlines()}
                 missing = [line for line in shown if simplify(line) not in lines]
                 assert not missing, f"$ {command}\n{printed}"
 
 
+def run(command: str, *, folder: Path, environment: dict[str, str]) -> str:
+    """What a command prints, errors included; it must exit 0."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, f"$ {command}\n{printed}"
+    return printed
+
+
 def test_every_page_with_commands_is_run() -> None:
-    assert {"tutorial", "supabase", "migrating"} <= {page.stem for page in PAGES}
+    assert {"tutorial", "supabase", "migrating", "handlers", "operations"} <= {page.stem for page in PAGES}
 
 
 def test_no_page_names_a_command_or_a_page_that_is_not_there() -> None:

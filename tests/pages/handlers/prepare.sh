@@ -1,0 +1,10 @@
+set -e
+changelane db start
+psql -q -v ON_ERROR_STOP=1 -f schema.sql "$(changelane db url)"
+changelane inspect
+changelane generate
+changelane apply --yes
+psql -q -v ON_ERROR_STOP=1 "$(changelane db url)" <<'SQL'
+INSERT INTO shop.customers VALUES (1, 'ada@example.org');
+INSERT INTO shop.orders SELECT id, id - 3 FROM generate_series(1, 5) AS id;
+SQL
