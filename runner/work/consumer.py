@@ -5,12 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from changelane.change import DeadLetter
 from changelane.errors import DatabaseError
 from changelane.manifest import Consumer as Spec
 from changelane.runner.work.division import divide
@@ -21,9 +19,10 @@ from changelane.runner.work.message import Delivery
 from changelane.runner.work.pace import Pace
 from changelane.runner.work.pool import make_pool
 from changelane.runner.work.queue import Queue, explain
-from changelane.runner.work.settle import VANISHED, Fate, charge, settle
+from changelane.runner.work.settle import Fate, settle
+from changelane.runner.work.stock import Stock
 from changelane.runner.work.tasks import Loop
-from changelane.runner.work.verdict import Released, TimedOut, Unfinished, is_transient
+from changelane.runner.work.verdict import Released, TimedOut, is_transient
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -40,9 +39,7 @@ LAST_PAUSE = 5.0
 class Consumer:
     """Claims for one handler, no more than it can soon use.
 
-    A handler of single changes is fed from a stock, and never more than ``max(batch, concurrency)`` messages
-    are held. A handler of batches gets what one claim brings, claimed when it is free: at most ``batch``
-    times ``concurrency`` are held. ``idle`` means that nothing more is to be had until ``wake``.
+    ``idle`` means that nothing more is to be had until ``wake``.
     """
 
     def __init__(
@@ -62,12 +59,7 @@ class Consumer:
         self.failure: BaseException | None = None
         self.meter: Meter | None = None
         self._log = log
-        self._batch = handler.batch
         self._transaction = handler.transaction
-        self._row = handler.row
-        self._window = max(spec.batch, spec.concurrency)
-        self._held: dict[int, Delivery] = {}
-        self._suspects: deque[Delivery] = deque()
         self._ended: deque[Job] = deque()
         self._unsettled: list[Fate] = []
         # A renewal that overtook a retry would undo its delay: both bear the same fencing token.
@@ -82,13 +74,14 @@ class Consumer:
         self._pool = make_pool(
             handler=handler, queue=queue, spec=spec, conninfo=conninfo, loop=loop, report=self._report
         )
+        self._stock = Stock(spec=spec, handler=handler, pool=self._pool, conclude=self._ended.append)
         self._timeout = None if handler.asynchronous else spec.timeout
         self._thread = threading.Thread(target=self._run, name=f"consume-{queue.name}", daemon=True)
 
     @property
     def held(self) -> list[Delivery]:
         """What is claimed and not settled; a copy."""
-        return list(self._held.copy().values())
+        return self._stock.snapshot()
 
     def start(self) -> None:
         self._pool.start()
@@ -155,7 +148,7 @@ class Consumer:
 
     def _report(self, job: Job) -> None:
         self._ended.append(job)
-        if not self._pool.waiting or len(self._ended) * 4 >= self._window:
+        if not self._pool.waiting or len(self._ended) * 4 >= self._stock.size:
             self._event.set()
 
     def _run(self) -> None:
@@ -192,18 +185,18 @@ class Consumer:
 
     def _turn(self, connection: psycopg.Connection[Any]) -> None:
         if self.paused:
-            self._give_back()
+            self._stock.give_back()
         if self._settle(connection):
             self.idle = False
-        self._dispatch_suspects(connection)
-        limit, busy = self._pace.admit(self._capacity()), bool(self._held)
+        self.counts["lost"] += self._stock.dispatch_suspects(connection, self.queue)
+        limit, busy = self._pace.admit(self._stock.measure_room()), bool(self._stock)
         if limit and (not self.idle or self._pace.is_wading(busy=busy)):
             self._claim(connection, limit=limit, busy=busy)
             return
         # Handlers with a stock say only now and then that they finished something, those without always: so
         # the stock is to be looked at first.
         timeout = ACK_PAUSE if self._pool.waiting else None
-        if self._capacity() and (pause := self._pace.measure_pause(idle=self.idle, busy=busy)):
+        if self._stock.measure_room() and (pause := self._pace.measure_pause(idle=self.idle, busy=busy)):
             timeout = min(timeout or pause, pause)
         if not self._ended:
             self._event.wait(timeout)
@@ -214,65 +207,11 @@ class Consumer:
         look = self._pace.choose_look(limit, busy=busy)
         began = time.monotonic()
         claimed = self.queue.claim(connection, limit=limit, lease=self.spec.lease, look=look)
-        self._receive(claimed)
+        self._stock.add(claimed)
         looked, full = self.queue.looked, self.queue.full
         self._pace.note(claimed=len(claimed), looked=looked, full=full, seconds=time.monotonic() - began)
         # Of the messages that were passed, each waits for one that will be settled, here or elsewhere.
         self.idle = (not full or looked > len(claimed)) and not self._woken
-
-    def _slots(self) -> int:
-        return self._pool.size - len(self._pool.running) - self._pool.waiting
-
-    def _capacity(self) -> int:
-        if self._suspects:
-            # They wait for free slots, which a stock that is filled up again would never leave.
-            return 0
-        slots = self._slots()
-        if self._batch:
-            room = self.spec.batch * self._pool.size - len(self._held)
-            return min(self.spec.batch, room) if slots > 0 else 0
-        free = self._window - len(self._held)
-        if free >= max(1, self._window // 2) or slots > 0:
-            return max(0, min(self.spec.batch, free))
-        return 0
-
-    def _receive(self, claimed: list[Delivery]) -> None:
-        self._held.update((delivery.msg_id, delivery) for delivery in claimed)
-        fit = []
-        for delivery in claimed:
-            if delivery.malformed:
-                self._conclude(delivery, DeadLetter(delivery.malformed))
-            elif delivery.failed >= self.spec.retry.attempts:
-                self._conclude(delivery, Unfinished(delivery.error or VANISHED))
-            elif self._row and (problem := self._row.fit(delivery)):
-                self._conclude(delivery, problem)
-            elif delivery.suspect:
-                self._suspects.append(delivery)
-            else:
-                fit.append(delivery)
-        if fit:
-            self._pool.submit([Job(fit)] if self._batch else [Job([delivery]) for delivery in fit])
-
-    def _conclude(self, delivery: Delivery, error: BaseException) -> None:
-        job = Job([delivery])
-        job.end(error)
-        self._ended.append(job)
-
-    def _dispatch_suspects(self, connection: psycopg.Connection[Any]) -> None:
-        """Charge the attempts of suspects and run them, each alone and just when a slot is free for it."""
-        count = min(self._slots(), len(self._suspects))
-        if count <= 0:
-            return
-        chosen = [self._suspects.popleft() for _ in range(count)]
-        try:
-            charged = charge(connection, self.queue, chosen, lease=self.spec.lease)
-        except psycopg.Error:
-            self._suspects.extendleft(reversed(chosen))
-            raise
-        self._pool.submit([Job([delivery]) for delivery in charged])
-        lost = [delivery for delivery in chosen if delivery not in charged]
-        self.counts["lost"] += len(lost)
-        self._drop(lost)
 
     def _settle(self, connection: psycopg.Connection[Any]) -> bool:
         """Settle every job that ended; True when there was one."""
@@ -286,7 +225,7 @@ class Consumer:
             job.settled = True
             if job.acked:
                 self.counts["handled"] += len(job.handed)
-                self._drop(job.handed)
+                self._stock.drop(job.handed)
             fates, following = divide(
                 job, consumer=self.spec, transaction=self._transaction, stopping=self._stopping.is_set()
             )
@@ -303,26 +242,13 @@ class Consumer:
                 for delivery, _ in self._unsettled:
                     delivery.settling = True
             self.counts += settle(connection, self.queue, self._unsettled, log=self._log)
-            self._drop([delivery for delivery, _ in self._unsettled])
+            self._stock.drop([delivery for delivery, _ in self._unsettled])
             self._unsettled = []
         return True
 
-    def _drop(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in deliveries:
-            if self._held.get(delivery.msg_id) is delivery:
-                del self._held[delivery.msg_id]
-
-    def _give_back(self) -> None:
-        """End with a release what no handler took."""
-        for job in self._pool.withdraw():
-            if job.end(Released()):
-                self._ended.append(job)
-        while self._suspects:
-            self._conclude(self._suspects.popleft(), Released())
-
     def _finish(self) -> None:
         """Release what no handler took, wait for those that run, cancel them past the deadline."""
-        self._give_back()
+        self._stock.give_back()
         self._guarded(self._settle)
         while self._pool.running and time.monotonic() < (self._deadline or 0.0):
             self._event.wait(0.1)

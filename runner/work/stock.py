@@ -1,0 +1,118 @@
+"""What a consumer has claimed and not settled, and how much more it may claim."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import psycopg
+
+from changelane.change import DeadLetter
+from changelane.manifest import Consumer as Spec
+from changelane.runner.work.handler import Handler
+from changelane.runner.work.job import Job
+from changelane.runner.work.message import Delivery
+from changelane.runner.work.pool import Pool
+from changelane.runner.work.queue import Queue
+from changelane.runner.work.settle import VANISHED, charge
+from changelane.runner.work.verdict import Released, Unfinished
+
+
+class Stock:
+    """Feeds ``pool`` with what was claimed; ``conclude`` gets the jobs that end without it.
+
+    A handler of single changes is fed from a stock of at most ``size`` messages, the larger of the consumer's
+    batch and concurrency. A handler of batches gets what one claim brings, claimed when it is free: at most
+    ``batch`` times ``concurrency`` are held.
+    """
+
+    def __init__(self, *, spec: Spec, handler: Handler, pool: Pool, conclude: Callable[[Job], None]) -> None:
+        self.size = max(spec.batch, spec.concurrency)
+        self._spec = spec
+        self._batch = handler.batch
+        self._row = handler.row
+        self._pool = pool
+        self._conclude = conclude
+        self._held: dict[int, Delivery] = {}
+        self._suspects: deque[Delivery] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def snapshot(self) -> list[Delivery]:
+        """A copy, for any thread."""
+        return list(self._held.copy().values())
+
+    def measure_room(self) -> int:
+        """How many messages may be claimed now."""
+        if self._suspects:
+            # They wait for free slots, which a stock that is filled up again would never leave.
+            return 0
+        slots = self._count_slots()
+        if self._batch:
+            room = self._spec.batch * self._pool.size - len(self._held)
+            return min(self._spec.batch, room) if slots > 0 else 0
+        free = self.size - len(self._held)
+        if free >= max(1, self.size // 2) or slots > 0:
+            return max(0, min(self._spec.batch, free))
+        return 0
+
+    def add(self, claimed: list[Delivery]) -> None:
+        """Hold what was claimed, and pass on what a handler may have."""
+        self._held.update((delivery.msg_id, delivery) for delivery in claimed)
+        fit = []
+        for delivery in claimed:
+            if delivery.malformed:
+                self._end(delivery, DeadLetter(delivery.malformed))
+            elif delivery.failed >= self._spec.retry.attempts:
+                self._end(delivery, Unfinished(delivery.error or VANISHED))
+            elif self._row and (problem := self._row.fit(delivery)):
+                self._end(delivery, problem)
+            elif delivery.suspect:
+                self._suspects.append(delivery)
+            else:
+                fit.append(delivery)
+        if fit:
+            self._pool.submit([Job(fit)] if self._batch else [Job([delivery]) for delivery in fit])
+
+    def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: Queue) -> int:
+        """Charge the attempts of suspects and run them, each alone and just when a slot is free for it.
+
+        Returns how many were another's by now. Raises psycopg.Error, and keeps them all.
+        """
+        count = min(self._count_slots(), len(self._suspects))
+        if count <= 0:
+            return 0
+        chosen = [self._suspects.popleft() for _ in range(count)]
+        try:
+            charged = charge(connection, queue, chosen, lease=self._spec.lease)
+        except psycopg.Error:
+            self._suspects.extendleft(reversed(chosen))
+            raise
+        self._pool.submit([Job([delivery]) for delivery in charged])
+        lost = [delivery for delivery in chosen if delivery not in charged]
+        self.drop(lost)
+        return len(lost)
+
+    def drop(self, deliveries: Iterable[Delivery]) -> None:
+        """They are settled."""
+        for delivery in deliveries:
+            if self._held.get(delivery.msg_id) is delivery:
+                del self._held[delivery.msg_id]
+
+    def give_back(self) -> None:
+        """End with a release what no handler took."""
+        for job in self._pool.withdraw():
+            if job.end(Released()):
+                self._conclude(job)
+        while self._suspects:
+            self._end(self._suspects.popleft(), Released())
+
+    def _count_slots(self) -> int:
+        return self._pool.size - len(self._pool.running) - self._pool.waiting
+
+    def _end(self, delivery: Delivery, error: BaseException) -> None:
+        job = Job([delivery])
+        job.end(error)
+        self._conclude(job)
