@@ -32,20 +32,39 @@ class Step(Record):
     sha256: str
 
 
+class Partition(Record):
+    """How a partitioned queue is cut by time; both in seconds. What is older than ``retain`` is dropped."""
+
+    interval: int
+    retain: int
+
+
+class Archive(Record):
+    """Handled messages are archived, and pruned ``keep`` seconds later."""
+
+    keep: int
+
+
 class Queue(Record):
     """A queue to be present; a dead-letter queue is one of its own, with ``dead_letter`` None.
 
     ``spec`` is the hash of what was declared, ``live`` of what the catalog says then (``changelane.marker``).
+    ``step`` creates it where it is missing, ``settings_step`` sets what can be set anew at any time.
     """
 
     name: str
-    kind: Literal["logged"] = "logged"
+    kind: Literal["logged", "unlogged", "partitioned"] = "logged"
+    partition: Partition | None = None
+    archive: Archive | None = None
+    autovacuum: str = ""
+    """Storage parameters of its table, as in ``pg_class.reloptions``: sorted, a blank between them."""
     dead_letter: str | None = None
     ordered: bool = False
     """Whether a consumer keeps the order of keys, which takes an index on the queue's table."""
     spec: str
     live: str
     step: Step
+    settings_step: Step
 
 
 class Capture(Record):
@@ -90,7 +109,7 @@ class Retry(Record):
 class Consumer(Record):
     """How one queue is worked. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit.
 
-    ``rate`` is messages a second for each process; None means no limit.
+    ``rate`` is messages a second for each process; None means no limit. ``archive``: what is handled is kept.
     """
 
     queue: str
@@ -104,6 +123,7 @@ class Consumer(Record):
     retry: Retry = Retry()
     on_exhausted: Literal["dead_letter", "archive", "block"] = "dead_letter"
     dead_letter: str
+    archive: Archive | None = None
     rate: float | None = None
 
 

@@ -76,6 +76,16 @@ def hash_trigger(
     return hash_model(["trigger", function, type, old_table, new_table, conditional, columns])
 
 
-def hash_queue(*, kind: str) -> str:
-    """The live hash of a queue: ``logged``, ``unlogged`` or ``partitioned``, as ``pgmq.meta`` says."""
-    return hash_model(["queue", kind])
+def hash_queue(
+    *,
+    kind: str,
+    autovacuum: Sequence[str] = (),
+    partition: Sequence[int | bool | None] | None = None,
+    lasting_ids: bool = True,
+) -> str:
+    """The live hash of a queue: ``logged``, ``unlogged`` or ``partitioned``, as ``pgmq.meta`` says; each
+    ``reloptions`` on autovacuum, sorted and joined by blanks, that a table of it has; if partitioned, the
+    seconds of its interval, of its retention and of its archive's, and whether partitions are made for an
+    idle queue, too; and whether ids outlive a crash.
+    """
+    return hash_model(["queue", kind, sorted(autovacuum), partition and list(partition), lasting_ids])

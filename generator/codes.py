@@ -38,6 +38,7 @@ class Code(StrEnum):
     RETRY = "CL205"
     DEAD_LETTER = "CL206"
     BLOCK = "CL207"
+    PARTITION = "CL208"
 
     NO_TABLE = "CL301"
     NO_COLUMN = "CL302"

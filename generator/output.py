@@ -15,11 +15,11 @@ from changelane.errors import SpecError
 from changelane.generator import rendering
 from changelane.generator.capture import Capture
 from changelane.generator.grammar import check_function, check_statements
+from changelane.generator.queue import Queue, list_queues
 from changelane.generator.resolution import resolve
 from changelane.generator.spec import Consumer, Document
 from changelane.generator.values import read_rate
 from changelane.manifest import Manifest, Step
-from changelane.marker import hash_model, hash_queue
 
 _NOTICE = "-- Written by `changelane generate`: edit pipelines.yaml, not this file.\n"
 _SCHEMA = "CREATE SCHEMA IF NOT EXISTS changelane;\n"
@@ -45,7 +45,7 @@ def generate(document: Document, catalog: Catalog) -> Output:
     if errors:
         raise SpecError(sorted(set(errors)))
     files: dict[str, _File] = {}
-    queues = [queue for name in document.spec.queues for queue in _render_queue(document, name, files)]
+    queues = [_render_queue(document, name, queue, files) for name, queue in list_queues(document)]
     captures = [
         entry
         for route, captured in groupby(resolution.captures, key=lambda capture: capture.route)
@@ -85,30 +85,24 @@ class _File:
         )
 
 
-def _render_queue(document: Document, name: str, files: dict[str, _File]) -> Iterator[contract.Queue]:
-    declared = document.spec.queues[name]
-    dead_letter = declared.dead_letter or f"{name}_dlq"
-    live = hash_queue(kind="logged")
-    file = files[f"queues/{name}.sql"] = _File(f"queues/{name}.sql", _NOTICE)
-    for queue, its_dead_letter in ((name, dead_letter), (dead_letter, None)):
-        if its_dead_letter is None and queue in document.spec.queues:
-            continue
-        consumer = document.spec.consumers.get(queue)
-        ordered = consumer is not None and consumer.ordering == "key"
-        model = ["queue", rendering.TEMPLATE_VERSION, queue, "logged", its_dead_letter]
-        spec = hash_model([*model, "ordered"] if ordered else model)
-        sql = rendering.render_queue(
-            project=document.spec.project, queue=queue, ordered=ordered, spec=spec, live=live
-        )
-        check_statements(sql)
-        yield contract.Queue(
-            name=queue,
-            dead_letter=its_dead_letter,
-            ordered=ordered,
-            spec=spec,
-            live=live,
-            step=file.add(sql),
-        )
+def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, _File]) -> contract.Queue:
+    file = files.setdefault(f"queues/{name}.sql", _File(f"queues/{name}.sql", _NOTICE))
+    create = rendering.render_queue(queue, project=document.spec.project)
+    settings = rendering.render_queue_settings(queue)
+    check_statements(create + settings)
+    return contract.Queue(
+        name=queue.name,
+        kind=queue.kind,
+        partition=queue.partition,
+        archive=queue.archive,
+        autovacuum=" ".join(queue.autovacuum),
+        dead_letter=queue.dead_letter,
+        ordered=queue.ordered,
+        spec=queue.hash_spec(rendering.TEMPLATE_VERSION),
+        live=queue.hash_live(),
+        step=file.add(create),
+        settings_step=file.add(settings),
+    )
 
 
 def _render_route(
@@ -148,6 +142,7 @@ def _render_route(
 
 def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> contract.Consumer:
     retry = consumer.retry
+    declared = document.spec.queues[queue]
     return contract.Consumer(
         queue=queue,
         handler=consumer.handler,
@@ -161,7 +156,8 @@ def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> co
             attempts=retry.attempts, backoff=retry.backoff, first=retry.first, max=retry.max
         ),
         on_exhausted=consumer.on_exhausted,
-        dead_letter=document.spec.queues[queue].dead_letter or f"{queue}_dlq",
+        dead_letter=document.spec.dead_letter(queue),
+        archive=declared.archive and contract.Archive(keep=declared.archive.keep),
         rate=consumer.rate and read_rate(consumer.rate),
     )
 

@@ -9,7 +9,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from changelane.generator.capture import NOT_JSONB, ROW_LIMIT, SURELY_SMALL, Capture, bind_expression
 from changelane.generator.column import choose_fallback
+from changelane.generator.queue import Queue
 from changelane.generator.quoting import quote_array, quote_body, quote_identifier, quote_literal
+from changelane.interval import spell_interval
 from changelane.marker import (
     TRIGGER_EVENTS,
     TRIGGER_ROW,
@@ -38,15 +40,25 @@ _ENVIRONMENT.filters |= {
     "tojson_literal": lambda value: quote_literal(json.dumps(value)),
     "quoted_body": quote_body,
 }
+_ENVIRONMENT.filters["interval"] = spell_interval
 
 
-def render_queue(*, project: str, queue: str, ordered: bool, spec: str, live: str) -> str:
-    """SQL that creates a queue where it is missing, and marks it as the project's own.
+def render_queue(queue: Queue, *, project: str) -> str:
+    """SQL that creates a queue where it is missing, marks it as the project's own, and makes its indexes."""
+    spec, live = queue.hash_spec(TEMPLATE_VERSION), queue.hash_live()
+    marker = format_marker(project=project, kind="queue", name=queue.name, spec=spec, live=live)
+    return _render_queue("queue", queue, marker=marker)
 
-    ``ordered``: with the index that a worker needs to keep the order of keys.
-    """
-    marker = format_marker(project=project, kind="queue", name=queue, spec=spec, live=live)
-    return _ENVIRONMENT.get_template("queue.sql.j2").render(queue=queue, ordered=ordered, marker=marker)
+
+def render_queue_settings(queue: Queue) -> str:
+    """SQL that gives a queue that is there the declared settings; no sender waits for it."""
+    return _render_queue("queue_settings", queue)
+
+
+def _render_queue(template: str, queue: Queue, **values: str) -> str:
+    return _ENVIRONMENT.get_template(f"{template}.sql.j2").render(
+        queue=queue, table=f"q_{queue.name}", archive=f"a_{queue.name}", **values
+    )
 
 
 def render_body(capture: Capture) -> str:

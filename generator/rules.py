@@ -13,12 +13,20 @@ from changelane.generator.source import Node, Source, Step
 from changelane.generator.values import YEAR, read_duration, read_whole_seconds, show
 
 QUEUE_LENGTH = 47
+LONGEST = {
+    "interval": (YEAR, "1 year"),
+    "retain": (100 * YEAR, "100 years"),
+    "keep": (100 * YEAR, "100 years"),
+}
+
+_LOSES = {"unlogged": "a crash", "partitioned": "retention"}
 
 
 def check(source: Source) -> Iterator[Diagnostic]:
     """Every contradiction; a value that is not of its type is passed over, as it is reported elsewhere."""
     yield from _check_repeats(source, source.root, ())
     yield from _check_routes(source)
+    yield from _check_kinds(source)
     yield from _check_consumers(source)
     yield from _check_dead_letters(source)
 
@@ -41,6 +49,13 @@ def _indexes(source: Source, *path: Step) -> range:
 def _text(source: Source, *path: Step) -> str:
     content = _content(source, *path)
     return str(content) if isinstance(content, str) else ""
+
+
+def _whole_seconds(source: Source, *path: Step) -> int | None:
+    try:
+        return read_whole_seconds(_text(source, *path))
+    except PydanticCustomError:
+        return None
 
 
 def _seconds(source: Source, *path: Step, default: str = "") -> float | None:
@@ -121,11 +136,8 @@ def _check_update_of(source: Source, route: tuple[Step, ...]) -> Iterator[Diagno
 
 
 def _check_delay(source: Source, *path: Step) -> Iterator[Diagnostic]:
-    try:
-        delay = read_whole_seconds(_text(source, *path))
-    except PydanticCustomError:
-        return
-    if delay > YEAR:
+    delay = _whole_seconds(source, *path)
+    if delay is not None and delay > YEAR:
         yield source.diagnose(Code.OUT_OF_RANGE, "`delay` must be at most 1 year", *path)
 
 
@@ -142,6 +154,42 @@ def _check_queue(source: Source, *path: Step, key: bool = False) -> Iterator[Dia
         key=key,
         help=suggest(name, _keys(source, "queues")) or f"add `{name[:QUEUE_LENGTH]}: {{}}` under `queues`",
     )
+
+
+def _check_kinds(source: Source) -> Iterator[Diagnostic]:
+    for queue in _keys(source, "queues"):
+        path = ("queues", queue)
+        partitioned = _text(source, *path, "kind") == "partitioned"
+        if partitioned and source.find(*path, "partition") is None:
+            message = "`kind: partitioned` lacks `partition`, which says how the queue is cut"
+            help = "for example `partition: {interval: 1 day, retain: 14 days}`"
+            yield source.diagnose(Code.PARTITION, message, *path, "kind", help=help)
+        if not partitioned and source.find(*path, "partition") is not None:
+            message = "`partition` is given, but the queue is not partitioned"
+            help = "add `kind: partitioned`, or delete `partition`"
+            yield source.diagnose(Code.PARTITION, message, *path, "partition", key=True, help=help)
+        yield from _check_retention(source, *path)
+        delay = _seconds(source, *path, "autovacuum", "cost_delay")
+        if delay is not None and delay > 0.1:
+            message = "`cost_delay` must be at most 100ms"
+            yield source.diagnose(Code.OUT_OF_RANGE, message, *path, "autovacuum", "cost_delay")
+
+
+def _check_retention(source: Source, *path: Step) -> Iterator[Diagnostic]:
+    places = [(*path, "partition", "interval"), (*path, "partition", "retain"), (*path, "archive", "keep")]
+    for place in places:
+        seconds = _whole_seconds(source, *place)
+        longest, shown = LONGEST[str(place[-1])]
+        if seconds is not None and not 0 < seconds <= longest:
+            bound = "more than 0" if seconds == 0 else f"at most {shown}"
+            yield source.diagnose(Code.OUT_OF_RANGE, f"`{place[-1]}` must be {bound}", *place)
+    interval, retain = (_whole_seconds(source, *place) for place in places[:2])
+    if interval and retain and retain < interval:
+        message = (
+            f"`retain` ({_text(source, *places[1])}) is shorter than `interval` "
+            f"({_text(source, *places[0])}): messages are dropped by whole partitions"
+        )
+        yield source.diagnose(Code.PARTITION, message, *places[1], help="raise `retain`, or lower `interval`")
 
 
 def _check_consumers(source: Source) -> Iterator[Diagnostic]:
@@ -191,6 +239,9 @@ def _check_dead_letters(source: Source) -> Iterator[Diagnostic]:
             help = "name one of at most 47 characters: `dead_letter: ...`"
         elif target == queue:
             message = f"the queue {show(queue)} is its own dead-letter queue"
+        elif (kind := _text(source, "queues", target, "kind")) in _LOSES:
+            message = f"{show(target)} is {kind}: {_LOSES[kind]} would lose dead letters of {show(queue)}"
+            help = f"let {show(target)} be `kind: logged`, or name another queue as `dead_letter`"
         elif target in owners:
             message = f"{show(target)} is the dead-letter queue of {show(owners[target])} already"
         else:

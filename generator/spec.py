@@ -43,18 +43,35 @@ class Model(BaseModel):
 
 
 class Partition(Model):
-    """How a partitioned queue is cut by time."""
+    """How a partitioned queue is cut by time. Both in seconds."""
 
-    interval: Duration = Field(description="Time that one partition spans.", examples=["1 day"])
-    retain: Duration | None = Field(
-        None, description="Age at which a partition is dropped.", examples=["14 days"]
+    interval: WholeSeconds = Field(description="Time that one partition spans.", examples=["1 day"])
+    retain: WholeSeconds = Field(
+        description="Age at which a partition is dropped, with the messages in it, read or not.",
+        examples=["14 days"],
     )
 
 
 class Archive(Model):
-    """Handled messages are kept, not deleted."""
+    """Handled messages are kept, not deleted. ``keep`` in seconds."""
 
-    keep: Duration = Field(description="Age at which an archived message is pruned.", examples=["30 days"])
+    keep: WholeSeconds = Field(
+        description="Age at which an archived message is pruned, from when it was archived.",
+        examples=["30 days"],
+    )
+
+
+class Autovacuum(Model):
+    """When autovacuum cleans the queue's table. ``cost_delay`` in seconds."""
+
+    threshold: Integer = Field(
+        1000, ge=1, le=1_000_000_000, description="Dead rows that bring autovacuum, however large the table."
+    )
+    cost_delay: Duration = Field(
+        0.0,
+        description="Pause of autovacuum each time it has used up its cost limit, at most 100ms.",
+        json_schema_extra={"default": "0ms"},
+    )
 
 
 class Access(Model):
@@ -70,10 +87,18 @@ class Access(Model):
 class Queue(Model):
     """A pgmq queue. Durations in seconds."""
 
-    kind: Literal["logged", "unlogged", "partitioned"] = Field("logged", description="How pgmq stores it.")
+    kind: Literal["logged", "unlogged", "partitioned"] = Field(
+        "logged",
+        description="How pgmq stores it. unlogged: sent faster, and empty after a crash. partitioned: cut by "
+        "time, for retention.",
+    )
     partition: Partition | None = Field(None, description="Only with `kind: partitioned`; needs pg_partman.")
     archive: Archive | None = Field(
         None, description="Keep handled messages; without it they are deleted once handled."
+    )
+    autovacuum: Autovacuum = Field(
+        Autovacuum(),
+        description="When autovacuum cleans the queue's table. Default: often, as its rows live short.",
     )
     dead_letter: QueueName | None = Field(
         None,

@@ -10,9 +10,6 @@ from changelane.generator.source import Node, Source, Step
 
 UNSUPPORTED: dict[tuple[str, ...], tuple[str, ...]] = {
     ("api",): (),
-    ("queues", "*", "kind"): ("unlogged", "partitioned"),
-    ("queues", "*", "partition"): (),
-    ("queues", "*", "archive"): (),
     ("queues", "*", "access"): (),
 }
 """Values of a key that are refused; none named: the key is. ``*`` is any name or item."""

@@ -53,6 +53,10 @@ _QUEUE = """DO $do$ BEGIN
 END $do$;
 """
 
+AUTOVACUUM = "autovacuum_vacuum_threshold=7"
+
+_SETTINGS = "ALTER TABLE pgmq.q_{name} SET (autovacuum_vacuum_threshold = 7);\n"
+
 _FUNCTION = """CREATE OR REPLACE FUNCTION changelane."{name}"() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function${body}$function$;
 REVOKE ALL ON FUNCTION changelane."{name}"() FROM PUBLIC;
@@ -82,10 +86,21 @@ class Sample:
     bodies: dict[str, str] = field(default_factory=dict)
 
     def queue(self, name: str, *, spec: str = "1", dead_letter: str | None = None) -> Sample:
-        spec_hash, live = hash_model(spec), hash_queue(kind="logged")
+        spec_hash, live = hash_model(spec), hash_queue(kind="logged", autovacuum=[AUTOVACUUM])
         marker = format_marker(project=self.project, kind="queue", name=name, spec=spec_hash, live=live)
         step = self._write(f"queues/{name}.sql", _QUEUE.format(name=name, marker=marker))
-        self.queues.append(Queue(name=name, dead_letter=dead_letter, spec=spec_hash, live=live, step=step))
+        settings = self._write(f"queues/{name}.sql", _SETTINGS.format(name=name))
+        self.queues.append(
+            Queue(
+                name=name,
+                dead_letter=dead_letter,
+                autovacuum=AUTOVACUUM,
+                spec=spec_hash,
+                live=live,
+                step=step,
+                settings_step=settings,
+            )
+        )
         return self
 
     def capture(
@@ -207,6 +222,7 @@ class Sample:
                 kind=queue.kind,
                 has_table=True,
                 columns=COLUMNS,
+                autovacuum=(queue.autovacuum,),
                 inserts=True,
                 owned=True,
                 comment=self._mark("queue", queue.name, queue.spec, queue.live),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from partman import install_partman
 from psycopg.rows import TupleRow
 from sample import SESSION
 
@@ -21,6 +22,7 @@ from changelane.generator.spec import read_spec
 from changelane.manifest import Manifest
 from changelane.runner.apply import rendering
 from changelane.runner.apply.observe import Observed, Relation, observe
+from changelane.runner.apply.partman import Partman
 from changelane.runner.apply.plan import plan
 from changelane.runner.inspect import inspect
 
@@ -35,7 +37,7 @@ def update(request: pytest.FixtureRequest) -> bool:
 
 
 def imagine(catalog: Catalog) -> Observed:
-    """A database of the current role's own that holds the catalog's tables, pgmq, and nothing else."""
+    """A database of the current role's own with the catalog's tables, pgmq, pg_partman, and nothing else."""
     relations = [
         Relation(
             schema=table.schema_,
@@ -52,6 +54,9 @@ def imagine(catalog: Catalog) -> Observed:
         for table in catalog.tables
     ]
     return Observed(
+        partman=Partman(
+            server=SESSION.server, version="5.2.4", schema="partman", readable=True, writable=True
+        ),
         session=replace(SESSION, has_schema=False, schema_comment=None),
         relations={(relation.schema, relation.name): relation for relation in relations},
     )
@@ -82,6 +87,8 @@ def find_files(folder: Path) -> Iterator[str]:
 def test_the_catalog_is_what_a_server_says_of_the_schema_and_the_planned_sql_brings_it_there(
     folder: Path, conn: psycopg.Connection[TupleRow], update: bool
 ) -> None:
+    if "kind: partitioned" in (folder / "pipelines.yaml").read_text():
+        install_partman(conn)
     conn.execute((folder / "schema.sql").read_bytes())
     path = folder / "sql_out" / "catalog.json"
     found = inspect(conn).dump()

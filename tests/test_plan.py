@@ -375,7 +375,7 @@ def test_the_sql_holds_the_statements_as_reviewed(sample: Sample) -> None:
     planned = make_plan(sample, sample.empty)
     text = render_sql(planned, sample.contents)
     slices = [sql for step in planned.steps for sql in step.sql if isinstance(sql, Slice)]
-    assert len(slices) == 3
+    assert len(slices) == 4
     for part in slices:
         assert sample.contents[part.file][part.start : part.end].decode().strip() in text
     assert text.count("BEGIN;\nSET LOCAL lock_timeout = '1s';") == 2

@@ -26,6 +26,7 @@ DONE = {
     "rename": "renamed",
     "comment": "marked",
     "index": "indexed",
+    "set": "set",
     "enable": "enabled",
     "own": "took over",
     "destroy": "destroyed",

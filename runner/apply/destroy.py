@@ -88,7 +88,7 @@ def plan_destroy(
     problems = find_dependents(remains, observed)
     notes = []
     if drop_queues:
-        steps += [_drop_queue(name, discard=name in discard) for name in owned]
+        steps += [_drop_queue(queue, discard=name in discard) for name, queue in owned.items()]
         problems += _find_queue_problems(project, observed, discard=discard, messages=messages)
         notes += [
             f"queue {name}: {_describe(*messages[name])} will be lost"
@@ -140,16 +140,19 @@ def _describe(queued: int, archived: int) -> str:
     return f"{queued} {message} and {archived} archived"
 
 
-def _drop_queue(name: str, *, discard: bool) -> Step:
+def _drop_queue(queue: Queue, *, discard: bool) -> Step:
+    name, cut = queue.name, queue.partitioning
+    templates = [table for table in (cut.template, cut.archive_template) if table] if cut else []
     return Step(
         action="destroy",
         kind="queue",
         name=name,
         table=("pgmq", f"q_{name}"),
         mode="ACCESS EXCLUSIVE",
+        relation="p" if queue.kind == "partitioned" else "r",
         reason="",
         transaction=f"drop queue {name}",
-        sql=(drop_queue(name, discard=discard),),
+        sql=(drop_queue(name, discard=discard, templates=templates),),
     )
 
 

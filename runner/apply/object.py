@@ -10,7 +10,7 @@ from changelane.manifest import Capture, Queue
 
 State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
 Kind = Literal["schema", "queue", "function", "trigger"]
-Remedy = Literal["", "create", "replace", "comment", "index", "enable", "own", "drop"]
+Remedy = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "drop"]
 
 
 _PLAIN = re.compile(r"[\w$ -]+")

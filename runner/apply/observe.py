@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 
 from changelane.manifest import Manifest
 from changelane.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
+from changelane.runner.apply.partman import Partitioning, Partman, observe_partitions, observe_partman
 
 _SQL = Path(__file__).parent / "sql"
 _Row = TypeVar("_Row")
@@ -44,8 +45,11 @@ class Session:
 class Queue:
     """A row of ``pgmq.meta`` and its table. ``inserts``, ``owned``: what the role may and is.
 
-    ``key_index`` is the definition of the index for the order of keys, None where there is none.
+    ``key_index`` is the definition of the index for the order of keys, None where there is none;
+    ``archive_index``: the archive has one by age, and ``archived``: it is not empty, or was not.
     ``columns`` are the table's, name to type; ``demands`` those that take no null and have no default.
+    ``autovacuum`` and ``lasting_ids`` are as ``hash_queue`` takes them; ``partitioning`` is None where it is
+    not cut by time, or the role may not know.
     """
 
     name: str
@@ -58,6 +62,11 @@ class Queue:
     owned: bool
     comment: str | None
     key_index: str | None = None
+    archive_index: bool = True
+    archived: bool = False
+    autovacuum: Sequence[str] = ()
+    lasting_ids: bool = True
+    partitioning: Partitioning | None = None
 
     @property
     def marker(self) -> Marker | None:
@@ -65,7 +74,13 @@ class Queue:
 
     @property
     def live(self) -> str:
-        return hash_queue(kind=self.kind)
+        cut = self.partitioning
+        return hash_queue(
+            kind=self.kind,
+            autovacuum=self.autovacuum,
+            partition=(cut.interval, cut.retain, cut.retain_archive, cut.endless) if cut else None,
+            lasting_ids=self.lasting_ids,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +179,7 @@ class Observed:
     """
 
     session: Session
+    partman: Partman = field(default_factory=Partman)
     queues: Mapping[str, Queue] = field(default_factory=dict)
     functions: Mapping[str, Function] = field(default_factory=dict)
     triggers: Mapping[tuple[str, str, str], Trigger] = field(default_factory=dict)
@@ -184,13 +200,16 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute("SET LOCAL search_path = ''")
         (session,) = _fetch(conn, Session, "observe_session")
+        partman = observe_partman(conn)
+        partitions = observe_partitions(conn, partman)
         queues = _fetch(conn, Queue, "observe_queues") if session.has_pgmq else []
         functions = _fetch(conn, Function, "observe_functions")
         triggers = _fetch(conn, Trigger, "observe_triggers", named)
         relations = _fetch(conn, Relation, "observe_relations", named)
     return Observed(
         session=session,
-        queues={queue.name: queue for queue in queues},
+        partman=partman,
+        queues={queue.name: replace(queue, partitioning=partitions.get(queue.name)) for queue in queues},
         functions={function.name: function for function in functions},
         triggers={trigger.identity: trigger for trigger in triggers},
         relations={(relation.schema, relation.name): relation for relation in relations},

@@ -13,6 +13,7 @@ from changelane.runner.apply import statement
 from changelane.runner.apply.fingerprint import take_fingerprint
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.queue_steps import do_queue, list_notes
 from changelane.runner.apply.rename import Rename, find_renames, find_unmarked
 from changelane.runner.apply.state import compare
 from changelane.runner.apply.step import Mode, Sql, Step, do, drop
@@ -93,6 +94,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     problems += find_dependents(renamed, observed)
     orphans = [thing for thing in objects if thing.state == "orphaned" and thing not in renamed]
     notes = [f"{thing}: {thing.detail}; {thing.help}" for thing in orphans if not thing.remedy]
+    notes += [f"{thing}: {note}" for thing in objects for note in list_notes(thing, observed)]
     if prune:
         dropped = [thing for thing in orphans if thing.remedy == "drop"]
         steps += drop(dropped)
@@ -139,7 +141,7 @@ def _set_up(objects: Iterable[Object], manifest: Manifest, observed: Observed) -
     objects = tuple(objects)
     together = _replaced_together(objects)
     steps = []
-    indexed = []
+    apart: list[Step] = []
     for thing in objects:
         if not thing.remedy or thing.remedy == "drop":
             continue
@@ -149,34 +151,11 @@ def _set_up(objects: Iterable[Object], manifest: Manifest, observed: Observed) -
                 do(thing, sql=() if pgmq else (_SCHEMA_SQL,), transaction=thing.name if pgmq else SETUP)
             )
         elif thing.kind == "queue" and thing.queue:
-            queue = thing.queue
-            mark = statement.mark_queue(
-                queue.name,
-                project=manifest.project,
-                spec=queue.spec,
-                live=queue.live,
-                server=observed.session.server,
-            )
-            if thing.remedy == "index":
-                # The mark says what was declared, and stands where it was ours already.
-                live = observed.queues[queue.name]
-                ours = live.marker is not None and live.marker.project == manifest.project
-                sql: Sql = (*statement.index_queue(queue.name), *((mark,) if ours else ()))
-                indexed.append(
-                    do(
-                        thing,
-                        sql=sql,
-                        transaction=f"index of queue {queue.name}",
-                        mode="SHARE UPDATE EXCLUSIVE",
-                        table=("pgmq", f"q_{queue.name}"),
-                    )
-                )
-                continue
-            sql = (mark,) if thing.remedy == "comment" else (queue.step,)
-            steps.append(do(thing, sql=sql, transaction=SETUP))
+            step = do_queue(thing, thing.queue, observed, project=manifest.project, transaction=SETUP)
+            (steps if step.transaction == SETUP else apart).append(step)
         elif thing.kind == "function" and thing.name not in together:
             steps.append(_do_function(thing, manifest, observed, transaction=SETUP))
-    return [*steps, *indexed]
+    return [*steps, *apart]
 
 
 def _replaced_together(objects: Iterable[Object]) -> frozenset[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
-from changelane.manifest import Queue
+from changelane.interval import spell_interval
+from changelane.manifest import Partition, Queue
 from changelane.runner.apply.object import Object
 from changelane.runner.apply.observe import Queue as LiveQueue
 
@@ -36,13 +38,23 @@ _ANEW = (
 )
 
 
-def compare_queue(queue: Queue, live: LiveQueue | None, *, project: str, inline: bool = False) -> Object:
+def compare_queue(
+    queue: Queue,
+    live: LiveQueue | None,
+    *,
+    project: str,
+    inline: bool = False,
+    obstacle: tuple[str, str] = ("", ""),
+) -> Object:
     """The state of a queue. What would lose or hold up messages, a person does: then it is no remedy.
 
     ``inline``: a capture writes its table without asking pgmq, so that it must be of a shape known here.
+    ``obstacle`` is what ``find_obstacle`` says.
     """
     make = partial(Object, kind="queue", name=queue.name, queue=queue)
 
+    if live is None and queue.kind == "partitioned" and obstacle[0]:
+        return make(state="blocked", detail=obstacle[0], help=obstacle[1])
     if live is None:
         return make(state="missing", remedy="create")
     if not live.has_table or not live.has_archive:
@@ -55,13 +67,22 @@ def compare_queue(queue: Queue, live: LiveQueue | None, *, project: str, inline:
         )
     marker = live.marker
     ours = marker is not None and marker.project == project
-    if live.live != queue.live:
-        drifted = ours and marker is not None and marker.live != live.live
+    drifted = ours and marker is not None and marker.live != live.live
+    if live.kind != queue.kind:
         steps = _STEPS.get((live.kind, queue.kind), _ANEW)
         return make(
             state="drifted" if drifted else "blocked",
             detail=f"it is {live.kind}, declared {queue.kind}",
             help=steps.format(name=queue.name, kind=queue.kind),
+        )
+    if queue.partition and (wrong := _find_wrong_cut(queue.partition, live)):
+        return make(
+            state="drifted" if drifted else "blocked",
+            detail=wrong,
+            help=_ANEW.format(name=queue.name, kind="another")
+            if live.partitioning
+            else "CREATE EXTENSION pg_partman in its schema, from a dump of this database with its "
+            "configuration; or, as its owner, let this role read it",
         )
     if wrong := _find_wrong_columns(live):
         return make(
@@ -75,17 +96,58 @@ def compare_queue(queue: Queue, live: LiveQueue | None, *, project: str, inline:
             detail=f"a route writes table pgmq.q_{queue.name} inline, whose shape is not known: {wrong}",
             help="set `send: pgmq` in the routes that send to it",
         )
-    if queue.ordered and (live.key_index or "").partition(" USING ")[2] != _KEY_INDEX:
-        if live.key_index is None:
-            return make(state="outdated", detail="lacks the index for the order of keys", remedy="index")
+    if queue.ordered and live.key_index is not None and not has_key_index(live):
         return make(state="drifted", detail="its index for the order of keys is another", remedy="index")
+    if queue.ordered and live.key_index is None:
+        return make(state="outdated", detail="lacks the index for the order of keys", remedy="index")
+    if queue.archive and not live.archive_index:
+        return make(state="outdated", detail="its archive lacks the index for pruning", remedy="index")
     if marker is None:
         return make(state="ok", detail="existed before Changelane: used, not owned")
     if marker.project != project:
         return make(state="ok", detail=f"of project {marker.project}: used, not owned")
+    if wrong := ", ".join(_list_wrong_settings(queue, live)):
+        return make(state="drifted" if drifted else "outdated", detail=wrong, remedy="set")
     if (marker.spec, marker.live) != (queue.spec, live.live):
         return make(state="outdated", detail="only its comment", remedy="comment")
     return make(state="ok")
+
+
+def has_key_index(live: LiveQueue) -> bool:
+    """Whether the index for the order of keys is there and whole."""
+    return (live.key_index or "").partition(" USING ")[2] == _KEY_INDEX
+
+
+def _find_wrong_cut(partition: Partition, live: LiveQueue) -> str:
+    if live.partitioning is None:
+        return "it is partitioned, and pg_partman does not know it, or this role may not ask"
+    if live.partitioning.interval != partition.interval:
+        return (
+            f"its partitions span {spell_interval(live.partitioning.interval or 0)}, "
+            f"declared {spell_interval(partition.interval)}"
+        )
+    return ""
+
+
+def _list_wrong_settings(queue: Queue, live: LiveQueue) -> Iterator[str]:
+    """What apply can set anew while messages come and go."""
+    if list(live.autovacuum) != [queue.autovacuum]:
+        yield "its settings for autovacuum are others"
+    if not live.lasting_ids:
+        yield "its ids would begin anew after a crash"
+    if queue.partition and (cut := live.partitioning):
+        kept = queue.archive.keep if queue.archive else queue.partition.retain
+        if cut.retain != queue.partition.retain:
+            age = _spell_age(queue.partition.retain)
+            yield f"messages are dropped {_spell_age(cut.retain)}, declared {age}"
+        if cut.retain_archive != kept:
+            yield f"its archive is dropped {_spell_age(cut.retain_archive)}, declared {_spell_age(kept)}"
+        if not cut.endless:
+            yield "an idle queue gets no new partitions"
+
+
+def _spell_age(seconds: int | None) -> str:
+    return "never" if seconds is None else f"after {spell_interval(seconds)}"
 
 
 def _find_wrong_columns(live: LiveQueue) -> str:

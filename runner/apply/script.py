@@ -27,6 +27,11 @@ def open_transaction(steps: Iterable[Step]) -> str:
     return f"{OPENING}\nSET LOCAL statement_timeout = '1s';\n{lock}\nSET LOCAL statement_timeout TO DEFAULT;"
 
 
+def read_parts(step: Step, files: dict[str, bytes]) -> list[str]:
+    """The SQL of each part of a step. Raises ManifestError when a file is not as generated."""
+    return [(part if isinstance(part, str) else read_step(part, files)).strip() for part in step.sql]
+
+
 def read_sql(step: Step, files: dict[str, bytes], *, alone: bool = False) -> str | None:
     """The SQL of a step, None for installing pgmq; ``alone`` to run in no transaction, where the step can.
 
@@ -34,6 +39,6 @@ def read_sql(step: Step, files: dict[str, bytes], *, alone: bool = False) -> str
     """
     if not step.sql:
         return None
-    text = "\n".join((part if isinstance(part, str) else read_step(part, files)).strip() for part in step.sql)
+    text = "\n".join(read_parts(step, files))
     # Within a transaction an index is made the other way, and senders wait.
-    return text.replace(" INDEX CONCURRENTLY ", " INDEX ") if step.alone and not alone else text
+    return text.replace(" INDEX CONCURRENTLY ", " INDEX ") if step.action == "index" and not alone else text

@@ -10,6 +10,7 @@ from changelane.manifest import Capture, Manifest
 from changelane.runner.apply.block import find_block
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Function, Observed, Trigger
+from changelane.runner.apply.partman import find_obstacle
 from changelane.runner.apply.queues import compare_queue
 
 SCHEMA_VERSION = 2
@@ -35,12 +36,18 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
         (capture, find_block(capture, relations.get(capture.identity), moved=moved.get(capture.name, "")))
         for capture in captures
     ]
+    session = observed.session
+    obstacle = find_obstacle(observed.partman, role=session.role, has_pgmq=session.has_pgmq)
     inline = {queue for capture in captures if capture.send == "inline" for queue in capture.queues}
     return (
         *_compare_schemas(observed),
         *(
             compare_queue(
-                queue, observed.queues.get(queue.name), project=project, inline=queue.name in inline
+                queue,
+                observed.queues.get(queue.name),
+                project=project,
+                inline=queue.name in inline,
+                obstacle=obstacle,
             )
             for queue in sorted(manifest.queues, key=lambda queue: queue.name)
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from psycopg import sql
@@ -27,6 +27,9 @@ _NAME_QUEUE = sql.SQL("SELECT pg_catalog.set_config('changelane.queue', {name}, 
 _DROP_EMPTY_QUEUE = (Path(__file__).parent / "sql" / "drop_empty_queue.sql").read_text()
 _DROP_INDEX = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {index};")
 _CREATE_INDEX = sql.SQL((Path(__file__).parent / "sql" / "index_queue.sql").read_text())
+_INDEX_ARCHIVE = sql.SQL((Path(__file__).parent / "sql" / "index_archive.sql").read_text())
+_DROP_TEMPLATES = (Path(__file__).parent / "sql" / "drop_templates.sql").read_text()
+_NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', {names}, true);\n")
 _COUNT_MESSAGES = sql.SQL("SELECT (SELECT count(*) FROM {queue}), (SELECT count(*) FROM {archive})")
 
 
@@ -71,6 +74,15 @@ def index_queue(name: str) -> tuple[str, str]:
     )
 
 
+def index_archive(name: str) -> tuple[str, str]:
+    """Two statements, each outside of a transaction, that make the index by which an archive is pruned."""
+    index, table = sql.Identifier("pgmq", f"a_{name}_archived_at_idx"), sql.Identifier("pgmq", f"a_{name}")
+    return (
+        _DROP_INDEX.format(index=index).as_string(),
+        _INDEX_ARCHIVE.format(index=sql.Identifier(f"a_{name}_archived_at_idx"), archive=table).as_string(),
+    )
+
+
 def enable_trigger(name: str, *, table: tuple[str, str], fire: str) -> str:
     """ALTER TABLE that makes a trigger fire as declared: ``origin``, ``always`` or ``replica``."""
     return _ENABLE[fire].format(*map(sql.Identifier, (*table, name))).as_string()
@@ -98,16 +110,20 @@ def drop_function(name: str) -> str:
     return sql.SQL("DROP FUNCTION {}();").format(sql.Identifier(SCHEMA, name)).as_string()
 
 
-def drop_queue(name: str, *, discard: bool) -> str:
-    """Drops queue and archive; unless ``discard``, only where both are empty.
+def drop_queue(name: str, *, discard: bool, templates: Sequence[str] = ()) -> str:
+    """Drops queue and archive; unless ``discard``, only where both are empty. With them go the ``templates``
+    of their partitions, as ``schema.name``.
 
     The locks come first, so that nobody sends between the look and the drop.
     """
     queue, archive = sql.Identifier("pgmq", f"q_{name}"), sql.Identifier("pgmq", f"a_{name}")
     lock = _LOCK_QUEUE.format(queue=queue, archive=archive).as_string()
-    if discard:
-        return lock + _DROP_QUEUE.format(name=sql.Literal(name)).as_string()
-    return lock + _NAME_QUEUE.format(name=sql.Literal(name)).as_string() + _DROP_EMPTY_QUEUE
+    named = _NAME_QUEUE.format(name=sql.Literal(name)).as_string()
+    drop = _DROP_QUEUE.format(name=sql.Literal(name)).as_string() if discard else named + _DROP_EMPTY_QUEUE
+    if not templates:
+        return lock + drop
+    templates_named = _NAME_TEMPLATES.format(names=sql.Literal(list(templates))).as_string()
+    return f"{lock}{drop}\n{named}{templates_named}{_DROP_TEMPLATES}"
 
 
 def count_messages(name: str) -> sql.Composed:

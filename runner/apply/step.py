@@ -10,8 +10,10 @@ from changelane import manifest as contract
 from changelane.runner.apply import statement
 from changelane.runner.apply.object import Object, spell
 
-Action = Literal["add", "change", "rename", "comment", "index", "enable", "own", "destroy"]
-Mode = Literal["none", "ACCESS SHARE", "SHARE UPDATE EXCLUSIVE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
+Action = Literal["add", "change", "rename", "comment", "index", "set", "enable", "own", "destroy"]
+Mode = Literal[
+    "none", "ACCESS SHARE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"
+]
 Sql = tuple[contract.Step | str, ...]
 
 _ACTIONS: dict[str, Action] = {
@@ -19,6 +21,7 @@ _ACTIONS: dict[str, Action] = {
     "replace": "change",
     "comment": "comment",
     "index": "index",
+    "set": "set",
     "enable": "enable",
     "own": "own",
     "drop": "destroy",
@@ -46,7 +49,7 @@ class Step:
     @property
     def alone(self) -> bool:
         """Whether its statements run one by one, in no transaction: so an index is made beside writers."""
-        return self.action == "index"
+        return self.action == "index" and self.relation == "r"
 
     def __str__(self) -> str:
         place = f" on {spell(self.table)}" if self.table and self.kind == "trigger" else ""

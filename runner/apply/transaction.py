@@ -13,7 +13,7 @@ from changelane.errors import DatabaseError, LockNotObtained
 from changelane.runner import pgmq
 from changelane.runner.apply.lock import GONE, Patience, find_blockers
 from changelane.runner.apply.object import spell
-from changelane.runner.apply.script import open_transaction, read_sql
+from changelane.runner.apply.script import open_transaction, read_parts, read_sql
 from changelane.runner.apply.step import Step
 from changelane.runner.session import explain
 
@@ -105,7 +105,7 @@ def _attempt(
     current = transaction[0]
     try:
         if len(transaction) == 1 and current.alone:
-            _run_alone(conn, current)
+            _run_alone(conn, current, files)
             return True
         with conn.transaction():
             _open(conn, transaction)
@@ -122,12 +122,12 @@ def _attempt(
     return True
 
 
-def _run_alone(conn: psycopg.Connection[Any], step: Step) -> None:
+def _run_alone(conn: psycopg.Connection[Any], step: Step, files: dict[str, bytes]) -> None:
     """One statement at a time. What an attempt leaves that was cut short, the next one replaces."""
     conn.execute(LONGEST_WAIT)
     try:
-        for sql in step.sql:
-            conn.execute(str(sql).encode(conn.info.encoding), prepare=False)
+        for sql in read_parts(step, files):
+            conn.execute(sql.encode(conn.info.encoding), prepare=False)
     finally:
         if not conn.broken:
             conn.execute("RESET lock_timeout")

@@ -11,6 +11,11 @@ with recursive relation as (
           select from pg_catalog.pg_depend d
           where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
       )
+      -- What new partitions of queues are like.
+      and not (
+          c.relname ~ '^template_pgmq_'
+          and n.oid in (select extnamespace from pg_catalog.pg_extension where extname = 'pg_partman')
+      )
 ),
 attribute as (
     select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated, a.attnotnull

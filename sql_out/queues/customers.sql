@@ -6,11 +6,13 @@ BEGIN
         PERFORM pgmq.create('customers');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_customers',
-            'changelane:1 project=shop queue=customers spec=a7db789b8b0d live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=customers spec=8696a81dee8e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_customers" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 DO $changelane$
 BEGIN
@@ -18,8 +20,10 @@ BEGIN
         PERFORM pgmq.create('customers_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_customers_dlq',
-            'changelane:1 project=shop queue=customers_dlq spec=7ece5a74c6a6 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=customers_dlq spec=facf4e515e6e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_customers_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

@@ -6,11 +6,13 @@ BEGIN
         PERFORM pgmq.create('paid_orders');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_paid_orders',
-            'changelane:1 project=shop queue=paid_orders spec=9ea42f1b6008 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=paid_orders spec=0e8c85ddc70b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_paid_orders" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 DO $changelane$
 BEGIN
@@ -18,8 +20,10 @@ BEGIN
         PERFORM pgmq.create('paid_orders_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_paid_orders_dlq',
-            'changelane:1 project=shop queue=paid_orders_dlq spec=8efad582eacc live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=paid_orders_dlq spec=91d22511f30c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_paid_orders_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

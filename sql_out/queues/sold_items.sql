@@ -6,11 +6,13 @@ BEGIN
         PERFORM pgmq.create('sold_items');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_sold_items',
-            'changelane:1 project=shop queue=sold_items spec=a7f1a7199add live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=sold_items spec=2ef68c357b9a live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_sold_items" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 DO $changelane$
 BEGIN
@@ -18,8 +20,10 @@ BEGIN
         PERFORM pgmq.create('sold_items_failed');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_sold_items_failed',
-            'changelane:1 project=shop queue=sold_items_failed spec=3f0f07270b24 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=sold_items_failed spec=597c32540d28 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_sold_items_failed" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

@@ -7,11 +7,7 @@ SELECT meta.queue_name::text AS name,
             ELSE 'logged'
        END AS kind,
        class.oid IS NOT NULL AS has_table,
-       EXISTS (
-           SELECT FROM pg_class AS archive
-           WHERE archive.relname = 'a_' || lower(meta.queue_name)
-               AND archive.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgmq')
-       ) AS has_archive,
+       archive.oid IS NOT NULL AS has_archive,
        (
            SELECT coalesce(jsonb_object_agg(attname, format_type(atttypid, atttypmod)), '{}')
            FROM pg_attribute
@@ -30,6 +26,32 @@ SELECT meta.queue_name::text AS name,
            JOIN pg_class AS named ON named.oid = place.indexrelid
            WHERE place.indrelid = class.oid AND named.relname = class.relname || '_key_idx'
        ) AS key_index,
+       -- Of each of its tables that holds rows.
+       ARRAY(
+           SELECT DISTINCT coalesce(
+               (SELECT string_agg(option, ' ' ORDER BY option)
+                FROM unnest(part.reloptions) AS option WHERE option LIKE 'autovacuum%'),
+               ''
+           )
+           FROM pg_class AS part
+           WHERE part.oid = class.oid AND part.relkind = 'r'
+               OR part.oid IN (SELECT relid FROM pg_partition_tree(class.oid) WHERE isleaf)
+       ) AS autovacuum,
+       -- The sequence of an unlogged table begins anew after a crash, from Postgres 15 on.
+       NOT EXISTS (
+           SELECT FROM pg_depend AS owned
+           JOIN pg_class AS sequence ON sequence.oid = owned.objid
+           WHERE owned.classid = 'pg_class'::regclass AND owned.refclassid = 'pg_class'::regclass
+               AND owned.refobjid = class.oid AND sequence.relkind = 'S' AND sequence.relpersistence = 'u'
+       ) AS lasting_ids,
+       EXISTS (
+           SELECT FROM pg_index AS place
+           JOIN pg_attribute AS first ON first.attrelid = place.indrelid AND first.attnum = place.indkey[0]
+           WHERE place.indrelid = archive.oid AND place.indisvalid AND first.attname = 'archived_at'
+       ) AS archive_index,
+       coalesce(pg_relation_size(archive.oid), 0) + coalesce(
+           (SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(archive.oid) WHERE isleaf), 0
+       ) > 0 AS archived,
        -- Sending returns the message's number, which takes SELECT.
        coalesce(has_table_privilege(class.oid, 'INSERT') AND has_table_privilege(class.oid, 'SELECT'), false)
            AS inserts,
@@ -39,4 +61,7 @@ FROM pgmq.meta
 LEFT JOIN pg_class AS class
     ON class.relname = 'q_' || lower(meta.queue_name)
     AND class.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgmq')
+LEFT JOIN pg_class AS archive
+    ON archive.relname = 'a_' || lower(meta.queue_name)
+    AND archive.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgmq')
 ORDER BY meta.queue_name

@@ -29,44 +29,48 @@ BEGIN
         PERFORM pgmq.create('mails');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails',
-            'changelane:1 project=golden queue=mails spec=c85d78a1d66a live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=mails spec=d7654631046a live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+ALTER TABLE pgmq."q_mails" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'mails_dlq') THEN
         PERFORM pgmq.create('mails_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails_dlq',
-            'changelane:1 project=golden queue=mails_dlq spec=97d8b485d7a5 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=mails_dlq spec=28514efdd703 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+ALTER TABLE pgmq."q_mails_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'stock') THEN
         PERFORM pgmq.create('stock');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock',
-            'changelane:1 project=golden queue=stock spec=794cc2c806d9 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=stock spec=2798af4ed191 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+ALTER TABLE pgmq."q_stock" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'stock_failed') THEN
         PERFORM pgmq.create('stock_failed');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock_failed',
-            'changelane:1 project=golden queue=stock_failed spec=7cfda7ac648f live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=stock_failed spec=8a5699093ce6 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+ALTER TABLE pgmq."q_stock_failed" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

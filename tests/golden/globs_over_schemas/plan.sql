@@ -29,22 +29,24 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd830b7e8e91 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=30d2c6e873d0 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+ALTER TABLE pgmq."q_events" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events_dlq') THEN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=6fcd9179f7b3 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=913aea42e73c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 CREATE OR REPLACE FUNCTION changelane."orders_insert_5d27fbb8"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp

@@ -6,11 +6,13 @@ BEGIN
         PERFORM pgmq.create('mails');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails',
-            'changelane:1 project=golden queue=mails spec=c85d78a1d66a live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=mails spec=d7654631046a live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_mails" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 DO $changelane$
 BEGIN
@@ -18,8 +20,10 @@ BEGIN
         PERFORM pgmq.create('mails_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails_dlq',
-            'changelane:1 project=golden queue=mails_dlq spec=97d8b485d7a5 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=mails_dlq spec=28514efdd703 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_mails_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

@@ -6,11 +6,13 @@ BEGIN
         PERFORM pgmq.create('stock');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock',
-            'changelane:1 project=golden queue=stock spec=794cc2c806d9 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=stock spec=2798af4ed191 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_stock" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 DO $changelane$
 BEGIN
@@ -18,8 +20,10 @@ BEGIN
         PERFORM pgmq.create('stock_failed');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock_failed',
-            'changelane:1 project=golden queue=stock_failed spec=7cfda7ac648f live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=stock_failed spec=8a5699093ce6 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_stock_failed" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

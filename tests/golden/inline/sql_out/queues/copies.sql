@@ -6,11 +6,13 @@ BEGIN
         PERFORM pgmq.create('copies');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies',
-            'changelane:1 project=golden queue=copies spec=2e2a38604b54 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=copies spec=cf18e0a07e32 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_copies" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 DO $changelane$
 BEGIN
@@ -18,8 +20,10 @@ BEGIN
         PERFORM pgmq.create('copies_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies_dlq',
-            'changelane:1 project=golden queue=copies_dlq spec=e34823c95c52 live=a8b236498ecb pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=copies_dlq spec=366e5e2c37e2 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
+
+ALTER TABLE pgmq."q_copies_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

@@ -1,0 +1,66 @@
+"""What apply does to a queue, and what a plan says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from changelane.interval import spell_interval
+from changelane.manifest import Queue
+from changelane.runner.apply import statement
+from changelane.runner.apply.object import Object
+from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.observe import Queue as LiveQueue
+from changelane.runner.apply.queues import has_key_index
+from changelane.runner.apply.step import Mode, Sql, Step, do
+
+
+def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, transaction: str) -> Step:
+    """The step that applies a queue's remedy. One that waits for others is a transaction of its own, so that
+    ``transaction``, in which all else is done, does not.
+    """
+    mark = statement.mark_queue(
+        queue.name, project=project, spec=queue.spec, live=queue.live, server=observed.session.server
+    )
+    live = observed.queues.get(queue.name)
+    if live is None:
+        return do(thing, sql=(queue.step, queue.settings_step), transaction=transaction)
+    if thing.remedy == "comment":
+        return do(thing, sql=(mark,), transaction=transaction)
+    # Another's queue keeps its settings and its mark.
+    ours = live.marker is not None and live.marker.project == project
+    settings: Sql = (queue.settings_step, mark) if ours else ()
+    partitioned = queue.kind == "partitioned"
+    # On a partitioned table no index is made beside writers.
+    mode: Mode = "SHARE" if partitioned and thing.remedy == "index" else "SHARE UPDATE EXCLUSIVE"
+    name, indexes = ("index", _index(queue, live)) if thing.remedy == "index" else ("settings", ())
+    return do(
+        thing,
+        sql=(*indexes, *settings),
+        transaction=f"{name} of queue {queue.name}",
+        mode=mode,
+        table=("pgmq", f"q_{queue.name}"),
+        relation="p" if partitioned else "r",
+    )
+
+
+def _index(queue: Queue, live: LiveQueue) -> Sql:
+    sql: Sql = ()
+    if queue.ordered and not has_key_index(live):
+        sql += statement.index_queue(queue.name)
+    if queue.archive and not live.archive_index:
+        sql += statement.index_archive(queue.name)
+    return sql
+
+
+def list_notes(thing: Object, observed: Observed) -> Iterator[str]:
+    """What a person should know of a queue: which messages it may lose, and which it keeps for ever."""
+    queue, live = thing.queue, observed.queues.get(thing.name)
+    if thing.kind != "queue" or queue is None:
+        return
+    if queue.kind == "unlogged" and live is None:
+        yield "a crash of the server empties it; its archive and its dead letters are kept"
+    if queue.partition and thing.remedy in ("create", "set"):
+        age = spell_interval(queue.partition.retain)
+        yield f"messages older than {age} are dropped with their partition, read or not"
+    if queue.dead_letter and queue.archive is None and live is not None and live.archived:
+        yield "`archive` is not declared: what its archive holds is kept, and nothing prunes it"

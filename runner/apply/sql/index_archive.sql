@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY {index} ON {archive} (archived_at);

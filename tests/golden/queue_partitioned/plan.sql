@@ -1,0 +1,196 @@
+-- schema, queues and functions
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+-- One project at a time: two that apply at once would both find the schema missing.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+-- IF NOT EXISTS would want the right to create a schema that is there.
+DO $do$ BEGIN
+    IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
+        CREATE SCHEMA changelane;
+    END IF;
+END $do$;
+REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
+SET LOCAL client_min_messages = warning;
+-- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the sleep,
+-- for it ends the workers' connections, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS changelane.pauses (
+    queue text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- To whom the schema is open: the owners of functions in it, and workers.
+GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
+GRANT SELECT ON changelane.pauses TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 2';
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
+        PERFORM pgmq.create_partitioned('events', '1 day', '14 days');
+        -- pgmq makes neither, and a worker claims by the one and acknowledges by the other.
+        CREATE INDEX "q_events_vt_idx" ON pgmq."q_events" (vt);
+        CREATE INDEX "q_events_msg_id_idx" ON pgmq."q_events" (msg_id);
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
+            'changelane:1 project=golden queue=events spec=00a0e29c442d live=a7afd69eb918 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+CREATE INDEX IF NOT EXISTS "q_events_key_idx" ON pgmq."q_events"
+    ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id);
+DO $changelane$
+BEGIN
+    -- pgmq makes one by another name, or none, as the version has it.
+    IF NOT EXISTS (
+        SELECT FROM pg_index AS index
+        JOIN pg_attribute AS attribute ON attribute.attrelid = index.indrelid AND attribute.attnum = index.indkey[0]
+        WHERE index.indrelid = to_regclass('pgmq."a_events"')
+            AND attribute.attname = 'archived_at' AND index.indisvalid
+    ) THEN
+        CREATE INDEX "a_events_archived_at_idx" ON pgmq."a_events" (archived_at);
+    END IF;
+END
+$changelane$;
+DO $changelane$
+DECLARE
+    config regclass := (SELECT format('%I.part_config', nspname) FROM pg_extension JOIN pg_namespace AS home ON home.oid = extnamespace WHERE extname = 'pg_partman');
+    part text;
+BEGIN
+    -- Partitions are made only as messages come unless they are to be made for ever: a queue that was idle, or
+    -- worked off, would have none for its next message.
+    EXECUTE format('UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L', config, '14 days', 'pgmq.q_events');
+    EXECUTE format('UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L', config, '30 days', 'pgmq.a_events');
+    -- The parent takes no storage parameters; new partitions have those of the template.
+    FOR part IN EXECUTE format(
+        'SELECT relid::regclass::text FROM pg_partition_tree(%L) WHERE isleaf'
+        ' UNION ALL SELECT template_table FROM %s WHERE parent_table = %L AND to_regclass(template_table) IS NOT NULL',
+        'pgmq."q_events"', config, 'pgmq.q_events'
+    ) LOOP
+        EXECUTE format('ALTER TABLE %s SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)', part);
+    END LOOP;
+END
+$changelane$;
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events_dlq') THEN
+        PERFORM pgmq.create('events_dlq');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
+            'changelane:1 project=golden queue=events_dlq spec=913aea42e73c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (true)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            INSERT INTO pgmq."q_events" (vt, message, headers)
+            VALUES (clock_timestamp(), message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true), 'x-pgmq-group', message ->> 'key') ELSE jsonb_build_object('route', 'orders', 'x-pgmq-group', message ->> 'key') END);
+            PERFORM pg_notify('changelane_events', '') FROM changelane.sleepers WHERE queue = 'events' AND until > clock_timestamp();
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    WITH made AS MATERIALIZED (
+        SELECT clock_timestamp() AS vt, CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END AS message
+        FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+        WHERE (true)
+    )
+    INSERT INTO pgmq."q_events" (vt, message, headers)
+    SELECT vt, message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true), 'x-pgmq-group', message ->> 'key') ELSE jsonb_build_object('route', 'orders', 'x-pgmq-group', message ->> 'key') END FROM made;
+
+    IF FOUND THEN
+        PERFORM pg_notify('changelane_events', '') FROM changelane.sleepers WHERE queue = 'events' AND until > clock_timestamp();
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
+        'changelane:1 project=golden route=orders spec=a8277fa96a3a live=3783dc811c5d pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;
+
+-- table public.orders
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = '1s';
+LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
+SET LOCAL statement_timeout TO DEFAULT;
+CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+    AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=a8277fa96a3a live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;

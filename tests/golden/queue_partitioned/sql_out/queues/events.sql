@@ -1,0 +1,65 @@
+-- Written by `changelane generate`: edit pipelines.yaml, not this file.
+
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
+        PERFORM pgmq.create_partitioned('events', '1 day', '14 days');
+        -- pgmq makes neither, and a worker claims by the one and acknowledges by the other.
+        CREATE INDEX "q_events_vt_idx" ON pgmq."q_events" (vt);
+        CREATE INDEX "q_events_msg_id_idx" ON pgmq."q_events" (msg_id);
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
+            'changelane:1 project=golden queue=events spec=00a0e29c442d live=a7afd69eb918 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+CREATE INDEX IF NOT EXISTS "q_events_key_idx" ON pgmq."q_events"
+    ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id);
+DO $changelane$
+BEGIN
+    -- pgmq makes one by another name, or none, as the version has it.
+    IF NOT EXISTS (
+        SELECT FROM pg_index AS index
+        JOIN pg_attribute AS attribute ON attribute.attrelid = index.indrelid AND attribute.attnum = index.indkey[0]
+        WHERE index.indrelid = to_regclass('pgmq."a_events"')
+            AND attribute.attname = 'archived_at' AND index.indisvalid
+    ) THEN
+        CREATE INDEX "a_events_archived_at_idx" ON pgmq."a_events" (archived_at);
+    END IF;
+END
+$changelane$;
+
+DO $changelane$
+DECLARE
+    config regclass := (SELECT format('%I.part_config', nspname) FROM pg_extension JOIN pg_namespace AS home ON home.oid = extnamespace WHERE extname = 'pg_partman');
+    part text;
+BEGIN
+    -- Partitions are made only as messages come unless they are to be made for ever: a queue that was idle, or
+    -- worked off, would have none for its next message.
+    EXECUTE format('UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L', config, '14 days', 'pgmq.q_events');
+    EXECUTE format('UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L', config, '30 days', 'pgmq.a_events');
+    -- The parent takes no storage parameters; new partitions have those of the template.
+    FOR part IN EXECUTE format(
+        'SELECT relid::regclass::text FROM pg_partition_tree(%L) WHERE isleaf'
+        ' UNION ALL SELECT template_table FROM %s WHERE parent_table = %L AND to_regclass(template_table) IS NOT NULL',
+        'pgmq."q_events"', config, 'pgmq.q_events'
+    ) LOOP
+        EXECUTE format('ALTER TABLE %s SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)', part);
+    END LOOP;
+END
+$changelane$;
+
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events_dlq') THEN
+        PERFORM pgmq.create('events_dlq');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
+            'changelane:1 project=golden queue=events_dlq spec=913aea42e73c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+
+ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

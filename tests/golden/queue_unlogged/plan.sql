@@ -1,0 +1,175 @@
+-- schema, queues and functions
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+-- One project at a time: two that apply at once would both find the schema missing.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+-- IF NOT EXISTS would want the right to create a schema that is there.
+DO $do$ BEGIN
+    IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
+        CREATE SCHEMA changelane;
+    END IF;
+END $do$;
+REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
+SET LOCAL client_min_messages = warning;
+-- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the sleep,
+-- for it ends the workers' connections, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS changelane.pauses (
+    queue text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- To whom the schema is open: the owners of functions in it, and workers.
+GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
+GRANT SELECT ON changelane.pauses TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 2';
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
+        PERFORM pgmq.create_unlogged('events');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
+            'changelane:1 project=golden queue=events spec=c85769826676 live=b9f65d0623f5 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+ALTER TABLE pgmq."q_events" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+DO $changelane$
+DECLARE
+    numbers regclass := pg_get_serial_sequence('pgmq."q_events"', 'msg_id');
+BEGIN
+    -- After a crash ids would begin anew, and meet those in the archive.
+    IF EXISTS (SELECT FROM pg_class WHERE oid = numbers AND relpersistence = 'u') THEN
+        EXECUTE format('ALTER SEQUENCE %s SET LOGGED', numbers);
+    END IF;
+END
+$changelane$;
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events_dlq') THEN
+        PERFORM pgmq.create('events_dlq');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
+            'changelane:1 project=golden queue=events_dlq spec=913aea42e73c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (true)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+        WHERE (true)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
+        'changelane:1 project=golden route=orders spec=dbfb52f51552 live=337ed0d91c8a pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;
+
+-- table public.orders
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = '1s';
+LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
+SET LOCAL statement_timeout TO DEFAULT;
+CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+    AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=dbfb52f51552 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;

@@ -1,0 +1,110 @@
+-- Written by `changelane generate`: edit pipelines.yaml, not this file.
+CREATE SCHEMA IF NOT EXISTS changelane;
+
+CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_at text;
+    message jsonb;
+    many boolean;
+    messages jsonb[] := '{}';
+    bytes bigint := 0;
+BEGIN
+    -- Of more than one row, their number is all that is learnt here.
+    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+        )
+        END
+    INTO many, message
+    FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+    WHERE (true)
+    LIMIT 1;
+    IF many IS NOT TRUE THEN
+        IF message IS NOT NULL THEN
+            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
+        END IF;
+        RETURN NULL;
+    END IF;
+
+    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', (to_jsonb(new_row.changelane_row)),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+        WHERE (true)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
+        'changelane:1 project=golden route=orders spec=dbfb52f51552 live=337ed0d91c8a pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+
+CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+    AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=dbfb52f51552 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
