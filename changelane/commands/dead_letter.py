@@ -11,6 +11,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.text import align, clean
 from changelane.manifest import load_manifest
 from changelane.runner.session import reach
 from changelane.runner.steer.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
@@ -177,8 +178,7 @@ def render_table(letters: list[Letter]) -> list[str]:
         )
         for letter in letters
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return ["  ".join([*map(str.ljust, row, widths), row[4]]) for row in rows]
+    return align(rows)
 
 
 def render_letter(letter: Letter) -> str:
@@ -204,8 +204,3 @@ def render_json(letters: list[Letter], *, more: bool) -> str:
         entries.append({**asdict(letter), **fragments})
     value = {"format_version": 1, "dead_letters": entries, "more": more}
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-
-
-def clean(text: str) -> str:
-    """Without the control characters by which a value could play with the terminal."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)

@@ -13,8 +13,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from changelane.errors import ChangelaneError, DatabaseError, ManifestError
+from changelane.errors import DatabaseError, ManifestError
 from changelane.manifest import Manifest
+from changelane.runner.steer.filter import evaluate, select
 
 _SQL = Path(__file__).parent / "sql" / "dead_letter"
 
@@ -81,35 +82,19 @@ def choose(
 ) -> list[int]:
     """The ids of dead letters, oldest first: all, or those of ``ids`` for which ``where`` is true.
 
-    ``where`` is one SQL expression over message, headers, msg_id and enqueued_at. It is evaluated in a
-    read-only subtransaction that is rolled back. Raises ChangelaneError for an id that is not there, and for
+    ``where`` is as ``filter.evaluate`` takes it. Raises ChangelaneError for an id that is not there, and for
     an expression that fails or is not one; psycopg.Error for the rest.
     """
-    parts: dict[str, sql.Composable] = {
-        "queue": place.table,
-        "where": _paste("true" if where is None else where),
-    }
     listed = sql.SQL("msg_id = ANY ({}::bigint[])").format(sql.Literal(list(ids)))
-    chosen = sql.SQL(_read("choose")).format(
-        **parts,
-        ids=listed if ids else sql.SQL("true"),
-        limit=sql.SQL("ALL") if limit is None else sql.Literal(limit),
-    )
-    with conn.transaction(), conn.transaction(force_rollback=True):
-        conn.execute("SET TRANSACTION READ ONLY")
+    with evaluate(conn, where, table=place.table) as condition:
         _check_ids(conn, place, ids)
-        if where is None:
-            return [row[0] for row in conn.execute(chosen)]
-        try:
-            # By the extended protocol, which takes one statement only.
-            conn.execute(sql.SQL(_read("balance")).format(**parts), binary=True, prepare=False)
-            return [row[0] for row in conn.execute(chosen, binary=True, prepare=False)]
-        except UnicodeEncodeError as error:
-            raise _refuse(where, str(error)) from None
-        except psycopg.Error as error:
-            if isinstance(error, psycopg.OperationalError) or error.sqlstate == "42P01":
-                raise
-            raise _refuse(where, error.diag.message_primary or str(error)) from error
+        query = sql.SQL(_read("choose")).format(
+            queue=place.table,
+            where=condition,
+            ids=listed if ids else sql.SQL("true"),
+            limit=sql.SQL("ALL") if limit is None else sql.Literal(limit),
+        )
+        return [row[0] for row in select(conn, query)]
 
 
 def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[Letter]:
@@ -156,14 +141,6 @@ def _read_letter(
     )
 
 
-def _refuse(where: str, why: str) -> ChangelaneError:
-    return ChangelaneError(
-        f"--where {where!r}: {why}",
-        help="write one SQL expression over message, headers, msg_id and enqueued_at, for example "
-        "headers->'dead_letter'->>'error' LIKE 'ValueError%'",
-    )
-
-
 def _check_ids(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> None:
     found = {letter.id for letter in read(conn, place, ids)} if ids else set()
     missing = [str(msg_id) for msg_id in dict.fromkeys(ids) if msg_id not in found]
@@ -172,11 +149,6 @@ def _check_ids(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) 
             f"queue {place.queue} holds no dead letter {', '.join(missing)}; nothing was changed",
             help=f"`changelane dead-letter list {place.source}` shows those that are there",
         )
-
-
-def _paste(where: str) -> sql.SQL:
-    # Text that is an argument of format() is not searched for braces itself.
-    return sql.SQL(where)
 
 
 def _read(name: str) -> Any:

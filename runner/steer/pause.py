@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from changelane.errors import DatabaseError
+from changelane.runner.steer.queue import find_queue
 
 _SQL = Path(__file__).parent / "sql" / "pause"
 
@@ -30,11 +30,5 @@ def _change(conn: psycopg.Connection[Any], queue: str, name: str) -> bool:
     ready = conn.execute((_SQL / "ready.sql").read_bytes()).fetchone()
     if ready != (True,):
         raise DatabaseError("the database has no schema changelane yet", help="run `changelane apply`")
-    known = [row[0] for row in conn.execute("SELECT queue_name::text FROM pgmq.meta ORDER BY 1")]
-    if queue not in known:
-        close = get_close_matches(queue, known, n=1)
-        raise DatabaseError(
-            f"queue {queue} does not exist",
-            help=f"did you mean {close[0]}?" if close else f"queues that do: {', '.join(known) or 'none'}",
-        )
+    find_queue(conn, queue)
     return conn.execute((_SQL / f"{name}.sql").read_bytes(), [queue]).rowcount == 1

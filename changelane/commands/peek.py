@@ -1,0 +1,121 @@
+"""``changelane peek``: look at the messages of a queue."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+import orjson
+
+from changelane.cli import Settings
+from changelane.commands.text import align, clean
+from changelane.runner.session import reach
+from changelane.runner.steer.peek import STATES, Message, Page, State, peek
+from changelane.runner.steer.queue import find_queue
+
+
+@click.command()
+@click.argument("queue")
+@click.option("--state", type=click.Choice(STATES), help="Only those; all but the archived unless given.")
+@click.option("--id", "ids", type=click.IntRange(1, 2**63 - 1), multiple=True, metavar="N",
+              help="All of this one. May be given again.")  # fmt: skip
+@click.option(
+    "--where",
+    metavar="EXPR",
+    help="Only those for which this SQL is true, over message, headers, msg_id and enqueued_at.",
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--after", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Go on after this id.")
+@click.option("--newest", is_flag=True, help="From the newest down.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(
+    settings: Settings,
+    *,
+    queue: str,
+    state: State | None,
+    ids: tuple[int, ...],
+    where: str | None,
+    limit: int,
+    after: int | None,
+    newest: bool,
+    form: str,
+) -> None:
+    """Look at the messages of QUEUE; nothing of them changes.
+
+    States: available; delayed (sent so, or to be retried); leased (claimed, and not settled); parked (waits
+    for its key's turn); blocked (holds its key back until you decide); archived. Dead letters are in a queue
+    of their own: see `changelane dead-letter`.
+    """
+    with reach(settings.database_url, doing="peek") as conn:
+        page = peek(
+            conn,
+            find_queue(conn, queue),
+            state=state,
+            ids=ids,
+            where=where,
+            limit=max(limit, len(ids)),
+            after=after,
+            newest=newest,
+        )
+    if form == "json":
+        click.echo(_render_json(queue, page))
+        return
+    if ids:
+        click.echo("\n\n".join(map(_render, page.messages)), nl=bool(page.messages))
+    else:
+        for line in _render_table(page.messages):
+            click.echo(line)
+    if page.next is not None:
+        click.echo(f"there may be more: --after {page.next}", err=True)
+    elif not page.messages:
+        click.echo("no messages", err=True)
+
+
+def _render_table(messages: tuple[Message, ...]) -> list[str]:
+    if not messages:
+        return []
+    rows = [("ID", "STATE", "ENQUEUED", "DUE", "DELIVERIES", "ATTEMPTS", "KEY", "CHANGE")]
+    rows += [
+        (
+            str(message.id),
+            message.state,
+            f"{message.enqueued_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            _tell_due(message),
+            str(message.deliveries),
+            str(message.attempts),
+            clean(message.key or "-"),
+            clean(f"{message.operation} {message.table}".strip()) or "-",
+        )
+        for message in messages
+    ]
+    return align(rows)
+
+
+def _tell_due(message: Message) -> str:
+    if message.state in ("available", "blocked", "archived"):
+        return "-"
+    return f"{message.due.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _render(message: Message) -> str:
+    return "\n".join(
+        [
+            f"message {message.id}: {message.state}",
+            f"enqueued {message.enqueued_at.astimezone():%Y-%m-%d %H:%M:%S}, due {_tell_due(message)}",
+            f"deliveries: {message.deliveries}, failed attempts: {message.attempts}",
+            *([f"error: {clean(message.error)}"] if message.error else []),
+            f"message: {clean(message.message)}",
+            f"headers: {clean(message.headers or '{}')}",
+        ]
+    )
+
+
+def _render_json(queue: str, page: Page) -> str:
+    entries = []
+    for message in page.messages:
+        exact = {"key": message.key, "message": message.message, "headers": message.headers}
+        fragments = {name: text and orjson.Fragment(text) for name, text in exact.items()}
+        entries.append({**asdict(message), **fragments})
+    value = {"format_version": 1, "queue": queue, "messages": entries, "next": page.next}
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

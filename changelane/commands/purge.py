@@ -1,0 +1,36 @@
+"""``changelane purge``: delete all that a queue holds."""
+
+from __future__ import annotations
+
+import click
+import orjson
+
+from changelane.cli import Settings
+from changelane.commands.apply import ask
+from changelane.runner.session import reach
+from changelane.runner.steer.purge import purge
+from changelane.runner.steer.queue import find_queue
+
+
+@click.command()
+@click.argument("queue")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(settings: Settings, *, queue: str, yes: bool, form: str) -> None:
+    """Delete every message of QUEUE for good, those in handlers' hands too.
+
+    Messages sent meanwhile stay, and so do its archive and its dead letters.
+    """
+    with reach(settings.database_url, doing="purge") as conn:
+        found = find_queue(conn, queue)
+        if not yes:
+            ask(f"Delete every message of queue {queue} for good?", destroys=True)
+        total = 0
+        for deleted in purge(conn, found):
+            total += deleted
+            click.echo(f"{total} deleted", err=True)
+    if form == "json":
+        click.echo(orjson.dumps({"format_version": 1, "queue": queue, "purged": total}))
+    else:
+        click.echo(f"{total} message{'' if total == 1 else 's'} of {queue} deleted.")

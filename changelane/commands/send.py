@@ -1,0 +1,42 @@
+"""``changelane send``: put a message into a queue."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import orjson
+
+from changelane.cli import Settings
+from changelane.commands.duration import parse_duration
+from changelane.runner.session import reach
+from changelane.runner.steer.queue import find_queue
+from changelane.runner.steer.send import send
+
+
+@click.command()
+@click.argument("queue")
+@click.argument("message", metavar="JSON")
+@click.option("--delay", callback=parse_duration, default="0s", show_default=True, help="Until it is due.")
+@click.option("--headers", default="{}", metavar="JSON", help="An object.")
+@click.option(
+    "--group", metavar="KEY", help="What the order of keys goes by; the message's key unless given."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(
+    settings: Settings, *, queue: str, message: str, delay: float, headers: str, group: str | None, form: str
+) -> None:
+    """Send JSON, or standard input for -, to QUEUE; prints the message's id.
+
+    Handlers get changes: a message of another form goes to the dead letters, unless you consume it elsewhere.
+    """
+    if message == "-":
+        message = sys.stdin.read()
+    with reach(settings.database_url, doing="send") as conn:
+        found = find_queue(conn, queue)
+        msg_id = send(conn, found, message, headers=headers, group=group, delay=delay)
+    if form == "json":
+        click.echo(orjson.dumps({"format_version": 1, "queue": queue, "id": msg_id}))
+    else:
+        click.echo(msg_id)

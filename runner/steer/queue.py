@@ -1,0 +1,48 @@
+"""A queue as the database has it, whatever project or person made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.errors import DatabaseError
+
+_SQL = Path(__file__).parent / "sql"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """``columns`` are those that its queue and archive tables share, in table order."""
+
+    name: str
+    columns: Sequence[str]
+
+    @property
+    def table(self) -> sql.Identifier:
+        return sql.Identifier("pgmq", f"q_{self.name}")
+
+    @property
+    def archive(self) -> sql.Identifier:
+        return sql.Identifier("pgmq", f"a_{self.name}")
+
+
+def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:
+    """Raises DatabaseError for a queue that does not exist, naming those that do."""
+    installed = conn.execute("SELECT pg_catalog.to_regclass('pgmq.meta') IS NOT NULL").fetchone()
+    if installed != (True,):
+        raise DatabaseError("pgmq is not installed in the database", help="`changelane apply` installs it")
+    row = conn.execute((_SQL / "queue.sql").read_bytes(), {"name": name}).fetchone()
+    if row:
+        return Queue(name, row[0])
+    known = [row[0] for row in conn.execute("SELECT queue_name::text FROM pgmq.meta ORDER BY 1")]
+    close = get_close_matches(name, known, n=1)
+    raise DatabaseError(
+        f"queue {name} does not exist",
+        help=f"did you mean {close[0]}?" if close else f"queues that do: {', '.join(known) or 'none'}",
+    )

@@ -1,0 +1,1 @@
+SELECT * FROM {table} WHERE msg_id = ANY ({ids}::bigint[])

@@ -1,0 +1,3 @@
+SELECT * FROM {table} WHERE msg_id {beyond} {after} AND (
+{where}
+)

@@ -1,0 +1,1 @@
+SELECT max(msg_id) FROM {queue}

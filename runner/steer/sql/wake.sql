@@ -1,0 +1,3 @@
+SELECT pg_notify('changelane_' || queue, '')
+FROM changelane.sleepers
+WHERE queue = %(queue)s AND until > clock_timestamp()
