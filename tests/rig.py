@@ -120,6 +120,7 @@ class Rig:
             delivery = read_delivery(
                 queue=queue, msg_id=msg_id, read_ct=1, message=message, headers=headers, leased_until=0
             )
+            delivery.decode()
             assert delivery.change is not None, delivery.malformed
             found.append(delivery.change)
         return found

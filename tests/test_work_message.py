@@ -26,7 +26,7 @@ ENVELOPE: dict[str, Any] = {
 def read(
     message: object = ENVELOPE, *, headers: object = None, read_ct: int = 1, raw: str | None = None
 ) -> Delivery:
-    return read_delivery(
+    delivery = read_delivery(
         queue="jobs",
         msg_id=5,
         read_ct=read_ct,
@@ -34,6 +34,8 @@ def read(
         headers=None if headers is None else json.dumps(headers),
         leased_until=0.0,
     )
+    delivery.decode()
+    return delivery
 
 
 def test_an_envelope_becomes_a_change() -> None:
@@ -59,7 +61,15 @@ def test_headers_of_any_shape_are_read(headers: object) -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["[]", "null", "3", "{}", json.dumps({**ENVELOPE, "at": "yesterday"}), json.dumps({**ENVELOPE, "at": 3})],
+    [
+        "[]",
+        "null",
+        "3",
+        "{}",
+        '{"new": ' + "[" * 5000 + "]" * 5000 + "}",
+        json.dumps({**ENVELOPE, "at": "yesterday"}),
+        json.dumps({**ENVELOPE, "at": 3}),
+    ],
 )
 def test_what_is_not_an_envelope_says_why(raw: str) -> None:
     delivery = read(raw=raw)

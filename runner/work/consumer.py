@@ -148,7 +148,8 @@ class Consumer:
 
     def _report(self, job: Job) -> None:
         self._ended.append(job)
-        if not self._pool.waiting or len(self._ended) * 4 >= self._stock.size:
+        full = len(self._ended) * 4 >= self._stock.size
+        if (full or not self._pool.waiting) and not self._event.is_set():
             self._event.set()
 
     def _run(self) -> None:

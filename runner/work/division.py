@@ -6,7 +6,7 @@ from changelane.change import Failed, Outcome
 from changelane.manifest import Consumer
 from changelane.runner.work.job import Job, LeaseLost
 from changelane.runner.work.message import Delivery
-from changelane.runner.work.settle import Fate, judge_delivery, judge_job, release
+from changelane.runner.work.settle import Fate, judge_delivery, judge_job, judge_rest, release
 from changelane.runner.work.verdict import Released, is_transient
 
 Part = tuple[Delivery, ...]
@@ -33,8 +33,8 @@ def divide(
 
 
 def _split(job: Job, *, consumer: Consumer, transaction: bool) -> tuple[list[Fate], tuple[Part, ...]]:
-    handed = tuple(item for item in job.deliveries if item in job.handed)
-    spared = [release(item) for item in job.deliveries if item not in job.handed]
+    handed = tuple(job.handed)
+    spared = judge_rest(job, consumer=consumer)
     error = job.error
     if isinstance(error, Failed):
         causes = {item: error.errors[item.name] for item in handed if item.name in error.errors}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from changelane.change import DeadLetter
 from changelane.runner.work.message import Delivery
 
 if TYPE_CHECKING:
     from changelane.change import Change
+    from changelane.runner.work.row import RowType
 
 _ending = threading.Lock()
 
@@ -24,13 +27,16 @@ class Job:
     """``started`` and ``finished`` are on the monotonic clock, None until then; ``backend`` is the server
     process of its transaction.
 
-    ``handed`` are those that the handler really got; ``acked`` says that they went with its transaction;
-    ``error`` is what it raised. ``rest`` are further parts of a batch that failed, each to be handed over
-    once this one has ended.
+    ``handed`` are those that the handler really got, ``missed`` those whose leases passed before it could,
+    ``unfit`` those that are nothing for it, with what is wrong. ``acked`` says that the handed went with its
+    transaction; ``error`` is what it raised. ``rest`` are further parts of a batch that failed, each to be
+    handed over once this one has ended.
     """
 
     deliveries: list[Delivery]
-    handed: frozenset[Delivery] = frozenset()
+    handed: Sequence[Delivery] = ()
+    missed: Sequence[Delivery] = ()
+    unfit: Sequence[tuple[Delivery, BaseException]] = ()
     started: float | None = None
     finished: float | None = None
     backend: int | None = None
@@ -40,12 +46,27 @@ class Job:
     error: BaseException | None = None
     rest: tuple[tuple[Delivery, ...], ...] = ()
 
-    def start(self) -> list[Change]:
-        """The changes to hand over: those whose leases outlived the wait; may be none."""
-        self.started = now = time.monotonic()
-        live = [item for item in self.deliveries if not item.lost and item.leased_until > now]
-        self.handed = frozenset(live)
-        return [item.change for item in live if item.change is not None]
+    def start(self, row: RowType | None = None) -> list[Change]:
+        """The changes to hand over, with rows of that type; may be none."""
+        now = time.monotonic()
+        changes, handed, missed = [], [], []
+        unfit: list[tuple[Delivery, BaseException]] = []
+        for item in self.deliveries:
+            if item.lost or item.leased_until <= now:
+                missed.append(item)
+                continue
+            item.decode()
+            problem = row.fit(item) if row else None
+            if item.change is None:
+                unfit.append((item, DeadLetter(item.malformed)))
+            elif problem:
+                unfit.append((item, problem))
+            else:
+                changes.append(item.change)
+                handed.append(item)
+        self.handed, self.missed, self.unfit = handed, missed, unfit
+        self.started = now
+        return changes
 
     def end(self, error: BaseException | None = None, *, acked: bool = False) -> bool:
         """Say how it ended; False when that was said before, as when a handler returns past its timeout."""

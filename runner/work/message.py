@@ -17,7 +17,7 @@ no extra write.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -32,7 +32,8 @@ def _parse_long(digits: str) -> int:
     return int(digits) if len(digits) < 4000 else int(Decimal(digits))
 
 
-_decode = json.JSONDecoder(parse_float=Decimal).decode
+# What jsonb prints has no space around it, so the search for its end that decode() makes is spared.
+_decode = json.JSONDecoder(parse_float=Decimal).raw_decode
 _decode_long = json.JSONDecoder(parse_float=Decimal, parse_int=_parse_long).decode
 
 
@@ -45,7 +46,8 @@ class Delivery:
     """One claim of one message. ``read_ct`` is the fencing token, ``leased_until`` on the monotonic clock.
 
     ``failed`` counts failed attempts before this one. ``lost`` says that another holds the message by now,
-    ``settling`` that its lease is no longer to be renewed.
+    ``settling`` that its lease is no longer to be renewed. ``text`` is the message as it was claimed, until
+    ``decode`` makes the ``change`` of it, or says in ``malformed`` why it cannot.
     """
 
     msg_id: int
@@ -58,6 +60,9 @@ class Delivery:
     malformed: str = ""
     lost: bool = False
     settling: bool = False
+    queue: str = ""
+    text: str | None = None
+    headers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -72,37 +77,49 @@ class Delivery:
         """The value of the ``changelane`` header as JSON text."""
         return json.dumps({"attempts": failed, "released": released, "error": error})
 
+    def decode(self) -> None:
+        """Left to the thread that handles the change, so that the next claim need not wait for it."""
+        if self.change is None and not self.malformed:
+            try:
+                self.change = _read_change(self)
+            except Malformed as problem:
+                self.malformed = str(problem)
+            self.text = None
+
 
 def decode_json(text: str) -> Any:
-    """JSON with numbers as ``int`` and ``Decimal``, never ``float``."""
+    """JSON with numbers as ``int`` and ``Decimal``, never ``float``. Raises Malformed where it nests deep."""
     try:
-        return _decode(text)
-    except ValueError:
-        return _decode_long(text)
+        try:
+            value, end = _decode(text)
+        except ValueError:
+            end = -1
+        return value if end == len(text) else _decode_long(text)
+    except RecursionError:
+        raise Malformed("the message is nested too deep") from None
 
 
 def read_delivery(
     *, queue: str, msg_id: int, read_ct: int, message: str | None, headers: str | None, leased_until: float
 ) -> Delivery:
-    """Decode one claimed row; what is not an envelope comes back with ``malformed`` saying why."""
-    head = decode_json(headers) if headers else {}
-    if not isinstance(head, dict):
-        head = {}
-    notes = head.get(NOTES)
-    if not isinstance(notes, dict):
-        notes = {}
+    """One claimed row, with its attempts counted and its message yet to be decoded."""
     delivery = Delivery(
-        msg_id=msg_id,
-        read_ct=read_ct,
-        failed=_count(notes, "attempts"),
-        released=_count(notes, "released"),
-        error=str(notes.get("error") or ""),
-        leased_until=leased_until,
+        msg_id, read_ct, failed=0, released=0, error="", leased_until=leased_until, queue=queue, text=message
     )
+    if not headers:
+        return delivery
     try:
-        delivery.change = _read_change(delivery, queue=queue, text=message, headers=head)
+        head = decode_json(headers)
     except Malformed as problem:
         delivery.malformed = str(problem)
+        return delivery
+    if isinstance(head, dict):
+        delivery.headers = head
+        notes = head.get(NOTES)
+        if isinstance(notes, dict):
+            delivery.failed = _count(notes, "attempts")
+            delivery.released = _count(notes, "released")
+            delivery.error = str(notes.get("error") or "")
     return delivery
 
 
@@ -111,27 +128,28 @@ def _count(notes: dict[str, Any], name: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _read_change(delivery: Delivery, *, queue: str, text: str | None, headers: dict[str, Any]) -> Change:
-    body = decode_json(text) if text else None
+def _read_change(delivery: Delivery) -> Change:
+    body = decode_json(delivery.text) if delivery.text else None
     if not isinstance(body, dict):
         raise Malformed("the message is not a JSON object")
+    read = body.get
     try:
         return Change(
             op=body["op"],
             schema=body["schema"],
             table=body["table"],
-            key=body.get("key"),
-            new=body.get("new"),
-            old=body.get("old"),
+            key=read("key"),
+            new=read("new"),
+            old=read("old"),
             at=datetime.fromisoformat(body["at"]),
             txid=body["txid"],
-            route=headers.get("route", ""),
-            queue=queue,
+            route=delivery.headers.get("route", ""),
+            queue=delivery.queue,
             msg_id=delivery.msg_id,
             attempt=delivery.failed + 1,
-            headers=headers,
-            extra=body.get("extra") or {},
-            truncated=body.get("truncated") is True,
+            headers=delivery.headers,
+            extra=read("extra") or {},
+            truncated=read("truncated") is True,
         )
     except KeyError as missing:
         raise Malformed(f"the message is not a change: it lacks {missing}") from None

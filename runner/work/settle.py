@@ -14,7 +14,7 @@ from changelane.manifest import Consumer
 from changelane.runner.work.job import Job, LeaseLost
 from changelane.runner.work.message import Delivery
 from changelane.runner.work.queue import Queue
-from changelane.runner.work.verdict import Verdict, is_transient, judge
+from changelane.runner.work.verdict import ACK, Verdict, is_transient, judge
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -35,16 +35,21 @@ def judge_job(job: Job, *, consumer: Consumer) -> list[Fate]:
     Where the lease was lost, or passed before the handler got the message, it is released: the fence leaves
     alone what another holds, and the rest is spared the wait and the suspicion.
     """
-    if job.acked:
-        return [release(item) for item in job.deliveries if item not in job.handed]
     if isinstance(job.error, LeaseLost):
         return [release(item) for item in job.deliveries]
-    return [
-        judge_delivery(delivery, job.error, consumer=consumer)
-        if job.started is None or delivery in job.handed
-        else release(delivery)
-        for delivery in job.deliveries
-    ]
+    spared = judge_rest(job, consumer=consumer)
+    if job.acked:
+        return spared
+    if job.error is None:
+        return spared + [(item, ACK) for item in job.handed]
+    judged = job.deliveries if job.started is None else job.handed
+    return spared + [judge_delivery(item, job.error, consumer=consumer) for item in judged]
+
+
+def judge_rest(job: Job, *, consumer: Consumer) -> list[Fate]:
+    """The verdict on each delivery that its handler did not get."""
+    unfit = [judge_delivery(item, problem, consumer=consumer) for item, problem in job.unfit]
+    return unfit + [release(item) for item in job.missed]
 
 
 def judge_delivery(delivery: Delivery, error: BaseException | None, *, consumer: Consumer) -> Fate:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
 
-from changelane.change import DeadLetter
 from changelane.manifest import Consumer as Spec
 from changelane.runner.work.handler import Handler
 from changelane.runner.work.job import Job
@@ -18,24 +18,29 @@ from changelane.runner.work.queue import Queue
 from changelane.runner.work.settle import VANISHED, charge
 from changelane.runner.work.verdict import Released, Unfinished
 
+BRISK = 0.1
+"""Seconds. Handlers that use up their stock in less have the next one claimed meanwhile."""
+
 
 class Stock:
     """Feeds ``pool`` with what was claimed; ``conclude`` gets the jobs that end without it.
 
     A handler of single changes is fed from a stock of at most ``size`` messages, the larger of the consumer's
-    batch and concurrency. A handler of batches gets what one claim brings, claimed when it is free: at most
-    ``batch`` times ``concurrency`` are held.
+    batch and concurrency, or twice that while it is brisk. A handler of batches gets what one claim brings,
+    claimed when it is free: at most ``batch`` times ``concurrency`` are held.
     """
 
     def __init__(self, *, spec: Spec, handler: Handler, pool: Pool, conclude: Callable[[Job], None]) -> None:
         self.size = max(spec.batch, spec.concurrency)
         self._spec = spec
         self._batch = handler.batch
-        self._row = handler.row
         self._pool = pool
         self._conclude = conclude
         self._held: dict[int, Delivery] = {}
         self._suspects: deque[Delivery] = deque()
+        self._brisk = False
+        self._settled = 0
+        self._settled_at = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._held)
@@ -53,8 +58,9 @@ class Stock:
         if self._batch:
             room = self._spec.batch * self._pool.size - len(self._held)
             return min(self._spec.batch, room) if slots > 0 else 0
-        free = self.size - len(self._held)
-        if free >= max(1, self.size // 2) or slots > 0:
+        size = self.size * 2 if self._brisk else self.size
+        free = size - len(self._held)
+        if free >= max(1, size // 2) or slots > 0:
             return max(0, min(self._spec.batch, free))
         return 0
 
@@ -63,12 +69,8 @@ class Stock:
         self._held.update((delivery.msg_id, delivery) for delivery in claimed)
         fit = []
         for delivery in claimed:
-            if delivery.malformed:
-                self._end(delivery, DeadLetter(delivery.malformed))
-            elif delivery.failed >= self._spec.retry.attempts:
+            if delivery.failed >= self._spec.retry.attempts:
                 self._end(delivery, Unfinished(delivery.error or VANISHED))
-            elif self._row and (problem := self._row.fit(delivery)):
-                self._end(delivery, problem)
             elif delivery.suspect:
                 self._suspects.append(delivery)
             else:
@@ -95,11 +97,16 @@ class Stock:
         self.drop(lost)
         return len(lost)
 
-    def drop(self, deliveries: Iterable[Delivery]) -> None:
+    def drop(self, deliveries: Sequence[Delivery]) -> None:
         """They are settled."""
         for delivery in deliveries:
             if self._held.get(delivery.msg_id) is delivery:
                 del self._held[delivery.msg_id]
+        self._settled += len(deliveries)
+        if self._settled >= self.size:
+            now = time.monotonic()
+            self._brisk = now - self._settled_at < BRISK
+            self._settled, self._settled_at = 0, now
 
     def give_back(self) -> None:
         """End with a release what no handler took."""

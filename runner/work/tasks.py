@@ -139,9 +139,9 @@ class Tasks:
         return await AsyncConnection.connect(make_conninfo("", **parameters), autocommit=True)
 
     async def _run(self, job: Job, connection: AsyncConnection[Any] | None) -> None:
-        changes = job.start()
+        changes = job.start(self._handler.row)
         if not changes:
-            job.end(LeaseLost())
+            job.end()
             return
         argument: Any = changes if self._handler.batch else changes[0]
         if connection is None:

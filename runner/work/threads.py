@@ -85,9 +85,9 @@ class Threads:
         link.close()
 
     def _run(self, job: Job, connection: Connection[Any] | None) -> None:
-        changes = job.start()
+        changes = job.start(self._handler.row)
         if not changes:
-            job.end(LeaseLost())
+            job.end()
             return
         argument: Any = changes if self._handler.batch else changes[0]
         if connection is None:

@@ -54,6 +54,9 @@ class Verdict:
     traceback: str = ""
 
 
+ACK = Verdict("ack", failed=0, released=0)
+
+
 def judge(
     error: BaseException | None,
     *,
@@ -64,7 +67,7 @@ def judge(
 ) -> Verdict:
     """How a delivery ends whose handler raised ``error`` (None: returned), after ``failed`` attempts."""
     if error is None or isinstance(error, Discard):
-        return Verdict("ack", failed, released)
+        return ACK
     if isinstance(error, Released):
         return Verdict("release", failed, released + 1)
     if is_transient(error):
