@@ -25,6 +25,7 @@ COMMANDS = {
     "generate": "Render sql_out/ from pipelines.yaml and the catalog.",
     "init": "Write a commented pipelines.yaml from the live schema.",
     "inspect": "Write sql_out/catalog.json from the live schema.",
+    "maintain": "Prune archives, make and drop partitions.",
     "models": "Write typed rows of the captured tables for handlers.",
     "pause": "Have workers claim no more from a queue.",
     "peek": "Look at the messages of a queue.",

@@ -22,9 +22,9 @@ from changelane.generator.spec import read_spec
 from changelane.manifest import Manifest
 from changelane.runner.apply import rendering
 from changelane.runner.apply.observe import Observed, Relation, observe
-from changelane.runner.apply.partman import Partman
 from changelane.runner.apply.plan import plan
 from changelane.runner.inspect import inspect
+from changelane.runner.partman import Partman
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/pipelines.yaml"))
 KINDS = {"table": "r", "partitioned": "p", "foreign": "f", "view": "v", "materialized view": "m"}

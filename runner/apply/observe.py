@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from changelane.manifest import Manifest
 from changelane.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
-from changelane.runner.apply.partman import Partitioning, Partman, observe_partitions, observe_partman
+from changelane.runner.partman import Partitioning, Partman, observe_partitions, observe_partman
 
 _SQL = Path(__file__).parent / "sql"
 _Row = TypeVar("_Row")

@@ -10,8 +10,8 @@ from changelane.manifest import Capture, Manifest
 from changelane.runner.apply.block import find_block
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Function, Observed, Trigger
-from changelane.runner.apply.partman import find_obstacle
 from changelane.runner.apply.queues import compare_queue
+from changelane.runner.partman import find_obstacle
 
 SCHEMA_VERSION = 2
 """Of schema ``changelane``, kept in its COMMENT."""

@@ -31,15 +31,15 @@ class OrderedQueue(Queue):
 
     ordered = True
 
-    def __init__(self, *, name: str, dead_letter: str, columns: Sequence[str]) -> None:
-        super().__init__(name=name, dead_letter=dead_letter, columns=columns)
+    def __init__(self, *, name: str, dead_letter: str, columns: Sequence[str], keeps: bool = False) -> None:
+        super().__init__(name=name, dead_letter=dead_letter, columns=columns, keeps=keeps)
         key, earlier, follower, held = (
             _KEY.format(headers=sql.SQL(place))
             for place in ("headers", "earlier.headers", "follower.headers", "held.headers")
         )
         touch = sql.SQL(load_sql("touch_first") if "last_read_at" in columns else "")
         self._claim = self._compose("claim_ordered", key=key, earlier_key=earlier, touch=touch)
-        self._ack = self._compose("ack_ordered", key=held)
+        self._ack = self._compose_ack("ack", returned=sql.SQL("held.msg_id, {}").format(held))
         self._follow = self._compose("follow", follower_key=follower)
         self._stuck = self._compose("stuck", key=held)
         self._keys = self._compose("keys", key=held)
@@ -115,6 +115,7 @@ def open_worked(connection: Connection[Any], consumers: Sequence[Consumer]) -> l
         connection,
         [(consumer.queue, consumer.dead_letter) for consumer in consumers],
         classes=dict.fromkeys(ordered, OrderedQueue),
+        keeping=[consumer.queue for consumer in consumers if consumer.archive],
     )
     tables = [f"q_{name}" for name in ordered]
     found = (

@@ -27,9 +27,13 @@ def load_sql(name: str) -> str:
     return "\n".join(lines)
 
 
+_ID = sql.SQL("held.msg_id")
+
+
 class Queue:
-    """One queue. ``columns`` are those that its queue and archive tables share, in table order. ``looked`` is
-    how many due messages the last claim met, ``full`` that there may be more.
+    """One queue. ``columns`` are those that its queue and archive tables share, in table order; ``keeps``: an
+    ack moves the message to the archive. ``looked`` is how many due messages the last claim met, ``full``
+    that there may be more.
 
     pgmq's tables differ between versions (``last_read_at`` came with 1.6), so columns go by name, and only
     those are named that are there.
@@ -37,26 +41,38 @@ class Queue:
 
     ordered = False
 
-    def __init__(self, *, name: str, dead_letter: str, columns: Sequence[str]) -> None:
+    def __init__(self, *, name: str, dead_letter: str, columns: Sequence[str], keeps: bool = False) -> None:
         self.name = name
         self.looked = 0
         self.full = False
         self.dead_letter = dead_letter
         self.table = sql.Identifier("pgmq", f"q_{name}")
         touch = sql.SQL(load_sql("touch") if "last_read_at" in columns else "")
-        names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        archive = sql.Identifier("pgmq", f"a_{name}")
+        self._columns = columns
+        self._keeps = keeps
         self._claim = self._compose("claim", touch=touch)
-        self._ack = self._compose("ack")
-        self._ack_one = self._compose("ack_one")
+        self._ack = self._compose_ack("ack")
+        self._ack_one = self._compose_ack("ack_one")
         self._postpone = self._compose("postpone")
         self._renew = self._compose("renew")
         self._dead_letter = self._compose("dead_letter")
-        self._archive = self._compose("archive", archive=archive, columns=names)
+        self._archive = self._compose("archive", **self._name_archive())
 
     def _compose(self, statement: str, **parts: sql.Composable) -> bytes:
         # Rendered once: the driver would render a composed statement anew at each call.
         return sql.SQL(load_sql(statement)).format(queue=self.table, **parts).as_bytes()
+
+    def _compose_ack(self, statement: str, *, returned: sql.Composable = _ID) -> bytes:
+        """An ack that returns SQL over the row ``held``, whether it is deleted or archived."""
+        if not self._keeps:
+            return self._compose(statement, returned=returned)
+        columns = sql.SQL(", ").join(sql.Identifier("held", column) for column in self._columns)
+        ack = sql.SQL(load_sql(statement)).format(queue=self.table, returned=columns)
+        return self._compose("keep", ack=ack, returned=returned, **self._name_archive())
+
+    def _name_archive(self) -> dict[str, sql.Composable]:
+        columns = sql.SQL(", ").join(map(sql.Identifier, self._columns))
+        return {"archive": sql.Identifier("pgmq", f"a_{self.name}"), "columns": columns}
 
     def claim(
         self, connection: Connection[Any], *, limit: int, lease: float, look: int | None = None
@@ -73,11 +89,11 @@ class Queue:
         return read_rows(rows, queue=self.name, leased_until=began + lease)
 
     def ack(self, connection: Connection[Any], deliveries: Sequence[Delivery]) -> set[int]:
-        """Delete those still held; returns their ids."""
+        """Delete, or archive, those still held; returns their ids."""
         return _ids(connection.execute(self._ack, pair(deliveries), prepare=False))
 
     def ack_within(self, connection: Connection[Any], deliveries: Collection[Delivery]) -> int:
-        """Delete them in the connection's open transaction; returns how many were still held."""
+        """As ``ack``, in the connection's open transaction; returns how many were still held."""
         return connection.execute(*self._ack_call(deliveries), prepare=False).rowcount
 
     async def ack_within_async(
@@ -167,8 +183,10 @@ def open_queues(
     names: Sequence[tuple[str, str]],
     *,
     classes: Mapping[str, type[Queue]] | None = None,
+    keeping: Collection[str] = (),
 ) -> list[Queue]:
-    """A Queue for each (name, dead-letter name), of the class that ``classes`` has for its name.
+    """A Queue for each (name, dead-letter name), of the class that ``classes`` has for its name; those of
+    ``keeping`` archive what is acked.
 
     Raises DatabaseError naming every queue that the database lacks.
     """
@@ -186,6 +204,7 @@ def open_queues(
             name=name,
             dead_letter=dead,
             columns=[column for column in tables[f"q_{name}"] if column in tables.get(f"a_{name}", ())],
+            keeps=name in keeping,
         )
         for name, dead in names
     ]

@@ -21,6 +21,7 @@ from changelane.runner.work.handler import Handler
 from changelane.runner.work.lease import Keeper
 from changelane.runner.work.link import Link
 from changelane.runner.work.order import OrderedQueue, open_worked
+from changelane.runner.work.prune import Pruner
 from changelane.runner.work.queue import Queue, explain, load_sql
 from changelane.runner.work.tasks import Loop
 from changelane.runner.work.verdict import is_transient
@@ -69,6 +70,7 @@ class Worker:
             for spec, queue in zip(specs, queues, strict=True)
         ]
         self._keeper = Keeper(consumers=self._consumers, conninfo=conninfo, log=log)
+        self._pruner = Pruner(specs=specs, conninfo=conninfo, log=log)
         self._by_queue = {consumer.spec.queue: consumer for consumer in self._consumers}
         self._bell = Bell(queues=list(self._by_queue), conninfo=conninfo, log=log)
         self._opened = self._link.open().execute(load_sql("opened")).fetchone() == (True,)
@@ -93,6 +95,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, _frame: self.stop(received))
         self._keeper.start()
+        self._pruner.start()
         for consumer in self._consumers:
             consumer.start()
         self._log.info(
@@ -240,6 +243,7 @@ class Worker:
                 for consumer in self._consumers:
                     consumer.stop(deadline=0.0)
         self._keeper.stop()
+        self._pruner.stop()
         self._bell.close()
         for consumer in self._consumers:
             self._log.info("stopped", queue=consumer.spec.queue, **_shown(consumer.counts))

@@ -1,1 +1,1 @@
-DELETE FROM {queue} WHERE msg_id = %s AND read_ct = %s
+DELETE FROM {queue} AS held WHERE msg_id = %s AND read_ct = %s RETURNING {returned}

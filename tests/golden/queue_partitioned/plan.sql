@@ -26,7 +26,11 @@ COMMENT ON SCHEMA changelane IS 'changelane:schema 2';
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
+        -- Partitions are cut at the midnights of the session's zone, so that is always one and the same.
+        PERFORM set_config('TimeZone', 'UTC', true);
         PERFORM pgmq.create_partitioned('events', '1 day', '14 days');
+        -- pg_partman leaves the session with the search_path of this transaction.
+        PERFORM set_config(name, reset_val, false), set_config(name, setting, true) FROM pg_settings WHERE name = 'search_path';
         -- pgmq makes neither, and a worker claims by the one and acknowledges by the other.
         CREATE INDEX "q_events_vt_idx" ON pgmq."q_events" (vt);
         CREATE INDEX "q_events_msg_id_idx" ON pgmq."q_events" (msg_id);

@@ -12,8 +12,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 _SQL = Path(__file__).parent / "sql"
-_PARTMAN = (_SQL / "observe_partman.sql").read_bytes()
-_PARTITIONS = sql.SQL((_SQL / "observe_partitions.sql").read_text())
+_PARTMAN = (_SQL / "partman.sql").read_bytes()
+_PARTITIONS = sql.SQL((_SQL / "partitions.sql").read_text())
 
 MAJORS = (4, 5)
 """Of pg_partman, which pgmq's ``create_partitioned`` knows to call."""

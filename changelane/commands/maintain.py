@@ -1,0 +1,59 @@
+"""``changelane maintain``: prune archives, make and drop partitions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from changelane.cli import Settings
+from changelane.commands.duration import parse_duration
+from changelane.manifest import load_manifest
+from changelane.runner.session import reach
+from changelane.runner.steer.maintain import Upkeep, choose, maintain
+
+
+@click.command()
+@click.argument("queues", nargs=-1, metavar="[QUEUE]...")
+@click.option(
+    "--max-wait",
+    default="60s",
+    show_default=True,
+    callback=parse_duration,
+    metavar="TIME",
+    help="How long to wait for each lock.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(settings: Settings, queues: tuple[str, ...], max_wait: float, form: str) -> None:
+    """Prune the archives of queues by `archive: {keep}`, and have pg_partman make and drop the partitions of
+    partitioned ones: of those named, or of all.
+
+    For cron. Workers prune what they archive themselves; partitions are nobody else's business, unless
+    pg_partman's background worker runs. Exits 75 where a lock was not obtained; what was done holds.
+    """
+    chosen = choose(load_manifest(settings.out), queues)
+    done: list[Upkeep] = []
+    try:
+        with reach(settings.database_url, doing="maintain") as conn:
+            for upkeep in maintain(conn, chosen, max_wait=max_wait, notify=_notify):
+                done.append(upkeep)
+                if form == "text":
+                    click.echo(_describe(upkeep))
+    finally:
+        if form == "json":
+            click.echo(json.dumps({"format_version": 1, "queues": [asdict(one) for one in done]}, indent=2))
+    if not chosen and form == "text":
+        click.echo("No queue has an archive to prune, or partitions.")
+
+
+def _notify(message: str) -> None:
+    click.echo(message, err=True)
+
+
+def _describe(upkeep: Upkeep) -> str:
+    if upkeep.kind != "partitioned":
+        return f"{upkeep.queue}: {upkeep.pruned:,} archived messages pruned"
+    moved = f", {upkeep.moved:,} messages moved out of the default partition" if upkeep.moved else ""
+    return f"{upkeep.queue}: {len(upkeep.made)} partitions made, {len(upkeep.dropped)} dropped{moved}"

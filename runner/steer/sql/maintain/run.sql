@@ -1,0 +1,1 @@
+SELECT {schema}.run_maintenance({table}, p_analyze := false)

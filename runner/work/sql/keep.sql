@@ -1,0 +1,6 @@
+WITH gone AS (
+{ack}
+)
+INSERT INTO {archive} AS held ({columns})
+SELECT {columns} FROM gone
+RETURNING {returned}
