@@ -18,6 +18,7 @@ from changelane.errors import ChangelaneError, PreflightError, SpecError
 COMMANDS = {
     "apply": "Bring the database to what sql_out/ says, then verify.",
     "completion": "Print the script that completes commands in a shell.",
+    "dashboard": "Serve the web page: flow, queues, messages, dead letters, doctor.",
     "db": "Start, stop or reach the local server.",
     "dead-letter": "List, show, redrive or discard what could not be handled.",
     "destroy": "Remove what carries the project's marker.",

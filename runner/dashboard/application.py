@@ -1,0 +1,133 @@
+"""The pages by their addresses, what runs behind them, and how errors are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from pathlib import Path
+
+import psycopg
+from psycopg import errors
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from changelane.errors import ChangelaneError, DatabaseError
+from changelane.runner.dashboard import front, overview, queue
+from changelane.runner.dashboard.guard import Guard, Refusal
+from changelane.runner.dashboard.page import show
+from changelane.runner.dashboard.pool import Away
+from changelane.runner.dashboard.site import Site
+from changelane.runner.session import explain
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def build(site: Site) -> ASGIApp:
+    """The ASGI application."""
+    app = Starlette(
+        routes=[
+            Route("/", overview.show_overview),
+            Route("/drift", overview.show_drift),
+            Route("/samples.json", overview.give_samples),
+            Route("/events", overview.stream),
+            Route("/login", front.show_login),
+            Route("/login", front.log_in, methods=["POST"]),
+            Route("/logout", front.log_out, methods=["POST"]),
+            Route("/healthz", _say_ok),
+            *queue.ROUTES,
+            Mount("/static", StaticFiles(directory=_STATIC)),
+        ],
+        exception_handlers={
+            ChangelaneError: tell,
+            psycopg.Error: tell,
+            HTTPException: tell,
+            Exception: tell,
+        },
+        lifespan=_live,
+    )
+    app.state.site = site
+    return Guard(_Told(app, site), rules=site.rules, sessions=site.sessions, tell=tell)
+
+
+class _Told:
+    """Keeps what the application raised after it was told, of which the server would print a traceback."""
+
+    def __init__(self, app: Starlette, site: Site) -> None:
+        self._app = app
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            scope["app"] = self._app
+            await self._app(scope, receive, send)
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            self._site.log(f"{scope['path']}: {type(error).__name__}: {error}")
+
+
+@asynccontextmanager
+async def _live(app: Starlette) -> AsyncIterator[None]:
+    site: Site = app.state.site
+    watching = asyncio.create_task(site.watch.run())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        site.pool.close()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+def _say_ok(request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def tell(request: Request, error: Exception) -> Response:
+    """The page of an error: what and help, never a traceback."""
+    status, what, help = _explain(error)
+    return show(
+        request,
+        "error.html",
+        status=status,
+        title=HTTPStatus(status).phrase,
+        what=what,
+        help=help,
+        again=status == HTTPStatus.SERVICE_UNAVAILABLE and request.method == "GET",
+    )
+
+
+def _explain(error: Exception) -> tuple[int, str, str]:
+    if isinstance(error, Refusal):
+        return error.status, error.what, error.help
+    if isinstance(error, HTTPException):
+        missing = error.status_code == HTTPStatus.NOT_FOUND
+        return error.status_code, "there is no such page" if missing else error.detail, ""
+    if isinstance(error, errors.QueryCanceled):
+        return (
+            503,
+            "the database took longer than the dashboard lets a statement take",
+            "narrow it, or try again",
+        )
+    if isinstance(error, errors.LockNotAvailable):
+        return 503, "another session holds a lock that this waits for", "try again in a moment"
+    if isinstance(error, errors.InsufficientPrivilege):
+        known = explain(error, doing="the database refused")
+        return 403, known.what, "grant the dashboard's role what it lacks, or let it connect as another"
+    if isinstance(error, psycopg.OperationalError | DatabaseError):
+        known = error if isinstance(error, DatabaseError) else explain(error, doing="the database")
+        away = isinstance(error, psycopg.OperationalError | Away)
+        return 503 if away else 409, known.what, known.help
+    if isinstance(error, psycopg.Error):
+        known = explain(error, doing="the database")
+        return 409, known.what, known.help
+    if isinstance(error, ChangelaneError):
+        return 409, error.what, error.help
+    return 500, "something unexpected happened", "what it was is on the dashboard's stderr"

@@ -1,0 +1,184 @@
+"""The dashboard's process: where it listens, how it starts and ends."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from changelane.errors import ChangelaneError
+from changelane.runner.dashboard.application import build
+from changelane.runner.dashboard.guard import LOOPBACK, Rules
+from changelane.runner.dashboard.pool import Pool
+from changelane.runner.dashboard.project import Project
+from changelane.runner.dashboard.session import Sessions
+from changelane.runner.dashboard.site import Site, Split
+from changelane.runner.dashboard.watch import Watch
+
+GRACE = 5
+"""Seconds that requests may take to finish once the server was told to stop."""
+
+SHORT = 16
+"""Characters below which a token is remarked on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """``url`` is where people reach it through a proxy, or empty; port 0 takes a free one.
+
+    Raises ChangelaneError where others than this machine could reach it without a token.
+    """
+
+    host: str
+    port: int
+    token: str | None
+    read_only: bool
+    url: str
+
+    def __post_init__(self) -> None:
+        if not self.token and (self.url or not is_loopback(self.host)):
+            what = f"--url {self.url}" if self.url else f"--host {self.host}"
+            raise ChangelaneError(
+                f"{what} opens the dashboard to others than this machine, which takes a token: not started",
+                help="set CHANGELANE_DASHBOARD_TOKEN to a long random text, as `openssl rand -hex 24` makes "
+                "it; --token works too, but shows in the list of processes",
+            )
+        if self.url and not _read_origin(self.url):
+            raise ChangelaneError(
+                f"--url {self.url!r} is no address", help="write it as https://dashboard.example.com"
+            )
+
+
+def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Split) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code, 0 or 130.
+
+    Raises ChangelaneError when it cannot listen.
+    """
+    if options.token and len(options.token) < SHORT:
+        _log(f"the token has {len(options.token)} characters: a longer one is harder to guess")
+    with _listen(options.host, options.port) as listener:
+        port = listener.getsockname()[1]
+        pool = Pool(conninfo, read_only=options.read_only)
+        project = Project(out, spec=spec)
+        site = Site(
+            pool=pool,
+            project=project,
+            sessions=Sessions(options.token),
+            rules=Rules(
+                hosts=_name_hosts(options),
+                origin=_read_origin(options.url),
+                cookie=f"changelane_{port}",
+                read_only=options.read_only,
+            ),
+            watch=Watch(pool, project, log=_log),
+            split=split,
+            log=_log,
+        )
+        server = _Server(
+            uvicorn.Config(
+                build(site),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                ws="none",
+                proxy_headers=bool(options.url),
+                timeout_graceful_shutdown=GRACE,
+                timeout_keep_alive=15,
+            ),
+            site.watch,
+        )
+        shown = f"[{options.host}]" if ":" in options.host else options.host
+        notes = "read-only" if options.read_only else "changes are allowed"
+        print(f"Dashboard on http://{shown}:{port}/ ({notes}); Ctrl-C ends it.", flush=True)
+        server.run([listener])
+        return 130 if server.interrupted else 0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Server(uvicorn.Server):
+    """Ends streams at once, and tells which signal ended it instead of raising it again."""
+
+    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
+        super().__init__(config)
+        self._watch = watch
+        self.interrupted = False
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self.interrupted = 2 in self._captured_signals
+                self._captured_signals.clear()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._watch.closing = True
+        super().handle_exit(sig, frame)
+
+
+@contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _explain(host, port, error) from None
+    with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            # Now, for two of them could bind before either listens.
+            listener.listen(128)
+        except OSError as error:
+            raise _explain(host, port, error) from None
+        yield listener
+
+
+def _explain(host: str, port: int, error: OSError) -> ChangelaneError:
+    return ChangelaneError(
+        f"cannot listen on {host} port {port}: {error.strerror or error}",
+        help="choose another --port (0 takes any free one), or --host",
+    )
+
+
+def _name_hosts(options: Options) -> frozenset[str] | None:
+    """The hosts that a request may name; None for any, where no page is seen without the token."""
+    if not is_loopback(options.host):
+        return None
+    named = urlsplit(options.url).hostname if options.url else None
+    return LOOPBACK | {options.host.lower()} | ({named.lower()} if named else set())
+
+
+def _read_origin(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "")
+
+
+def _log(line: str) -> None:
+    print(f"dashboard: {line}", file=sys.stderr, flush=True)

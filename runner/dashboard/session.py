@@ -1,0 +1,129 @@
+"""Who visits: signed cookies, tokens against forged requests, and the token that lets in."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from typing import Literal
+
+LIFETIME = 12 * 3600
+"""Seconds for which a session holds."""
+
+ATTEMPTS = 10
+"""Wrong tokens that an address may try within a MINUTE; then the right one is not taken either."""
+
+MINUTE = 60.0
+
+ADDRESSES = 1000
+"""Of which wrong tokens are remembered."""
+
+Rank = Literal["guest", "user"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request's visitor. ``user`` may see pages; ``program`` came with the token in a header.
+
+    ``session`` is the cookie's value, ``fresh`` that the browser does not have it yet; ``form`` holds the
+    fields of a POST. ``who`` and ``remote`` are for the audit log.
+    """
+
+    user: bool
+    program: bool
+    session: str
+    fresh: bool
+    csrf: str
+    who: str
+    remote: str
+    form: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def get(self, name: str, default: str = "") -> str:
+        """The first value of a field, as it was typed."""
+        return self.form.get(name, [default])[0]
+
+
+class Sessions:
+    """Issues and checks sessions; those of another process, or of before a restart, do not hold.
+
+    Without a ``token`` every visitor is a user.
+    """
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+        self._key = secrets.token_bytes(32)
+        self._ended: dict[str, float] = {}
+        self._wrong: dict[str, deque[float]] = {}
+
+    @property
+    def guarded(self) -> bool:
+        return self._token is not None
+
+    def issue(self, rank: Rank) -> str:
+        """The value of a cookie."""
+        body = f"{rank}.{secrets.token_urlsafe(18)}.{int(time.time()) + LIFETIME}"
+        return f"{body}.{self._sign('session', body)}"
+
+    def check(self, cookie: str) -> Rank | None:
+        """The rank that a cookie's value stands for; None where it does not hold."""
+        body, _, signature = cookie.rpartition(".")
+        if not _same(signature, self._sign("session", body)) or cookie in self._ended:
+            return None
+        rank, _, expires = body.split(".")
+        if float(expires) < time.time():
+            return None
+        return "user" if rank == "user" else "guest"
+
+    def end(self, cookie: str) -> None:
+        """Have a cookie hold no longer."""
+        now = time.time()
+        self._ended = {value: until for value, until in self._ended.items() if until > now}
+        self._ended[cookie] = now + LIFETIME
+
+    def protect(self, cookie: str) -> str:
+        """The token that every form of this session holds."""
+        return self._sign("form", cookie)
+
+    def is_protected(self, cookie: str, given: str) -> bool:
+        return _same(given, self.protect(cookie))
+
+    def admit(self, given: str, remote: str) -> bool:
+        """Whether it is the token, in a time that tells nothing of it; counts wrong ones by address."""
+        now = time.monotonic()
+        wrong = self._wrong.setdefault(remote, deque(maxlen=ATTEMPTS))
+        if self._token is None or (len(wrong) == ATTEMPTS and now - wrong[0] < MINUTE):
+            return False
+        if _same(given, self._token):
+            del self._wrong[remote]
+            return True
+        wrong.append(now)
+        if len(self._wrong) > ADDRESSES:
+            del self._wrong[next(iter(self._wrong))]
+        return False
+
+    def name(self, cookie: str) -> str:
+        """A short name by which the audit log tells sessions apart, and which does not let in."""
+        return self._sign("name", cookie)[:8]
+
+    def _sign(self, purpose: str, text: str) -> str:
+        return hmac.new(self._key, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def read_cookie(header: str, name: str) -> str:
+    """The value of a cookie, or empty."""
+    try:
+        found = SimpleCookie(header).get(name)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def _same(left: str, right: str) -> bool:
+    # Of their hashes, so that lengths and characters beyond ASCII make no difference.
+    digests = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (left, right)]
+    return hmac.compare_digest(*digests)

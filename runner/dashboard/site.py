@@ -1,0 +1,46 @@
+"""What all pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from changelane.runner.dashboard.guard import Rules
+from changelane.runner.dashboard.pool import Pool
+from changelane.runner.dashboard.project import Project
+from changelane.runner.dashboard.session import Sessions
+from changelane.runner.dashboard.watch import Watch
+
+NOTES = 1000
+"""Sessions for which notes are kept."""
+
+Split = Callable[[str], Sequence[str]]
+"""Takes SQL apart into statements that a rollback undoes; raises ChangelaneError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """``log`` takes one line for the server's stderr."""
+
+    pool: Pool
+    project: Project
+    sessions: Sessions
+    rules: Rules
+    watch: Watch
+    split: Split
+    log: Callable[[str], None]
+    _notes: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def read_only(self) -> bool:
+        return self.rules.read_only
+
+    def add_note(self, session: str, note: str) -> None:
+        """Have the next page of this session say it."""
+        self._notes.setdefault(session, []).append(note)
+        if len(self._notes) > NOTES:
+            del self._notes[next(iter(self._notes))]
+
+    def take_notes(self, session: str) -> Sequence[str]:
+        """What was to be said, once."""
+        return self._notes.pop(session, [])

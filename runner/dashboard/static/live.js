@@ -1,0 +1,60 @@
+// Keeps numbers current and draws the charts. Every page reads well without it.
+import { Charts } from "./chart.js";
+import { sayAge, sayNumber, sayRate } from "./say.js";
+
+const SAY = { depth: (value, reading) => sayNumber(value, reading.about), oldest: sayAge, sent: sayRate, left: sayRate };
+
+function update(sample) {
+  for (const element of document.querySelectorAll("[data-queue]")) {
+    const reading = sample.queues[element.dataset.queue];
+    if (!reading) continue;
+    for (const place of element.querySelectorAll("[data-value]")) {
+      const name = place.dataset.value;
+      const text = SAY[name](reading[name], reading);
+      if (place.textContent !== text) place.textContent = text;
+    }
+  }
+  for (const line of document.querySelectorAll("[data-line]")) {
+    const reading = sample.queues[line.dataset.line];
+    line.classList.toggle("moving", Boolean(reading && (reading.sent > 0 || reading.left > 0)));
+  }
+  const workers = document.querySelector("[data-workers]");
+  if (workers && sample.workers !== null) workers.textContent = `${sample.workers} worker process${sample.workers === 1 ? "" : "es"}`;
+  const at = document.querySelector("[data-at]");
+  if (at) at.textContent = new Date(sample.at * 1000).toISOString().slice(0, 19).replace("T", " ");
+  const drift = document.querySelector("[data-drift]");
+  if (drift && sample.drift !== null) {
+    drift.className = sample.drift ? "badge bad" : "badge good";
+    drift.textContent = sample.drift ? `${sample.drift} difference${sample.drift === 1 ? "" : "s"}` : "in step";
+  }
+}
+
+const place = document.querySelector("[data-charts]");
+const live = place || document.querySelector("[data-queue], [data-drift], [data-away]");
+if (live) {
+  const queue = place?.dataset.chartQueue;
+  const query = queue === undefined ? "" : `?queue=${encodeURIComponent(queue)}`;
+  const charts = place ? new Charts(place) : null;
+  if (charts) {
+    const answer = await fetch(`/samples.json${query}`);
+    if (answer.ok) charts.set((await answer.json()).samples);
+  }
+  const source = new EventSource(`/events${query}`);
+  let away = document.querySelector("[data-away]") !== null;
+  source.addEventListener("sample", (event) => {
+    const sample = JSON.parse(event.data);
+    // The page from before the database went away is old; nothing that was typed is lost by a new one.
+    if (away && !sample.error && !document.querySelector("textarea")?.value) location.reload();
+    away = Boolean(sample.error);
+    update(sample);
+    if (charts && sample.point) charts.add(sample.point);
+  });
+  addEventListener("pagehide", () => source.close());
+}
+
+for (const all of document.querySelectorAll("[data-all]")) {
+  all.closest("th, td, label").hidden = false;
+  all.addEventListener("change", () => {
+    for (const box of all.form.querySelectorAll("input[name=id]")) box.checked = all.checked;
+  });
+}
