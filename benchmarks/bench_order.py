@@ -10,6 +10,7 @@ with a handler that does nothing; figures are medians of microseconds per messag
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -64,7 +65,15 @@ def work(conn: psycopg.Connection[Any], url: str, *, count: int) -> float:
     )  # fmt: skip
     (queue,) = open_worked(conn, [spec])
     handler = Handler(function=lambda change: None, asynchronous=False, batch=False, transaction=False)
-    consumer = Consumer(spec=spec, queue=queue, handler=handler, conninfo=url, loop=None, log=open_log())
+    consumer = Consumer(
+        spec=spec,
+        queue=queue,
+        handler=handler,
+        conninfo=url,
+        loop=None,
+        cell=threading.Lock(),
+        log=open_log(),
+    )
     began = time.perf_counter()
     consumer.start()
     while consumer.counts["handled"] < count and consumer.alive:

@@ -81,13 +81,14 @@ def test_what_is_not_an_envelope_says_why(raw: str) -> None:
     ("read_ct", "notes", "suspect"),
     [
         (1, {}, False),
-        (2, {}, True),
-        (2, {"attempts": 1}, False),
-        (3, {"attempts": 1, "released": 1}, False),
-        (4, {"attempts": 1, "released": 1}, True),
+        (2, {}, False),
+        (3, {}, True),
+        (3, {"attempts": 1}, False),
+        (4, {"attempts": 1, "released": 1}, False),
+        (5, {"attempts": 1, "released": 1}, True),
     ],
 )
-def test_a_delivery_that_ended_without_a_trace_makes_a_suspect(
+def test_two_deliveries_that_ended_without_a_trace_make_a_suspect(
     read_ct: int, notes: dict[str, int], suspect: bool
 ) -> None:
     assert read(headers={"changelane": notes}, read_ct=read_ct).suspect is suspect

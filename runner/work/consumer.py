@@ -50,6 +50,7 @@ class Consumer:
         handler: Handler,
         conninfo: str,
         loop: Loop | None,
+        cell: threading.Lock,
         log: FilteringBoundLogger,
     ) -> None:
         self.spec = spec
@@ -74,7 +75,9 @@ class Consumer:
         self._pool = make_pool(
             handler=handler, queue=queue, spec=spec, conninfo=conninfo, loop=loop, report=self._report
         )
-        self._stock = Stock(spec=spec, handler=handler, pool=self._pool, conclude=self._ended.append)
+        self._stock = Stock(
+            spec=spec, handler=handler, pool=self._pool, cell=cell, conclude=self._ended.append
+        )
         self._timeout = None if handler.asynchronous else spec.timeout
         self._thread = threading.Thread(target=self._run, name=f"consume-{queue.name}", daemon=True)
 

@@ -7,10 +7,11 @@ counts deliveries that no handler saw::
 
 ``attempts`` are failed ones; ``released`` are deliveries that were given back unharmed (shutdown, transient
 error). Every delivery that ends with a trace adds to one of the two, so ``read_ct - 1`` above their sum means
-that a holder vanished: killed, or stalled past its lease. Such a message is *suspect*, for it may be what
-kills its workers. Of a suspect, the attempt is charged before its handler runs, and taken back if the handler
-does not fail. So a message that kills its worker each time reaches the dead letter, after one death more than
-its attempts, while messages that merely were prefetched beside it spend nothing, and ordinary messages cost
+that holders vanished: killed, or stalled past their lease. A message of which two did is *suspect*, for it
+may be what kills its workers. A process runs one suspect at a time; its attempt is charged before its handler
+runs, and taken back if the handler does not fail. So a message that kills its worker each time reaches the
+dead letter, after two deaths more than its attempts, while messages that ran or merely were prefetched beside
+it spend nothing, those of a worker that was killed once come back at full speed, and ordinary messages cost
 no extra write.
 """
 
@@ -71,7 +72,7 @@ class Delivery:
 
     @property
     def suspect(self) -> bool:
-        return self.read_ct - 1 > self.failed + self.released
+        return self.read_ct - 1 > self.failed + self.released + 1
 
     def notes(self, *, failed: int, released: int, error: str) -> str:
         """The value of the ``changelane`` header as JSON text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from changelane.runner.work.message import Delivery
 from changelane.runner.work.pool import Pool
 from changelane.runner.work.queue import Queue
 from changelane.runner.work.settle import VANISHED, charge
-from changelane.runner.work.verdict import Released, Unfinished
+from changelane.runner.work.verdict import Crowded, Released, Unfinished
 
 BRISK = 0.1
 """Seconds. Handlers that use up their stock in less have the next one claimed meanwhile."""
@@ -27,14 +28,25 @@ class Stock:
 
     A handler of single changes is fed from a stock of at most ``size`` messages, the larger of the consumer's
     batch and concurrency, or twice that while it is brisk. A handler of batches gets what one claim brings,
-    claimed when it is free: at most ``batch`` times ``concurrency`` are held.
+    claimed when it is free: at most ``batch`` times ``concurrency`` are held. ``cell`` is taken while a
+    suspect runs, one in the whole process.
     """
 
-    def __init__(self, *, spec: Spec, handler: Handler, pool: Pool, conclude: Callable[[Job], None]) -> None:
+    def __init__(
+        self,
+        *,
+        spec: Spec,
+        handler: Handler,
+        pool: Pool,
+        cell: threading.Lock,
+        conclude: Callable[[Job], None],
+    ) -> None:
         self.size = max(spec.batch, spec.concurrency)
         self._spec = spec
         self._batch = handler.batch
         self._pool = pool
+        self._cell = cell
+        self._inmate: Delivery | None = None
         self._conclude = conclude
         self._held: dict[int, Delivery] = {}
         self._suspects: deque[Delivery] = deque()
@@ -79,29 +91,38 @@ class Stock:
             self._pool.submit([Job(fit)] if self._batch else [Job([delivery]) for delivery in fit])
 
     def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: Queue) -> int:
-        """Charge the attempts of suspects and run them, each alone and just when a slot is free for it.
+        """Charge the attempt of one suspect and run it, once a slot is free; put the others off.
 
-        Returns how many were another's by now. Raises psycopg.Error, and keeps them all.
+        Two that ran at once would both be charged for the death that one of them brings. Returns how many
+        were another's by now. Raises psycopg.Error, and keeps them all.
         """
-        count = min(self._count_slots(), len(self._suspects))
-        if count <= 0:
-            return 0
-        chosen = [self._suspects.popleft() for _ in range(count)]
-        try:
-            charged = charge(connection, queue, chosen, lease=self._spec.lease)
-        except psycopg.Error:
-            self._suspects.extendleft(reversed(chosen))
-            raise
-        self._pool.submit([Job([delivery]) for delivery in charged])
-        lost = [delivery for delivery in chosen if delivery not in charged]
-        self.drop(lost)
-        return len(lost)
+        lost = 0
+        while self._suspects and self._count_slots() > 0:
+            suspect = self._suspects[0]
+            if not self._cell.acquire(blocking=False):
+                self._end(self._suspects.popleft(), Crowded())
+                continue
+            self._inmate = suspect
+            try:
+                charged = charge(connection, queue, [suspect], lease=self._spec.lease)
+            except psycopg.Error:
+                self._leave_cell()
+                raise
+            self._suspects.popleft()
+            if charged:
+                self._pool.submit([Job(charged)])
+            else:
+                self.drop([suspect])
+                lost += 1
+        return lost
 
     def drop(self, deliveries: Sequence[Delivery]) -> None:
         """They are settled."""
         for delivery in deliveries:
             if self._held.get(delivery.msg_id) is delivery:
                 del self._held[delivery.msg_id]
+            if self._inmate is delivery:
+                self._leave_cell()
         self._settled += len(deliveries)
         if self._settled >= self.size:
             now = time.monotonic()
@@ -115,6 +136,10 @@ class Stock:
                 self._conclude(job)
         while self._suspects:
             self._end(self._suspects.popleft(), Released())
+
+    def _leave_cell(self) -> None:
+        self._inmate = None
+        self._cell.release()
 
     def _count_slots(self) -> int:
         return self._pool.size - len(self._pool.running) - self._pool.waiting

@@ -29,9 +29,16 @@ BLOCKED = 100 * 365 * 86400.0
 FIRST_RELEASE = 0.1
 LAST_RELEASE = 30.0
 
+CROWDED = 1.0
+"""Seconds for which a message is put off that must run alone, at most."""
+
 
 class Released(Exception):
     """The worker stops before the handler ran or ended; the message goes back at once."""
+
+
+class Crowded(Exception):
+    """Another message that may be what kills its workers runs in this process; this one is put off."""
 
 
 class TimedOut(Exception):
@@ -70,6 +77,8 @@ def judge(
         return ACK
     if isinstance(error, Released):
         return Verdict("release", failed, released + 1)
+    if isinstance(error, Crowded):
+        return Verdict("release", failed, released + 1, delay=random.uniform(0.5, 1.0) * CROWDED)  # noqa: S311
     if is_transient(error):
         delay = random.uniform(0.5, 1.0) * min(LAST_RELEASE, FIRST_RELEASE * 2.0 ** min(released, 16))  # noqa: S311
         return Verdict("release", failed, released + 1, delay=delay, error=describe(error))

@@ -63,9 +63,16 @@ class Worker:
         self._link = Link(conninfo, name="changelane work")
         queues = open_worked(self._link.open(), specs)
         loop = Loop() if any(handler.asynchronous for handler in handlers.values()) else None
+        cell = threading.Lock()
         self._consumers = [
             Consumer(
-                spec=spec, queue=queue, handler=handlers[spec.queue], conninfo=conninfo, loop=loop, log=log
+                spec=spec,
+                queue=queue,
+                handler=handlers[spec.queue],
+                conninfo=conninfo,
+                loop=loop,
+                cell=cell,
+                log=log,
             )
             for spec, queue in zip(specs, queues, strict=True)
         ]
