@@ -29,6 +29,10 @@ test: install ## All tests, on real servers
 test-matrix: install ## Integration tests on PG 14 to 18, pgmq as SQL and as extension; SERVERS="14 18-extension" for some
 	$(BIN)/python tests/matrix.py $(SERVERS)
 
+.PHONY: torture
+torture: install ## Workers under random faults, and every change accounted for; SECONDS=60 KILLS=60 a minute, SEED=N
+	$(BIN)/python tests/torture --seconds $(or $(SECONDS),60) --kills $(or $(KILLS),60) $(if $(SEED),--seed $(SEED))
+
 .PHONY: check
 check: lint types imports generated test ## What CI runs
 
@@ -40,6 +44,7 @@ lint: install ## ruff
 .PHONY: types
 types: install ## mypy --strict
 	$(BIN)/mypy
+	MYPYPATH=tests/torture/project $(BIN)/mypy tests/torture/*.py tests/torture/project/*.py
 	$(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py
 
 .PHONY: imports

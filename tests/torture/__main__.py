@@ -1,0 +1,213 @@
+"""Worker processes under random faults, while an application writes; then every change is accounted for.
+
+    python tests/torture [--seconds 60] [--kills 60] [--seed N] [--keep]
+
+On a server of its own with fsync on, in a temporary folder. Exits 0 when no change was lost, none took effect
+twice in a transactional consumer, keys kept their order, and the dead letters are exactly what was meant to
+fail; 1 with the evidence otherwise; 130 when interrupted. Whatever happens, no process and no folder stays.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg
+from psycopg import sql
+from rich.console import Console
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "project"))
+
+from fleet import Fleet  # noqa: E402
+from storm import SETTINGS, Storm  # noqa: E402
+from verdict import Verdict, judge  # noqa: E402
+from watchdog import Watchdog  # noqa: E402
+from writers import FEW, KEYS, KINDS, RARE_SECONDS, Writer  # noqa: E402
+
+from changelane.runner import pgmq  # noqa: E402
+from changelane.runner.local import server  # noqa: E402
+
+DRAIN_SECONDS = 300.0
+KINDS_NOTED = {
+    "fails": "handlers failed once",
+    "slow": "ran past their lease",
+    "late": "ran past their timeout",
+    "poison": "failed at a poison",
+    "exits": "ended by os._exit in a handler",
+    "crashes": "ended by SIGSEGV in a handler",
+}
+console = Console(stderr=True, highlight=False)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--seconds", type=click.IntRange(min=1), default=60, help="How long the faults last.")
+@click.option(
+    "--kills", type=click.FloatRange(min=1), default=60.0, help="SIGKILLs a minute; others in proportion."
+)
+@click.option("--seed", type=int, help="Of the faults and changes; printed.", show_default="random")
+@click.option("--keep", is_flag=True, help="Keep the folder, with logs and data.")
+def command(seconds: int, kills: float, seed: int | None, keep: bool) -> None:
+    """Prove the worker under random faults."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    # Deaths by the dozen are meant.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    folder = Path(tempfile.mkdtemp(prefix="changelane-torture-")).resolve()
+    watchdog = Watchdog(folder, limit=seconds + DRAIN_SECONDS, keep=keep)
+    console.print(f"seed {seed}, {seconds} s, {kills:g} kills a minute, in {folder}")
+    try:
+        code = torture(folder, seconds=seconds, kills=kills / 60, seed=seed)
+    except KeyboardInterrupt:
+        console.print("interrupted; everything is stopped")
+        code = 130
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        watchdog.release()
+    sys.exit(code)
+
+
+def torture(folder: Path, *, seconds: int, kills: float, seed: int) -> int:
+    """The whole of it; returns the exit code."""
+    url = server.start(folder, settings=SETTINGS)
+    prepare(folder, url)
+    fleet = Fleet(folder, url)
+    fleet.revive()
+    depths: Counter[str] = Counter()
+    spread = max(RARE_SECONDS, seconds / 40)
+    writers = [Writer(queue, url=url, seed=seed, depths=depths, spread=spread) for queue in KINDS]
+    storm = Storm(folder=folder, url=url, fleet=fleet, seed=seed, kills=kills)
+    for writer in writers:
+        writer.start()
+    began = time.monotonic()
+    endure(seconds, fleet=fleet, storm=storm, writers=writers, depths=depths, url=url)
+    for writer in writers:
+        writer.stop()
+    storm.end()
+    fleet.stop()
+    written = time.monotonic() - began
+    console.print(f"the storm is over; draining {sum(depths.values())} messages or so")
+    problems = drain(fleet, url)
+    took = time.monotonic() - began
+    with psycopg.connect(url, autocommit=True) as conn:
+        verdict = judge(conn)
+        (captured, effects) = conn.execute(
+            "SELECT (SELECT count(*) FROM torture.written), (SELECT count(*) FROM torture.ledger)"
+        ).fetchone() or (0, 0)
+    verdict.evidence += fleet.problems + problems
+    report(verdict, storm=storm, folder=folder, refused=sum(member.refused for member in fleet.members))
+    print(f"throughput: {captured:,} changes captured in {written:.0f} s ({captured / written:,.0f}/s), "
+          f"{effects:,} effects in {took:.0f} s ({effects / took:,.0f}/s), drained")  # fmt: skip
+    for line in verdict.evidence:
+        print(f"EVIDENCE: {line}")
+    print(f"seed {seed}: {'FAILED' if verdict.evidence else 'passed'}", flush=True)
+    return 1 if verdict.evidence else 0
+
+
+def prepare(folder: Path, url: str) -> None:
+    """Tables, queues and capture, as a user makes them."""
+    shutil.copytree(
+        HERE / "project", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    with psycopg.connect(url, autocommit=True) as conn:
+        pgmq.install(conn)
+        conn.execute((HERE / "sql" / "schema.sql").read_bytes())
+        for arguments in (["inspect"], ["generate"], ["apply", "--yes"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "changelane", *arguments],
+                cwd=folder, env={**os.environ, "DATABASE_URL": url},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise SystemExit(f"changelane {' '.join(arguments)}: {done.stderr}")
+        watch = (HERE / "sql" / "watch_queue.sql").read_text()
+        for queue in KINDS:
+            conn.execute(
+                "INSERT INTO torture.keys SELECT %s, generate_series(0, %s)",
+                [queue, KEYS.get(queue, FEW) - 1],
+            )
+            table = sql.Identifier("pgmq", f"q_{queue}")
+            conn.execute(sql.SQL(watch).format(table=table, name=sql.Literal(queue)))
+
+
+def endure(
+    seconds: int, *, fleet: Fleet, storm: Storm, writers: list[Writer], depths: Counter[str], url: str
+) -> None:
+    """Strike, bring back and count, until the time is over."""
+    began = measured = shown = time.monotonic()
+    template = sql.SQL((HERE / "sql" / "depth.sql").read_text())
+    ask = sql.SQL(" UNION ALL ").join(
+        template.format(name=sql.Literal(name), table=sql.Identifier("pgmq", f"q_{name}")) for name in KINDS
+    )
+    conn: psycopg.Connection[Any] | None = None
+    with console.status("") as status:
+        while (now := time.monotonic()) < began + seconds:
+            storm.strike()
+            fleet.revive()
+            if now - measured > 0.3:
+                measured = now
+                try:
+                    conn = conn or psycopg.connect(url, autocommit=True)
+                    depths.update(
+                        {name: depth - depths[name] for name, depth in conn.execute(ask).fetchall()}
+                    )
+                except psycopg.Error:
+                    conn = None
+                line = (f"{now - began:5.0f} s  changes {sum(writer.committed for writer in writers):>8,}  "
+                        f"backlog {sum(depths.values()):>6,}  "
+                        + ", ".join(f"{count} {name}" for name, count in storm.counts.items()))  # fmt: skip
+                if console.is_terminal:
+                    status.update(line)
+                elif now - shown > 5:
+                    shown = now
+                    print(line, file=sys.stderr, flush=True)
+            time.sleep(0.02)
+
+
+def drain(fleet: Fleet, url: str) -> list[str]:
+    """Work off what is left; returns what went wrong with that."""
+    problems = []
+    code, said = fleet.drain([queue for queue in KINDS if queue != "blocking"], url=url)
+    if code:
+        problems.append(f"`changelane work --drain` exits with {code}:\n{said}")
+    code, said = fleet.drain(["blocking"], url=url)
+    if code and "messages that failed for good block their keys" not in said:
+        problems.append(f"`changelane work --drain blocking` exits with {code}:\n{said}")
+    return problems
+
+
+def report(verdict: Verdict, *, storm: Storm, folder: Path, refused: int) -> None:
+    noted = folder / "noted"
+    kinds = Counter(noted.read_text().split() if noted.exists() else ())
+    print("faults")
+    for name, count in storm.counts.most_common():
+        print(f"  {count:>7,}  {name}")
+    for kind, name in KINDS_NOTED.items():
+        print(f"  {kinds[kind]:>7,}  {name}")
+    print(f"  {refused:>7,}  workers that found no server when they started")
+    print("changes by what became of them")
+    for (queue, fate), count in verdict.fates.items():
+        print(f"  {count:>7,}  {queue}: {fate}")
+    print(f"  {verdict.repeated_loosely:>7,}  loose: effects repeated, which at_least_once permits")
+    totals = verdict.totals
+    print(
+        f"{totals['lost']} lost, {totals['repeated']} repeated in transactional consumers, "
+        f"{totals['ghosts']} ghosts, {totals['disorder']} out of order, {totals['stale']} stale acks"
+    )
+
+
+if __name__ == "__main__":
+    command()

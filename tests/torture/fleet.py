@@ -1,0 +1,155 @@
+"""The worker processes: started, brought back after each death, and asked why they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from effects import EXIT
+from watchdog import find_processes
+
+STOP_SECONDS = 60.0
+EXPECTED = {-signal.SIGKILL: "killed", -signal.SIGSEGV: "segmentation fault", EXIT: "os._exit"}
+"""Ends that are the torture's own doing, as exit codes."""
+
+
+class Member:
+    """One `changelane work`, and whatever it starts. ``problems`` are ends that nobody asked for."""
+
+    def __init__(self, number: int, arguments: Sequence[str], *, folder: Path, url: str) -> None:
+        self.log = folder / f"worker-{number}.log"
+        self.problems: list[str] = []
+        self.refused = 0
+        self._arguments = ["work", *arguments]
+        self._folder = folder
+        self._environment = {**os.environ, "DATABASE_URL": url}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._asked = False
+
+    @property
+    def parent(self) -> int | None:
+        """Its process, None while there is none."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def children(self) -> list[int]:
+        """Those that it supervises."""
+        with contextlib.suppress(OSError):
+            return [
+                int(pid)
+                for pid in Path(f"/proc/{self.parent}/task/{self.parent}/children").read_text().split()
+            ]
+        return []
+
+    def revive(self) -> None:
+        """Start it unless it runs, and see how it ended."""
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return
+            self._judge(code)
+        self._asked = False
+        with self.log.open("ab") as output:
+            self._began = output.tell()
+            # A session of its own: an interrupt at the terminal is the torture's to handle.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "changelane", *self._arguments],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def ask(self) -> None:
+        """To end in order."""
+        if self.parent:
+            self._asked = True
+            os.kill(self.parent, signal.SIGTERM)
+
+    def stop(self) -> None:
+        self.ask()
+        if self._process is not None:
+            try:
+                self._judge(self._process.wait(STOP_SECONDS))
+            except subprocess.TimeoutExpired:
+                self.problems.append(f"{self.log.name}: did not end within {STOP_SECONDS:.0f} s of SIGTERM")
+            self._process = None
+
+    def _judge(self, code: int) -> None:
+        text = self.log.read_bytes()[self._began :].decode(errors="replace")
+        if (
+            code in EXPECTED
+            or (code == 0 and self._asked)
+            or (code == -signal.SIGTERM and '"working"' not in text)
+        ):
+            return
+        if code == 1 and '"working"' not in text and "Traceback" not in text:
+            # The server was away when it started, which it says and leaves to whoever runs it.
+            self.refused += 1
+            return
+        self.problems.append(f"{self.log.name}: ended by itself with {code}:\n{text[-2000:]}")
+
+
+class Fleet:
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder
+        self.members = [
+            Member(number, arguments, folder=folder, url=url)
+            for number, arguments in enumerate(
+                ([], [], ["--processes", "2"], ["ordered", "blocking", "patient"], ["patient", "singles"]),
+                start=1,
+            )
+        ]
+
+    def revive(self) -> None:
+        for member in self.members:
+            member.revive()
+
+    def stop(self) -> None:
+        """End all in order, with the children of those that were killed."""
+        for member in self.members:
+            member.ask()
+        for member in self.members:
+            member.stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        while (left := find_processes(self._folder)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if left:
+            self.members[0].problems.append(f"orphans did not end: {left}")
+
+    @property
+    def problems(self) -> list[str]:
+        found = [problem for member in self.members for problem in member.problems]
+        for member in self.members:
+            text = member.log.read_text(errors="replace") if member.log.exists() else ""
+            if "Traceback" in text:
+                place = text.index("Traceback")
+                found.append(f"{member.log.name}: {text[max(0, place - 500) : place + 2000]}")
+        return found
+
+    def drain(self, queues: Sequence[str], *, url: str) -> tuple[int, str]:
+        """`changelane work --drain`, again whenever a message kills it; its exit code, and what it said."""
+        log = self._folder / "drain.log"
+        while True:
+            with log.open("ab") as output:
+                began = output.tell()
+                code = subprocess.run(
+                    [sys.executable, "-m", "changelane", "work", "--drain", *queues],
+                    cwd=self._folder,
+                    env={**os.environ, "DATABASE_URL": url},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    check=False,
+                ).returncode
+            if code not in EXPECTED:
+                return code, log.read_bytes()[began:][-2000:].decode(errors="replace")

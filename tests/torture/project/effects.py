@@ -1,0 +1,84 @@
+"""Handlers: each change takes effect as one row of the ledger, then meets what its kind has in store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from threading import local
+
+import psycopg
+
+from changelane import Change
+
+EXIT = 77
+SLOW = 3.0
+"""Seconds: longer than the lease, shorter than the timeout."""
+
+LATE = 6.0
+"""Longer than the timeout."""
+
+RECORD = "SELECT torture.record(%s, %s, %s, %s, %s)"
+
+_own = local()
+
+
+def on_change(change: Change, tx: psycopg.Connection) -> None:
+    tx.execute(RECORD, _name(change))
+    _endure([change])
+
+
+def on_batch(changes: list[Change], tx: psycopg.Connection) -> None:
+    tx.cursor().executemany(RECORD, [_name(change) for change in changes])
+    _endure(changes)
+
+
+async def on_change_async(change: Change, tx: psycopg.AsyncConnection) -> None:
+    await tx.execute(RECORD, _name(change))
+    await asyncio.sleep(_face(change))
+
+
+def on_change_loosely(change: Change) -> None:
+    """Commits on its own, before the message is acknowledged."""
+    _endure([change])
+    if getattr(_own, "connection", None) is None or _own.connection.closed:
+        _own.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+    _own.connection.execute(RECORD, _name(change))
+
+
+def _name(change: Change) -> tuple[object, ...]:
+    row = change.new or change.old or {}
+    # A deletion is the next of its key.
+    return change.queue, row["id"], row["seq"] + (change.op == "delete"), change.msg_id, change.attempt
+
+
+def _endure(changes: Sequence[Change]) -> None:
+    for change in changes:
+        time.sleep(_face(change))
+
+
+def _face(change: Change) -> float:
+    """Seconds that the handler takes; does not return where the kind wants a failure or a death."""
+    kind = change.new["kind"] if change.new else "plain"
+    if kind == "plain" or (kind in ("fails", "late") and change.attempt > 1):
+        return 0.0
+    _note(kind)
+    match kind:
+        case "slow":
+            return SLOW
+        case "late":
+            return LATE
+        case "exits":
+            os._exit(EXIT)
+        case "crashes":
+            os.kill(os.getpid(), signal.SIGSEGV)
+    raise ValueError(f"this change is of the kind that {kind}")
+
+
+def _note(kind: str) -> None:
+    """Into a file, for the transaction may well be rolled back."""
+    noted = os.open("noted", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(noted, f"{kind}\n".encode())
+    os.close(noted)

@@ -1,0 +1,96 @@
+"""The application meanwhile: changes in the captured tables, each written down in its own transaction."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+
+import psycopg
+
+KEYS = {"ordered": 40, "blocking": 300}
+FEW = 150
+"""Keys of the other tables."""
+
+BACKLOG = {"patient": 20}
+MOST = 300
+"""Messages in the other queues beyond which their writers wait."""
+
+KINDS = {
+    "singles": {"fails": 0.02, "poison": 0.002},
+    "batches": {"fails": 0.01, "poison": 0.002, "late": 0.0005},
+    "asyncs": {"fails": 0.02, "poison": 0.002, "late": 0.002},
+    "ordered": {"fails": 0.02, "poison": 0.002},
+    "blocking": {"fails": 0.01},
+    "patient": {"slow": 0.7, "late": 0.05},
+    "loose": {"fails": 0.02, "poison": 0.002},
+}
+RARE = {"singles": ("exits", "crashes"), "ordered": ("exits", "crashes"), "blocking": ("poison",)}
+"""Kinds that cost a lot: one in RARE_SECONDS for each queue."""
+
+RARE_SECONDS = 15.0
+
+
+class Writer:
+    """Two threads a queue. ``depths`` is how many messages wait in each, kept up by somebody else."""
+
+    def __init__(self, queue: str, *, url: str, seed: int, depths: Counter[str], spread: float) -> None:
+        self.queue = queue
+        self.committed = 0
+        self._url = url
+        self._depths = depths
+        self._random = random.Random(f"{seed} {queue}")
+        self._spread = spread
+        self._rare_at = time.monotonic() + self._random.random() * spread
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(2)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        limit = BACKLOG.get(self.queue, MOST)
+        while not self._stopped.is_set():
+            try:
+                with psycopg.connect(self._url, application_name="writer") as conn:
+                    while not self._stopped.wait(self._random.expovariate(20)):
+                        if self._depths[self.queue] < limit:
+                            self._change(conn)
+            except psycopg.Error:
+                # A fault, or a deadlock with the other thread: the transaction never was.
+                self._stopped.wait(0.1)
+
+    def _change(self, conn: psycopg.Connection) -> None:
+        """One transaction of some statements, of which some are rolled back."""
+        choose, count = self._random, 0
+        size = 1 if self.queue == "patient" else 8
+        for _ in range(choose.randint(1, 3)):
+            ids = choose.sample(range(KEYS.get(self.queue, FEW)), choose.randint(1, size))
+            kinds = [self._choose_kind() for _ in ids]
+            gone = choose.random() < 0.05
+            conn.execute("SELECT torture.write(%s, %s, %s, %s)", [self.queue, ids, kinds, gone])
+            count += len(ids)
+        if choose.random() < 0.05:
+            conn.rollback()
+        else:
+            conn.commit()
+            self.committed += count
+
+    def _choose_kind(self) -> str:
+        now = time.monotonic()
+        if self.queue in RARE and now >= self._rare_at:
+            self._rare_at = now + self._spread
+            return self._random.choice(RARE[self.queue])
+        point = self._random.random()
+        for kind, share in KINDS[self.queue].items():
+            point -= share
+            if point < 0:
+                return kind
+        return "plain"
