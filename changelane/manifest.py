@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from changelane.access import Operation
 from changelane.catalog import Record
 from changelane.errors import ManifestError
 
@@ -97,6 +98,32 @@ class Capture(Record):
         return (self.schema_, self.table)
 
 
+class Access(Record):
+    """What one role may do with one queue. ``narrowed`` are the operations that see some rows only.
+
+    ``policies`` are the names of its policies, those on the queue's table and those on its archive's;
+    ``spec`` is the hash of what was declared. What the catalog says of policies is hashed by the server.
+    """
+
+    queue: str
+    role: str
+    allow: tuple[Operation, ...]
+    narrowed: tuple[Operation, ...] = ()
+    policies: tuple[str, ...]
+    archive_policies: tuple[str, ...] = ()
+    spec: str
+    step: Step
+
+
+class Api(Record):
+    """Schema ``pgmq_public``: ``grants`` is role to the functions that it may execute."""
+
+    grants: dict[str, tuple[str, ...]]
+    spec: str
+    step: Step
+    grant_step: Step
+
+
 class Retry(Record):
     """Backoff between failed attempts; ``first`` and ``max`` in seconds."""
 
@@ -136,6 +163,8 @@ class Manifest(Record):
     queues: tuple[Queue, ...]
     captures: tuple[Capture, ...]
     consumers: tuple[Consumer, ...]
+    access: tuple[Access, ...] = ()
+    api: Api | None = None
 
     def dump(self) -> str:
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
@@ -159,7 +188,7 @@ def load_manifest(out: Path) -> Manifest:
         ) from None
 
 
-_FILE = re.compile(r"(queues|routes)/[a-z_][a-z0-9_]*\.sql")
+_FILE = re.compile(r"(queues|routes|access)/[a-z_][a-z0-9_]*\.sql|api\.sql")
 
 
 def read_files(manifest: Manifest, out: Path) -> dict[str, bytes]:

@@ -12,23 +12,32 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 SCHEMA = "changelane"
 """The schema that holds the trigger functions and what the worker needs."""
+
+_SQL = Path(__file__).parent / "sql"
+POLICY_LIVE = (_SQL / "policy_live.sql").read_text()
+"""SQL of the live hash of ``policy``, a row of pg_policy, with the settings of ``changelane/sql``."""
+API_LIVE = (_SQL / "api_live.sql").read_text()
+"""SQL of the live hash of the functions in schema ``pgmq_public``."""
 
 TRIGGER_ROW = 1
 TRIGGER_EVENTS = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
 """Bits of ``pg_trigger.tgtype`` (src/include/catalog/pg_trigger.h); AFTER sets none."""
 
 _LINE = re.compile(
-    r"changelane:1 project=(?P<project>\S+) (?P<kind>route|queue)=(?P<name>\S+)"
+    r"changelane:1 project=(?P<project>\S+) (?P<kind>route|queue|access|api)=(?P<name>\S+)"
     r" spec=(?P<spec>[0-9a-f]{12}) live=(?P<live>[0-9a-f]{12}) pg=(?P<pg>\d+)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """``kind`` is what ``name`` names: the route of a trigger or function, or the queue of a queue table."""
+    """``kind`` is what ``name`` names: the route of a trigger or function, the queue of a queue table or of a
+    policy (``access``), or the schema of the API.
+    """
 
     project: str
     kind: str

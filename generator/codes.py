@@ -29,7 +29,6 @@ class Code(StrEnum):
     EMPTY = "CL107"
     REPEATED = "CL108"
     BAD_TABLE = "CL109"
-    NOT_SUPPORTED = "CL110"
 
     DUPLICATE_ROUTE = "CL201"
     UNKNOWN_QUEUE = "CL202"
@@ -39,6 +38,7 @@ class Code(StrEnum):
     DEAD_LETTER = "CL206"
     BLOCK = "CL207"
     PARTITION = "CL208"
+    ACCESS = "CL209"
 
     NO_TABLE = "CL301"
     NO_COLUMN = "CL302"

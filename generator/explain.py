@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from heapq import nlargest
 from itertools import islice
@@ -16,7 +16,6 @@ from pydantic_core import ErrorDetails
 from changelane.diagnostic import Diagnostic
 from changelane.generator.codes import Code
 from changelane.generator.source import Plain, Source, Step, resolve
-from changelane.generator.unsupported import UNSUPPORTED
 from changelane.generator.values import show
 
 Path = tuple[Step, ...]
@@ -45,14 +44,10 @@ def _count_shared(one: str, other: str) -> int:
     )
 
 
-def explain(
-    error: ValidationError, *, source: Source, model: type[BaseModel], except_below: Collection[Path]
-) -> Iterator[Diagnostic]:
-    """A diagnostic for every error that is not below one of the paths of ``except_below``."""
+def explain(error: ValidationError, *, source: Source, model: type[BaseModel]) -> Iterator[Diagnostic]:
+    """A diagnostic for every error."""
     for detail in error.errors(include_url=False):
         path: Path = detail["loc"]
-        if any(path[:length] in except_below for length in range(1, len(path) + 1)):
-            continue
         if detail["type"] == "too_short" and detail["input"]:
             # Its items were refused, each with an error of its own.
             continue
@@ -81,8 +76,7 @@ def _explain_one(
             )
         case "literal_error":
             values = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
-            allowed = [value for value in values if value not in _refused(path)]
-            return _refuse_value(detail["input"], subject, allowed, source, path)
+            return _refuse_value(detail["input"], subject, values, source, path)
         case "too_short":
             return source.diagnose(
                 Code.EMPTY,
@@ -158,30 +152,12 @@ def _enumerate(values: list[str]) -> str:
     return f"{', '.join(f'`{value}`' for value in values[:-1])} or `{values[-1]}`"
 
 
-def _refused(path: Path) -> tuple[str, ...]:
-    """Values of the key at a path that are not built yet, and so not to be offered."""
-    return next(
-        (values for pattern, values in UNSUPPORTED.items() if _fits(pattern, path)),
-        (),
-    )
-
-
 def supported_keys(model: type[BaseModel], path: Path) -> list[str]:
     """The keys that a mapping at ``path`` may have."""
     found = _find_model(model, path)
     if found is None:
         return []
-    names = [field.alias or name for name, field in found.model_fields.items()]
-    refused = {
-        pattern[-1] for pattern, values in UNSUPPORTED.items() if not values and _fits(pattern[:-1], path)
-    }
-    return [name for name in names if name not in refused]
-
-
-def _fits(pattern: tuple[str, ...], path: Path) -> bool:
-    return len(pattern) == len(path) and all(
-        part in ("*", step) for part, step in zip(pattern, path, strict=True)
-    )
+    return [field.alias or name for name, field in found.model_fields.items()]
 
 
 def _exemplify(model: type[BaseModel], path: Path) -> str:

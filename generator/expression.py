@@ -1,13 +1,13 @@
-"""SQL expressions of a spec: one expression over ``new``, ``old`` and ``op``, checked on its parse tree."""
+"""SQL expressions of a spec, checked on their parse tree: over a change (new, old, op), or over a message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pglast import ast, parse_sql
-from pglast.enums import CoercionForm
+from pglast.enums import CoercionForm, SubLinkType
 from pglast.parser import ParseError, Token, scan
 from pglast.visitors import Visitor
 
@@ -29,17 +29,19 @@ class ExpressionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Characters ``start`` to ``end`` name ``column`` of the row ``new`` or ``old``, or the text ``op``."""
+    """Characters ``start`` to ``end`` name ``column`` of the row ``new`` or ``old`` or of a message, or the
+    text ``op``.
+    """
 
     start: int
     end: int
-    row: Literal["new", "old", "op"]
+    row: Literal["new", "old", "op", "message"]
     column: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A checked expression: its text and where it refers to the change, in order."""
+    """A checked expression: its text and where it refers to the change or message, in order."""
 
     text: str
     references: tuple[Reference, ...]
@@ -65,7 +67,19 @@ def parse_expression(text: str) -> Expression:
     Raises ExpressionError for anything else: statements, sub-selects, other names, aggregates and window
     calls, parameters, comments. Whether the columns exist is not known here.
     """
-    tokens = _scan(text)
+    return _parse(text, columns=(), example="new.status = 'paid'")
+
+
+def parse_message_expression(text: str, *, columns: Collection[str]) -> Expression:
+    """Check that ``text`` is one expression over the ``columns`` of a message, named alone.
+
+    As ``parse_expression``, but for sub-selects without a FROM, which are evaluated once a statement.
+    """
+    return _parse(text, columns=columns, example="message->>'op' = 'insert'")
+
+
+def _parse(text: str, *, columns: Collection[str], example: str) -> Expression:
+    tokens = _scan(text, over=", ".join(columns) or "new, old and op")
     _check_parentheses(tokens)
     try:
         statements = parse_sql(_PREFIX + text + _SUFFIX)
@@ -80,17 +94,15 @@ def parse_expression(text: str) -> Expression:
         ) from None
     if len(statements) != 1:
         raise ExpressionError("more than one statement", length=len(text), help="write one expression")
-    value = _take_value(statements[0].stmt, text)
-    check = _Check(text=text, tokens=tokens)
+    value = _take_value(statements[0].stmt, text, example=example)
+    check = _Check(text=text, tokens=tokens, columns=columns)
     check(value)
     return Expression(text=text, references=tuple(sorted(check.references, key=lambda found: found.start)))
 
 
-def _scan(text: str) -> Sequence[Token]:
+def _scan(text: str, *, over: str) -> Sequence[Token]:
     if not text.strip():
-        raise ExpressionError(
-            "an empty expression", help="write SQL over new, old and op, or leave the key out"
-        )
+        raise ExpressionError("an empty expression", help=f"write SQL over {over}, or leave the key out")
     if "\0" in text:
         raise ExpressionError("a NUL character in an expression", start=text.index("\0"))
     try:
@@ -131,13 +143,11 @@ _CLAUSES = (
 )  # fmt: skip
 
 
-def _take_value(statement: ast.Node | None, text: str) -> ast.Node:
+def _take_value(statement: ast.Node | None, text: str, *, example: str) -> ast.Node:
     """The expression of ``SELECT (expression)``; anything around it is what the text added."""
 
     def refuse(what: str) -> ExpressionError:
-        return ExpressionError(
-            what, length=len(text), help="write one expression, such as new.status = 'paid'"
-        )
+        return ExpressionError(what, length=len(text), help=f"write one expression, such as {example}")
 
     if not isinstance(statement, ast.SelectStmt) or any(getattr(statement, name) for name in _CLAUSES):
         raise refuse("a statement where an expression is expected")
@@ -152,12 +162,16 @@ def _take_value(statement: ast.Node | None, text: str) -> ast.Node:
 
 
 class _Check(Visitor):
-    """Collects references and refuses what has no place in an expression over one change."""
+    """Collects references and refuses what has no place in an expression over one change, or one message
+    where there are ``columns``.
+    """
 
-    def __init__(self, *, text: str, tokens: Sequence[Token]) -> None:
+    def __init__(self, *, text: str, tokens: Sequence[Token], columns: Collection[str]) -> None:
         super().__init__()
         self.text = text
         self.tokens = tokens
+        self.columns = columns
+        self.sees = "one message only" if columns else "the changed row only"
         self.references: list[Reference] = []
 
     def visit_ColumnRef(self, ancestors: object, node: ast.ColumnRef) -> None:
@@ -165,7 +179,9 @@ class _Check(Visitor):
         names = [(isinstance(field, ast.String) and field.sval) or "*" for field in node.fields or ()]
         end = self._end_of(start, names)
         shown = self.text[start:end]
-        if names == ["op"]:
+        if self.columns:
+            self._refer_to_message(start, end, names)
+        elif names == ["op"]:
             self.references.append(Reference(start=start, end=end, row="op"))
         elif len(names) == 2 and names[0] in ("new", "old") and names[1] != "*":
             self.references.append(Reference(start=start, end=end, row=names[0], column=names[1]))  # type: ignore[arg-type]
@@ -180,16 +196,26 @@ class _Check(Visitor):
                 start=start, length=end - start, help=f"write new.{names[-1]} or old.{names[-1]}",
             )  # fmt: skip
 
+    def _refer_to_message(self, start: int, end: int, names: Sequence[str]) -> None:
+        if len(names) != 1 or names[0] not in self.columns:
+            raise ExpressionError(
+                f"{self.text[start:end]}: this expression sees the columns of a message only",
+                start=start, length=end - start, help=f"they are {', '.join(self.columns)}",
+            )  # fmt: skip
+        self.references.append(Reference(start=start, end=end, row="message", column=names[0]))
+
     def _end_of(self, start: int, names: Sequence[str]) -> int:
         """One past the last character of a dotted name: its tokens alternate names and dots."""
         following = [token for token in self.tokens if token.start >= start][: 2 * len(names) - 1]
         return int(following[-1].end) + 1
 
     def visit_SubLink(self, ancestors: object, node: ast.SubLink) -> None:
-        self._refuse(node, "a sub-select", "an expression sees the changed row only")
+        if not (self.columns and node.subLinkType == SubLinkType.EXPR_SUBLINK):
+            self._refuse(node, "a sub-select", f"an expression sees {self.sees}")
 
     def visit_SelectStmt(self, ancestors: object, node: ast.SelectStmt) -> None:
-        self._refuse(node, "a sub-select", "an expression sees the changed row only")
+        if not self.columns or any(getattr(node, name) for name in _CLAUSES):
+            self._refuse(node, "a sub-select", f"an expression sees {self.sees}")
 
     def visit_ParamRef(self, ancestors: object, node: ast.ParamRef) -> None:
         self._refuse(node, f"the parameter ${node.number}", "write the value")
@@ -198,14 +224,14 @@ class _Check(Visitor):
         self._refuse(node, "DEFAULT", "write the value")
 
     def visit_CurrentOfExpr(self, ancestors: object, node: ast.CurrentOfExpr) -> None:
-        self._refuse(node, "WHERE CURRENT OF", "an expression sees the changed row only")
+        self._refuse(node, "WHERE CURRENT OF", f"an expression sees {self.sees}")
 
     def visit_GroupingFunc(self, ancestors: object, node: ast.GroupingFunc) -> None:
-        self._refuse(node, "GROUPING", "an expression sees the changed row only")
+        self._refuse(node, "GROUPING", f"an expression sees {self.sees}")
 
     def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
         if node.over or node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter:
-            self._refuse(node, "an aggregate or window call", "an expression sees one changed row only")
+            self._refuse(node, "an aggregate or window call", f"an expression sees {self.sees}")
 
     def _refuse(self, node: ast.Node, what: str, help: str) -> None:
         location = getattr(node, "location", None)

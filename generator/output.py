@@ -9,20 +9,24 @@ from itertools import groupby
 from pathlib import Path
 
 from changelane import manifest as contract
+from changelane.access import find_api_functions
 from changelane.catalog import Catalog
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
 from changelane.generator import rendering
 from changelane.generator.capture import Capture
 from changelane.generator.grammar import check_function, check_statements
+from changelane.generator.grant import Grant, list_grants
 from changelane.generator.queue import Queue, list_queues
 from changelane.generator.resolution import resolve
 from changelane.generator.spec import Consumer, Document
 from changelane.generator.values import read_rate
 from changelane.manifest import Manifest, Step
+from changelane.marker import hash_model
 
 _NOTICE = "-- Written by `changelane generate`: edit pipelines.yaml, not this file.\n"
 _SCHEMA = "CREATE SCHEMA IF NOT EXISTS changelane;\n"
+_ACCESS_HEAD = _SCHEMA + "SET LOCAL search_path = pg_catalog, pg_temp;\n"
 _SLEEPERS = (
     "CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers"
     " (queue text PRIMARY KEY, until timestamptz NOT NULL);\n"
@@ -51,6 +55,9 @@ def generate(document: Document, catalog: Catalog) -> Output:
         for route, captured in groupby(resolution.captures, key=lambda capture: capture.route)
         for entry in _render_route(route, captured, files)
     ]
+    grants = list_grants(document)
+    access = [_render_access(name, grant, files) for name, grant in grants]
+    api = _render_api(document, [grant for _, grant in grants], files) if document.spec.api else None
     manifest = Manifest(
         project=document.spec.project,
         files={name: contract.hash_text(file.text) for name, file in sorted(files.items())},
@@ -60,6 +67,8 @@ def generate(document: Document, catalog: Catalog) -> Output:
             _describe_consumer(document, queue, consumer)
             for queue, consumer in document.spec.consumers.items()
         ),
+        access=tuple(access),
+        api=api,
     )
     texts = {name: file.text for name, file in files.items()}
     return Output(
@@ -86,7 +95,8 @@ class _File:
 
 
 def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, _File]) -> contract.Queue:
-    file = files.setdefault(f"queues/{name}.sql", _File(f"queues/{name}.sql", _NOTICE))
+    head = _NOTICE + (_ACCESS_HEAD if document.spec.queues[name].access else "")
+    file = files.setdefault(f"queues/{name}.sql", _File(f"queues/{name}.sql", head))
     create = rendering.render_queue(queue, project=document.spec.project)
     settings = rendering.render_queue_settings(queue)
     check_statements(create + settings)
@@ -103,6 +113,36 @@ def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, 
         step=file.add(create),
         settings_step=file.add(settings),
     )
+
+
+def _render_access(name: str, grant: Grant, files: dict[str, _File]) -> contract.Access:
+    spec = hash_model(["access", rendering.TEMPLATE_VERSION, grant.model()])
+    sql = rendering.render_access(grant, spec=spec)
+    check_statements(sql)
+    return contract.Access(
+        queue=grant.queue,
+        role=grant.role,
+        allow=tuple(grant.operations),
+        narrowed=tuple(name for name, using in grant.operations.items() if using),
+        policies=grant.list_names("queue"),
+        archive_policies=grant.list_names("archive"),
+        spec=spec,
+        step=files[f"queues/{name}.sql"].add(sql),
+    )
+
+
+def _render_api(document: Document, grants: Iterable[Grant], files: dict[str, _File]) -> contract.Api:
+    allowed: dict[str, set[str]] = {}
+    for grant in grants:
+        allowed.setdefault(grant.role, set()).update(grant.operations)
+    opened = {role: find_api_functions(operations) for role, operations in sorted(allowed.items())}
+    project = document.spec.project
+    spec = hash_model(["api", rendering.TEMPLATE_VERSION])
+    file = files["api.sql"] = _File("api.sql", _NOTICE)
+    functions = rendering.render_api(project=project, spec=spec)
+    opening = rendering.render_api_grants(opened, project=project)
+    check_statements(functions + opening)
+    return contract.Api(grants=opened, spec=spec, step=file.add(functions), grant_step=file.add(opening))
 
 
 def _render_route(
@@ -172,9 +212,10 @@ def _find_leftover(output: Output, out: Path) -> list[str]:
     """Files that an earlier run wrote and this one does not; a file without our notice is left alone."""
     return [
         name
-        for folder in ("queues", "routes")
-        for path in sorted((out / folder).glob("*.sql"))
-        if (name := f"{folder}/{path.name}") not in output.files and (_read(path) or "").startswith(_NOTICE)
+        for pattern in ("queues/*.sql", "routes/*.sql", "api.sql")
+        for path in sorted(out.glob(pattern))
+        if (name := path.relative_to(out).as_posix()) not in output.files
+        and (_read(path) or "").startswith(_NOTICE)
     ]
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from changelane.access import API_NAMES, API_SCHEMA, OPTIONAL_COLUMN, Place, find_functions, works
 from changelane.generator.capture import NOT_JSONB, ROW_LIMIT, SURELY_SMALL, Capture, bind_expression
 from changelane.generator.column import choose_fallback
+from changelane.generator.grant import Grant
 from changelane.generator.queue import Queue
 from changelane.generator.quoting import quote_array, quote_body, quote_identifier, quote_literal
 from changelane.interval import spell_interval
 from changelane.marker import (
+    API_LIVE,
+    POLICY_LIVE,
+    SCHEMA,
     TRIGGER_EVENTS,
     TRIGGER_ROW,
     format_marker,
@@ -40,6 +47,12 @@ _ENVIRONMENT.filters |= {
     "tojson_literal": lambda value: quote_literal(json.dumps(value)),
     "quoted_body": quote_body,
 }
+
+_PINS = (
+    ("TimeZone", "UTC"), ("DateStyle", "ISO, MDY"), ("IntervalStyle", "postgres"), ("bytea_output", "hex"),
+    ("extra_float_digits", "1"), ("quote_all_identifiers", "off"),
+)  # fmt: skip
+"""Settings on which the meaning of literals depends, and how the catalog spells an expression."""
 _ENVIRONMENT.filters["interval"] = spell_interval
 
 
@@ -154,3 +167,66 @@ def render_trigger(capture: Capture, *, spec: str, live: str) -> str:
         new_table=_transition(capture, "new"),
         marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
     )
+
+
+def render_access(grant: Grant, *, spec: str) -> str:
+    """SQL that gives a role what is declared, and takes away all else; locks the queue's tables."""
+    tables = [
+        {
+            "place": place,
+            "name": f"pgmq.{quote_identifier(f'{place[0]}_{grant.queue}')}",
+            "rights": grant.list_rights(place, optional=False),
+            "optional": grant.list_rights(place, optional=True),
+            "policies": [
+                {
+                    "name": name,
+                    "command": policy.command,
+                    "using": policy.using,
+                    "check": policy.check,
+                    "declared": grant.operations[policy.operation],
+                }
+                for name, policy in grant.policies
+                if policy.place == place
+            ],
+        }
+        for place in get_args(Place)
+    ]
+    return _ENVIRONMENT.get_template("access.sql.j2").render(
+        queue=grant.queue,
+        role=grant.role,
+        summary=", ".join(grant.operations),
+        tables=tables,
+        names=[name for name, _ in grant.policies],
+        schemas=["pgmq", *([SCHEMA] if works(grant.operations) else [])],
+        functions=find_functions(grant.operations),
+        optional=OPTIONAL_COLUMN,
+        pins=_PINS,
+        live=POLICY_LIVE,
+        prefix=f"changelane:1 project={grant.project} access=",
+        marker=_mark_by_server(project=grant.project, kind="access", name=grant.queue, spec=spec),
+    )
+
+
+def render_api(*, project: str, spec: str) -> str:
+    """SQL of schema ``pgmq_public`` and its functions, which nobody may execute yet."""
+    return _ENVIRONMENT.get_template("api.sql.j2").render(
+        schema=API_SCHEMA,
+        live=API_LIVE,
+        marker=_mark_by_server(project=project, kind="api", name=API_SCHEMA, spec=spec),
+    )
+
+
+def render_api_grants(grants: Mapping[str, Sequence[str]], *, project: str) -> str:
+    """SQL that opens the API's functions to each role, as mapped, and closes them to all others."""
+    return _ENVIRONMENT.get_template("api_grants.sql.j2").render(
+        schema=API_SCHEMA,
+        names=API_NAMES,
+        functions=[f"{API_SCHEMA}.{quote_identifier(name)}" for name in API_NAMES],
+        grants=list(grants.items()),
+        prefix=f"changelane:1 project={project} access=",
+    )
+
+
+def _mark_by_server(*, project: str, kind: str, name: str, spec: str) -> str:
+    """A marker as a pattern of ``format``, for the live hash is the server's to tell."""
+    return format_marker(project=project, kind=kind, name=name, spec=spec, live="%s")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pydantic_core import PydanticCustomError
 
 from changelane.diagnostic import Diagnostic
+from changelane.generator.access import check_access
 from changelane.generator.codes import Code
 from changelane.generator.explain import suggest
 from changelane.generator.source import Node, Source, Step
@@ -29,6 +30,7 @@ def check(source: Source) -> Iterator[Diagnostic]:
     yield from _check_kinds(source)
     yield from _check_consumers(source)
     yield from _check_dead_letters(source)
+    yield from check_access(source)
 
 
 def _content(source: Source, *path: Step) -> str | list[Node] | dict[str, Node] | None:

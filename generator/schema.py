@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from changelane.generator.spec import Spec
-from changelane.generator.unsupported import UNSUPPORTED
 
 Schema = dict[str, Any]
 
@@ -16,8 +15,6 @@ def render_schema() -> str:
     generated = Spec.model_json_schema(by_alias=True)
     definitions = generated.pop("$defs")
     schema = _simplify(generated, definitions)
-    for pattern, values in UNSUPPORTED.items():
-        _remove(schema, pattern, values)
     _complete(schema)
     document = {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -65,22 +62,6 @@ def _is_noise(key: str, content: object) -> bool:
     return (key == "title" and isinstance(content, str)) or (
         key == "default" and (content is None or isinstance(content, (dict, list)))
     )
-
-
-def _remove(schema: Schema, pattern: tuple[str, ...], values: tuple[str, ...]) -> None:
-    """Leave out a key that is refused, or those values of it."""
-    *parents, key = pattern
-    for step in parents:
-        if step == "*":
-            schema = schema["additionalProperties"] if schema["type"] == "object" else schema["items"]
-        else:
-            schema = schema["properties"][step]
-    if values:
-        schema["properties"][key]["enum"] = [
-            value for value in schema["properties"][key]["enum"] if value not in values
-        ]
-    else:
-        del schema["properties"][key]
 
 
 def _complete(schema: Schema) -> None:

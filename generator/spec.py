@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
+from changelane.access import Operation
 from changelane.diagnostic import Diagnostic, Span
 from changelane.errors import SpecError
 from changelane.generator.codes import Code
@@ -17,8 +18,8 @@ from changelane.generator.explain import explain
 from changelane.generator.reader import LIMIT_PROBLEMS, parse_source
 from changelane.generator.rules import check
 from changelane.generator.source import Source, Step, Value, read_source, resolve
-from changelane.generator.unsupported import find_unsupported
 from changelane.generator.values import (
+    Boolean,
     Duration,
     Expression,
     Handler,
@@ -78,10 +79,15 @@ class Access(Model):
     """What a role may do with the queue through SQL or an HTTP API over it."""
 
     role: Identifier = Field(description="A database role.", examples=["authenticated"])
-    allow: tuple[Literal["send", "read", "pop", "archive", "delete"], ...] = Field(
-        min_length=1, description="What the role may do."
+    allow: tuple[Operation, ...] = Field(
+        min_length=1, description="What the role may do.", examples=[["read", "archive"]]
     )
-    using: Expression | None = Field(None, description="SQL over message and headers: which messages it may.")
+    using: Expression | None = Field(
+        None,
+        description="SQL over message, headers, msg_id, enqueued_at, read_ct and vt: which messages are "
+        "meant. Default: all.",
+        examples=["message->'new'->>'tenant' = current_setting('app.tenant', true)"],
+    )
 
 
 class Queue(Model):
@@ -106,7 +112,9 @@ class Queue(Model):
         "Default: the queue's name and `_dlq`.",
         examples=["order_events_dlq"],
     )
-    access: tuple[Access, ...] = Field((), min_length=1, description="Who else may use the queue.")
+    access: tuple[Access, ...] = Field(
+        (), min_length=1, description="Who may use the queue through SQL or an HTTP API over it; nobody else."
+    )
 
 
 class Payload(Model):
@@ -298,7 +306,11 @@ class Spec(Model):
     consumers: Annotated[dict[QueueName, Consumer], BeforeValidator(_empty_as_mapping)] = Field(
         {}, description="Handlers by the queue that they work."
     )
-    api: dict[str, Any] | None = Field(None, description="Reserved.")
+    api: Boolean = Field(
+        False,
+        description="Functions in schema pgmq_public, for an HTTP API over the queues, open to those who "
+        "have access to some queue.",
+    )
 
     def model_post_init(self, context: Any) -> None:
         for index, route in enumerate(self.routes):
@@ -365,14 +377,12 @@ def examine(path: Path) -> tuple[Document, list[Diagnostic]]:
     """
     source = read_source(path)
     problems = parse_source(source)
-    unsupported = find_unsupported(source)
     spec: Spec | None = None
     try:
         spec = Spec.model_validate(source.root.plain())
     except ValidationError as error:
-        explained = explain(error, source=source, model=Spec, except_below=set(unsupported))
+        explained = explain(error, source=source, model=Spec)
         problems += _add(problems, explained)
-    problems += _add(problems, iter(unsupported.values()))
     problems += _add(problems, check(source))
     return Document(spec=spec or _salvage(source), source=source), limit(problems)
 

@@ -72,6 +72,21 @@ def read_integer(value: object) -> int:
     )
 
 
+def read_boolean(value: object) -> bool:
+    """True or false, unquoted."""
+    if isinstance(value, bool):
+        return value
+    text = read_text(value)
+    quoted = not isinstance(value, Plain) and text in ("true", "false")
+    if isinstance(value, Plain) and text in ("true", "false"):
+        return text == "true"
+    raise refuse(
+        Code.WRONG_TYPE,
+        f"must be true or false, not {'the text ' if quoted else ''}{show(text)}",
+        help="delete the quotes" if quoted else "",
+    )
+
+
 def read_duration(value: object) -> float:
     """Seconds. A number given as such passes through."""
     if isinstance(value, (int, float)):
@@ -177,6 +192,7 @@ _ROUTE = "^[a-z][a-z0-9_]{0,40}$"
 _HANDLER = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 _RULE = "lower-case letters, digits and _, at most {} characters, starting with a letter{}"
 
+Boolean = Annotated[bool, BeforeValidator(read_boolean), _schema(type="boolean")]
 Integer = Annotated[int, BeforeValidator(read_integer)]
 ProjectName = Annotated[
     str, BeforeValidator(_match(_PROJECT, _RULE.format(31, ""))), _schema(type="string", pattern=_PROJECT)

@@ -11,10 +11,9 @@ from changelane.errors import SpecError
 from changelane.generator.codes import Code
 from changelane.generator.reader import parse_source
 from changelane.generator.schema import render_schema
-from changelane.generator.source import Value, read_source, resolve
+from changelane.generator.source import Plain, Value, read_source, resolve
 from changelane.generator.spec import Document, read_spec
 from changelane.generator.table import TablePattern, parse_table
-from changelane.generator.unsupported import UNSUPPORTED
 
 HERE = Path(__file__).parent
 VALID = sorted((HERE / "spec_valid").glob("*.yaml"))
@@ -193,69 +192,8 @@ def test_other_durations_are_refused(spec: Path, text: str) -> None:
     assert find(spec) == ["7:12 CL104"]
 
 
-NOT_YET = """\
-version: 1
-project: shop
-queues:
-  events:
-    kind: partitioned
-    partition: {interval: 1 day, retain: 14 days}
-    archive: {keep: 30 days}
-    access:
-      - {role: authenticated, allow: [read, archive], using: message->'new' is not null}
-  fast: {kind: unlogged}
-routes:
-  - name: r
-    table: public.t
-    events: [insert]
-    queue: events
-    payload:
-      mask: {email: sha256, iban: redact}
-      extra: {actor: "current_setting('app.user', true)"}
-      max_bytes: 256 kB
-    send: inline
-    fire: always
-  - {name: s, table: public.t, events: [insert], queue: events, fire: replica}
-consumers:
-  events:
-    handler: m:f
-api: {anything: at all}
-"""
-
-
-def test_what_is_not_built_yet_is_refused_as_that_and_nothing_else(spec: Path) -> None:
-    spec.write_text(NOT_YET)
-    with pytest.raises(SpecError) as caught:
-        read_spec(spec)
-    expected = sum(max(1, len(values)) for values in UNSUPPORTED.values())
-    assert len(caught.value.diagnostics) == expected
-    for problem in caught.value.diagnostics:
-        assert problem.code == Code.NOT_SUPPORTED
-        assert "not yet supported" in problem.summary
-
-
-@pytest.mark.parametrize("pattern", UNSUPPORTED, ids=".".join)
-def test_the_schema_offers_nothing_that_is_not_built_yet(pattern: tuple[str, ...]) -> None:
-    part = json.loads(render_schema())
-    for step in pattern[:-1]:
-        part = part["properties"][step] if step != "*" else part.get("items") or part["additionalProperties"]
-    offered = part["properties"].get(pattern[-1], {}).get("enum", [])
-    assert not set(UNSUPPORTED[pattern]) & set(offered)
-    assert bool(offered) is bool(UNSUPPORTED[pattern])
-
-
-def test_what_is_not_built_yet_has_a_model(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("changelane.generator.unsupported.UNSUPPORTED", {})
-    document = read(spec, NOT_YET)
-    route = document.spec.routes[0]
-    assert route.payload.max_bytes == 262144
-    assert route.payload.mask == {"email": "sha256", "iban": "redact"}
-    assert document.spec.queues["events"].access[0].allow == ("read", "archive")
-
-
 @pytest.mark.parametrize("size", ["256kb", "1.5 MB", "-1 kB", "256", "1 TB", "0 B", "[1]"])
-def test_other_sizes_are_refused(spec: Path, monkeypatch: pytest.MonkeyPatch, size: str) -> None:
-    monkeypatch.setattr("changelane.generator.unsupported.UNSUPPORTED", {})
+def test_other_sizes_are_refused(spec: Path, size: str) -> None:
     spec.write_text(HEAD + ROUTE.replace("queue:", f"payload: {{max_bytes: {size}}}, queue:"))
     assert len(find(spec)) == 1
 
@@ -342,6 +280,8 @@ def as_seen_by_a_schema(value: Value) -> object:
         return {key: as_seen_by_a_schema(item) for key, item in value.items()}
     if isinstance(value, list):
         return [as_seen_by_a_schema(item) for item in value]
+    if isinstance(value, Plain) and value in ("true", "false"):
+        return value == "true"
     return resolve(value)
 
 

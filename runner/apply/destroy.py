@@ -11,6 +11,7 @@ import psycopg
 
 from changelane.errors import DatabaseError, PreflightError
 from changelane.manifest import Manifest
+from changelane.runner.apply.access_steps import change_access, drop_api
 from changelane.runner.apply.lock import hold_project
 from changelane.runner.apply.observe import Observed, Queue, observe
 from changelane.runner.apply.plan import Plan, find_dependents
@@ -84,7 +85,8 @@ def plan_destroy(
     """What destroy would do, as a value: triggers by table, functions, queues, then the schema if empty."""
     remains = tuple(find_remains(project, observed))
     owned = find_owned(project, observed)
-    steps = drop(remains)
+    steps = [*change_access(remains, api=None), *drop(remains)]
+    steps += [drop_api(thing) for thing in remains if thing.kind == "api"]
     problems = find_dependents(remains, observed)
     notes = []
     if drop_queues:

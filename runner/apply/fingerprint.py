@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from changelane.marker import hash_model
 from changelane.runner.apply.object import Object
 from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.rights import Rights
 
 
 def take_fingerprint(objects: Iterable[Object], observed: Observed) -> dict[str, str]:
@@ -29,7 +30,23 @@ def _describe(thing: Object, observed: Observed) -> list[object]:
     if thing.kind == "queue":
         queue = observed.queues.get(thing.name)
         return [queue and [queue.live, queue.comment]]
+    if thing.kind in ("access", "api"):
+        return _describe_rights(thing, observed.rights)
     return [observed.session.schema_comment]
+
+
+def _describe_rights(thing: Object, rights: Rights) -> list[object]:
+    if thing.kind == "api":
+        return [rights.api and [rights.api.live, rights.api.comment, sorted(rights.api.grants)]]
+    entry = thing.access or thing.withdrawal
+    if entry is None:
+        return []
+    policies = [policy for policy in rights.policies if policy.queue == entry.queue]
+    grants = [grant for grant in rights.grants if (grant.queue, grant.role) == (entry.queue, entry.role)]
+    return [
+        [[policy.table, policy.name, policy.live, policy.comment] for policy in policies],
+        [[grant.archive, grant.privilege, grant.column] for grant in grants],
+    ]
 
 
 def find_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

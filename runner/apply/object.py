@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from changelane.manifest import Capture, Queue
+from changelane.manifest import Access, Capture, Queue
 
 State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
-Kind = Literal["schema", "queue", "function", "trigger"]
+Kind = Literal["schema", "queue", "function", "trigger", "access", "api"]
 Remedy = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "drop"]
 
 
@@ -30,11 +30,24 @@ def spell_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """What is taken away on a queue: ``policies`` as (table, name), all rights there of ``role``, unless
+    None, and its USAGE on ``schemas``.
+    """
+
+    queue: str
+    role: str | None
+    policies: tuple[tuple[str, str], ...]
+    schemas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Object:
     """One thing of a project and its state. ``table`` is ``(schema, name)`` for triggers and functions.
 
     ``detail`` says why the state is not ok; ``help`` what a person does about it where apply cannot;
-    ``remedy`` is what apply does, empty for nothing. ``relation`` is the ``relkind`` of an orphan's table.
+    ``remedy`` is what apply does, empty for nothing. ``relation`` is the ``relkind`` of an orphan's table,
+    ``withdrawal`` what is to be taken away where access to a queue is no longer declared.
     """
 
     kind: Kind
@@ -48,6 +61,8 @@ class Object:
     relation: str = "r"
     capture: Capture | None = None
     queue: Queue | None = None
+    access: Access | None = None
+    withdrawal: Withdrawal | None = None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" + (f" on {self.place}" if self.kind == "trigger" else "")

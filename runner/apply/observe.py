@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 
 from changelane.manifest import Manifest
 from changelane.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
+from changelane.runner.apply.rights import Rights, observe_rights
 from changelane.runner.partman import Partitioning, Partman, observe_partitions, observe_partman
 
 _SQL = Path(__file__).parent / "sql"
@@ -21,8 +22,8 @@ _Row = TypeVar("_Row")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Facts on the server, the role and the two schemas. ``server`` is the major version;
-    ``schema_objects`` is how many things schema ``changelane`` holds beside its own tables, ``has_tables``
-    that it has those.
+    ``lends_pgmq``: the role may grant USAGE of it; ``schema_objects`` is how many things schema
+    ``changelane`` holds beside its own tables, ``has_tables`` that it has those.
     """
 
     server: int
@@ -33,6 +34,7 @@ class Session:
     has_pgmq: bool
     uses_pgmq: bool
     creates_queues: bool
+    lends_pgmq: bool = True
     has_schema: bool
     schema_comment: str | None
     schema_objects: int
@@ -184,6 +186,7 @@ class Observed:
     functions: Mapping[str, Function] = field(default_factory=dict)
     triggers: Mapping[tuple[str, str, str], Trigger] = field(default_factory=dict)
     relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
+    rights: Rights = field(default_factory=Rights)
 
 
 def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
@@ -206,6 +209,8 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         functions = _fetch(conn, Function, "observe_functions")
         triggers = _fetch(conn, Trigger, "observe_triggers", named)
         relations = _fetch(conn, Relation, "observe_relations", named)
+        roles = {access.role for access in manifest.access}
+        rights = observe_rights(conn, roles, has_pgmq=session.has_pgmq)
     return Observed(
         session=session,
         partman=partman,
@@ -213,6 +218,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         functions={function.name: function for function in functions},
         triggers={trigger.identity: trigger for trigger in triggers},
         relations={(relation.schema, relation.name): relation for relation in relations},
+        rights=rights,
     )
 
 

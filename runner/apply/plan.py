@@ -10,6 +10,8 @@ from pathlib import Path
 from changelane.errors import ChangelaneError
 from changelane.manifest import Manifest, hash_text
 from changelane.runner.apply import statement
+from changelane.runner.apply.access import list_notes as list_access_notes
+from changelane.runner.apply.access_steps import change_access, drop_api
 from changelane.runner.apply.fingerprint import take_fingerprint
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Observed
@@ -54,11 +56,14 @@ class Plan:
 
     @property
     def differences(self) -> tuple[Object, ...]:
-        """Objects that are not as declared. A queue no longer declared is none: it may hold messages."""
+        """Objects that are not as declared. A queue no longer declared is none: it may hold messages; nor is
+        an API of another's.
+        """
         return tuple(
             thing
             for thing in self.objects
-            if thing.state != "ok" and not (thing.kind == "queue" and thing.state == "orphaned")
+            if thing.state != "ok"
+            and (thing.kind, thing.state) not in (("queue", "orphaned"), ("api", "foreign"))
         )
 
 
@@ -72,7 +77,11 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     if only is not None:
         objects = _narrow(objects, manifest, route=only, renames=renames)
         renames = [rename for rename in renames if rename.capture.route == only]
-    steps = [*_set_up(objects, manifest, observed), *_change_tables(objects, manifest, observed)]
+    steps = [
+        *_set_up(objects, manifest, observed),
+        *change_access(objects, api=manifest.api),
+        *_change_tables(objects, manifest, observed),
+    ]
     steps = _rename(steps, [rename for rename in renames if rename.known or prune])
     problems = [
         # What blocks a function blocks its trigger too, and is said once, of the table.
@@ -92,12 +101,17 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     problems += find_unmarked(objects, observed)
     renamed = [thing for rename in renames for thing in (rename.trigger, rename.function) if thing]
     problems += find_dependents(renamed, observed)
-    orphans = [thing for thing in objects if thing.state == "orphaned" and thing not in renamed]
+    orphans = [
+        thing
+        for thing in objects
+        if thing.state == "orphaned" and thing not in renamed and not thing.withdrawal
+    ]
     notes = [f"{thing}: {thing.detail}; {thing.help}" for thing in orphans if not thing.remedy]
     notes += [f"{thing}: {note}" for thing in objects for note in list_notes(thing, observed)]
+    notes += list_access_notes(objects, observed)
     if prune:
         dropped = [thing for thing in orphans if thing.remedy == "drop"]
-        steps += drop(dropped)
+        steps += [*drop(dropped), *(drop_api(thing) for thing in dropped if thing.kind == "api")]
         problems += find_dependents([*dropped, *renamed], observed)
     else:
         notes += [f"orphaned: {thing}; run with --prune to drop" for thing in orphans if thing.remedy]

@@ -56,6 +56,8 @@ def _find_missing_privileges(plan: Plan, observed: Observed) -> Iterator[tuple[s
                     "marking and dropping triggers needs that",
                     "apply as the owner, or grant that role to yours",
                 )
+        elif step.kind in ("access", "api"):
+            yield from _check_access(step, observed)
     for queue in _sent_to(plan):
         live = observed.queues.get(queue)
         if live and live.has_table and not (session.uses_pgmq and live.inserts):
@@ -82,6 +84,32 @@ def _check_schema(step: Step, observed: Observed) -> Iterator[tuple[str, str]]:
         yield (
             f"role {session.role} does not own schema changelane, which is to be changed: {step.reason}",
             "let its owner run `changelane apply`",
+        )
+
+
+def _check_access(step: Step, observed: Observed) -> Iterator[tuple[str, str]]:
+    session, rights = observed.session, observed.rights
+    role = session.role
+    queue = observed.queues.get(step.table[1][2:]) if step.table else None
+    if queue is not None and queue.has_table and not queue.owned:
+        yield (
+            f"role {role} does not own queue {queue.name}: giving access to it needs that",
+            "apply as its owner",
+        )
+    if step.kind == "access" and step.action != "destroy" and session.has_pgmq and not session.lends_pgmq:
+        yield (
+            f"role {role} may not let others use schema pgmq",
+            f'GRANT USAGE ON SCHEMA pgmq TO "{role}" WITH GRANT OPTION',
+        )
+    if step.kind == "api" and rights.api is not None and not rights.api.owned:
+        yield (
+            f"role {role} does not own schema pgmq_public and its functions, which are to be changed",
+            "let its owner run `changelane apply`",
+        )
+    elif step.kind == "api" and rights.api is None and not session.creates_schemas:
+        yield (
+            f"role {role} may not create schema pgmq_public in database {session.database}",
+            f'GRANT CREATE ON DATABASE "{session.database}" TO "{role}"',
         )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from changelane.manifest import Capture, Manifest
+from changelane.runner.apply.access import compare_access, find_withdrawn
+from changelane.runner.apply.api import compare_api, find_api
 from changelane.runner.apply.block import find_block
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Function, Observed, Trigger
@@ -61,7 +63,10 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
             )
             for capture, block in blocks
         ),
+        *compare_access(manifest, observed),
+        *compare_api(manifest, observed),
         *_find_orphans(manifest, observed),
+        *find_withdrawn(project, observed, declared=manifest.access),
     )
 
 
@@ -250,7 +255,7 @@ def _explain_disabled(capture: Capture, live: Trigger) -> str:
 def _find_orphans(manifest: Manifest, observed: Observed) -> Iterator[Object]:
     triggers = {(*capture.identity, capture.name) for capture in manifest.captures}
     functions = {capture.name for capture in manifest.captures}
-    for thing in find_remains(manifest.project, observed):
+    for thing in _find_marked(manifest.project, observed):
         known = thing.name in functions if thing.table is None else (*thing.table, thing.name) in triggers
         if not known:
             yield thing
@@ -267,6 +272,13 @@ def _find_orphans(manifest: Manifest, observed: Observed) -> Iterator[Object]:
 
 
 def find_remains(project: str, observed: Observed) -> Iterator[Object]:
+    """All that bears the project's marker but queues: triggers, functions, access to queues, the API."""
+    yield from _find_marked(project, observed)
+    yield from find_withdrawn(project, observed)
+    yield from find_api(project, observed)
+
+
+def _find_marked(project: str, observed: Observed) -> Iterator[Object]:
     """Every trigger, then every function, that bears the project's marker."""
     for trigger in observed.triggers.values():
         if trigger.marker and trigger.marker.project == project:

@@ -8,6 +8,7 @@ from pathlib import Path
 from psycopg import sql
 
 from changelane.marker import SCHEMA, format_marker
+from changelane.runner.apply.object import Withdrawal
 
 _ENABLE = {
     "origin": sql.SQL("ALTER TABLE {}.{} ENABLE TRIGGER {};"),
@@ -30,6 +31,7 @@ _CREATE_INDEX = sql.SQL((Path(__file__).parent / "sql" / "index_queue.sql").read
 _INDEX_ARCHIVE = sql.SQL((Path(__file__).parent / "sql" / "index_archive.sql").read_text())
 _DROP_TEMPLATES = (Path(__file__).parent / "sql" / "drop_templates.sql").read_text()
 _NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', {names}, true);\n")
+_REVOKE = sql.SQL("REVOKE ALL ON {queue}, {archive} FROM {role};")
 _COUNT_MESSAGES = sql.SQL("SELECT (SELECT count(*) FROM {queue}), (SELECT count(*) FROM {archive})")
 
 
@@ -124,6 +126,23 @@ def drop_queue(name: str, *, discard: bool, templates: Sequence[str] = ()) -> st
         return lock + drop
     templates_named = _NAME_TEMPLATES.format(names=sql.Literal(list(templates))).as_string()
     return f"{lock}{drop}\n{named}{templates_named}{_DROP_TEMPLATES}"
+
+
+def withdraw(withdrawal: Withdrawal) -> str:
+    """Drops policies, then takes a role's rights on the queue's tables and its USAGE of schemas."""
+    parts = [
+        sql.SQL("DROP POLICY {} ON {};").format(sql.Identifier(name), sql.Identifier("pgmq", table))
+        for table, name in withdrawal.policies
+    ]
+    if withdrawal.role is not None:
+        role = sql.Identifier(withdrawal.role)
+        queue, archive = (sql.Identifier("pgmq", f"{letter}_{withdrawal.queue}") for letter in "qa")
+        parts.append(_REVOKE.format(queue=queue, archive=archive, role=role))
+        parts += [
+            sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {};").format(sql.Identifier(schema), role)
+            for schema in withdrawal.schemas
+        ]
+    return sql.SQL("\n").join(parts).as_string()
 
 
 def count_messages(name: str) -> sql.Composed:

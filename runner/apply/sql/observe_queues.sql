@@ -53,8 +53,14 @@ SELECT meta.queue_name::text AS name,
            (SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(archive.oid) WHERE isleaf), 0
        ) > 0 AS archived,
        -- Sending returns the message's number, which takes SELECT.
-       coalesce(has_table_privilege(class.oid, 'INSERT') AND has_table_privilege(class.oid, 'SELECT'), false)
-           AS inserts,
+       coalesce(
+           has_any_column_privilege(class.oid, 'INSERT') AND has_any_column_privilege(class.oid, 'SELECT')
+               AND (NOT row_security_active(class.oid) OR EXISTS (
+                   SELECT FROM pg_policy AS policy, unnest(policy.polroles) AS holder
+                   WHERE policy.polrelid = class.oid AND policy.polcmd IN ('a', '*') AND policy.polpermissive
+                       AND CASE holder WHEN 0 THEN true ELSE pg_has_role(holder, 'USAGE') END
+               )), false
+       ) AS inserts,
        coalesce(pg_has_role(class.relowner, 'USAGE'), false) AS owned,
        obj_description(class.oid, 'pg_class') AS comment
 FROM pgmq.meta

@@ -8,6 +8,10 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
            AS uses_pgmq,
        coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'pgmq'), false)
            AS creates_queues,
+       coalesce(
+           (SELECT has_schema_privilege(oid, 'USAGE WITH GRANT OPTION') FROM pg_namespace WHERE nspname = 'pgmq'),
+           false
+       ) AS lends_pgmq,
        ours.oid IS NOT NULL AS has_schema,
        obj_description(ours.oid, 'pg_namespace') AS schema_comment,
        (

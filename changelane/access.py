@@ -1,0 +1,139 @@
+"""What each operation on a queue takes of a role: rights on its tables, pgmq's functions, policies on rows.
+
+The generator renders them, the runner holds the database against them. Rights are on columns wherever pgmq's
+own statements let them be, so that a role can do little else with them than call pgmq's functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Operation = Literal["send", "read", "pop", "archive", "delete"]
+Place = Literal["queue", "archive"]
+Command = Literal["select", "insert", "update", "delete"]
+
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+COLUMNS = ("msg_id", "read_ct", "enqueued_at", "vt", "message", "headers")
+"""Of queue and archive alike, in every pgmq since 1.5: what an expression may name."""
+
+OPTIONAL_COLUMN = "last_read_at"
+"""Of queue and archive since pgmq 1.6; a right on it is granted where it is there."""
+
+_ARCHIVED = ("msg_id", "vt", "read_ct", "enqueued_at", OPTIONAL_COLUMN, "message", "headers")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Right:
+    """A privilege on a queue's table or on its archive's; ``column`` empty means the whole table."""
+
+    place: Place
+    privilege: str
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy on rows: ``using`` and ``check`` are which of its expressions it has, by what they hold.
+
+    ``rows``: those that the declaration means. ``new``: of these, those that the transaction itself writes.
+    ``moved``: of these, those that are in the queue as the statement begins. ``none``: no row.
+    """
+
+    operation: Operation
+    place: Place
+    command: Command
+    using: Literal["", "rows", "new"] = ""
+    check: Literal["", "rows", "moved", "none"] = ""
+
+
+def _on(place: Place, privilege: str, *columns: str) -> tuple[Right, ...]:
+    return tuple(Right(place, privilege, column) for column in columns or ("",))
+
+
+_RIGHTS: dict[Operation, tuple[Right, ...]] = {
+    "send": (*_on("queue", "INSERT", "vt", "message", "headers"), *_on("queue", "SELECT", "msg_id")),
+    "read": (*_on("queue", "SELECT"), *_on("queue", "UPDATE", "vt", "read_ct", OPTIONAL_COLUMN)),
+    # It locks what it deletes, which takes UPDATE on some column; its policy lets no row be changed.
+    "pop": (*_on("queue", "SELECT"), *_on("queue", "DELETE"), *_on("queue", "UPDATE", "vt")),
+    "archive": (
+        *_on("queue", "SELECT"),
+        *_on("queue", "DELETE"),
+        *_on("archive", "INSERT", *_ARCHIVED),
+        *_on("archive", "SELECT", "msg_id"),
+    ),
+    "delete": (*_on("queue", "SELECT", "msg_id"), *_on("queue", "DELETE")),
+}
+
+POLICIES: tuple[Policy, ...] = (
+    Policy("send", "queue", "insert", check="rows"),
+    # RETURNING msg_id demands that the role sees the row that it sends.
+    Policy("send", "queue", "select", using="new"),
+    Policy("read", "queue", "select", using="rows"),
+    Policy("read", "queue", "update", using="rows"),
+    Policy("pop", "queue", "select", using="rows"),
+    Policy("pop", "queue", "update", using="rows", check="none"),
+    Policy("pop", "queue", "delete", using="rows"),
+    Policy("archive", "queue", "select", using="rows"),
+    Policy("archive", "queue", "delete", using="rows"),
+    Policy("archive", "archive", "insert", check="moved"),
+    Policy("archive", "archive", "select", using="new"),
+    Policy("delete", "queue", "select", using="rows"),
+    Policy("delete", "queue", "delete", using="rows"),
+)
+
+_FUNCTIONS: dict[Operation, tuple[str, ...]] = {
+    "send": ("send", "send_batch", "_send_batch", "_validate_batch_params"),
+    "read": ("read", "read_with_poll"),
+    "pop": ("pop",),
+    "archive": ("archive",),
+    "delete": ("delete",),
+}
+
+API_FUNCTIONS: dict[Operation, tuple[str, ...]] = {
+    "send": ("send", "send_batch", "send_with_headers"),
+    "read": ("read", "read_with_poll", "set_visibility", "metrics"),
+    "pop": ("pop", "metrics"),
+    "archive": ("archive", "archive_batch", "metrics"),
+    "delete": ("delete", "delete_batch"),
+}
+"""Names of the functions in schema ``pgmq_public`` that an operation opens."""
+
+API_SCHEMA = "pgmq_public"
+API_NAMES = tuple(sorted({name for names in API_FUNCTIONS.values() for name in names}))
+
+
+def works(allow: Collection[str]) -> bool:
+    """Whether a role can run a worker: who reads, deletes and sends may replace any message, so it may note
+    attempts in a message's headers, move it to the dead letters, and see what is paused.
+    """
+    return {"send", "read", "delete"} <= set(allow)
+
+
+def find_rights(allow: Collection[str], *, columns: Collection[str]) -> frozenset[Right]:
+    """What a role holds that may do ``allow``, on tables with ``columns``; a whole table's right stands for
+    its columns.
+    """
+    wanted = {right for name, rights in _RIGHTS.items() if name in allow for right in rights}
+    if works(allow):
+        wanted.add(Right("queue", "UPDATE", "headers"))
+    return frozenset(
+        right
+        for right in wanted
+        if not (right.column and Right(right.place, right.privilege) in wanted)
+        and (right.column != OPTIONAL_COLUMN or OPTIONAL_COLUMN in columns)
+    )
+
+
+def find_functions(allow: Collection[str]) -> tuple[str, ...]:
+    """Names of pgmq's functions that the operations call, sorted."""
+    names = {name for operation, found in _FUNCTIONS.items() if operation in allow for name in found}
+    return tuple(sorted({*names, "format_table_name"}))
+
+
+def find_api_functions(allow: Iterable[str]) -> tuple[str, ...]:
+    """Names of the API's functions that the operations open, sorted."""
+    allow = set(allow)
+    return tuple(sorted({name for key, found in API_FUNCTIONS.items() if key in allow for name in found}))

@@ -1,0 +1,79 @@
+"""Who may use a queue, as a spec writes it: every entry that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from changelane.access import COLUMNS
+from changelane.diagnostic import Diagnostic
+from changelane.generator.codes import Code
+from changelane.generator.expression import Expression, ExpressionError, parse_message_expression
+from changelane.generator.source import Node, Source, Step
+from changelane.generator.values import show
+
+_CHANGED_BY_READ = {"vt", "read_ct"}
+_NO_ROLE = {
+    "public": "it would be every role there is; name each that is meant",
+    "none": "no role can have this name",
+}
+
+
+def check_access(source: Source) -> Iterator[Diagnostic]:
+    """Every entry under ``access`` that cannot be, its expression included."""
+    queues = source.find("queues")
+    for queue in queues.content if queues and isinstance(queues.content, dict) else ():
+        yield from _check_queue(source, ("queues", queue, "access"))
+
+
+def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
+    known: dict[tuple[str, str], tuple[int, int]] = {}
+    for index, entry in enumerate(_list(source.find(*path))):
+        place = (*path, index)
+        role = _text(entry.step("role"))
+        if role in _NO_ROLE:
+            message = f"{show(role)} is not a role to whom access can be given"
+            yield source.diagnose(Code.ACCESS, message, *place, "role", help=_NO_ROLE[role])
+        allowed = [_text(node) for node in _list(entry.step("allow"))]
+        for position, operation in enumerate(allowed):
+            line = source.locate(*place, "allow", position).line
+            first, its_line = known.setdefault((role, operation), (index, line))
+            if role and first != index:
+                yield source.diagnose(
+                    Code.ACCESS,
+                    f"{show(role)} is allowed {show(operation)} already",
+                    *place, "allow", position,
+                    help=f"it is on line {its_line}: write one entry, its expressions joined by OR",
+                )  # fmt: skip
+        using = _text(entry.step("using"))
+        if using:
+            yield from _check_using(source, using, (*place, "using"), reads="read" in allowed)
+
+
+def _check_using(source: Source, text: str, path: tuple[Step, ...], *, reads: bool) -> Iterator[Diagnostic]:
+    try:
+        expression = parse_message_expression(text, columns=COLUMNS)
+    except ExpressionError as error:
+        within = (error.start, error.length)
+        yield source.diagnose(Code.EXPRESSION, error.what, *path, help=error.help, within=within)
+        return
+    if reads and (found := _find_changed(expression)):
+        yield source.diagnose(
+            Code.ACCESS,
+            f"reading a message sets its {found[2]}, and what is read must still meet the expression",
+            *path, within=found[:2], help="use another column, or declare `read` in an entry of its own",
+        )  # fmt: skip
+
+
+def _find_changed(expression: Expression) -> tuple[int, int, str] | None:
+    for reference in expression.references:
+        if reference.column in _CHANGED_BY_READ:
+            return reference.start, reference.end - reference.start, reference.column
+    return None
+
+
+def _list(node: Node | None) -> list[Node]:
+    return node.content if node is not None and isinstance(node.content, list) else []
+
+
+def _text(node: Node | None) -> str:
+    return str(node.content) if node is not None and isinstance(node.content, str) else ""

@@ -1,0 +1,7 @@
+-- As where the policies were made: the catalog spells literals by them.
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO, MDY';
+SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL bytea_output = 'hex';
+SET LOCAL extra_float_digits = 1;
+SET LOCAL quote_all_identifiers = off;
