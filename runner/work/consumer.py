@@ -1,17 +1,16 @@
-"""Works one queue: claims, hands to handlers, settles. One thread, one connection."""
+"""Works one queue: claims, and hands to handlers. One thread, one connection."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from changelane.errors import DatabaseError
 from changelane.manifest import Consumer as Spec
-from changelane.runner.work.division import divide
 from changelane.runner.work.handler import Handler
 from changelane.runner.work.job import Job
 from changelane.runner.work.link import Link
@@ -19,21 +18,13 @@ from changelane.runner.work.message import Delivery
 from changelane.runner.work.pace import Pace
 from changelane.runner.work.pool import make_pool
 from changelane.runner.work.queue import Queue, explain
-from changelane.runner.work.settle import Fate, settle
+from changelane.runner.work.settler import Settler
 from changelane.runner.work.stock import Stock
 from changelane.runner.work.tasks import Loop
-from changelane.runner.work.verdict import Released, TimedOut, is_transient
+from changelane.runner.work.verdict import Released, TimedOut
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
-
-    from changelane.runner.work.metrics import Meter
-
-ACK_PAUSE = 0.02
-"""Seconds that a finished message waits at most for others to be acked with."""
-
-LAST_PAUSE = 5.0
-"""Seconds between attempts to reconnect, at most."""
 
 
 class Consumer:
@@ -55,29 +46,23 @@ class Consumer:
     ) -> None:
         self.spec = spec
         self.queue = queue
-        self.counts: Counter[str] = Counter()
         self.idle = False
         self.failure: BaseException | None = None
-        self.meter: Meter | None = None
         self._log = log
-        self._transaction = handler.transaction
-        self._ended: deque[Job] = deque()
-        self._unsettled: list[Fate] = []
-        # A renewal that overtook a retry would undo its delay: both bear the same fencing token.
-        self.renewal = threading.Lock()
         self._event = threading.Event()
         self._stopping = threading.Event()
         self._deadline: float | None = None
         self._link = Link(conninfo, name=f"changelane work {queue.name}")
-        self._pause = 0.0
         self._woken = False
         self._pace = Pace(rate=spec.rate)
+        self.settler = Settler(
+            spec=spec, queue=queue, transaction=handler.transaction, conninfo=conninfo,
+            stopping=self._stopping, progress=self.wake, log=log,
+        )  # fmt: skip
         self._pool = make_pool(
             handler=handler, queue=queue, spec=spec, conninfo=conninfo, loop=loop, report=self._report
         )
-        self._stock = Stock(
-            spec=spec, handler=handler, pool=self._pool, cell=cell, conclude=self._ended.append
-        )
+        self._stock = Stock(spec=spec, handler=handler, pool=self._pool, cell=cell, conclude=self.settler.put)
         self._timeout = None if handler.asynchronous else spec.timeout
         self._thread = threading.Thread(target=self._run, name=f"consume-{queue.name}", daemon=True)
 
@@ -86,7 +71,13 @@ class Consumer:
         """What is claimed and not settled; a copy."""
         return self._stock.snapshot()
 
+    @property
+    def counts(self) -> Counter[str]:
+        """What became of messages."""
+        return self.settler.counts
+
     def start(self) -> None:
+        self.settler.start(pool=self._pool, stock=self._stock)
         self._pool.start()
         self._thread.start()
 
@@ -145,65 +136,40 @@ class Consumer:
                 )
                 if job.backend is not None:
                     backends.append(job.backend)
-                self._ended.append(job)
-                self._event.set()
+                self.settler.put(job)
         return backends
 
     def _report(self, job: Job) -> None:
-        self._ended.append(job)
-        full = len(self._ended) * 4 >= self._stock.size
-        if (full or not self._pool.waiting) and not self._event.is_set():
+        self.settler.report(job)
+        if not self._pool.waiting and not self._event.is_set():
             self._event.set()
 
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._guarded(self._turn)
+                self._attempt(self._turn)
             self._finish()
-        except psycopg.Error as error:
-            self.failure = explain(error, queue=self.queue.name)
+            self.failure = self.settler.failure
         except BaseException as error:  # noqa: BLE001
             self.failure = error
         finally:
             self._link.close()
+            if isinstance(self.failure, psycopg.Error):
+                self.failure = explain(self.failure, queue=self.queue.name)
 
-    def _guarded(self, step: Any) -> bool:
-        """Run a step; after a transient error drop the connection and pause. True when it went well."""
-        try:
-            step(self._link.open())
-            self._pause = 0.0
-            return True
-        except (psycopg.Error, DatabaseError) as error:
-            if not is_transient(error):
-                raise
-            self._link.close()
-            self._pause = min(LAST_PAUSE, self._pause * 2 or 0.1)
-            self._log.warning(
-                "database unavailable; trying again",
-                queue=self.queue.name,
-                retry_in=self._pause,
-                error=str(error).partition("\n")[0],
-            )
-            self._stopping.wait(self._pause)
-            return False
+    def _attempt(self, step: Callable[[psycopg.Connection[Any]], None]) -> None:
+        self._link.attempt(step, until=self._stopping, log=self._log, queue=self.queue.name)
 
     def _turn(self, connection: psycopg.Connection[Any]) -> None:
         if self.paused:
             self._stock.give_back()
-        if self._settle(connection):
-            self.idle = False
-        self.counts["lost"] += self._stock.dispatch_suspects(connection, self.queue)
+        self._stock.dispatch_suspects(connection, self.queue)
         limit, busy = self._pace.admit(self._stock.measure_room()), bool(self._stock)
         if limit and (not self.idle or self._pace.is_wading(busy=busy)):
             self._claim(connection, limit=limit, busy=busy)
             return
-        # Handlers with a stock say only now and then that they finished something, those without always: so
-        # the stock is to be looked at first.
-        timeout = ACK_PAUSE if self._pool.waiting else None
-        if self._stock.measure_room() and (pause := self._pace.measure_pause(idle=self.idle, busy=busy)):
-            timeout = min(timeout or pause, pause)
-        if not self._ended:
-            self._event.wait(timeout)
+        room = self._stock.measure_room()
+        self._event.wait(self._pace.measure_pause(idle=self.idle, busy=busy) if room else None)
         self._event.clear()
 
     def _claim(self, connection: psycopg.Connection[Any], *, limit: int, busy: bool) -> None:
@@ -217,47 +183,15 @@ class Consumer:
         # Of the messages that were passed, each waits for one that will be settled, here or elsewhere.
         self.idle = (not full or looked > len(claimed)) and not self._woken
 
-    def _settle(self, connection: psycopg.Connection[Any]) -> bool:
-        """Settle every job that ended; True when there was one."""
-        if not self._ended and not self._unsettled:
-            return False
-        again: list[Job] = []
-        while self._ended:
-            job = self._ended.popleft()
-            if not job.ended or job.settled:
-                continue
-            job.settled = True
-            if job.acked:
-                self.counts["handled"] += len(job.handed)
-                self._stock.drop(job.handed)
-            fates, following = divide(
-                job, consumer=self.spec, transaction=self._transaction, stopping=self._stopping.is_set()
-            )
-            self._unsettled += fates
-            if self.meter is not None:
-                self.meter.measure(job, fates)
-            if following:
-                self._log.warning("a batch failed; part of it is run again", queue=self.queue.name)
-                again.append(following)
-        if again:
-            self._pool.submit(again)
-        if self._unsettled:
-            with self.renewal:
-                for delivery, _ in self._unsettled:
-                    delivery.settling = True
-            self.counts += settle(connection, self.queue, self._unsettled, log=self._log)
-            self._stock.drop([delivery for delivery, _ in self._unsettled])
-            self._unsettled = []
-        return True
-
     def _finish(self) -> None:
         """Release what no handler took, wait for those that run, cancel them past the deadline."""
+        self.settler.join()
         self._stock.give_back()
-        self._guarded(self._settle)
+        self._attempt(self.settler.settle)
         while self._pool.running and time.monotonic() < (self._deadline or 0.0):
             self._event.wait(0.1)
             self._event.clear()
-            self._guarded(self._settle)
+            self._attempt(self.settler.settle)
         if self._pool.running:
             self._log.warning(
                 "handlers still running at the end of the grace; their messages are released",
@@ -268,6 +202,6 @@ class Consumer:
             self._event.wait(0.5)
             for job in self._pool.running.copy():
                 if job.end(Released()):
-                    self._ended.append(job)
-        self._guarded(self._settle)
+                    self.settler.put(job)
+        self._attempt(self.settler.settle)
         self._pool.close()

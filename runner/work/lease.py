@@ -58,7 +58,7 @@ class Keeper:
     def _renew(self, consumer: Consumer) -> None:
         lease = consumer.spec.lease
         now = time.monotonic()
-        with consumer.renewal:
+        with consumer.settler.renewal:
             old = [
                 item
                 for item in consumer.held

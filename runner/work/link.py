@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from psycopg import Connection
+from psycopg import Connection, Error
 
+from changelane.errors import DatabaseError
 from changelane.runner.database import connect
+from changelane.runner.work.verdict import is_transient
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+LAST_PAUSE = 5.0
+"""Seconds between attempts to reconnect, at most."""
 
 
 class Link:
@@ -15,6 +25,7 @@ class Link:
     def __init__(self, conninfo: str, *, name: str) -> None:
         self._conninfo = conninfo
         self._name = name
+        self._pause = 0.0
         self.connection: Connection[Any] | None = None
 
     def open(self) -> Connection[Any]:
@@ -23,6 +34,31 @@ class Link:
             self.connection = None
             self.connection = connect(self._conninfo, application_name=self._name)
         return self.connection
+
+    def attempt(
+        self,
+        step: Callable[[Connection[Any]], None],
+        *,
+        until: threading.Event,
+        log: FilteringBoundLogger,
+        queue: str,
+    ) -> None:
+        """Run a step; after a transient error drop the connection, and pause ``until`` at most."""
+        try:
+            step(self.open())
+            self._pause = 0.0
+        except (Error, DatabaseError) as error:
+            if not is_transient(error):
+                raise
+            self.close()
+            self._pause = min(LAST_PAUSE, self._pause * 2 or 0.1)
+            log.warning(
+                "database unavailable; trying again",
+                queue=queue,
+                retry_in=self._pause,
+                error=str(error).partition("\n")[0],
+            )
+            until.wait(self._pause)
 
     def close(self) -> None:
         if self.connection is not None:

@@ -98,7 +98,7 @@ class Metrics(Collector):
         )  # fmt: skip
         for consumer in consumers:
             name = consumer.spec.queue
-            consumer.meter = Meter(seconds.labels(name), lag.labels(name), attempts.labels(name))
+            consumer.settler.meter = Meter(seconds.labels(name), lag.labels(name), attempts.labels(name))
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:

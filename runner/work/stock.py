@@ -12,7 +12,7 @@ import psycopg
 
 from changelane.manifest import Consumer as Spec
 from changelane.runner.work.handler import Handler
-from changelane.runner.work.job import Job
+from changelane.runner.work.job import Job, LeaseLost
 from changelane.runner.work.message import Delivery
 from changelane.runner.work.pool import Pool
 from changelane.runner.work.queue import Queue
@@ -48,6 +48,7 @@ class Stock:
         self._cell = cell
         self._inmate: Delivery | None = None
         self._conclude = conclude
+        self._lock = threading.Lock()
         self._held: dict[int, Delivery] = {}
         self._suspects: deque[Delivery] = deque()
         self._brisk = False
@@ -78,7 +79,8 @@ class Stock:
 
     def add(self, claimed: list[Delivery]) -> None:
         """Hold what was claimed, and pass on what a handler may have."""
-        self._held.update((delivery.msg_id, delivery) for delivery in claimed)
+        with self._lock:
+            self._held.update((delivery.msg_id, delivery) for delivery in claimed)
         fit = []
         for delivery in claimed:
             if delivery.failed >= self._spec.retry.attempts:
@@ -90,13 +92,12 @@ class Stock:
         if fit:
             self._pool.submit([Job(fit)] if self._batch else [Job([delivery]) for delivery in fit])
 
-    def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: Queue) -> int:
+    def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: Queue) -> None:
         """Charge the attempt of one suspect and run it, once a slot is free; put the others off.
 
-        Two that ran at once would both be charged for the death that one of them brings. Returns how many
-        were another's by now. Raises psycopg.Error, and keeps them all.
+        Two that ran at once would both be charged for the death that one of them brings. Raises psycopg.Error,
+        and keeps them all.
         """
-        lost = 0
         while self._suspects and self._count_slots() > 0:
             suspect = self._suspects[0]
             if not self._cell.acquire(blocking=False):
@@ -112,17 +113,17 @@ class Stock:
             if charged:
                 self._pool.submit([Job(charged)])
             else:
-                self.drop([suspect])
-                lost += 1
-        return lost
+                self._leave_cell()
+                self._end(suspect, LeaseLost())
 
     def drop(self, deliveries: Sequence[Delivery]) -> None:
         """They are settled."""
-        for delivery in deliveries:
-            if self._held.get(delivery.msg_id) is delivery:
-                del self._held[delivery.msg_id]
-            if self._inmate is delivery:
-                self._leave_cell()
+        with self._lock:
+            for delivery in deliveries:
+                if self._held.get(delivery.msg_id) is delivery:
+                    del self._held[delivery.msg_id]
+                if self._inmate is delivery:
+                    self._leave_cell()
         self._settled += len(deliveries)
         if self._settled >= self.size:
             now = time.monotonic()
