@@ -63,6 +63,15 @@ bench-capture: install ## What capture costs the application, against hand-writt
 bench-order: install ## What the order of keys costs at 1,000 and 1,000,000 messages; URL=a scratch database
 	$(BIN)/python benchmarks/bench_order.py --database-url "$(URL)"
 
+$(BIN)/.installed-bench: $(BIN)/.installed
+	$(BIN)/python -m pip install -qq --group bench
+	@touch $@
+
+.PHONY: bench-work
+bench-work: $(BIN)/.installed-bench ## The worker beside raw SQL, pgqueuer and procrastinate; then its memory
+	$(BIN)/python benchmarks/bench_work.py
+	$(BIN)/python benchmarks/bench_work.py --memory
+
 .PHONY: bench-wake
 bench-wake: install ## From commit to handler, and what writers pay for it; URL=a scratch database
 	$(BIN)/python benchmarks/bench_wake.py --database-url "$(URL)"

@@ -95,8 +95,8 @@ class Stock:
     def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: Queue) -> None:
         """Charge the attempt of one suspect and run it, once a slot is free; put the others off.
 
-        Two that ran at once would both be charged for the death that one of them brings. Raises psycopg.Error,
-        and keeps them all.
+        Two that ran at once would both be charged for the death that one of them brings. Keeps them
+        all where it raises psycopg.Error.
         """
         while self._suspects and self._count_slots() > 0:
             suspect = self._suspects[0]

@@ -1,0 +1,233 @@
+"""How fast the worker is, beside what else could be done with the same queue, and how much memory it takes.
+
+    python benchmarks/bench_work.py [--messages 50000] [--rounds 5] [--only NAME]... [--memory] [--json FILE]
+
+A server of its own is started, with fsync on, and removed. In each round every contender works off a queue
+of 280-byte messages with a handler that does nothing, one after the other, so that noise meets all alike;
+figures are medians of messages a second. Ours is ``changelane work --drain``, timed by its own log.
+Slow ones get fewer messages. With ``--memory``, instead: the peak of the worker's resident memory, at depth.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from changelane.manifest import Consumer, Manifest
+from changelane.runner import pgmq
+from changelane.runner.local import server
+
+Connection = psycopg.Connection[Any]
+
+HERE = Path(__file__).parent / "work"
+START = 5.0
+"""Seconds in which several worker processes are expected to be up."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A way to consume. It works off ``1 / share`` of the messages, with ``processes``."""
+
+    name: str
+    handler: str
+    transactional: bool = False
+    concurrency: int = 8
+    processes: int = 1
+    share: int = 1
+
+    def describe(self) -> Manifest:
+        consumer = Consumer(
+            queue="bench", dead_letter="bench_dlq", handler=f"handlers:{self.handler}", batch=100,
+            mode="transactional" if self.transactional else "at_least_once", concurrency=self.concurrency,
+        )  # fmt: skip
+        return Manifest(project="bench", files={}, queues=(), captures=(), consumers=(consumer,))
+
+
+CASES = (
+    Case("at_least_once", "one"),
+    Case("at_least_once, batches", "many"),
+    Case("transactional, batches", "many_in_transaction", transactional=True),
+    Case("transactional", "one_in_transaction", transactional=True, share=5),
+    Case("async, 10 ms", "pause", concurrency=100, share=2),
+    Case("four processes", "one", processes=4),
+)
+RIVALS = {"raw": 1, "claimed": 1, "floor": 1, "pgqueuer": 5, "pgqueuer100": 5, "procrastinate": 50}
+"""Of how many messages each works off one."""
+
+RATIOS = (
+    ("at_least_once", "raw", 1.2),
+    ("at_least_once, batches", "raw", 1.2),
+    ("at_least_once", "pgqueuer", 6.0),
+    ("at_least_once", "pgqueuer100", 6.0),
+    ("transactional, batches", "claimed", 0.8),
+    ("transactional, batches", "floor", 0.8),
+    ("four processes", "at_least_once", 1.5),
+)
+RATES = (("transactional", 3000.0), ("async, 10 ms", 5000.0))
+MEMORY = ((1_000_000, 96), (20_000, 65_536))
+"""Depths, and bytes of each message's text column, at which memory is measured."""
+
+MEMORY_LIMIT = 150.0
+
+
+@contextmanager
+def launch() -> Iterator[str]:
+    """The URL of a server of our own."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield server.start(Path(folder))
+        finally:
+            server.stop(Path(folder))
+
+
+def fill(conn: Connection, *, count: int, due: float = 0.0, size: int = 96) -> None:
+    """A queue of its own for each run: no contender finds the dead rows of another."""
+    conn.execute("SELECT pgmq.drop_queue(queue_name) FROM pgmq.meta WHERE queue_name ~ '^bench'")
+    conn.execute("SELECT pgmq.create('bench'), pgmq.create('bench_dlq')")
+    conn.execute((HERE / "fill.sql").read_bytes(), {"count": count, "due": due, "size": size})
+    conn.execute("VACUUM ANALYZE pgmq.q_bench")
+    conn.execute("CHECKPOINT")
+
+
+def work(conn: Connection, url: str, case: Case, *, count: int, size: int = 96) -> tuple[float, float]:
+    """Seconds that ``changelane work --drain`` takes, and the MiB at the peak of its first process."""
+    # Several processes begin together: once all are up, and asleep.
+    due = time.time() + START + count / 20_000 if case.processes > 1 else 0.0
+    fill(conn, count=count, due=due, size=size)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copy(HERE / "handlers.py", folder)
+        (folder / "sql_out").mkdir()
+        (folder / "sql_out" / "manifest.json").write_text(case.describe().dump())
+        command = [sys.executable, "-m", "changelane", "work", "--drain", f"--processes={case.processes}"]
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen(
+                command, cwd=folder, env={**os.environ, "DATABASE_URL": url}, stderr=log
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+        text = (folder / "log").read_text()
+        assert status == 0, text
+    events = [json.loads(line) for line in text.splitlines()]
+    times = {
+        name: [
+            datetime.fromisoformat(event["timestamp"]).timestamp()
+            for event in events
+            if event["event"] == name
+        ]
+        for name in ("working", "drained")
+    }
+    assert sum(event["handled"] for event in events if event["event"] == "stopped") == count, text
+    assert case.processes == 1 or max(times["working"]) < due, "the machine is too slow to start all in time"
+    # The first to say so saw the queue empty; the others look again within a second.
+    return min(times["drained"]) - (due or min(times["working"])), usage.ru_maxrss / 1024
+
+
+def run_rival(conn: Connection, url: str, name: str, *, count: int) -> float:
+    """Seconds."""
+    fill(conn, count=count)
+    command = [sys.executable, str(HERE / "rivals.py"), name, url, str(count)]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def compare(
+    conn: Connection, url: str, *, messages: int, rounds: int, only: list[str]
+) -> dict[str, list[float]]:
+    """Messages a second of each contender, a figure for each round."""
+    rates: dict[str, list[float]] = {}
+    for turn in range(rounds):
+        for name, share in RIVALS.items():
+            if not only or name in only:
+                count = messages // share
+                rates.setdefault(name, []).append(count / run_rival(conn, url, name, count=count))
+        for case in CASES:
+            if not only or case.name in only:
+                count = messages // case.share
+                rates.setdefault(case.name, []).append(count / work(conn, url, case, count=count)[0])
+        print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
+    return rates
+
+
+def build_report(rates: dict[str, list[float]], *, postgres: int) -> dict[str, Any]:
+    """Medians, their spread, and the targets met or missed."""
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    targets = [
+        {"what": f"{ours} / {theirs}", "value": median[ours] / median[theirs], "target": target}
+        for ours, theirs, target in RATIOS
+        if ours in median and theirs in median
+    ]
+    targets += [
+        {"what": name, "value": median[name], "target": target} for name, target in RATES if name in median
+    ]
+    return {
+        "format_version": 1,
+        "postgres": postgres,
+        "rates": [
+            {"name": name, "per_second": median[name], "lowest": min(values), "highest": max(values)}
+            for name, values in rates.items()
+        ],
+        "targets": targets,
+    }
+
+
+def show(report: dict[str, Any]) -> None:
+    print(f"PostgreSQL {report['postgres']}, messages a second")
+    for line in report["rates"]:
+        print(
+            f"{line['name']:26} {line['per_second']:8,.0f}"
+            f"   from {line['lowest']:,.0f} to {line['highest']:,.0f}"
+        )
+    for line in report["targets"]:
+        verdict = "met" if line["value"] >= line["target"] else "MISSED"
+        print(f"{line['what']:40} {line['value']:9,.2f}  target {line['target']:,.2f}  {verdict}")
+
+
+def measure_memory(conn: Connection, url: str) -> dict[str, Any]:
+    peaks = []
+    for depth, size in MEMORY:
+        _, peak = work(conn, url, CASES[0], count=depth, size=size)
+        verdict = "met" if peak < MEMORY_LIMIT else "MISSED"
+        print(
+            f"{depth:,} messages of {size:,} bytes: {peak:.0f} MiB  target {MEMORY_LIMIT:.0f}  {verdict}",
+            flush=True,
+        )
+        peaks.append({"messages": depth, "bytes": size, "peak_mib": peak, "target": MEMORY_LIMIT})
+    return {"format_version": 1, "memory": peaks}
+
+
+def main() -> None:
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with launch() as url, psycopg.connect(url, autocommit=True) as conn:
+        pgmq.install(conn)
+        if options.memory:
+            report = measure_memory(conn, url)
+        else:
+            rates = compare(conn, url, messages=options.messages, rounds=options.rounds, only=options.only)
+            report = build_report(rates, postgres=conn.info.server_version // 10000)
+            show(report)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
