@@ -2,7 +2,7 @@
 
 ``python tests/matrix.py [MAJOR[-extension] ...]`` runs them on each, by default on all; ``--bin`` prints the
 folder of programs instead. The programs come from npm's packages and the installed wheel, once, into
-``.changelane/servers``.
+``.changelane/servers``. 15-partman is Debian's, and runs the tests that need pg_partman.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ PACKAGES = {
 TESTS = ["tests/integration", "--ignore=tests/integration/test_server.py", "-k", "not dump and not demo"]
 """All but those on the wheel's own files, and on dumps, which take client programs of the server's major."""
 
-SERVERS = [f"{major}{how}" for major in (*PACKAGES, "18") for how in ("", "-extension")]
+PARTMAN = "15-partman"
+PARTMAN_BIN = Path("/usr/lib/postgresql/15/bin")
+PARTMAN_TESTS = ["tests/integration/test_partitions.py", "tests/test_golden.py", "-k", "partition"]
+
+SERVERS = [f"{major}{how}" for major in (*PACKAGES, "18") for how in ("", "-extension")] + [PARTMAN]
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".changelane" / "servers"
 
@@ -86,8 +90,17 @@ def add_extension(install: Path) -> None:
     (plpgsql.parent / "pgmq--1.sql").write_text(source)
 
 
+def find_partman() -> Path:
+    extension = Path("/usr/share/postgresql/15/extension/pg_partman.control")
+    if not ((PARTMAN_BIN / "postgres").is_file() and extension.is_file()):
+        sys.exit(f"{PARTMAN} is not installed: apt-get install postgresql-15 postgresql-15-partman")
+    return PARTMAN_BIN
+
+
 def provide(server: str) -> Path:
     """The folder of a server's programs, fetched where it is missing."""
+    if server == PARTMAN:
+        return find_partman()
     major, _, how = server.partition("-")
     target = FOLDER / server
     ready = target / "bin"
@@ -107,7 +120,11 @@ def run(server: str, arguments: list[str]) -> int:
     print(f"== {server}: {version.stdout.strip()}", flush=True)
     begin = time.monotonic()
     environment = {"CHANGELANE_PROGRAMS": "256", **os.environ, "CHANGELANE_PG_BIN": str(folder)}
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *(arguments or TESTS)]
+    tests = TESTS
+    if server == PARTMAN:
+        tests = PARTMAN_TESTS
+        environment["CHANGELANE_TEST_PARTMAN"] = "1"
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *(arguments or tests)]
     code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     print(
         f"== {server}: {'passed' if code == 0 else 'FAILED'} in {time.monotonic() - begin:.0f} s", flush=True
@@ -116,7 +133,7 @@ def run(server: str, arguments: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    chosen = [name for name in arguments if re.fullmatch(r"\d\d(-extension)?", name)]
+    chosen = [name for name in arguments if re.fullmatch(r"\d\d(-extension|-partman)?", name)]
     rest = [name for name in arguments if name not in chosen and name != "--bin"]
     unknown = sorted(set(chosen) - set(SERVERS))
     if unknown:

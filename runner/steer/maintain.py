@@ -14,6 +14,7 @@ from psycopg import errors, sql
 
 from changelane.errors import ChangelaneError, DatabaseError, LockNotObtained, ManifestError
 from changelane.manifest import Manifest, Queue
+from changelane.runner.apply.lock import GONE, Patience, find_blockers
 from changelane.runner.partman import Partman, observe_partman
 from changelane.runner.work.prune import BATCH, prune
 
@@ -23,12 +24,12 @@ _WAITING = sql.SQL((_SQL / "waiting.sql").read_text())
 _SORT_IN = sql.SQL((_SQL / "sort_in.sql").read_text())
 _RUN = sql.SQL((_SQL / "run.sql").read_text())
 
-OPENING = "SET LOCAL lock_timeout = '1s'; SET LOCAL TimeZone = 'UTC'"
+LOCK_TIMEOUT = 1.0
+OPENING = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT:g}s'; SET LOCAL TimeZone = 'UTC'"
 """No sender queues behind a waiting lock of ours for longer. pg_partman cuts at the midnights of the session:
 in a zone other than that in which partitions were made before, it would leave gaps between them.
 """
 
-PAUSE = 0.25
 NEWS = 5.0
 """Seconds between two notes on the progress of one archive."""
 
@@ -96,18 +97,16 @@ def maintain(
 def _prune(
     conn: psycopg.Connection[Any], queue: str, *, keep: int, max_wait: float, notify: Callable[[str], None]
 ) -> int:
-    total, news, waited = 0, time.monotonic() + NEWS, 0.0
+    total, news, patience = 0, time.monotonic() + NEWS, Patience(max_wait)
     while True:
         count = prune(conn, queue=queue, keep=keep)
         total += count or 0
         if count is None:
             # A worker: it does one batch at a time, too.
-            if waited >= max_wait:
+            if not patience.wait():
                 raise LockNotObtained(
                     f"another process prunes the archive of queue {queue}", help="run again"
                 )
-            time.sleep(PAUSE)
-            waited += PAUSE
         elif count < BATCH:
             return total
         if time.monotonic() > news:
@@ -167,18 +166,24 @@ def _attempt(
     notify: Callable[[str], None],
 ) -> int:
     """Run a function of pg_partman in a transaction of its own; returns what it returns, 0 for nothing."""
-    deadline = time.monotonic() + max_wait
+    patience = Patience(max_wait)
     while True:
+        began = time.monotonic()
         try:
             with conn.transaction():
                 conn.execute(OPENING)
                 row = conn.execute(statement).fetchone()
             return int(row[0] or 0) if row else 0
-        except (errors.LockNotAvailable, errors.DeadlockDetected):
-            if time.monotonic() > deadline:
-                raise LockNotObtained(
-                    f"table pgmq.{table} was locked for {max_wait:g} s",
-                    help="what was done holds; run again, or wait longer with --max-wait",
-                ) from None
-            notify(f"waiting for the lock on pgmq.{table}")
-            time.sleep(PAUSE)
+        except errors.DeadlockDetected:
+            holders = GONE
+        except (errors.LockNotAvailable, errors.RaiseException):
+            # pg_partman raises what it caught as an error of its own.
+            holders = find_blockers(conn, table=("pgmq", table), exclusive=True) or GONE
+            if time.monotonic() - began < LOCK_TIMEOUT:
+                raise
+        if not patience.wait():
+            raise LockNotObtained(
+                f"the lock on pgmq.{table} was not obtained within {max_wait:g} s, held by {holders}",
+                help="what was done holds; run again, or wait longer with --max-wait",
+            )
+        notify(f"waiting for the lock on pgmq.{table}, held by {holders}")

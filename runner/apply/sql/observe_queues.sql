@@ -26,11 +26,12 @@ SELECT meta.queue_name::text AS name,
            JOIN pg_class AS named ON named.oid = place.indexrelid
            WHERE place.indrelid = class.oid AND named.relname = class.relname || '_key_idx'
        ) AS key_index,
-       -- Of each of its tables that holds rows.
+       -- What apply sets, of each of its tables that holds rows.
        ARRAY(
            SELECT DISTINCT coalesce(
                (SELECT string_agg(option, ' ' ORDER BY option)
-                FROM unnest(part.reloptions) AS option WHERE option LIKE 'autovacuum%'),
+                FROM unnest(part.reloptions) AS option
+                WHERE option ~ '^autovacuum_(enabled|vacuum_(cost_delay|scale_factor|threshold))='),
                ''
            )
            FROM pg_class AS part

@@ -71,7 +71,7 @@ BEGIN
         ' UNION ALL SELECT template_table FROM %s WHERE parent_table = %L AND to_regclass(template_table) IS NOT NULL',
         'pgmq."q_events"', config, 'pgmq.q_events'
     ) LOOP
-        EXECUTE format('ALTER TABLE %s SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)', part);
+        EXECUTE format('ALTER TABLE %s SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled)', part);
     END LOOP;
 END
 $changelane$;
@@ -86,7 +86,7 @@ BEGIN
     END IF;
 END
 $changelane$;
-ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
