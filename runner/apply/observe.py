@@ -47,7 +47,8 @@ class Session:
 class Queue:
     """A row of ``pgmq.meta`` and its table. ``inserts``, ``owned``: what the role may and is.
 
-    ``key_index`` is the definition of the index for the order of keys, None where there is none;
+    ``indexed`` are the columns that an index begins with. ``key_index`` is the definition of the index for
+    the order of keys, None where there is none;
     ``archive_index``: the archive has one by age, and ``archived``: it is not empty, or was not.
     ``columns`` are the table's, name to type; ``demands`` those that take no null and have no default.
     ``autovacuum`` and ``lasting_ids`` are as ``hash_queue`` takes them; ``partitioning`` is None where it is
@@ -63,6 +64,7 @@ class Queue:
     inserts: bool
     owned: bool
     comment: str | None
+    indexed: Sequence[str] = ("msg_id", "vt")
     key_index: str | None = None
     archive_index: bool = True
     archived: bool = False

@@ -9,8 +9,7 @@ from changelane.manifest import Queue
 from changelane.runner.apply import statement
 from changelane.runner.apply.object import Object
 from changelane.runner.apply.observe import Observed
-from changelane.runner.apply.observe import Queue as LiveQueue
-from changelane.runner.apply.queues import has_key_index
+from changelane.runner.apply.queues import list_missing_indexes
 from changelane.runner.apply.step import Mode, Sql, Step, do
 
 
@@ -32,24 +31,16 @@ def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, t
     partitioned = queue.kind == "partitioned"
     # On a partitioned table no index is made beside writers.
     mode: Mode = "SHARE" if partitioned and thing.remedy == "index" else "SHARE UPDATE EXCLUSIVE"
-    name, indexes = ("index", _index(queue, live)) if thing.remedy == "index" else ("settings", ())
+    name = "index" if thing.remedy == "index" else "settings"
+    missing = list_missing_indexes(queue, live) if thing.remedy == "index" else []
     return do(
         thing,
-        sql=(*indexes, *settings),
+        sql=(*(sql for index in missing for sql in statement.index_queue(queue.name, index)), *settings),
         transaction=f"{name} of queue {queue.name}",
         mode=mode,
         table=("pgmq", f"q_{queue.name}"),
         relation="p" if partitioned else "r",
     )
-
-
-def _index(queue: Queue, live: LiveQueue) -> Sql:
-    sql: Sql = ()
-    if queue.ordered and not has_key_index(live):
-        sql += statement.index_queue(queue.name)
-    if queue.archive and not live.archive_index:
-        sql += statement.index_archive(queue.name)
-    return sql
 
 
 def list_notes(thing: Object, observed: Observed) -> Iterator[str]:

@@ -32,6 +32,13 @@ _STEPS = {
 _KEY_INDEX = "btree (hashtextextended((headers ->> 'x-pgmq-group'::text), (0)::bigint), msg_id)"
 """As ``pg_get_indexdef`` spells it."""
 
+_INDEXES = {
+    "vt": "claims",
+    "msg_id": "acknowledgements",
+    "key": "the order of keys",
+    "archive": "pruning its archive",
+}
+
 _ANEW = (
     "a queue does not become {kind} in place: declare one of another name and let the routes send to it, "
     "work {name} off, then SELECT pgmq.drop_queue('{name}')"
@@ -96,12 +103,12 @@ def compare_queue(
             detail=f"a route writes table pgmq.q_{queue.name} inline, whose shape is not known: {wrong}",
             help="set `send: pgmq` in the routes that send to it",
         )
-    if queue.ordered and live.key_index is not None and not has_key_index(live):
-        return make(state="drifted", detail="its index for the order of keys is another", remedy="index")
-    if queue.ordered and live.key_index is None:
-        return make(state="outdated", detail="lacks the index for the order of keys", remedy="index")
-    if queue.archive and not live.archive_index:
-        return make(state="outdated", detail="its archive lacks the index for pruning", remedy="index")
+    if missing := list_missing_indexes(queue, live):
+        if missing == ["key"] and live.key_index is not None:
+            return make(state="drifted", detail="its index for the order of keys is another", remedy="index")
+        detail = f"lacks the index for {' and that for '.join(_INDEXES[index] for index in missing)}"
+        lost = ours and not {"vt", "msg_id"}.isdisjoint(missing)
+        return make(state="drifted" if lost else "outdated", detail=detail, remedy="index")
     if marker is None:
         return make(state="ok", detail="existed before Changelane: used, not owned")
     if marker.project != project:
@@ -113,9 +120,17 @@ def compare_queue(
     return make(state="ok")
 
 
-def has_key_index(live: LiveQueue) -> bool:
-    """Whether the index for the order of keys is there and whole."""
-    return (live.key_index or "").partition(" USING ")[2] == _KEY_INDEX
+def list_missing_indexes(queue: Queue, live: LiveQueue) -> list[str]:
+    """What is not there, or not whole, of ``vt``, ``msg_id``, ``key`` and ``archive``.
+
+    The first two are pgmq's own to make: where the role cannot make them, nothing depends on it.
+    """
+    missing = [column for column in ("vt", "msg_id") if column not in live.indexed and live.owned]
+    if queue.ordered and (live.key_index or "").partition(" USING ")[2] != _KEY_INDEX:
+        missing.append("key")
+    if queue.archive and not live.archive_index:
+        missing.append("archive")
+    return missing
 
 
 def _find_wrong_cut(partition: Partition, live: LiveQueue) -> str:

@@ -27,8 +27,14 @@ _DROP_QUEUE = sql.SQL("SELECT pgmq.drop_queue({name}::text);")
 _NAME_QUEUE = sql.SQL("SELECT pg_catalog.set_config('changelane.queue', {name}, true);\n")
 _DROP_EMPTY_QUEUE = (Path(__file__).parent / "sql" / "drop_empty_queue.sql").read_text()
 _DROP_INDEX = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {index};")
-_CREATE_INDEX = sql.SQL((Path(__file__).parent / "sql" / "index_queue.sql").read_text())
-_INDEX_ARCHIVE = sql.SQL((Path(__file__).parent / "sql" / "index_archive.sql").read_text())
+_CREATE_INDEX = sql.SQL("CREATE INDEX CONCURRENTLY {index} ON {table} ({key});")
+_INDEXES = {
+    "vt": ("q_{}", "q_{}_vt_idx", sql.SQL("vt")),
+    "msg_id": ("q_{}", "q_{}_msg_id_idx", sql.SQL("msg_id")),
+    "key": ("q_{}", "q_{}_key_idx", sql.SQL("(hashtextextended(headers->>'x-pgmq-group', 0)), msg_id")),
+    "archive": ("a_{}", "a_{}_archived_at_idx", sql.SQL("archived_at")),
+}
+"""Of a queue: its table, the index's name, and what it is over."""
 _DROP_TEMPLATES = (Path(__file__).parent / "sql" / "drop_templates.sql").read_text()
 _NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', {names}, true);\n")
 _REVOKE = sql.SQL("REVOKE ALL ON {queue}, {archive} FROM {role};")
@@ -67,21 +73,15 @@ def mark_queue(name: str, *, project: str, spec: str, live: str, server: int) ->
     )
 
 
-def index_queue(name: str) -> tuple[str, str]:
-    """Two statements, each outside of a transaction, that make a queue's index for the order of keys."""
-    index, table = sql.Identifier("pgmq", f"q_{name}_key_idx"), sql.Identifier("pgmq", f"q_{name}")
+def index_queue(name: str, index: str) -> tuple[str, str]:
+    """Two statements, each outside of a transaction, that make an index of a queue: ``vt``, ``msg_id``,
+    ``key`` for the order of keys, or ``archive`` for pruning.
+    """
+    table, named, key = _INDEXES[index]
+    names = {"index": sql.Identifier(named.format(name)), "table": sql.Identifier("pgmq", table.format(name))}
     return (
-        _DROP_INDEX.format(index=index).as_string(),
-        _CREATE_INDEX.format(index=sql.Identifier(f"q_{name}_key_idx"), queue=table).as_string(),
-    )
-
-
-def index_archive(name: str) -> tuple[str, str]:
-    """Two statements, each outside of a transaction, that make the index by which an archive is pruned."""
-    index, table = sql.Identifier("pgmq", f"a_{name}_archived_at_idx"), sql.Identifier("pgmq", f"a_{name}")
-    return (
-        _DROP_INDEX.format(index=index).as_string(),
-        _INDEX_ARCHIVE.format(index=sql.Identifier(f"a_{name}_archived_at_idx"), archive=table).as_string(),
+        _DROP_INDEX.format(index=sql.Identifier("pgmq", named.format(name))).as_string(),
+        _CREATE_INDEX.format(**names, key=key).as_string(),
     )
 
 

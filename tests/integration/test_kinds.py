@@ -215,6 +215,32 @@ def test_settings_changed_by_hand_are_drift_that_apply_mends_while_senders_send(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("statement", "detail"),
+    [
+        ("DROP INDEX pgmq.q_events_vt_idx", "claims"),
+        ("ALTER TABLE pgmq.q_events DROP CONSTRAINT q_events_pkey", "acknowledgements"),
+        ("DROP INDEX pgmq.archived_at_idx_events", "pruning its archive"),
+        (
+            "DROP INDEX pgmq.q_events_vt_idx, pgmq.archived_at_idx_events",
+            "claims and that for pruning its archive",
+        ),
+    ],
+)
+def test_a_lost_index_is_made_again_beside_senders(
+    conn: Connection, database: str, tmp_path: Path, statement: str, detail: str
+) -> None:
+    declared = change(conn, tmp_path, SPEC.replace("{}", "{archive: {keep: 1 day}}"))
+    conn.execute(statement.encode())
+    (thing,) = look(conn, declared).differences
+    assert thing.detail == f"lacks the index for {detail}"
+    planned = bring(conn, declared)
+    assert [(step.action, step.lock) for step in planned.steps] == [
+        ("index", "SHARE UPDATE EXCLUSIVE on pgmq.q_events")
+    ]
+    assert find_wrong(conn, declared) == []
+
+
 def test_a_queue_of_someone_else_keeps_its_settings(conn: Connection, tmp_path: Path) -> None:
     conn.execute("SELECT pgmq.create('events')")
     change(conn, tmp_path, SPEC.replace("{}", "{archive: {keep: 1 day}}"))

@@ -26,6 +26,13 @@ SELECT meta.queue_name::text AS name,
            JOIN pg_class AS named ON named.oid = place.indexrelid
            WHERE place.indrelid = class.oid AND named.relname = class.relname || '_key_idx'
        ) AS key_index,
+       -- By which a worker finds messages.
+       ARRAY(
+           SELECT DISTINCT first.attname::text
+           FROM pg_index AS place
+           JOIN pg_attribute AS first ON first.attrelid = place.indrelid AND first.attnum = place.indkey[0]
+           WHERE place.indrelid = class.oid AND place.indisvalid
+       ) AS indexed,
        -- What apply sets, of each of its tables that holds rows.
        ARRAY(
            SELECT DISTINCT coalesce(

@@ -1,1 +1,0 @@
-CREATE INDEX CONCURRENTLY {index} ON {archive} (archived_at);

@@ -1,2 +1,0 @@
-CREATE INDEX CONCURRENTLY {index} ON {queue}
-    ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id);
