@@ -32,7 +32,7 @@ _INDEXES = {
     "vt": ("q_{}", "q_{}_vt_idx", sql.SQL("vt")),
     "msg_id": ("q_{}", "q_{}_msg_id_idx", sql.SQL("msg_id")),
     "key": ("q_{}", "q_{}_key_idx", sql.SQL("(hashtextextended(headers->>'x-pgmq-group', 0)), msg_id")),
-    "archive": ("a_{}", "a_{}_archived_at_idx", sql.SQL("archived_at")),
+    "archive": ("a_{}", "a_{}_age_idx", sql.SQL("archived_at")),
 }
 """Of a queue: its table, the index's name, and what it is over."""
 _DROP_TEMPLATES = (Path(__file__).parent / "sql" / "drop_templates.sql").read_text()

@@ -252,7 +252,7 @@ def test_an_archive_gets_the_index_that_pruning_needs_whoever_made_the_queue(
     conn.execute("SELECT pgmq.create('events')")
     conn.execute("DROP INDEX pgmq.archived_at_idx_events")
     change(conn, tmp_path, SPEC)
-    assert conn.execute(indexes).fetchall() == [("a_events_archived_at_idx",)]
+    assert conn.execute(indexes).fetchall() == [("a_events_age_idx",)]
 
 
 def test_an_archive_that_is_no_longer_declared_is_left_alone_and_the_plan_says_so(

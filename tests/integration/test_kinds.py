@@ -173,6 +173,19 @@ def test_where_pg_partman_is_missing_a_partitioned_queue_is_refused_by_every_com
     assert conn.execute("SELECT FROM pgmq.meta").fetchall() == []
 
 
+def test_the_longest_name_leaves_room_for_those_of_its_indexes(conn: Connection, tmp_path: Path) -> None:
+    name = "q" * 47
+    conn.execute("SELECT pgmq.create(%s)", [name])
+    conn.execute(f"DROP INDEX pgmq.archived_at_idx_{name}".encode())
+    declared = (
+        SPEC.replace("  events: {}", f"  {name}: {{archive: {{keep: 1 day}}, dead_letter: dead}}").replace(
+            "queue: events", f"queue: {name}"
+        )
+        + f"consumers:\n  {name}: {{handler: 'handlers:handle', ordering: key}}\n"
+    )
+    change(conn, tmp_path, declared)
+
+
 def test_every_queue_table_is_vacuumed_by_what_dies_and_not_by_its_size(
     conn: Connection, tmp_path: Path
 ) -> None:
@@ -253,7 +266,7 @@ def test_pgmq_1_5_keeps_archives_too(bare_database: str, tmp_path: Path) -> None
         conn.execute(OLD)
         conn.execute("CREATE TABLE orders (id int PRIMARY KEY)")
         declared = change(conn, tmp_path, SPEC.replace("{}", "{archive: {keep: 1 day}}"))
-        assert one(conn, "SELECT to_regclass('pgmq.a_events_archived_at_idx')") is not None
+        assert one(conn, "SELECT to_regclass('pgmq.a_events_age_idx')") is not None
         conn.execute("INSERT INTO orders VALUES (1)")
         (queue,) = open_queues(conn, [("events", "events_dlq")], keeping=["events"])
         assert queue.ack(conn, queue.claim(conn, limit=1, lease=60)) == {1}

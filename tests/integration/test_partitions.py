@@ -202,6 +202,33 @@ def test_maintain_does_not_wait_for_a_sender_longer_than_told(
     assert run_changelane("maintain").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("interval", "retain"),
+    [
+        ("10s", "1m"),
+        ("90 minutes", "1 day"),
+        ("1 hour", "3 hours"),
+        ("36 hours", "36 hours"),
+        ("1 week", "4 weeks"),
+    ],
+)
+def test_any_interval_is_cut_and_kept_and_the_longest_name_fits(
+    conn: Connection, tmp_path: Path, run_changelane: RunChangelane, interval: str, retain: str
+) -> None:
+    name = "q" * 47
+    spec = ORDERED.replace("1 day, retain: 2 days", f"{interval}, retain: {retain}")
+    spec = spec.replace("    kind", "    dead_letter: dead\n    archive: {keep: 90 minutes}\n    kind")
+    declared = change(
+        conn, tmp_path, spec.replace("  events:", f"  {name}:").replace("queue: events", f"queue: {name}")
+    )
+    done = run_changelane("maintain")
+    assert done.returncode == 0, done.stderr
+    conn.execute("INSERT INTO orders VALUES (1, 'new')")
+    assert run_changelane("work", "--drain").returncode == 0
+    assert one(conn, f"SELECT count(*) FROM pgmq.a_{name}") == 1
+    assert find_wrong(conn, declared) == []
+
+
 def test_the_zone_of_a_session_makes_no_gap_between_partitions(
     conn: Connection, tmp_path: Path, run_changelane: RunChangelane
 ) -> None:

@@ -43,7 +43,7 @@ BEGIN
         WHERE index.indrelid = to_regclass('pgmq."a_events"')
             AND attribute.attname = 'archived_at' AND index.indisvalid
     ) THEN
-        CREATE INDEX "a_events_archived_at_idx" ON pgmq."a_events" (archived_at);
+        CREATE INDEX "a_events_age_idx" ON pgmq."a_events" (archived_at);
     END IF;
 END
 $changelane$;
