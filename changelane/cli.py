@@ -17,6 +17,7 @@ from changelane.errors import ChangelaneError, PreflightError, SpecError
 
 COMMANDS = {
     "apply": "Bring the database to what sql_out/ says, then verify.",
+    "backfill": "Send existing rows of a route's tables as snapshots.",
     "completion": "Print the script that completes commands in a shell.",
     "dashboard": "Serve the web page: flow, queues, messages, dead letters, doctor.",
     "db": "Start, stop or reach the local server.",
@@ -32,11 +33,13 @@ COMMANDS = {
     "peek": "Look at the messages of a queue.",
     "plan": "Say what apply would do, and the lock that each step takes.",
     "purge": "Delete all that a queue holds.",
+    "replay": "Send archived messages again.",
     "resume": "Let workers claim from a paused queue again.",
     "schema": "Print the JSON Schema of pipelines.yaml.",
     "send": "Put a message into a queue.",
     "status": "One line per object: its state.",
     "try": "Run SQL, show the messages that it would send, roll back.",
+    "unblock": "Let keys go on that a message holds back.",
     "validate": "Check the spec, its expressions and the SQL.",
     "verify": "Exit 2 on any difference between sql_out/ and the database.",
     "work": "Consume queues into handlers.",

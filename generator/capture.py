@@ -13,7 +13,16 @@ from changelane.generator.expression import Expression, Reference
 from changelane.generator.quoting import quote_identifier, quote_literal
 from changelane.manifest import Event, Level
 
-_SIDES = {"insert": ("new",), "update": ("old", "new"), "delete": ("old",), "truncate": ()}
+CapturedEvent = Event | Literal["snapshot"]
+"""What a message can be of: a snapshot is of a row that was there before."""
+
+_SIDES = {
+    "snapshot": ("new",),
+    "insert": ("new",),
+    "update": ("old", "new"),
+    "delete": ("old",),
+    "truncate": (),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +38,7 @@ class Capture:
     route: str
     declared: tuple[str, str]
     table: Table
-    event: Event
+    event: CapturedEvent
     level: Level
     reason: str
     fire: Literal["origin", "always", "replica"]

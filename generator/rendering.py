@@ -138,6 +138,16 @@ def render_function(capture: Capture, *, body: str, spec: str, live: str) -> str
     )
 
 
+def render_backfill(capture: Capture) -> str:
+    """SQL of a temporary table whose new rows are sent as snapshots; takes no lock on the captured one."""
+    return _ENVIRONMENT.get_template("backfill.sql.j2").render(
+        settings=capture.settings,
+        body=render_body(capture),
+        schema=capture.table.schema_,
+        table=capture.table.name,
+    )
+
+
 def hash_live_trigger(capture: Capture) -> str:
     """The live hash that the catalog yields once the trigger is installed."""
     return hash_trigger(

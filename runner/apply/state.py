@@ -15,7 +15,7 @@ from changelane.runner.apply.observe import Function, Observed, Trigger
 from changelane.runner.apply.queues import compare_queue
 from changelane.runner.partman import find_obstacle
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of schema ``changelane``, kept in its COMMENT."""
 
 ENABLED = {"origin": "O", "always": "A", "replica": "R"}

@@ -42,10 +42,15 @@ def send(
             raise ChangelaneError(
                 f"jsonb cannot hold it: {' '.join(str(error).split())}", help="leave out what is named"
             ) from None
-        if conn.execute((_SQL / "wakes.sql").read_bytes()).fetchone() == (True,):
-            conn.execute((_SQL / "wake.sql").read_bytes(), {"queue": queue.name})
+        wake(conn, queue)
     assert row is not None
     return int(row[0])
+
+
+def wake(conn: psycopg.Connection[Any], queue: Queue) -> None:
+    """Have a worker that sleeps on the queue look, once the transaction commits. Raises psycopg.Error."""
+    if conn.execute((_SQL / "wakes.sql").read_bytes()).fetchone() == (True,):
+        conn.execute((_SQL / "wake.sql").read_bytes(), {"queue": queue.name})
 
 
 def _parse(text: str, what: str) -> Any:

@@ -179,7 +179,7 @@ def _tell(delivery: Delivery, verdict: Verdict, *, log: FilteringBoundLogger) ->
         return
     if verdict.action == "block":
         log.error(
-            "blocked: its key waits until the message is redriven or discarded",
+            "blocked: its key waits; `changelane unblock` lets it go on",
             msg_id=delivery.msg_id,
             attempts=verdict.failed,
             error=_first_line(verdict.error),

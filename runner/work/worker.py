@@ -201,9 +201,7 @@ class Worker:
             raise ChangelaneError(
                 f"not drained: in queue {', '.join(name for name, _, _ in left)}, messages that failed for "
                 "good block their keys",
-                help="give each another try: UPDATE pgmq.q_NAME SET vt = now(), headers = headers - "
-                "'changelane' WHERE msg_id = ...; or discard it: SELECT pgmq.delete('NAME', ...), then those "
-                "behind it go on when their park ends",
+                help=f"`changelane unblock {left[0][0]}` tries them again, buries or discards them",
             )
         return False
 

@@ -1,2 +1,2 @@
-DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses;
+DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses, changelane.progress;
 DROP SCHEMA changelane;

@@ -1,3 +1,4 @@
+WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'))
 SELECT current_setting('server_version_num')::int / 10000 AS server,
        current_database()::text AS database,
        current_user::text AS role,
@@ -19,11 +20,10 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
            WHERE refclassid = 'pg_namespace'::regclass AND refobjid = ours.oid
                AND NOT (
                    classid = 'pg_class'::regclass
-                   AND objid IN (to_regclass('changelane.sleepers'), to_regclass('changelane.pauses'))
+                   AND objid IN (SELECT to_regclass('changelane.' || own.name) FROM own)
                )
        ) AS schema_objects,
-       to_regclass('changelane.sleepers') IS NOT NULL AND to_regclass('changelane.pauses') IS NOT NULL
-           AS has_tables,
+       (SELECT bool_and(to_regclass('changelane.' || own.name) IS NOT NULL) FROM own) AS has_tables,
        -- The functions read one of its tables as their owner.
        coalesce(has_schema_privilege(ours.oid, 'CREATE') AND has_schema_privilege(ours.oid, 'USAGE'), false)
            AS creates_functions,

@@ -19,10 +19,18 @@ CREATE TABLE IF NOT EXISTS changelane.pauses (
     queue text PRIMARY KEY,
     since timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+-- How far backfills and replays have come, so that those cut short go on where they were.
+CREATE TABLE IF NOT EXISTS changelane.progress (
+    task text PRIMARY KEY,
+    asked jsonb NOT NULL,
+    after jsonb,
+    done bigint NOT NULL DEFAULT 0,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
 -- To whom the schema is open: the owners of functions in it, and workers.
 GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
 GRANT SELECT ON changelane.pauses TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 2';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 3';
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN

@@ -1,0 +1,138 @@
+"""``changelane backfill``: send the rows that are there already."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import click
+import orjson
+
+from changelane.catalog import load_catalog
+from changelane.cli import Settings
+from changelane.commands.duration import parse_duration
+from changelane.errors import ChangelaneError
+from changelane.generator.backfill import Backfill, list_backfills
+from changelane.generator.check import build
+from changelane.generator.output import find_stale
+from changelane.manifest import Manifest, load_manifest
+from changelane.runner.apply.observe import observe
+from changelane.runner.apply.state import compare
+from changelane.runner.session import reach
+from changelane.runner.steer.backfill import Source, Step, backfill
+
+
+@click.command()
+@click.argument("route")
+@click.option("--table", metavar="SCHEMA.NAME", help="Just this one of the route's tables.")
+@click.option("--where", metavar="EXPR", help="Only rows for which this SQL is true, over new.")
+@click.option("--chunk", type=click.IntRange(1, 100_000), default=1000, show_default=True,
+              help="Keys of a transaction.")  # fmt: skip
+@click.option("--max-depth", type=click.IntRange(min=1), help="Wait while a queue holds so many messages.")
+@click.option(
+    "--max-wait",
+    callback=parse_duration,
+    default="60s",
+    show_default=True,
+    help="How long to wait for rows that others lock.",
+)
+@click.option("--restart", is_flag=True, help="Do not go on with a backfill that was cut short.")
+@click.option("--sql", "show", is_flag=True, help="Print the SQL that sends rows, and send none.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(
+    settings: Settings,
+    *,
+    route: str,
+    table: str | None,
+    where: str | None,
+    chunk: int,
+    max_depth: int | None,
+    max_wait: float,
+    restart: bool,
+    show: bool,
+    form: str,
+) -> None:
+    """Send the existing rows of ROUTE's tables, as it would send them, with the operation `snapshot`.
+
+    In chunks by primary key, each a short transaction; cut short, the same command goes on where it was. A
+    change that is made meanwhile is sent by its trigger, after the row's snapshot.
+    """
+    document, output = build(settings.file, catalog := load_catalog(settings.out / "catalog.json"))
+    if find_stale(output, settings.out):
+        raise ChangelaneError(
+            f"{settings.out} is not what {settings.file} says", help="run `changelane generate`, then apply"
+        )
+    found = list_backfills(document, catalog, route=route, table=table, where=where)
+    if show:
+        click.echo("\n".join(entry.setup for entry in found))
+        return
+    manifest = load_manifest(settings.out)
+    counts: dict[str, int] = {}
+    with reach(settings.database_url, doing="backfill") as conn:
+        wrong = [
+            f"{thing} is {thing.state}"
+            for thing in compare(manifest, observe(conn, manifest))
+            if thing.route == route and thing.state != "ok"
+        ]
+        if wrong:
+            raise ChangelaneError(
+                f"changes made meanwhile would be lost: {', '.join(wrong)}",
+                help="run `changelane apply` first",
+            )
+        for entry in found:
+            source = _describe(manifest, entry)
+            steps = backfill(
+                conn,
+                source,
+                asked={"where": where},
+                chunk=chunk,
+                restart=restart,
+                max_depth=max_depth,
+                max_wait=max_wait,
+                notify=lambda text: click.echo(text, err=True),
+            )
+            counts[source.name] = _show(steps, name=source.name)
+    if form == "json":
+        tables = [{"table": name, "sent": sent} for name, sent in counts.items()]
+        click.echo(orjson.dumps({"format_version": 1, "route": route, "tables": tables}))
+    else:
+        for name, sent in counts.items():
+            click.echo(
+                f"{sent} row{'' if sent == 1 else 's'} of {name} read, and sent as route {route} sends them."
+            )
+
+
+def _describe(manifest: Manifest, entry: Backfill) -> Source:
+    return Source(
+        project=manifest.project,
+        route=entry.route,
+        schema=entry.schema,
+        table=entry.table,
+        key=entry.key,
+        whole=entry.whole,
+        queues=entry.queues,
+        setup=entry.setup,
+        where=entry.where,
+    )
+
+
+def _show(steps: Iterator[Step], *, name: str) -> int:
+    """Progress on stderr: a bar on a terminal, else a line a chunk; returns how many rows were sent."""
+    if not sys.stderr.isatty():
+        sent = 0
+        for step in steps:
+            sent = step.sent
+            click.echo(f"{name}: {sent} of about {step.total}" if step.total else f"{name}: {sent}", err=True)
+        return sent
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        sent = 0
+        for step in steps:
+            sent = step.sent
+            bar.update(task, completed=sent, total=step.total)
+        bar.update(task, completed=sent, total=sent)
+    return sent

@@ -1,0 +1,89 @@
+"""``changelane replay``: send archived messages again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+import orjson
+
+from changelane.cli import Settings
+from changelane.commands.apply import ask
+from changelane.commands.duration import parse_duration
+from changelane.runner.session import reach
+from changelane.runner.steer.queue import find_queue
+from changelane.runner.steer.replay import replay
+
+
+def parse_moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    """An option's callback: an ISO time with its zone, or how long ago."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        try:
+            return datetime.now(UTC) - timedelta(seconds=parse_duration(ctx, param, value))
+        except (click.BadParameter, OverflowError):
+            raise click.BadParameter(
+                f"{value!r} is neither a time nor a duration such as 2h", ctx=ctx, param=param
+            ) from None
+    if moment.tzinfo is None:
+        raise click.BadParameter(
+            f"{value!r} has no time zone: write {value}Z, or {value}+02:00", ctx=ctx, param=param
+        )
+    return moment
+
+
+@click.command()
+@click.argument("queue")
+@click.option("--since", required=True, metavar="T", help="Archived from then on: an ISO time, or `2h` ago.")
+@click.option("--until", metavar="T", help="Archived before then; now unless given.")
+@click.option(
+    "--where",
+    metavar="EXPR",
+    help="Only those for which this SQL is true, over message, headers, msg_id and enqueued_at.",
+)
+@click.option("--restart", is_flag=True, help="Do not go on with a replay that was cut short.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    queue: str,
+    since: str,
+    until: str | None,
+    where: str | None,
+    restart: bool,
+    yes: bool,
+    form: str,
+) -> None:
+    """Send archived messages of QUEUE again, in their order, under new ids; the archive stays as it is.
+
+    Cut short, the same command goes on where it was; no message is sent twice by it.
+    """
+    settings: Settings = ctx.obj
+    options = {param.name: param for param in ctx.command.params}
+    first = parse_moment(ctx, options["since"], since)
+    last = parse_moment(ctx, options["until"], until) or datetime.now(UTC)
+    assert first is not None
+    with reach(settings.database_url, doing="replay") as conn:
+        found = find_queue(conn, queue)
+        if not yes:
+            ask(f"Send what was archived of queue {queue} since {since} again?", destroys=True)
+        total = 0
+        for total in replay(
+            conn,
+            found,
+            since=first,
+            until=last,
+            where=where,
+            asked={"since": since, "until": until, "where": where},
+            restart=restart,
+        ):
+            click.echo(f"{total} sent", err=True)
+    if form == "json":
+        click.echo(orjson.dumps({"format_version": 1, "queue": queue, "replayed": total}))
+    else:
+        click.echo(f"{total} message{'' if total == 1 else 's'} of {queue} sent again.")

@@ -1,0 +1,45 @@
+"""``changelane unblock``: let keys go on that a message holds back."""
+
+from __future__ import annotations
+
+import click
+import orjson
+
+from changelane.cli import Settings
+from changelane.commands.apply import ask
+from changelane.manifest import load_manifest
+from changelane.runner.session import reach
+from changelane.runner.steer.block import Way, list_blocked, unblock
+
+DONE = {"retry": "to be tried again", "dead-letter": "moved to the dead letters", "discard": "discarded"}
+
+
+@click.command()
+@click.argument("queue")
+@click.option("--id", "ids", type=click.IntRange(1, 2**63 - 1), multiple=True, metavar="N",
+              help="Only this one. May be given again.")  # fmt: skip
+@click.option("--retry", "way", flag_value="retry", default=True, help="Try it again, with all its attempts.")
+@click.option("--dead-letter", "way", flag_value="dead-letter", help="Move it to the dead letters.")
+@click.option("--discard", "way", flag_value="discard", help="Delete it for good.")
+@click.option("--yes", is_flag=True, help="Do not ask; --discard needs it where there is no terminal.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_obj
+def command(settings: Settings, *, queue: str, ids: tuple[int, ...], way: Way, yes: bool, form: str) -> None:
+    """Let the keys of QUEUE go on that a blocked message holds back (`on_exhausted: block`).
+
+    `changelane peek QUEUE --state blocked` shows them.
+    """
+    manifest = load_manifest(settings.out)
+    with reach(settings.database_url, doing="unblock") as conn:
+        found = list_blocked(conn, queue, ids=ids)
+        if found and way == "discard" and not yes:
+            ask(f"Discard {_count(len(found))} of {queue} for good?", destroys=True)
+        done = unblock(conn, manifest, queue, found, way=way)
+    if form == "json":
+        click.echo(orjson.dumps({"format_version": 1, "queue": queue, "way": way, "unblocked": sorted(done)}))
+    else:
+        click.echo(f"{_count(len(done))} of {queue} {DONE[way]}.")
+
+
+def _count(number: int) -> str:
+    return "1 blocked message" if number == 1 else f"{number} blocked messages"

@@ -1,0 +1,111 @@
+"""A route's existing rows -> what sends them as captured ones: a trigger on a temporary table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from changelane.catalog import Catalog
+from changelane.errors import ChangelaneError
+from changelane.generator.capture import Capture
+from changelane.generator.explain import suggest
+from changelane.generator.expression import ExpressionError, Reference, parse_expression
+from changelane.generator.grammar import check_function, check_statements
+from changelane.generator.quoting import quote_identifier, quote_literal
+from changelane.generator.rendering import render_backfill
+from changelane.generator.resolution import resolve
+from changelane.generator.spec import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """One table of a route. ``key`` is its primary key; ``whole`` says that its rows are its partitions'.
+
+    ``setup`` makes, in a transaction, the temporary table ``changelane_backfill``: rows inserted there are
+    sent. ``where`` is SQL over the table as ``source``.
+    """
+
+    route: str
+    schema: str
+    table: str
+    key: tuple[str, ...]
+    whole: bool
+    queues: tuple[str, ...]
+    setup: str
+    where: str
+
+
+def list_backfills(
+    document: Document, catalog: Catalog, *, route: str, table: str | None = None, where: str | None = None
+) -> list[Backfill]:
+    """One for each table that bears the route's triggers, or for ``table`` (``schema.name``) alone.
+
+    Raises ChangelaneError for a route, a table or an expression that is not one, and where a table has no
+    primary key to go by.
+    """
+    captures: dict[tuple[str, str], Capture] = {}
+    for capture in resolve(document, catalog).captures:
+        if capture.route == route and capture.event != "truncate":
+            captures.setdefault(capture.table.identity, capture)
+    if not captures:
+        routes = [declared.name for declared in document.spec.routes]
+        raise ChangelaneError(
+            f"no route {route} sends rows",
+            help=suggest(route, routes) or f"the routes are: {', '.join(routes)}",
+        )
+    names = {".".join(identity): capture for identity, capture in captures.items()}
+    if table is not None and table not in names:
+        raise ChangelaneError(
+            f"route {route} captures no table {table}",
+            help=suggest(table, names) or f"it captures: {', '.join(sorted(names))}",
+        )
+    chosen = [names[table]] if table else list(captures.values())
+    keyless = [str(capture.table) for capture in chosen if not capture.table.primary_key]
+    if keyless:
+        raise ChangelaneError(
+            f"no primary key to go by: {', '.join(keyless)}",
+            help="add one, or send these rows by an UPDATE that the route captures",
+        )
+    return [_describe(capture, where=where) for capture in chosen]
+
+
+def _describe(capture: Capture, *, where: str | None) -> Backfill:
+    snapshot = replace(capture, event="snapshot", level="statement")
+    setup = render_backfill(snapshot)
+    check_statements(setup)
+    check_function(setup)
+    return Backfill(
+        route=capture.route,
+        schema=capture.table.schema_,
+        table=capture.table.name,
+        key=capture.table.primary_key,
+        whole=capture.table.kind == "partitioned",
+        queues=capture.queues,
+        setup=setup,
+        where="true" if where is None else _bind(capture, where),
+    )
+
+
+def _bind(capture: Capture, where: str) -> str:
+    columns = {column.name for column in capture.table.columns}
+    try:
+        expression = parse_expression(where)
+    except ExpressionError as error:
+        raise ChangelaneError(f"--where {where!r}: {error.what}", help=error.help or _EXAMPLE) from None
+    for reference in expression.references:
+        if reference.row == "old":
+            raise ChangelaneError(f"--where {where!r}: a row that is there has no old side", help=_EXAMPLE)
+        if reference.column and reference.column not in columns:
+            raise ChangelaneError(
+                f"--where {where!r}: {capture.table} has no column {reference.column}",
+                help=suggest(reference.column, columns) or _EXAMPLE,
+            )
+
+    def replace_(reference: Reference) -> str:
+        if reference.row == "op":
+            return f"{quote_literal('snapshot')}::text"
+        return f"source.{quote_identifier(reference.column)}"
+
+    return expression.bind(replace_)
+
+
+_EXAMPLE = "write one SQL expression over new, for example new.status = 'paid'"

@@ -1,0 +1,69 @@
+"""How far a long task has come: written with each batch, so that a task cut short goes on where it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Json
+
+from changelane.errors import DatabaseError
+
+_SQL = Path(__file__).parent / "sql" / "progress"
+Asked = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """``after`` is the last key or id of what is done, JSON or None; ``done`` counts what was sent."""
+
+    asked: Asked
+    after: Any
+    done: int
+
+
+def begin(
+    conn: psycopg.Connection[Any], task: str, *, asked: Asked, fixed: Asked | None = None, restart: bool
+) -> Progress:
+    """Where the task stands: where it was cut short, or at its beginning, which ``restart`` goes back to.
+
+    ``fixed`` is kept beside ``asked``, as it was when the task began. Raises DatabaseError where the task was
+    begun with something else ``asked``.
+    """
+    ready = conn.execute("SELECT pg_catalog.to_regclass('changelane.progress') IS NOT NULL").fetchone()
+    if ready != (True,):
+        raise DatabaseError(
+            "the database has no table changelane.progress yet", help="run `changelane apply`"
+        )
+    with conn.transaction():
+        if restart:
+            end(conn, task)
+        conn.execute(
+            (_SQL / "begin.sql").read_bytes(), {"task": task, "asked": Json({**asked, **(fixed or {})})}
+        )
+        found = look(conn, task)
+    assert found is not None
+    begun = {name: found.asked.get(name) for name in asked}
+    if begun != asked:
+        told = ", ".join(f"--{name} {value}" for name, value in begun.items() if value)
+        raise DatabaseError(
+            f"this was begun and cut short with another request: {told or 'no options'}",
+            help="run that again to end it, or add --restart to begin anew; what was sent stays sent",
+        )
+    return found
+
+
+def look(conn: psycopg.Connection[Any], task: str) -> Progress | None:
+    """Lock the task against others until the transaction ends; None where it has ended meanwhile."""
+    row = conn.execute((_SQL / "look.sql").read_bytes(), {"task": task}).fetchone()
+    return Progress(*row) if row else None
+
+
+def advance(conn: psycopg.Connection[Any], task: str, *, after: Any, sent: int) -> None:
+    conn.execute((_SQL / "advance.sql").read_bytes(), {"task": task, "after": Json(after), "sent": sent})
+
+
+def end(conn: psycopg.Connection[Any], task: str) -> None:
+    conn.execute((_SQL / "end.sql").read_bytes(), {"task": task})

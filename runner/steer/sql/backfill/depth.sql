@@ -1,0 +1,1 @@
+SELECT count(*) FROM (SELECT FROM {queue} LIMIT {depth}) AS seen

@@ -1,0 +1,1 @@
+INSERT INTO changelane.progress (task, asked) VALUES (%(task)s, %(asked)s) ON CONFLICT DO NOTHING

@@ -1,0 +1,1 @@
+DELETE FROM changelane.progress WHERE task = %(task)s

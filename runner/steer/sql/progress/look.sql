@@ -1,0 +1,1 @@
+SELECT asked, after, done FROM changelane.progress WHERE task = %(task)s FOR UPDATE

@@ -1,0 +1,1 @@
+SELECT FROM {archive} LIMIT 1
