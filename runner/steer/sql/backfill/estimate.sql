@@ -1,4 +1,8 @@
-SELECT sum(greatest(class.reltuples, 0))::bigint
-FROM pg_catalog.pg_partition_tree(%(table)s::regclass) AS part
-JOIN pg_catalog.pg_class AS class ON class.oid = part.relid
-WHERE part.isleaf
+-- The tree of a table that is neither partitioned nor a partition is empty.
+SELECT sum(greatest(reltuples, 0))::bigint
+FROM pg_catalog.pg_class
+WHERE relkind = 'r' AND oid IN (
+    SELECT %(table)s::regclass
+    UNION
+    SELECT relid FROM pg_catalog.pg_partition_tree(%(table)s::regclass)
+)
