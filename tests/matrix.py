@@ -29,6 +29,9 @@ PACKAGES = {
 TESTS = ["tests/integration", "--ignore=tests/integration/test_server.py", "-k", "not dump and not demo"]
 """All but those on the wheel's own files, and on dumps, which take client programs of the server's major."""
 
+PGMQ = "1.13.0"
+"""The version of the extension that the package's SQL is installed as."""
+
 PARTMAN = "15-partman"
 PARTMAN_BIN = Path("/usr/lib/postgresql/15/bin")
 PARTMAN_TESTS = ["tests/integration/test_partitions.py", "tests/test_golden.py", "-k", "partition"]
@@ -84,10 +87,10 @@ def add_extension(install: Path) -> None:
     (plpgsql,) = install.glob("share/**/plpgsql.control")
     source = (find_package("pgmq") / "sql" / "pgmq.sql").read_text()
     (plpgsql.parent / "pgmq.control").write_text(
-        "comment = 'message queue'\ndefault_version = '1'\nschema = pgmq\nrelocatable = false\n"
+        f"comment = 'message queue'\ndefault_version = '{PGMQ}'\nschema = pgmq\nrelocatable = false\n"
         "superuser = false\n"
     )
-    (plpgsql.parent / "pgmq--1.sql").write_text(source)
+    (plpgsql.parent / f"pgmq--{PGMQ}.sql").write_text(source)
 
 
 def find_partman() -> Path:
