@@ -10,7 +10,7 @@ from changelane.manifest import Access, Manifest
 from changelane.marker import SCHEMA
 from changelane.runner.apply.object import Object, Withdrawal, spell_name
 from changelane.runner.apply.observe import Observed
-from changelane.runner.apply.rights import Policy, Rights
+from changelane.runner.apply.rights import Policy, Rights, Role
 
 _Known = frozenset[tuple[str, bool, str]]
 
@@ -52,6 +52,13 @@ def _compare(access: Access, observed: Observed, *, project: str, first: bool) -
                 help="declare it in one project only",
             )
     known = list_known(access)
+    if wider := sorted(policy.name for policy in there if _widens(policy, rights.roles[access.role])):
+        return make(
+            state="blocked",
+            detail=f"policy {', '.join(map(spell_name, wider))} on queue {access.queue}, made by hand, opens "
+            f"messages to role {role} beside what is declared",
+            help="say in `using` what it is to open, and drop it; or take the entry out",
+        )
     ours = [
         policy
         for policy in there
@@ -77,6 +84,12 @@ def _compare(access: Access, observed: Observed, *, project: str, first: bool) -
             state="outdated", detail="its policies come of another major of Postgres", remedy="replace"
         )
     return make(state="ok")
+
+
+def _widens(policy: Policy, role: Role) -> bool:
+    """Whether a policy that no project declares gives the role more rows than its own policies do."""
+    own = policy.marker is not None or policy.name.startswith("changelane_")
+    return policy.permissive and not own and not {"", role.name, *role.memberships}.isdisjoint(policy.roles)
 
 
 def describe(access: Access) -> str:
