@@ -112,6 +112,8 @@ def test_what_is_rare_in_a_deep_queue_is_found_page_by_page(conn: Connection, qu
 
 @pytest.mark.parametrize("state", [None, "available", "delayed", "leased", "blocked"])
 def test_a_page_reads_few_pages_of_a_deep_queue(conn: Connection, queue: Queue, state: Any) -> None:
+    if conn.info.server_version < 150000:
+        pytest.skip("Postgres 14 tells what was read only later")
     fill(conn, 200_000)
     fill(conn, 100, vt="now() + interval '1 hour'")
     conn.execute("VACUUM ANALYZE pgmq.q_jobs")
