@@ -26,7 +26,8 @@ def open_log() -> FilteringBoundLogger:
         last,
     ]
     log: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        # One write for each line: processes that share the stream would tear each other's lines.
+        structlog.WriteLogger(sys.stderr),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger("info"),
     )
