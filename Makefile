@@ -72,6 +72,10 @@ bench-work: $(BIN)/.installed-bench ## The worker beside raw SQL, pgqueuer and p
 	$(BIN)/python benchmarks/bench_work.py
 	$(BIN)/python benchmarks/bench_work.py --memory
 
+.PHONY: bench-flow
+bench-flow: install ## From commit to handled at 2,000 changes a second
+	$(BIN)/python benchmarks/bench_flow.py
+
 .PHONY: bench-wake
 bench-wake: install ## From commit to handler, and what writers pay for it; URL=a scratch database
 	$(BIN)/python benchmarks/bench_wake.py --database-url "$(URL)"

@@ -1,6 +1,6 @@
 """What the order of keys costs a message in a queue of 1,000 and in one of 1,000,000.
 
-    python benchmarks/bench_order.py --database-url URL [--depth 1000000] [--rounds 3]
+    python benchmarks/bench_order.py --database-url URL [--depth 1000000] [--rounds 3] [--only "1 key"]
 
 The database is a scratch one: queue ``bench_order`` is dropped and made anew. Each round works off 5,000
 messages of the deep queue, and the whole of the shallow one five times, through the worker's own consumer
@@ -92,11 +92,14 @@ def main() -> None:
     parser.add_argument("--database-url", required=True)
     parser.add_argument("--depth", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=list(KEYS))
     options = parser.parse_args()
     with psycopg.connect(options.database_url, autocommit=True) as conn:
         pgmq.install(conn)
         run = partial(work, conn, options.database_url)
         for name, choose in KEYS.items():
+            if options.only not in (None, name):
+                continue
             shallow, deep = [], []
             for _ in range(options.rounds):
                 parts = []

@@ -158,7 +158,8 @@ def compare(
             if not only or case.name in only:
                 count = messages // case.share
                 rates.setdefault(case.name, []).append(count / work(conn, url, case, count=count)[0])
-        print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
+        figures = "  ".join(f"{name} {values[-1]:,.0f}" for name, values in rates.items())
+        print(f"round {turn + 1} of {rounds}: {figures}", file=sys.stderr, flush=True)
     return rates
 
 

@@ -91,7 +91,8 @@ async def work_procrastinate(conninfo: str, *, count: int) -> float:
     async def handle(pad: str) -> None: ...
 
     async with app.open_async():
-        await app.schema_manager.apply_schema_async()
+        if not await app.check_connection_async():
+            await app.schema_manager.apply_schema_async()
         await handle.batch_defer_async(*[{"pad": PAYLOAD}] * count)
         began = time.perf_counter()
         await app.run_worker_async(wait=False, concurrency=8, install_signal_handlers=False)

@@ -37,7 +37,7 @@ def judge_job(job: Job, *, consumer: Consumer) -> list[Fate]:
     """
     if isinstance(job.error, LeaseLost):
         return [release(item) for item in job.deliveries]
-    spared = judge_rest(job, consumer=consumer)
+    spared = judge_rest(job, consumer=consumer) if job.missed or job.unfit else []
     if job.acked:
         return spared
     if job.error is None:

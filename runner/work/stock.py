@@ -20,15 +20,18 @@ from changelane.runner.work.settle import VANISHED, charge
 from changelane.runner.work.verdict import Crowded, Released, Unfinished
 
 BRISK = 0.1
-"""Seconds. Handlers that use up their stock in less have the next one claimed meanwhile."""
+"""Seconds. Handlers that use up their stock in less have more claimed meanwhile."""
+
+AHEAD = 4
+"""Stocks that brisk handlers may have: one that is claimed, one handled, one acked, and one to spare."""
 
 
 class Stock:
     """Feeds ``pool`` with what was claimed; ``conclude`` gets the jobs that end without it.
 
     A handler of single changes is fed from a stock of at most ``size`` messages, the larger of the consumer's
-    batch and concurrency, or twice that while it is brisk. A handler of batches gets what one claim brings,
-    claimed when it is free: at most ``batch`` times ``concurrency`` are held. ``cell`` is taken while a
+    batch and concurrency, or several times that while it is brisk. A handler of batches gets what one claim
+    brings, claimed when it is free: at most ``batch`` times ``concurrency`` are held. ``cell`` is taken while a
     suspect runs, one in the whole process.
     """
 
@@ -71,11 +74,9 @@ class Stock:
         if self._batch:
             room = self._spec.batch * self._pool.size - len(self._held)
             return min(self._spec.batch, room) if slots > 0 else 0
-        size = self.size * 2 if self._brisk else self.size
-        free = size - len(self._held)
-        if free >= max(1, size // 2) or slots > 0:
-            return max(0, min(self._spec.batch, free))
-        return 0
+        free = self.size * (AHEAD if self._brisk else 1) - len(self._held)
+        enough = self.size if self._brisk else max(1, self.size // 2)
+        return min(self._spec.batch, free) if free >= enough or free > 0 < slots else 0
 
     def add(self, claimed: list[Delivery]) -> None:
         """Hold what was claimed, and pass on what a handler may have."""

@@ -3,6 +3,7 @@
 -- makes it due. Where the predecessor is being removed at this moment, the message just naps.
 -- A park ends by itself, after as long as the message has waited already: a turn that was lost costs time, not
 -- the message, and one that waits long is looked at few times.
+-- Its commit does not wait for the disk, as that of claim.sql.
 WITH due AS MATERIALIZED (
     SELECT msg_id, {key} AS key
     FROM {queue}
@@ -53,5 +54,5 @@ WITH due AS MATERIALIZED (
         CASE WHEN chosen.first THEN held.headers::text END AS headers
 )
 SELECT (SELECT count(*) FROM due), msg_id, read_ct, message, headers
-FROM (VALUES (1)) AS one
+FROM (SELECT set_config('synchronous_commit', 'off', true)) AS hurried
 LEFT JOIN changed ON changed.first
