@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import psycopg
@@ -67,6 +68,12 @@ def connect(
             f"{_explain(error, conninfo)}",
             help="check --database-url, DATABASE_URL or PG*; the host must accept connections",
         ) from None
+
+
+def is_pooled(conn: psycopg.Connection[Any]) -> bool:
+    """Whether a pooler is between: it tells clients process numbers of its own, to route cancel requests."""
+    row = conn.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+    return row is not None and row[0] != conn.info.backend_pid
 
 
 _PRIVATE = r"(?:ssl)?password|oauth_client_secret|scram_client_key|scram_server_key"

@@ -13,11 +13,11 @@ from psycopg import sql
 from changelane.manifest import Capture, Manifest
 from changelane.marker import SCHEMA
 from changelane.runner import pgmq
-from changelane.runner.apply.lock import is_pooled
 from changelane.runner.apply.object import spell
 from changelane.runner.apply.observe import Observed, observe
 from changelane.runner.apply.rename import read_queues
 from changelane.runner.apply.state import compare
+from changelane.runner.database import is_pooled
 
 _SQL = Path(__file__).parent / "sql" / "doctor"
 _SUBSCRIPTIONS = (_SQL / "subscriptions.sql").read_bytes()

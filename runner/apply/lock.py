@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from changelane.errors import LockNotObtained
+from changelane.runner.database import is_pooled
 
 _SQL = Path(__file__).parent / "sql"
 Row = tuple[int | None, str | None, timedelta | None, str | None]
@@ -89,12 +90,6 @@ def _choose_keeper(conn: psycopg.Connection[Any]) -> Iterator[psycopg.Connection
         keeper.prepare_threshold = None
         yield keeper
         keeper.rollback()
-
-
-def is_pooled(conn: psycopg.Connection[Any]) -> bool:
-    """Whether a pooler is between: it tells clients process numbers of its own, to route cancel requests."""
-    row = conn.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
-    return row is not None and row[0] != conn.info.backend_pid
 
 
 def _try_lock(keeper: psycopg.Connection[Any], key: int) -> bool:

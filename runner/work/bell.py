@@ -67,13 +67,14 @@ class Bell:
         probe = f"changelane_{uuid.uuid4().hex}"
         try:
             listening = self._link.open()
-            for channel in (*self._channels, probe):
-                listening.execute(_LISTEN.format(sql.Identifier(channel)))
+            listening.execute(_LISTEN.format(sql.Identifier(probe)))
             connection.execute("SELECT pg_notify(%s, '')", [probe])
-            self.works = any(
-                note.channel == probe for note in listening.notifies(timeout=PROBE, stop_after=1)
-            )
+            works = any(note.channel == probe for note in listening.notifies(timeout=PROBE, stop_after=1))
             listening.execute(_UNLISTEN.format(sql.Identifier(probe)))
+            # Only now: a pooler's server connection would go on listening after us.
+            for channel in self._channels if works else ():
+                listening.execute(_LISTEN.format(sql.Identifier(channel)))
+            self.works = works
         except (psycopg.Error, DatabaseError):
             self._detach()
             return

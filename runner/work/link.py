@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Connection, Error
 
 from changelane.errors import DatabaseError
-from changelane.runner.database import connect
+from changelane.runner.database import connect, is_pooled
 from changelane.runner.work.verdict import is_transient
 
 if TYPE_CHECKING:
@@ -20,19 +20,28 @@ LAST_PAUSE = 5.0
 
 
 class Link:
-    """Lends one autocommit connection at a time, under this ``application_name``."""
+    """Lends one autocommit connection at a time, under this ``application_name``.
+
+    ``pooled`` says that there is a pooler between. In transaction mode, what one statement prepared may be
+    sought in another session by the next, so nothing is prepared then.
+    """
 
     def __init__(self, conninfo: str, *, name: str) -> None:
         self._conninfo = conninfo
         self._name = name
         self._pause = 0.0
         self.connection: Connection[Any] | None = None
+        self.pooled = False
 
     def open(self) -> Connection[Any]:
         """The connection, made unless it stands. Raises DatabaseError when it cannot be made."""
         if self.connection is None or self.connection.closed:
             self.connection = None
-            self.connection = connect(self._conninfo, application_name=self._name)
+            connection = connect(self._conninfo, application_name=self._name)
+            self.pooled = is_pooled(connection)
+            if self.pooled:
+                connection.prepare_threshold = None
+            self.connection = connection
         return self.connection
 
     def attempt(

@@ -31,8 +31,8 @@ class Stock:
 
     A handler of single changes is fed from a stock of at most ``size`` messages, the larger of the consumer's
     batch and concurrency, or several times that while it is brisk. A handler of batches gets what one claim
-    brings, claimed when it is free: at most ``batch`` times ``concurrency`` are held. ``cell`` is taken while a
-    suspect runs, one in the whole process.
+    brings, claimed when it is free: at most ``batch`` times ``concurrency`` are held. ``cell`` is taken
+    while a suspect runs, one in the whole process.
     """
 
     def __init__(

@@ -136,7 +136,12 @@ class Tasks:
         parameters = conninfo_to_dict(self._conninfo)
         parameters.setdefault("connect_timeout", CONNECT_TIMEOUT)
         parameters.setdefault("fallback_application_name", f"changelane work {self._queue.name}")
-        return await AsyncConnection.connect(make_conninfo("", **parameters), autocommit=True)
+        connection = await AsyncConnection.connect(make_conninfo("", **parameters), autocommit=True)
+        found = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
+        if found != (connection.info.backend_pid,):
+            # As a Link: behind a pooler, nothing is prepared.
+            connection.prepare_threshold = None
+        return connection
 
     async def _run(self, job: Job, connection: AsyncConnection[Any] | None) -> None:
         changes = job.start(self._handler.row)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -239,8 +240,10 @@ def pooled(database: str, tmp_path: Path) -> Iterator[str]:
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
-    while data := source.recv(65536):
-        target.sendall(data)
+    # Either end may be closed under it by the other direction.
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
     target.close()
 
 

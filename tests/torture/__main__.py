@@ -39,7 +39,7 @@ from writers import FEW, KEYS, KINDS, RARE_SECONDS, Writer  # noqa: E402
 from changelane.runner import pgmq  # noqa: E402
 from changelane.runner.local import server  # noqa: E402
 
-DRAIN_SECONDS = 300.0
+DRAIN_SECONDS = 600.0
 KINDS_NOTED = {
     "fails": "handlers failed once",
     "slow": "ran past their lease",
@@ -180,12 +180,12 @@ def endure(
 def drain(fleet: Fleet, url: str) -> list[str]:
     """Work off what is left; returns what went wrong with that."""
     problems = []
-    code, said = fleet.drain([queue for queue in KINDS if queue != "blocking"], url=url)
-    if code:
-        problems.append(f"`changelane work --drain` exits with {code}:\n{said}")
-    code, said = fleet.drain(["blocking"], url=url)
-    if code and "messages that failed for good block their keys" not in said:
-        problems.append(f"`changelane work --drain blocking` exits with {code}:\n{said}")
+    for code, said in fleet.drain([queue for queue in KINDS if queue != "blocking"], url=url):
+        if code:
+            problems.append(f"`changelane work --drain` exits with {code}:\n{said}")
+    for code, said in fleet.drain(["blocking"], url=url):
+        if code and "messages that failed for good block their keys" not in said:
+            problems.append(f"`changelane work --drain blocking` exits with {code}:\n{said}")
     return problems
 
 

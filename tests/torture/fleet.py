@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from effects import EXIT
 from watchdog import find_processes
 
+DRAINS = 3
 STOP_SECONDS = 60.0
 EXPECTED = {-signal.SIGKILL: "killed", -signal.SIGSEGV: "segmentation fault", EXIT: "os._exit"}
 """Ends that are the torture's own doing, as exit codes."""
@@ -135,9 +137,16 @@ class Fleet:
                 found.append(f"{member.log.name}: {text[max(0, place - 500) : place + 2000]}")
         return found
 
-    def drain(self, queues: Sequence[str], *, url: str) -> tuple[int, str]:
-        """`changelane work --drain`, again whenever a message kills it; its exit code, and what it said."""
-        log = self._folder / "drain.log"
+    def drain(self, queues: Sequence[str], *, url: str) -> list[tuple[int, str]]:
+        """Several `changelane work --drain`, each again whenever a message kills it.
+
+        Returns their exit codes, and what they said.
+        """
+        with ThreadPoolExecutor(DRAINS) as pool:
+            logs = [self._folder / f"drain-{number}.log" for number in range(DRAINS)]
+            return list(pool.map(lambda log: self._drain(queues, url=url, log=log), logs))
+
+    def _drain(self, queues: Sequence[str], *, url: str, log: Path) -> tuple[int, str]:
         while True:
             with log.open("ab") as output:
                 began = output.tell()
