@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,12 +93,15 @@ def command(
         # By the environment, for a command line can be read by every user of the machine.
         environment = {"DATABASE_URL": conninfo} if conninfo else {}
         ports = choose_ports(host=metrics_host, first=metrics_port, count=processes)
-        return supervise(commands=[[*arguments, *port] for port in ports], environment=environment, log=log)
+        with ending_in_peace():
+            return supervise(
+                commands=[[*arguments, *port] for port in ports], environment=environment, log=log
+            )
     handlers = trace_handlers(handlers)
     worker = Worker(specs=specs, handlers=handlers, conninfo=conninfo, drain=drain, grace=grace, log=log)
     if supervised:
         follow_parent()
-    with serve(worker, conninfo=conninfo, host=metrics_host, port=metrics_port, log=log):
+    with ending_in_peace(), serve(worker, conninfo=conninfo, host=metrics_host, port=metrics_port, log=log):
         code = worker.run()
     if worker.stuck:
         # Waiting for threads that outlasted the grace would be no end at all.
@@ -106,6 +110,16 @@ def command(
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+@contextmanager
+def ending_in_peace() -> Iterator[None]:
+    """Ignore signals from then on: the interpreter, as it ends, would let one kill the process."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def choose_ports(*, host: str, first: int | None, count: int) -> list[list[str]]:

@@ -378,3 +378,25 @@ def test_children_end_when_their_parent_is_killed(bench: Bench) -> None:
         bench.wait(lambda: bench.log.count('"working"') == 2)
         process.kill()
     bench.wait(lambda: bench.log.count('"stopped"') == 2)
+
+
+def test_a_signal_that_comes_once_more_while_it_ends_does_not_change_how(bench: Bench) -> None:
+    bench.declare(
+        """
+        import atexit
+
+        @atexit.register
+        def last():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                note(signal.getsignal(number) is signal.SIG_IGN)
+
+        def handle(change: Change) -> None:
+            note("handled")
+        """
+    )
+    bench.send("1")
+    with bench.worker() as process:
+        bench.wait(lambda: bench.notes)
+        process.terminate()
+        assert process.wait(20) == 0
+    assert bench.notes == ["handled", "True", "True"]
