@@ -76,6 +76,10 @@ bench-work: $(BIN)/.installed-bench ## The worker beside raw SQL, pgqueuer and p
 bench-flow: install ## From commit to handled at 2,000 changes a second
 	$(BIN)/python benchmarks/bench_flow.py
 
+.PHONY: bench-dashboard
+bench-dashboard: install ## Every page of the dashboard over a queue of 1,000,000 messages
+	$(BIN)/python benchmarks/bench_dashboard.py
+
 .PHONY: bench-wake
 bench-wake: install ## From commit to handler, and what writers pay for it; URL=a scratch database
 	$(BIN)/python benchmarks/bench_wake.py --database-url "$(URL)"

@@ -164,7 +164,7 @@ def _drop_schema() -> Step:
         kind="schema",
         name="changelane",
         table=None,
-        reason="nothing is left in it",
+        reason="nothing is left in it; kept while its audit log holds entries",
         transaction="drop schema",
         sql=((Path(__file__).parent / "sql" / "drop_schema.sql").read_text(),),
     )

@@ -19,7 +19,18 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from changelane.errors import ChangelaneError, DatabaseError
-from changelane.runner.dashboard import front, overview, queue
+from changelane.runner.dashboard import (
+    access,
+    audit,
+    change,
+    front,
+    health,
+    letters,
+    overview,
+    queue,
+    route,
+    settle,
+)
 from changelane.runner.dashboard.guard import Guard, Refusal
 from changelane.runner.dashboard.page import show
 from changelane.runner.dashboard.pool import Away
@@ -41,7 +52,14 @@ def build(site: Site) -> ASGIApp:
             Route("/login", front.log_in, methods=["POST"]),
             Route("/logout", front.log_out, methods=["POST"]),
             Route("/healthz", _say_ok),
+            Route("/access", access.show_access),
+            Route("/doctor", health.show_doctor),
+            Route("/audit", audit.show_audit),
+            *change.ROUTES,
+            *settle.ROUTES,
             *queue.ROUTES,
+            *letters.ROUTES,
+            *route.ROUTES,
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         exception_handlers={
@@ -53,20 +71,25 @@ def build(site: Site) -> ASGIApp:
         lifespan=_live,
     )
     app.state.site = site
-    return Guard(_Told(app, site), rules=site.rules, sessions=site.sessions, tell=tell)
+    guarded = Guard(app, rules=site.rules, sessions=site.sessions, tell=tell)
+    return _Told(guarded, app=app, site=site)
 
 
 class _Told:
-    """Keeps what the application raised after it was told, of which the server would print a traceback."""
+    """Keeps what the application raised after it was told, of which the server would print a traceback.
 
-    def __init__(self, app: Starlette, site: Site) -> None:
+    Names the application for whoever answers instead of it.
+    """
+
+    def __init__(self, inner: ASGIApp, *, app: Starlette, site: Site) -> None:
+        self._inner = inner
         self._app = app
         self._site = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             scope["app"] = self._app
-            await self._app(scope, receive, send)
+            await self._inner(scope, receive, send)
         except Exception as error:
             if scope["type"] != "http":
                 raise

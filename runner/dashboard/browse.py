@@ -1,6 +1,6 @@
 """Messages of a queue by state and search, a page at a time, in a time that does not follow the depth.
 
-Messages are looked through in stretches of their index, until a page is full or the time is up; then the
+A search looks through stretches of the index of msg_id, until a page is full or the time is up; then the
 answer says how far it came, and the next request goes on from there.
 """
 
@@ -15,58 +15,32 @@ from typing import Any
 
 import psycopg
 from psycopg import errors, sql
-from psycopg.rows import class_row
 
 from changelane.runner.dashboard.sample import CAP
+from changelane.runner.steer.peek import LOOK, Message, State, peek
+from changelane.runner.steer.queue import Queue
 
 _SQL = Path(__file__).parent / "sql"
 
 PAGE = 50
-BUDGET = 0.15
+BUDGET = 0.12
 """Seconds after which no further stretch is begun."""
 
 STRETCH = 2000
-"""Messages of the first stretch; each is double the one before."""
+"""Messages of the first stretch; each is twice as long as the one before, up to LONGEST."""
 
-LONGEST = 64_000
-FEW = 2000
-"""Where a state has no more than so many messages, they are found by the index of vt."""
-
-STATES = {
-    "all": "All in the queue",
-    "available": "Available",
-    "delayed": "Delayed",
-    "leased": "Leased",
-    "blocked": "Blocked",
-    "archived": "Archived",
-}
-
-_VT = {
-    "available": sql.SQL("vt <= now()"),
-    "delayed": sql.SQL("vt > now() AND read_ct = 0"),
-    "leased": sql.SQL("vt > now() AND vt <= now() + interval '50 years' AND read_ct > 0"),
-    "blocked": sql.SQL("vt > now() + interval '50 years'"),
-}
-"""``blocked`` as the worker's ``on_exhausted: block`` leaves them."""
-
-_RANGE = {
-    "available": sql.SQL("vt <= now()"),
-    "delayed": sql.SQL("vt > now()"),
-    "leased": sql.SQL("vt > now() AND vt <= now() + interval '50 years'"),
-    "blocked": sql.SQL("vt > now() + interval '50 years'"),
-}
-"""What of a state the index of vt alone can tell."""
-
-_LAST = 2**63 - 1
+LONGEST = 32_000
+BATCH = 200
+"""Messages of a stretch that are looked at closer, at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """What to show. ``after`` is the msg_id to go on from; ``text`` is part of the payload, ``key`` of the
-    message's key or group; ``since`` and ``until`` bound ``enqueued_at``.
+    message's key or group; ``since`` and ``until`` bound ``enqueued_at``. ``state`` None is all but archived.
     """
 
-    state: str = "all"
+    state: State | None = None
     newest: bool = False
     after: int | None = None
     text: str = ""
@@ -80,35 +54,9 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A line of the list. ``start`` is the beginning of the payload; ``due`` seconds until vt."""
-
-    msg_id: int
-    read_ct: int
-    enqueued_at: datetime
-    vt: datetime
-    archived_at: datetime | None
-    due: float
-    key: str | None
-    start: str
-    size: int
-
-    @property
-    def state(self) -> str:
-        if self.archived_at is not None:
-            return "archived"
-        if self.due <= 0:
-            return "available"
-        if self.due > 49 * 365 * 86400:
-            return "blocked"
-        return "leased" if self.read_ct else "delayed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A page. ``next`` is where the next one goes on, None at the end. ``looked`` is how many messages were
-    looked at where the time was up before the page was full, and ``stopped`` whether it was a single
-    statement that took too long.
+    looked at where that ended before the page was full, and ``stopped`` whether a statement took too long.
     """
 
     messages: tuple[Message, ...]
@@ -117,53 +65,53 @@ class Found:
     stopped: bool = False
 
 
-def browse(conn: psycopg.Connection[Any], table: sql.Identifier, search: Search) -> Found:
-    """One page of the messages of a queue's table or archive. ``conn`` is in a transaction.
-
-    Raises psycopg.Error.
-    """
-    began = time.monotonic()
-    if search.state in _RANGE:
-        few = _find_few(conn, table, search)
-        if few is not None:
-            return _read_page(conn, table, search, sql.SQL("msg_id = ANY ({})").format(sql.Literal(few)))
-    elif not search.filtered:
-        return _read_page(conn, table, search, sql.SQL("true"))
-    return _scan(conn, table, search, began=began)
+def browse(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found:
+    """One page. ``conn`` is in a transaction. Raises ChangelaneError, psycopg.Error."""
+    if search.filtered:
+        return _scan(conn, queue, search)
+    page = peek(conn, queue, state=search.state, after=search.after, newest=search.newest, limit=PAGE)
+    early = page.next is not None and len(page.messages) < PAGE
+    return Found(messages=page.messages, next=page.next, looked=LOOK if early else None)
 
 
-def count_states(conn: psycopg.Connection[Any], table: sql.Identifier) -> dict[str, int]:
-    """How many messages are in each state, by the index of vt; CAP + 1 stands for more."""
-    query = sql.SQL((_SQL / "states.sql").read_text()).format(queue=table, cap=sql.Literal(CAP + 1))
+def count_available(conn: psycopg.Connection[Any], table: sql.Identifier) -> int:
+    """How many messages can be claimed now, by the index of vt; CAP + 1 stands for more."""
+    query = sql.SQL((_SQL / "available.sql").read_text()).format(queue=table, cap=sql.Literal(CAP + 1))
     row = conn.execute(query).fetchone()
-    assert row is not None
-    return dict(zip(("available", "later", "delayed", "leased", "blocked"), row, strict=True))
+    return row[0] if row else 0
 
 
-def _scan(conn: psycopg.Connection[Any], table: sql.Identifier, search: Search, *, began: float) -> Found:
+def _scan(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found:
+    began = time.monotonic()
+    table = queue.archive if search.state == "archived" else queue.table
     found: list[Message] = []
     looked, stretch, place = 0, STRETCH, search
     while True:
-        end = _find_end(conn, table, place, stretch)
-        low, high = _bounds(place, end)
-        within = sql.SQL("msg_id BETWEEN {} AND {}").format(sql.Literal(low), sql.Literal(high))
         try:
             with conn.transaction():
-                page = _read_page(conn, table, place, within, limit=PAGE - len(found))
+                end = _find_end(conn, table, place, stretch)
+                ids = _match(conn, table, place, end)
         except errors.QueryCanceled:
             return Found(messages=tuple(found), next=place.after, looked=looked, stopped=True)
-        found += page.messages
-        if page.next is not None:
-            return Found(messages=tuple(found), next=page.next)
-        if end is None:
+        if ids:
+            page = peek(
+                conn, queue, state=search.state, ids=ids, newest=search.newest, limit=PAGE - len(found)
+            )
+            found += page.messages
+            if page.next is not None:
+                return Found(messages=tuple(found), next=page.next)
+        if len(ids) == BATCH:
+            end = ids[-1]
+        elif end is None:
             return Found(messages=tuple(found))
-        looked += stretch
+        else:
+            looked += stretch
+            stretch = min(stretch * 2, LONGEST)
         place = replace(place, after=end)
-        if len(found) >= PAGE:
+        if len(found) == PAGE:
             return Found(messages=tuple(found), next=end)
         if time.monotonic() - began > BUDGET:
             return Found(messages=tuple(found), next=end, looked=looked)
-        stretch = min(stretch * 2, LONGEST)
 
 
 def _find_end(
@@ -177,46 +125,23 @@ def _find_end(
     return row[0] if row else None
 
 
-def _bounds(place: Search, end: int | None) -> tuple[int, int]:
-    if place.newest:
-        return end if end is not None else -_LAST, _LAST if place.after is None else place.after - 1
-    return -_LAST if place.after is None else place.after + 1, end if end is not None else _LAST
-
-
-def _find_few(conn: psycopg.Connection[Any], table: sql.Identifier, search: Search) -> list[int] | None:
-    """The ids of all that may be of the state, None where they are many."""
-    query = sql.SQL((_SQL / "few.sql").read_text()).format(
-        table=table, range=_RANGE[search.state], limit=sql.Literal(FEW + 1)
-    )
-    ids = [row[0] for row in conn.execute(query)]
-    return ids if len(ids) <= FEW else None
-
-
-def _read_page(
-    conn: psycopg.Connection[Any],
-    table: sql.Identifier,
-    search: Search,
-    within: sql.Composable,
-    *,
-    limit: int = PAGE,
-) -> Found:
-    query = sql.SQL((_SQL / "messages.sql").read_text()).format(
+def _match(conn: psycopg.Connection[Any], table: sql.Identifier, place: Search, end: int | None) -> list[int]:
+    """The first BATCH ids of a stretch that are as the search wants them, whatever their state."""
+    within: sql.Composable = sql.SQL("true")
+    if end is not None:
+        within = sql.SQL("msg_id >= {}" if place.newest else "msg_id <= {}").format(sql.Literal(end))
+    query = sql.SQL((_SQL / "match.sql").read_text()).format(
         table=table,
-        archived_at=sql.SQL("archived_at" if search.state == "archived" else "NULL::timestamptz"),
         within=within,
-        beyond=_beyond(search),
-        filters=sql.SQL(" AND ").join(_filter(search)),
-        order=_order(search),
-        limit=sql.Literal(limit + 1),
+        beyond=_beyond(place),
+        filters=sql.SQL(" AND ").join(_filter(place)),
+        order=_order(place),
+        limit=sql.Literal(BATCH),
     )
-    with conn.cursor(row_factory=class_row(Message)) as cursor:
-        rows = cursor.execute(query).fetchall()
-    messages = tuple(rows[:limit])
-    return Found(messages=messages, next=messages[-1].msg_id if len(rows) > limit and messages else None)
+    return [row[0] for row in conn.execute(query)]
 
 
 def _filter(search: Search) -> Iterator[sql.Composable]:
-    yield _VT.get(search.state, sql.SQL("true"))
     if search.text:
         yield sql.SQL("strpos(lower(message::text), lower({})) > 0").format(sql.Literal(search.text))
     if search.key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from urllib.parse import quote, unquote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from changelane.errors import ChangelaneError
 
 if TYPE_CHECKING:
     from changelane.runner.dashboard.session import Visit
@@ -107,9 +110,25 @@ def say_time(value: datetime | float | None) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def read_number(text: str, what: str, *, most: float) -> float:
+    """A number out of a form. Raises ChangelaneError."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= most:
+        raise ChangelaneError(f"{what} {text!r} is not a number from 0 to {most:g}", help="write one")
+    return number
+
+
 def cut(text: str, length: int) -> str:
     """The beginning of a text, and an ellipsis where more follows."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def say_line(text: str, length: int) -> str:
+    """The beginning of indented JSON, on one line."""
+    return cut(" ".join(text[: 8 * length].split()), length)
 
 
 def change_query(query: dict[str, str], **changes: object) -> str:
@@ -134,6 +153,7 @@ def _build() -> Environment:
         "count": say_count,
         "moment": say_time,
         "cut": cut,
+        "line": say_line,
     }
     environment.globals["change_query"] = change_query
     return environment

@@ -57,16 +57,24 @@ class Pool:
     @contextmanager
     def lend(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection in autocommit. Raises Away when none can be had."""
-        if not self._slots.acquire(timeout=WAIT):
-            raise Away(f"all {SIZE} connections of the dashboard are busy", help="try again in a moment")
-        try:
+        with self._slot():
             conn = self._take()
             try:
                 yield conn
             finally:
                 self._put_back(conn)
-        finally:
-            self._slots.release()
+
+    @contextmanager
+    def lend_new(self) -> Iterator[psycopg.Connection[Any]]:
+        """One that nobody had before, nor will have. Raises Away when none can be had."""
+        with self._slot(), self._open() as conn:
+            with self._lock:
+                self._busy.add(conn)
+            try:
+                yield conn
+            finally:
+                with self._lock:
+                    self._busy.discard(conn)
 
     @contextmanager
     def read(self, *, timeout: int = STATEMENT_TIMEOUT) -> Iterator[psycopg.Connection[Any]]:
@@ -107,6 +115,15 @@ class Pool:
         for conn in busy:
             with suppress(psycopg.Error):
                 conn.cancel_safe(timeout=1)
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._slots.acquire(timeout=WAIT):
+            raise Away(f"all {SIZE} connections of the dashboard are busy", help="try again in a moment")
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     def _take(self) -> psycopg.Connection[Any]:
         while True:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psycopg
 from psycopg import sql
@@ -12,14 +11,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from changelane.runner.dashboard.browse import PAGE, STATES, Search, browse, count_states
+from changelane.runner.dashboard.browse import PAGE, Search, browse, count_available
 from changelane.runner.dashboard.guard import Refusal
-from changelane.runner.dashboard.message import read_message
 from changelane.runner.dashboard.overview import pick
 from changelane.runner.dashboard.page import get_name, get_site, show, slug
 from changelane.runner.dashboard.sample import CAP, Queue, Session, peek, read_queues, read_session
+from changelane.runner.steer.peek import State
+from changelane.runner.steer.peek import peek as peek_messages
+from changelane.runner.steer.queue import Queue as Target
 
-_SQL = Path(__file__).parent / "sql"
+TABS: dict[State | None, str] = {
+    None: "All in the queue",
+    "available": "Available",
+    "delayed": "Delayed",
+    "leased": "Leased",
+    "parked": "Parked",
+    "blocked": "Blocked",
+    "archived": "Archived",
+}
 
 
 def show_queues(request: Request) -> Response:
@@ -41,18 +50,19 @@ def show_queue(request: Request) -> Response:
     site, name = get_site(request), get_name(request)
     declared = site.project.read()
     search, problem = read_search(request)
+    archived = search.state == "archived"
     with site.pool.read() as conn:
         session = read_session(conn)
         queue = find_queue(conn, session, name)
-        lacks = find_lack(session, queue, archived=search.state == "archived")
-        depth = counts = found = None
+        lacks = find_lack(session, queue, archived=archived)
+        depth = available = found = None
         if not find_lack(session, queue, archived=False):
             depth = peek(conn, queue)
-            counts = count_states(conn, queue.identifier)
+            available = count_available(conn, queue.identifier)
         if not lacks:
-            found = browse(conn, pick_table(queue, search.state), search)
+            found = browse(conn, find_target(queue, archived=archived), search)
     samples = site.watch.samples
-    names = frozenset(samples.last.queues) if samples.last else frozenset({name})
+    names = frozenset(samples.last.queues) if samples.last else frozenset()
     letters = declared.letters(names | {name})
     sources = [source for source, target in letters.items() if target == name]
     return show(
@@ -62,7 +72,7 @@ def show_queue(request: Request) -> Response:
         queue=queue,
         reading=samples.last.queues.get(name) if samples.last else None,
         depth=depth,
-        counts=counts,
+        available=available,
         cap=CAP,
         found=found,
         lacks=lacks,
@@ -70,7 +80,7 @@ def show_queue(request: Request) -> Response:
         search=search,
         problem=problem,
         query=dict(request.query_params),
-        states=STATES,
+        tabs=TABS,
         page_size=PAGE,
         entry=declared.queues.get(name),
         consumer=declared.consumers.get(name),
@@ -83,14 +93,15 @@ def show_queue(request: Request) -> Response:
 def show_message(request: Request) -> Response:
     site, name = get_site(request), get_name(request)
     archived = request.query_params.get("in") == "archive"
+    msg_id = min(int(request.path_params["msg_id"]), 2**63 - 1)
     with site.pool.read() as conn:
         session = read_session(conn)
         queue = find_queue(conn, session, name)
         if lack := find_lack(session, queue, archived=archived):
             raise Refusal(403, f"role {session.role} lacks {lack}", help=f"GRANT {lack} TO {session.role}")
-        msg_id = int(request.path_params["msg_id"])
-        message = read_message(conn, pick_table(queue, "archived" if archived else "all"), msg_id, archived)
-    if message is None:
+        target = find_target(queue, archived=archived)
+        found = peek_messages(conn, target, ids=[msg_id], state="archived" if archived else None).messages
+    if not found:
         where = "the archive of queue" if archived else "queue"
         raise Refusal(
             404,
@@ -98,7 +109,7 @@ def show_message(request: Request) -> Response:
             help="it was handled, moved or deleted meanwhile; look in the archive, or among the dead letters",
         )
     here = f"/queues/{slug(name)}"
-    return show(request, "message.html", here=here, queue=queue, message=message, archived=archived)
+    return show(request, "message.html", here=here, queue=queue, message=found[0], archived=archived)
 
 
 def find_queue(conn: psycopg.Connection[Any], session: Session, name: str) -> Queue:
@@ -120,13 +131,12 @@ def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
     return ""
 
 
-def pick_table(queue: Queue, state: str) -> sql.Identifier:
-    """The table that holds the messages of a state. Raises Refusal where there is none."""
-    if state != "archived":
-        return queue.identifier
-    if queue.archive is None:
+def find_target(queue: Queue, *, archived: bool) -> Target:
+    """The queue as steering takes it. Raises Refusal where it has no archive."""
+    if archived and queue.archive is None:
         raise Refusal(404, f"queue {queue.name} has no archive", help="look at the other states")
-    return sql.Identifier("pgmq", queue.archive)
+    # By its table, whose name is lower case where the queue's need not be.
+    return Target(queue.table.removeprefix("q_"), ())
 
 
 def read_search(request: Request) -> tuple[Search, str]:
@@ -147,10 +157,11 @@ def read_search(request: Request) -> tuple[Search, str]:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     after = query.get("after", "")
+    states: dict[str, State] = {state: state for state in get_args(State)}
     return Search(
-        state=query.get("state", "all") if query.get("state") in STATES else "all",
-        newest=query.get("order", "oldest") == "newest",
-        after=int(after) if after.lstrip("-").isdecimal() and len(after) < 20 else None,
+        state=states.get(query.get("state", "")),
+        newest=query.get("order") == "newest",
+        after=int(after) if after.isdecimal() and len(after) < 19 else None,
         text=query.get("text", "").replace("\0", ""),
         key=query.get("key", "").replace("\0", "").strip(),
         since=read_moment("since"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -54,6 +55,7 @@ class Watch:
         self._said = ""
         self._news = asyncio.Condition()
         self._wanted = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
@@ -67,6 +69,11 @@ class Watch:
         """Have the next check begin now. From any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wanted.set)
+
+    def hurry(self) -> None:
+        """Have the next sample be taken now. From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._hurried.set)
 
     async def wait(self, after: float, *, timeout: float) -> Sample | None:
         """The newest sample that is later than ``after``; None at the end of ``timeout`` seconds."""
@@ -87,7 +94,7 @@ class Watch:
             self.samples.add(sample)
             async with self._news:
                 self._news.notify_all()
-            await asyncio.sleep(max(EVERY, SHARE * sample.took))
+            await _rest(self._hurried, max(EVERY, SHARE * sample.took))
 
     async def _compare(self) -> None:
         while True:
@@ -96,12 +103,7 @@ class Watch:
             rest = max(CHECK_EVERY, SHARE * (time.monotonic() - began))
             # Asked for or after an error, sooner.
             rest = 5.0 if self.check.error and self._project.read().manifest else rest
-            try:
-                async with asyncio.timeout(rest):
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
-            self._wanted.clear()
+            await _rest(self._wanted, rest)
 
     def _take(self) -> Sample:
         try:
@@ -130,3 +132,11 @@ class Watch:
         except (psycopg.Error, ChangelaneError) as error:
             known = explain(error, doing="verify") if isinstance(error, psycopg.Error) else error
             return Check(at=time.time(), error=known.what, help=known.help)
+
+
+async def _rest(wanted: asyncio.Event, seconds: float) -> None:
+    """So many seconds, or until it is wanted."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wanted.wait()
+    wanted.clear()

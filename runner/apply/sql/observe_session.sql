@@ -1,4 +1,4 @@
-WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'))
+WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'), ('audit'))
 SELECT current_setting('server_version_num')::int / 10000 AS server,
        current_database()::text AS database,
        current_user::text AS role,
@@ -20,7 +20,11 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
            WHERE refclassid = 'pg_namespace'::regclass AND refobjid = ours.oid
                AND NOT (
                    classid = 'pg_class'::regclass
-                   AND objid IN (SELECT to_regclass('changelane.' || own.name) FROM own)
+                   AND objid IN (
+                       SELECT to_regclass('changelane.' || own.name) FROM own
+                       UNION ALL
+                       SELECT to_regclass('changelane.audit_id_seq')
+                   )
                )
        ) AS schema_objects,
        (SELECT bool_and(to_regclass('changelane.' || own.name) IS NOT NULL) FROM own) AS has_tables,

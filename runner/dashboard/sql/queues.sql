@@ -1,4 +1,5 @@
--- Every queue with what the statistics say of it, summed over its partitions; no queue's table is read.
+-- Every queue with what the statistics say of it, summed over its partitions; no queue's table is read. The tree
+-- of a table that is not partitioned is empty.
 SELECT coalesce(meta.queue_name, substr(class.relname, 3))::text AS name,
        class.relname::text AS table,
        CASE WHEN class.relkind = 'p' THEN 'partitioned'
@@ -29,16 +30,16 @@ CROSS JOIN LATERAL (
            )::bigint AS estimate,
            coalesce(sum(pg_catalog.pg_stat_get_tuples_inserted(leaf.oid)), 0)::bigint AS inserted,
            coalesce(sum(pg_catalog.pg_stat_get_tuples_deleted(leaf.oid)), 0)::bigint AS deleted
-    FROM pg_catalog.pg_partition_tree(class.oid) AS tree
-    JOIN pg_catalog.pg_class AS leaf ON leaf.oid = tree.relid
-    WHERE tree.isleaf
+    FROM pg_catalog.pg_class AS leaf
+    WHERE leaf.relkind = 'r'
+        AND leaf.oid IN (SELECT class.oid UNION SELECT relid FROM pg_catalog.pg_partition_tree(class.oid))
 ) AS numbers
 CROSS JOIN LATERAL (
     SELECT greatest(coalesce(sum(pg_catalog.pg_stat_get_live_tuples(leaf.oid)), 0), 0)::bigint AS estimate,
            coalesce(sum(pg_catalog.pg_stat_get_tuples_inserted(leaf.oid)), 0)::bigint AS inserted
-    FROM pg_catalog.pg_partition_tree(archive.oid) AS tree
-    JOIN pg_catalog.pg_class AS leaf ON leaf.oid = tree.relid
-    WHERE tree.isleaf
+    FROM pg_catalog.pg_class AS leaf
+    WHERE leaf.relkind = 'r'
+        AND leaf.oid IN (SELECT archive.oid UNION SELECT relid FROM pg_catalog.pg_partition_tree(archive.oid))
 ) AS kept
 WHERE class.relkind IN ('r', 'p')
     AND NOT class.relispartition

@@ -53,7 +53,8 @@ if (live) {
 }
 
 for (const all of document.querySelectorAll("[data-all]")) {
-  all.closest("th, td, label").hidden = false;
+  all.closest("label").hidden = false;
+  all.closest("th").querySelector(".hidden")?.remove();
   all.addEventListener("change", () => {
     for (const box of all.form.querySelectorAll("input[name=id]")) box.checked = all.checked;
   });

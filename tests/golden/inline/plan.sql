@@ -27,6 +27,17 @@ CREATE TABLE IF NOT EXISTS changelane.progress (
     done bigint NOT NULL DEFAULT 0,
     since timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+-- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
+CREATE TABLE IF NOT EXISTS changelane.audit (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    who text NOT NULL,
+    remote text NOT NULL,
+    action text NOT NULL,
+    queue text,
+    arguments jsonb NOT NULL,
+    outcome text NOT NULL
+);
 -- To whom the schema is open: the owners of functions in it, and workers.
 GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
 GRANT SELECT ON changelane.pauses TO PUBLIC;

@@ -1,0 +1,1 @@
+SELECT count(*) FROM (SELECT FROM {queue} WHERE vt <= now() ORDER BY vt LIMIT {cap}) AS capped

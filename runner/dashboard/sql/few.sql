@@ -1,1 +1,0 @@
-SELECT msg_id FROM {table} WHERE {range} ORDER BY vt LIMIT {limit}

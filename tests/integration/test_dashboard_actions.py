@@ -1,0 +1,330 @@
+"""What people do by the dashboard: done, asked twice where it loses something, and on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from declared import Declared, bring, declare
+from panel import Panel, open_panel
+from psycopg.rows import TupleRow
+
+Connection = psycopg.Connection[TupleRow]
+
+SPEC = """
+version: 1
+project: shop
+queues:
+  events: {}
+routes:
+  - {name: orders, table: public.orders, events: [insert, update], queue: events}
+consumers:
+  events: {handler: "handlers:handle"}
+"""
+LETTER = """
+    SELECT pgmq.send('events_dlq', jsonb_build_object('n', %(n)s::int), jsonb_build_object('dead_letter',
+        jsonb_build_object('queue', 'events', 'msg_id', 7, 'attempts', 3, 'error', 'ValueError: <b>no</b>',
+            'traceback', 'Traceback of it', 'at', now())))
+"""
+
+
+@pytest.fixture
+def declared(conn: Connection, tmp_path: Path) -> Declared:
+    conn.execute("CREATE TABLE orders (id int PRIMARY KEY, status text)")
+    declared = declare(conn, tmp_path, SPEC)
+    bring(conn, declared)
+    return declared
+
+
+@pytest.fixture
+def panel(conn: Connection, declared: Declared, database: str, tmp_path: Path) -> Iterator[Panel]:
+    with open_panel(tmp_path, database) as panel:
+        panel.wait("/queues", lambda page: "events_dlq" in page.words)
+        yield panel
+
+
+def one(conn: Connection, query: str) -> Any:
+    row = conn.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def audit(conn: Connection) -> list[tuple[Any, ...]]:
+    return conn.execute(
+        "SELECT action, queue, arguments, outcome FROM changelane.audit ORDER BY id"
+    ).fetchall()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/queues", "/queues/events", "/queues/events/send", "/queues/events/keeping", "/queues/new",
+     "/dead-letters", "/dead-letters/events", "/routes", "/routes/orders", "/access", "/doctor", "/audit",
+     "/drift", "/queues/events/purge"],
+)  # fmt: skip
+def test_every_page_is_there(panel: Panel, path: str) -> None:
+    assert "<h1" in panel.open(path).text
+
+
+def test_messages_are_sent_released_archived_and_deleted(panel: Panel, conn: Connection) -> None:
+    on = "/queues/events/send"
+    for n in range(4):
+        said = panel.post(on, on=on, message=json.dumps({"n": n}), headers="{}", group="", delay="600")
+        assert f"Message {n + 1} sent." in said.words
+    panel.post("/queues/events/messages/release", on="/queues/events", id="1:0")
+    assert one(conn, "SELECT vt <= clock_timestamp() FROM pgmq.q_events WHERE msg_id = 1")
+    for verb, chosen in (("archive", ["1:0", "2:0"]), ("delete", ["3:0"])):
+        asked = panel.post(f"/queues/events/messages/{verb}", on="/queues/events", id=chosen)
+        assert asked.status == 200
+        assert f"{verb.capitalize()} {len(chosen)} message" in asked.words
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 4
+    panel.post("/queues/events/messages/archive", on="/queues/events", id=["1:0", "2:0"], confirmed="yes")
+    panel.post("/queues/events/messages/delete", on="/queues/events", id="3:0", confirmed="yes")
+    assert one(conn, "SELECT array_agg(msg_id ORDER BY msg_id) FROM pgmq.a_events") == [1, 2]
+    assert one(conn, "SELECT array_agg(msg_id) FROM pgmq.q_events") == [4]
+    done = audit(conn)
+    assert [action for action, *_ in done] == ["send"] * 4 + ["release", "archive", "delete"]
+    assert done[-1] == ("delete", "events", {"ids": [3], "count": 1}, "1 message deleted")
+    assert "1 message deleted" in panel.open("/audit").words
+
+
+def test_a_message_that_was_delivered_meanwhile_is_left_alone(panel: Panel, conn: Connection) -> None:
+    conn.execute("SELECT pgmq.send('events', '{}'), pgmq.send('events', '{}')")
+    conn.execute("SELECT pgmq.read('events', 60, 1)")
+    page = panel.post(
+        "/queues/events/messages/delete", on="/queues/events", id=["1:0", "2:0"], confirmed="yes"
+    )
+    assert "1 message deleted; 1 message left as they were" in page.words
+    assert one(conn, "SELECT array_agg(msg_id) FROM pgmq.q_events") == [1]
+
+
+def test_a_queue_is_paused_and_goes_on(panel: Panel, conn: Connection) -> None:
+    panel.post("/queues/events/pause", on="/queues/events")
+    assert one(conn, "SELECT queue FROM changelane.pauses") == "events"
+    panel.wait("/queues/events", lambda page: "Resume" in page.words)
+    panel.post("/queues/events/resume", on="/queues/events")
+    assert one(conn, "SELECT count(*) FROM changelane.pauses") == 0
+
+
+def test_a_purge_is_asked_twice_and_spares_the_rest(panel: Panel, conn: Connection) -> None:
+    conn.execute("SELECT pgmq.send('events', '{}') FROM generate_series(1, 30)")
+    conn.execute("SELECT pgmq.archive('events', 1)")
+    asked = panel.post("/queues/events/purge", on="/queues/events")
+    assert "Purge queue events?" in asked.words
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 29
+    done = panel.post("/queues/events/purge", on="/queues/events", confirmed="yes")
+    assert "29 messages deleted" in done.words
+    assert one(conn, "SELECT count(*) FROM pgmq.a_events") == 1
+    assert [(action, outcome) for action, _, _, outcome in audit(conn)] == [
+        ("purge", "begun"),
+        ("purge", "done: 29 messages"),
+    ]
+
+
+def test_a_queue_outside_the_spec_is_made_and_dropped_and_its_loss_named(
+    panel: Panel, conn: Connection
+) -> None:
+    panel.post("/queues/new", on="/queues/new", name="by_hand", kind="unlogged", dead_letter="yes")
+    assert one(conn, "SELECT count(*) FROM pgmq.meta WHERE queue_name LIKE 'by_hand%'") == 2
+    conn.execute("SELECT pgmq.send('by_hand', '{}')")
+    asked = panel.post("/queues/by_hand/drop", on="/queues/by_hand", confirmed="yes")
+    assert "Lose the messages in it" in asked.words
+    assert one(conn, "SELECT to_regclass('pgmq.q_by_hand') IS NOT NULL")
+    panel.post("/queues/by_hand/drop", on="/queues/by_hand", confirmed="yes", lose="yes")
+    assert one(conn, "SELECT to_regclass('pgmq.q_by_hand') IS NULL")
+
+
+def test_a_declared_queue_is_not_dropped(panel: Panel, conn: Connection) -> None:
+    refused = panel.post("/queues/events/drop", on="/queues/events", confirmed="yes", lose="yes")
+    assert refused.status == 409
+    assert "queue events is declared" in refused.words
+    assert one(conn, "SELECT to_regclass('pgmq.q_events') IS NOT NULL")
+
+
+@pytest.mark.parametrize("name", ["", "Events", 'x"; DROP TABLE orders; --', "a" * 48, "1a", "events"])
+def test_a_name_that_cannot_be_is_refused(panel: Panel, conn: Connection, name: str) -> None:
+    before = one(conn, "SELECT count(*) FROM pgmq.meta")
+    refused = panel.post("/queues/new", on="/queues/new", name=name, kind="logged")
+    assert refused.status == 409
+    assert one(conn, "SELECT count(*) FROM pgmq.meta") == before
+
+
+def test_dead_letters_are_shown_sent_back_and_discarded(panel: Panel, conn: Connection) -> None:
+    for n in range(6):
+        conn.execute(LETTER, {"n": n})
+    page = panel.open("/dead-letters/events")
+    assert "ValueError: <b>no</b>" in page.words.replace("&lt;", "<").replace("&gt;", ">")
+    assert "<b>no</b>" not in page.text
+    assert "Traceback of it" in panel.open("/dead-letters/events/1").words
+    on = "/dead-letters/events"
+    asked = panel.post("/dead-letters/events/redrive", on=on, id=["1", "2"])
+    assert "Send back 2 dead letters of events?" in asked.words
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 0
+    panel.post("/dead-letters/events/redrive", on=on, id=["1", "2"], confirmed="yes")
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 2
+    asked = panel.post("/dead-letters/events/discard", on=on, where="(message->>'n')::int > 3", all="yes")
+    assert "Discard 2 dead letters of events?" in asked.words
+    panel.post("/dead-letters/events/discard", on=on, where="(message->>'n')::int > 3", confirmed="yes")
+    assert one(conn, "SELECT array_agg(message->'n' ORDER BY msg_id) FROM pgmq.q_events_dlq") == [2, 3]
+    panel.post("/dead-letters/events/discard", on=on, all="yes", confirmed="yes")
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events_dlq") == 0
+    assert [action for action, *_ in audit(conn)] == ["dead-letter redrive"] + ["dead-letter discard"] * 2
+
+
+@pytest.mark.parametrize(
+    "where", ["true; DROP TABLE orders", "true) OR (true", "pg_sleep(9) IS NULL OR", "nothing = 1"]
+)
+def test_a_hostile_expression_does_nothing(panel: Panel, conn: Connection, where: str) -> None:
+    conn.execute(LETTER, {"n": 1})
+    refused = panel.post(
+        "/dead-letters/events/discard", on="/dead-letters/events", where=where, confirmed="yes"
+    )
+    assert refused.status == 409
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events_dlq") == 1
+    assert one(conn, "SELECT to_regclass('orders') IS NOT NULL")
+
+
+def test_statements_are_tried_against_a_route_and_rolled_back(panel: Panel, conn: Connection) -> None:
+    on = "/routes/orders"
+    page = panel.open(on)
+    assert "CREATE OR REPLACE FUNCTION" in page.words
+    page = panel.post("/routes/orders/try", on=on, sql="INSERT INTO orders VALUES (1, 'tried')")
+    assert "would have sent 1 message" in page.words
+    assert "tried" in page.words
+    assert one(conn, "SELECT count(*) FROM orders") == 0
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 0
+    for text in ("COMMIT", "INSERT INTO orders VALUES (2); COMMIT", "VACUUM", "nonsense", ""):
+        assert panel.post("/routes/orders/try", on=on, sql=text).status == 409
+    assert one(conn, "SELECT count(*) FROM orders") == 0
+
+
+def test_drift_access_and_doctor_say_what_is_so(panel: Panel, conn: Connection) -> None:
+    conn.execute("ALTER TABLE orders DISABLE TRIGGER USER")
+    conn.execute("GRANT SELECT ON pgmq.q_events TO PUBLIC")
+    panel.open("/doctor?again=1")
+    panel.wait("/doctor", lambda page: "trigger-disabled" in page.words)
+    panel.wait("/drift", lambda page: "disabled" in page.words)
+    panel.wait("/routes", lambda page: "disabled" in page.words)
+    assert "PUBLIC" in panel.open("/access").words
+
+
+def test_with_read_only_nothing_is_offered_and_nothing_is_done(
+    conn: Connection, declared: Declared, database: str, tmp_path: Path
+) -> None:
+    conn.execute("SELECT pgmq.send('events', '{}')")
+    conn.execute(LETTER, {"n": 1})
+    with open_panel(tmp_path, database) as writing:
+        csrf = writing.open("/queues/events").csrf
+    with open_panel(tmp_path, database, "--read-only") as panel:
+        for path in ("/queues/events", "/dead-letters/events", "/dead-letters/events/1", "/routes/orders"):
+            page = panel.open(path)
+            assert "<button" not in page.text.replace("<button>Search</button>", "")
+            assert ">Discard<" not in page.text
+            assert ">Purge<" not in page.text
+        for path in (
+            "/queues/events/purge",
+            "/queues/events/messages/delete",
+            "/dead-letters/events/discard",
+        ):
+            refused = panel.send(path, {"csrf": csrf, "confirmed": "yes", "id": "1:0", "all": "yes"})
+            assert refused.status == 403
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 1
+    assert audit(conn) == []
+
+
+def test_what_a_forged_request_asks_for_is_not_done(panel: Panel, conn: Connection) -> None:
+    conn.execute("SELECT pgmq.send('events', '{}')")
+    csrf = panel.open("/queues/events").csrf
+    path, values = "/queues/events/purge", {"confirmed": "yes"}
+    assert panel.send(path, values).status == 403, panel.log.read_text()
+    assert panel.send(path, {**values, "csrf": "0" * 64}).status == 403
+    assert panel.send(path, {**values, "csrf": csrf}, Origin="http://evil.example").status == 403
+    assert panel.send(path, {**values, "csrf": csrf}, Host="evil.example").status in (400, 403, 421)
+    assert panel.ask("POST", path, body="{}", headers={"Content-Type": "application/json"}).status in (
+        400, 403, 415,
+    )  # fmt: skip
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 1
+    assert panel.send(path, {**values, "csrf": csrf}).status == 303
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 0
+
+
+def test_off_loopback_it_wants_a_token_and_lets_nobody_in_without(
+    conn: Connection, declared: Declared, database: str, tmp_path: Path, run_changelane: Any
+) -> None:
+    refused = run_changelane("dashboard", "--host", "0.0.0.0", "--port", "0")
+    assert refused.returncode == 1
+    assert "CHANGELANE_DASHBOARD_TOKEN" in refused.stderr
+    token = "correct horse battery staple"
+    with open_panel(tmp_path, database, env={"CHANGELANE_DASHBOARD_TOKEN": token}) as panel:
+        for path in ("/", "/queues/events", "/audit", "/samples.json", "/events"):
+            assert panel.get(path).status in (302, 303, 401, 403)
+        wrong = panel.send("/login", {"token": "<script>alert(1)</script>", "csrf": panel.get("/login").csrf})
+        assert wrong.status in (401, 403)
+        assert "<script>alert" not in wrong.text
+        entered = panel.send("/login", {"token": token, "csrf": panel.get("/login").csrf})
+        assert entered.status == 303
+        panel.wait("/queues", lambda page: "events" in page.words)
+        assert token not in panel.log.read_text()
+        command = Path(f"/proc/{panel.process.pid}/cmdline")
+        assert token not in command.read_text()
+
+
+def test_every_answer_keeps_browsers_strict(panel: Panel) -> None:
+    for path in ("/", "/queues/events", "/nowhere", "/static/style.css"):
+        headers = panel.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+    page = panel.open("/").text
+    assert "<script>" not in page
+    assert " style=" not in page
+    assert "http://" not in page.replace(panel.origin, "").replace("http://www.w3.org", "")
+
+
+def test_what_a_message_holds_stays_text(panel: Panel, conn: Connection) -> None:
+    evil = "</code><script>alert(1)</script><img src=x onerror=alert(1)>\"' {{ 7*7 }} \u202e"
+    conn.execute(
+        "SELECT pgmq.send('events', jsonb_build_object('x', %s::text), jsonb_build_object('h', %s::text))",
+        [evil, evil],
+    )
+    for path in (
+        "/queues/events",
+        "/queues/events/messages/1",
+        "/queues/events?text=%3Cscript%3E&key=%22%3E",
+    ):
+        page = panel.open(path).text
+        assert "<script>alert" not in page
+        assert "<img" not in page
+        assert "{{ 7*7 }}" in page or "text=" in path
+
+
+def test_a_search_finds_by_payload_key_and_time(panel: Panel, conn: Connection) -> None:
+    for n in range(3):
+        message = json.dumps({"key": {"id": n}, "new": {"name": f"Anna {n}"}})
+        conn.execute("SELECT pgmq.send('events', %s::jsonb)", [message])
+    words = panel.open("/queues/events?text=anna+1").words
+    assert "Anna 1" in words
+    assert "Anna 2" not in words
+    assert "No message is like that" in panel.open("/queues/events?until=2001-01-01T00:00").words
+    assert "Anna 2" in panel.open("/queues/events?since=2001-01-01T00:00").words
+
+
+def test_a_role_with_few_rights_sees_what_it_may_and_is_told_the_rest(
+    conn: Connection, declared: Declared, database: str, tmp_path: Path
+) -> None:
+    role = f"reader_{tmp_path.name[-6:].strip('_')}_{abs(hash(database)) % 10**8}"
+    conn.execute(f'CREATE ROLE "{role}" LOGIN'.encode())
+    try:
+        conn.execute(f'GRANT USAGE ON SCHEMA pgmq TO "{role}"'.encode())
+        conn.execute(f'GRANT SELECT ON pgmq.meta TO "{role}"'.encode())
+        with open_panel(tmp_path, database.replace("user=postgres", f"user={role}")) as panel:
+            panel.wait("/queues", lambda page: "events" in page.words)
+            assert "lacks" in panel.open("/queues/events").words
+            for path in ("/", "/access", "/doctor", "/audit", "/routes", "/dead-letters"):
+                panel.open(path)
+    finally:
+        conn.execute(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"'.encode())
