@@ -305,7 +305,7 @@ def test_a_signal_ends_the_worker_in_order(
     with bench.worker("--processes", processes) as process:
         bench.wait(lambda: bench.notes and not bench.queued)
         process.send_signal(number)
-        assert process.wait(10) == code
+        assert process.wait(30) == code
     assert "Traceback" not in bench.log
 
 

@@ -135,7 +135,7 @@ def test_a_stop_amid_halves_gives_the_rest_back_and_charges_nobody(bench: Bench)
     with bench.worker() as process:
         bench.wait(lambda: bench.notes)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert bench.notes == ["4"]
     query = "SELECT vt <= now(), headers->'changelane'->'attempts' FROM pgmq.q_jobs"
     assert bench.rows(query) == [(True, 0)] * 4

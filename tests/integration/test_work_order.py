@@ -127,11 +127,11 @@ def test_a_failing_key_holds_back_only_itself(bench: Bench) -> None:
     send(bench, "bad", "1", "2", "3")
     send(bench, "good", "4", "5")
     with bench.worker() as process:
-        bench.wait(lambda: bench.queued == 3)
+        bench.wait(lambda: bench.queued == 3 and "1" in bench.notes)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-    assert bench.notes[-1] == "5"
+        assert process.wait(20) == 0
     assert sorted(bench.notes) == ["1", "4", "5"]
+    assert [note for note in bench.notes if note != "1"] == ["4", "5"]
 
 
 def test_after_a_dead_letter_its_key_goes_on(bench: Bench) -> None:
@@ -182,7 +182,7 @@ def test_a_blocked_message_keeps_its_key_and_no_attempt_runs_again(bench: Bench)
     with bench.worker() as process:
         bench.wait(lambda: '"blocked: ' in bench.log)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert sorted(bench.notes) == ["1", "1", "3"]
     assert '"blocked": 1' in bench.log
     left = bench.rows(
@@ -228,7 +228,7 @@ def test_a_queue_without_its_index_is_not_worked(bench: Bench) -> None:
     bench.conn.execute("DROP INDEX pgmq.q_jobs_key_idx")
     bench.declare("def handle(change: Change) -> None: ...", ordering="key")
     with bench.worker() as process:
-        assert process.wait(10) == 1
+        assert process.wait(30) == 1
     assert "queue jobs lacks the index" in bench.log
 
 

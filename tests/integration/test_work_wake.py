@@ -132,7 +132,7 @@ def test_a_paused_queue_rests_until_it_is_resumed(bench: Bench, run_changelane: 
         assert "Queue jobs is resumed." in run_changelane("resume", "jobs").stdout
         bench.wait(lambda: len(bench.notes) == 40)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert set(bench.notes) == {"1"}
     assert bench.dead == []
 
