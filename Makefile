@@ -45,6 +45,7 @@ lint: install ## ruff
 types: install ## mypy --strict
 	$(BIN)/mypy
 	MYPYPATH=tests/torture/project $(BIN)/mypy tests/torture/*.py tests/torture/project/*.py
+	MYPYPATH=tests $(BIN)/mypy tests/browser/shoot.py
 	$(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py
 
 .PHONY: imports
@@ -54,6 +55,10 @@ imports: install ## One-way imports
 .PHONY: generated
 generated: install ## sql_out/ is what pipelines.yaml says
 	$(CHANGELANE) generate --check
+
+.PHONY: screenshots
+screenshots: install ## Pictures of the dashboard at work, with Debian's chromium, to docs/images/
+	$(BIN)/python tests/browser/shoot.py
 
 .PHONY: bench-capture
 bench-capture: install ## What capture costs the application, against hand-written triggers and the floor

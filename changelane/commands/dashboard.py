@@ -38,7 +38,9 @@ def command(settings: Settings, *, host: str, port: int, token: str | None, read
     """
     from changelane.runner.dashboard.server import Options, serve
 
-    options = Options(host=host, port=port, token=token or None, read_only=read_only, url=url.rstrip("/"))
+    # What is typed or pasted at the login loses its blanks, too.
+    token = (token or "").strip() or None
+    options = Options(host=host, port=port, token=token, read_only=read_only, url=url.rstrip("/"))
     return serve(
         options,
         conninfo=resolve(settings.database_url),

@@ -3,7 +3,7 @@ import { sayAge, sayNumber, sayRate } from "./say.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const KEPT = 1800;
-const LEFT = 46, RIGHT = 6, TOP = 8, BOTTOM = 18, HEIGHT = 144;
+const LEFT = 64, RIGHT = 6, TOP = 8, BOTTOM = 18, HEIGHT = 144;
 const KINDS = {
   rate: { say: sayRate, lines: [["sent", "sent"], ["left", "left"]] },
   depth: { say: sayNumber, lines: [["depth", "depth"]] },

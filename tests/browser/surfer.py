@@ -1,0 +1,70 @@
+"""A visit in a browser: what went wrong in it is kept, and every page can be walked through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from panel import Panel
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
+
+PATIENCE = 30_000
+"""Milliseconds that a page may take to be as a test wants it."""
+
+
+@contextmanager
+def surf(browser: Browser, panel: Panel, **options: Any) -> Iterator[Page]:
+    """A page on the overview. Fails at the end where a script failed, a policy was violated, a dialog came up
+    or another host was asked.
+    """
+    problems: list[str] = []
+
+    def listen(said: ConsoleMessage) -> None:
+        # That an answer is an error is what some tests want.
+        if said.type == "error" and not said.text.startswith("Failed to load resource: the server responded"):
+            problems.append(f"{page.url}: {said.text}")
+
+    def dismiss(dialog: Dialog) -> None:
+        problems.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def watch(request: Request) -> None:
+        if not request.url.startswith((panel.origin, "data:")):
+            problems.append(request.url)
+
+    context = browser.new_context(base_url=panel.origin, **options)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
+    page.on("console", listen)
+    page.on("dialog", dismiss)
+    page.on("request", watch)
+    page.goto("/")
+    yield page
+    context.close()
+    assert not problems, problems
+
+
+def walk(page: Page, *, most: int = 60) -> Iterator[str]:
+    """Open every page that links lead to, one of each shape; yields its address."""
+    waiting, known = ["/"], {"/"}
+    while waiting and most:
+        address = waiting.pop(0)
+        most -= 1
+        answer = page.goto(address)
+        assert answer is not None
+        assert answer.status == 200, f"{address}: {answer.status}"
+        yield address
+        links = page.locator("a[href]").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+        for link in links:
+            parts = urlsplit(link)
+            if parts.netloc or not parts.path:
+                continue
+            shape = re.sub(r"\d+", "N", f"{parts.path}?{re.sub('=[^&]*', '', parts.query)}")
+            if shape not in known:
+                known.add(shape)
+                waiting.append(link.partition("#")[0])
+    assert len(known) > 10, known

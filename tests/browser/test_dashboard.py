@@ -1,0 +1,169 @@
+"""The dashboard as people meet it: by eye, by keyboard, on a phone, without scripts, under attack."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from panel import Panel
+from playwright.sync_api import Browser, Page, expect
+from psycopg.rows import TupleRow
+from surfer import PATIENCE, surf, walk
+
+Connection = psycopg.Connection[TupleRow]
+
+ACCESSIBILITY = (Path(__file__).parent / "accessibility.js").read_text()
+EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script></code>\u202e {{7*7}} \u0007'
+
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_asks_nobody_else(browser: Browser, panel: Panel, scheme: Any) -> None:
+    with surf(browser, panel, color_scheme=scheme, reduced_motion="reduce") as page:
+        for address in walk(page):
+            page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
+            assert page.evaluate(ACCESSIBILITY) == [], address
+
+
+def test_no_page_is_wider_than_a_phone(browser: Browser, panel: Panel) -> None:
+    with surf(browser, panel, viewport={"width": 360, "height": 740}, is_mobile=True) as page:
+        for address in walk(page):
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+
+
+def test_numbers_and_charts_follow_without_a_reload(browser: Browser, panel: Panel, conn: Connection) -> None:
+    with surf(browser, panel) as page:
+        page.evaluate("window.same = true")
+        depth = page.locator("svg [data-queue=letters] [data-value=depth]")
+        expect(depth).to_have_text("4")
+        conn.execute("UPDATE orders SET status = 'paid', id = id + 100")
+        expect(depth).to_have_text("13")
+        expect(page.locator("figure[data-chart=depth] svg").first).to_be_visible()
+        assert page.evaluate("window.same")
+        conn.execute("ALTER TABLE orders DISABLE TRIGGER USER")
+        panel.open("/drift?again=1")
+        expect(page.locator("[data-drift]")).to_contain_text("difference")
+
+
+def test_without_scripts_everything_reads_and_works(browser: Browser, panel: Panel, conn: Connection) -> None:
+    with surf(browser, panel, java_script_enabled=False) as page:
+        page.goto("/queues/events")
+        expect(page.locator("svg, table").first).to_be_visible()
+        page.get_by_role("button", name="Pause").click()
+        expect(page.get_by_role("status").first).to_contain_text("Queue events is paused")
+        page.goto("/queues/letters")
+        page.get_by_role("link", name="Purge").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Purge queue letters?")
+        page.get_by_role("button", name="Purge").click()
+        expect(page.get_by_role("status").first).to_contain_text("4 messages deleted")
+        page.goto("/dead-letters/events")
+        expect(page.get_by_role("main")).to_contain_text("an order that nobody can pay")
+    assert conn.execute("SELECT count(*) FROM pgmq.q_letters").fetchone() == (0,)
+
+
+def test_by_keyboard_alone_a_message_is_found_and_deleted(
+    browser: Browser, panel: Panel, conn: Connection
+) -> None:
+    with surf(browser, panel) as page:
+        page.goto("/queues/letters")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        press_until(page, "document.activeElement.name === 'id'")
+        page.keyboard.press("Space")
+        press_until(page, "document.activeElement.textContent === 'Delete'")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Delete 1 message of letters?")
+        press_until(page, "document.activeElement.textContent === 'Delete'")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status").first).to_contain_text("1 message deleted")
+    assert conn.execute("SELECT count(*) FROM pgmq.q_letters").fetchone() == (3,)
+
+
+def press_until(page: Page, condition: str) -> None:
+    """Tab on: each stop is visibly focused, and comes later in the page than the one before."""
+    for _ in range(120):
+        page.evaluate("window.before = document.activeElement")
+        page.keyboard.press("Tab")
+        assert page.evaluate(
+            # A field of several parts is one element.
+            "before === document.body || before === document.activeElement"
+            " || Boolean(before.compareDocumentPosition(document.activeElement) & 4)"
+        ), page.evaluate("document.activeElement.outerHTML")
+        assert page.evaluate(
+            """() => {
+                const style = getComputedStyle(document.activeElement);
+                const rect = document.activeElement.querySelector("rect");
+                const stroke = rect ? parseFloat(getComputedStyle(rect).strokeWidth) : 0;
+                return style.outlineStyle !== "none" || stroke > 2;
+            }"""
+        ), page.evaluate("document.activeElement.outerHTML")
+        if page.evaluate(condition):
+            return
+    raise AssertionError(condition)
+
+
+def test_hostile_messages_and_names_stay_text(browser: Browser, panel: Panel, conn: Connection) -> None:
+    name = 'x"<img src=x onerror=alert(3)>&{{7*7}}'
+    conn.execute("SELECT pgmq.create(%s)", [name])
+    conn.execute('CREATE TABLE "<script>alert(4)</script>" (id int)')
+    message = json.dumps(
+        {"key": {EVIL: EVIL}, "table": EVIL, "op": EVIL, EVIL: EVIL, "long": "W" * 1_000_000}
+    )
+    for queue in ("letters", name):
+        conn.execute(
+            "SELECT pgmq.send(%s, %s::jsonb, %s::jsonb)",
+            [queue, message.replace("\\u0007", ""), json.dumps({EVIL: EVIL, "x-pgmq-group": EVIL})],
+        )
+    conn.execute(
+        "SELECT pgmq.send('events_dlq', %s::jsonb, %s::jsonb)",
+        [
+            json.dumps({"x": EVIL}),
+            json.dumps(
+                {"dead_letter": {"queue": EVIL, "error": EVIL, "traceback": EVIL * 100, "attempts": 1}}
+            ),
+        ],
+    )
+    panel.wait("/queues", lambda page: "onerror" in page.words)
+    with surf(browser, panel) as page:
+        for address in walk(page):
+            assert page.locator("img, script:not([src])").count() == 0, address
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+        for query in (EVIL, "%00", "'; DROP TABLE orders; --"):
+            for parameter in ("text", "key", "state", "order", "after", "since"):
+                page.goto(f"/queues/letters?{parameter}={page.evaluate('encodeURIComponent', query)}")
+                assert page.locator("img, script:not([src])").count() == 0
+        page.goto("/queues/letters")
+        expect(page.get_by_role("main")).to_contain_text("onerror=alert(1)")
+    assert conn.execute("SELECT to_regclass('orders') IS NOT NULL").fetchone() == (True,)
+
+
+def test_a_token_is_asked_for_and_a_hostile_one_does_nothing(
+    browser: Browser, conn: Connection, project: Path
+) -> None:
+    from conftest import find_url
+    from panel import open_panel
+
+    token = f"secret-{EVIL}".encode("ascii", "ignore").decode().strip("\a")
+    with (
+        open_panel(project, find_url(conn), env={"CHANGELANE_DASHBOARD_TOKEN": token}) as panel,
+        surf(browser, panel) as page,
+    ):
+        expect(page).to_have_url(re.compile("/login"))
+        field = page.get_by_label("Token")
+        field.fill(EVIL)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_be_visible()
+        page.get_by_label("Token").fill(token)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        assert token not in page.content()
+        page.get_by_role("button", name="Log out").click()
+        page.goto("/queues")
+        expect(page).to_have_url(re.compile("/login"))
