@@ -9,7 +9,7 @@ import click
 
 from changelane.cli import Settings
 from changelane.manifest import load_manifest
-from changelane.runner.doctor import examine
+from changelane.runner.doctor.examine import examine, find_blind_spot
 from changelane.runner.session import reach
 
 
@@ -24,6 +24,9 @@ def command(settings: Settings, *, form: str) -> int:
     manifest = load_manifest(settings.out)
     with reach(settings.database_url, doing="doctor") as conn:
         findings = examine(conn, manifest)
+        hidden = find_blind_spot(conn)
+    if hidden:
+        click.echo(f"note: {hidden}", err=True)
     if form == "json":
         records = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"format_version": 1, "findings": records}, indent=2))

@@ -19,7 +19,8 @@ from changelane.runner.apply.state import compare
 from changelane.runner.dashboard.pool import Pool
 from changelane.runner.dashboard.project import NOTHING, Project
 from changelane.runner.dashboard.sample import EVERY, SHARE, Sample, Samples, take
-from changelane.runner.doctor import Finding, examine
+from changelane.runner.doctor.examine import examine
+from changelane.runner.doctor.finding import Finding
 from changelane.runner.session import explain
 
 CHECK_EVERY = 30.0

@@ -150,7 +150,7 @@ class Metrics(Collector):
                 # For this transaction only, which a pooler passes on.
                 connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(TIMEOUT)])
                 rows = connection.execute(self._gauges).fetchall()
-                horizon = connection.execute(self._horizon).fetchall()[0][0]
+                horizon = connection.execute(self._horizon).fetchall()
         except (psycopg.Error, DatabaseError) as error:
             self._link.close()
             said = str(error).partition("\n")[0]
@@ -173,9 +173,11 @@ class Metrics(Collector):
                 family.add_metric([name], value)
         xmin = GaugeMetricFamily(
             "changelane_oldest_xmin_age",
-            "Transactions since the oldest snapshot that keeps dead rows from being removed.",
-            value=horizon,
+            "Transactions since the oldest snapshot that keeps dead rows from removal, by who holds it.",
+            labels=["holder"],
         )
+        for holder, age in horizon:
+            xmin.add_metric([holder], age)
         return [depth, oldest, letters, dead, xmin]
 
 

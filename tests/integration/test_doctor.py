@@ -22,7 +22,8 @@ from changelane.errors import LockNotObtained
 from changelane.runner import pgmq
 from changelane.runner.apply.lock import hold_project
 from changelane.runner.database import connect
-from changelane.runner.doctor import Finding, examine
+from changelane.runner.doctor.examine import examine
+from changelane.runner.doctor.finding import Finding
 from changelane.runner.local import server as servers
 
 Connection = psycopg.Connection[TupleRow]

@@ -146,7 +146,9 @@ def test_a_snapshot_that_is_held_shows(bench: Bench, database: str) -> None:
         holder.execute("SELECT 1")
         for _ in range(30):
             bench.conn.execute("SELECT pg_current_xact_id()")
-        bench.wait(lambda: scrape(url).get(("changelane_oldest_xmin_age", ()), 0) >= 30)
+        age = "changelane_oldest_xmin_age"
+        bench.wait(lambda: scrape(url).get((age, (("holder", "backend"),)), 0) >= 30)
+        assert scrape(url)[age, (("holder", "prepared"),)] == 0
 
 
 def test_each_process_has_a_port_of_its_own(bench: Bench) -> None:

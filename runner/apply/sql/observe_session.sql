@@ -21,13 +21,17 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
                AND NOT (
                    classid = 'pg_class'::regclass
                    AND objid IN (
-                       SELECT to_regclass('changelane.' || own.name) FROM own
-                       UNION ALL
-                       SELECT to_regclass('changelane.audit_id_seq')
+                       SELECT oid FROM pg_class
+                       WHERE relnamespace = ours.oid
+                           AND (relname IN (SELECT name FROM own) OR relname = 'audit_id_seq')
                    )
                )
        ) AS schema_objects,
-       (SELECT bool_and(to_regclass('changelane.' || own.name) IS NOT NULL) FROM own) AS has_tables,
+       NOT EXISTS (
+           SELECT name FROM own
+           EXCEPT
+           SELECT relname FROM pg_class WHERE relnamespace = ours.oid
+       ) AS has_tables,
        -- The functions read one of its tables as their owner.
        coalesce(has_schema_privilege(ours.oid, 'CREATE') AND has_schema_privilege(ours.oid, 'USAGE'), false)
            AS creates_functions,

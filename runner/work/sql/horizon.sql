@@ -1,12 +1,17 @@
--- How many transactions the oldest snapshot lies back that keeps this database's dead rows from being removed.
-SELECT coalesce(max(age(oldest)), 0)::float8
-FROM (
-    SELECT unnest(ARRAY[backend_xmin, backend_xid]) AS oldest
+-- How many transactions the oldest snapshot lies back that keeps this database's dead rows from being removed, by
+-- who holds it. A vacuum's own snapshot holds back nothing.
+SELECT holder, coalesce(max(age(oldest)), 0)::float8
+FROM unnest(ARRAY['backend', 'standby', 'slot', 'prepared']) AS holder
+LEFT JOIN (
+    SELECT CASE backend_type WHEN 'walsender' THEN 'standby' ELSE 'backend' END,
+        unnest(ARRAY[backend_xmin, backend_xid])
     FROM pg_stat_activity
-    WHERE pid <> pg_backend_pid() AND (datid IS NULL OR datname = current_database())
+    WHERE pid <> pg_backend_pid()
+        AND (datid IS NULL OR datname = current_database())
+        AND backend_type <> 'autovacuum worker'
     UNION ALL
-    SELECT xmin FROM pg_replication_slots
+    SELECT 'slot', xmin FROM pg_replication_slots
     UNION ALL
-    SELECT transaction FROM pg_prepared_xacts WHERE database = current_database()
-) AS held
-WHERE oldest IS NOT NULL
+    SELECT 'prepared', transaction FROM pg_prepared_xacts WHERE database = current_database()
+) AS held (holder, oldest) USING (holder)
+GROUP BY holder

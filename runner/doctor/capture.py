@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +11,25 @@ from psycopg import sql
 
 from changelane.manifest import Capture, Manifest
 from changelane.marker import SCHEMA
-from changelane.runner import pgmq
 from changelane.runner.apply.object import spell
-from changelane.runner.apply.observe import Observed, observe
+from changelane.runner.apply.observe import Observed
 from changelane.runner.apply.rename import read_queues
 from changelane.runner.apply.state import compare
-from changelane.runner.database import is_pooled
+from changelane.runner.doctor.finding import Finding
 
-_SQL = Path(__file__).parent / "sql" / "doctor"
+_SQL = Path(__file__).parent / "sql"
 _SUBSCRIPTIONS = (_SQL / "subscriptions.sql").read_bytes()
 _SETTINGS = (_SQL / "settings.sql").read_bytes()
 _SENDERS = (_SQL / "senders.sql").read_bytes()
 
-OLDEST_PGMQ = (1, 5, 1)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """``code`` is stable; ``what`` was found, ``why`` it matters, and ``mend``, a command or an edit."""
-
-    code: str
-    what: str
-    why: str
-    mend: str
-
-
-def examine(conn: psycopg.Connection[Any], manifest: Manifest) -> list[Finding]:
-    """Everything that is wrong or about to be, the worst first; changes nothing. ``conn`` is in autocommit.
-
-    Raises psycopg.Error.
-    """
-    observed = observe(conn, manifest)
-    with conn.transaction():
-        conn.execute("SET TRANSACTION READ ONLY")
-        conn.execute("SET LOCAL search_path = pg_catalog, pg_temp")
-        return [
-            *_find_lost_queues(manifest.project, observed),
-            *_find_unable_senders(conn, manifest.project, observed),
-            *_check_pgmq(conn),
-            *_find_states(manifest, observed),
-            *_find_replica_settings(conn, manifest),
-            *_find_subscriptions(conn, manifest),
-            *_find_pooler(conn),
-        ]
+def find_capture(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
+    """In the connection's open transaction."""
+    yield from _find_lost_queues(manifest.project, observed)
+    yield from _find_unable_senders(conn, manifest.project, observed)
+    yield from _find_states(manifest, observed)
+    yield from _find_replica_settings(conn, manifest)
+    yield from _find_subscriptions(conn, manifest)
 
 
 def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
@@ -94,31 +69,6 @@ def _find_unable_senders(
                 why="every write that the function captures fails",
                 mend="; ".join(f"GRANT {privilege} TO {role}" for privilege in lacks),
             )
-
-
-def _check_pgmq(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
-    found = pgmq.detect(conn)
-    if found is None:
-        yield Finding(
-            code="pgmq-missing",
-            what="pgmq is not installed in this database",
-            why="there are no queues to send to",
-            mend="changelane apply",
-        )
-    elif not found.headers or (found.version and _number(found.version) < OLDEST_PGMQ):
-        wanted = ".".join(map(str, OLDEST_PGMQ))
-        yield Finding(
-            code="pgmq-old",
-            what=f"pgmq is {found.version or 'older than 1.5'}, installed as {found.installed_as}",
-            why=f"Changelane sends headers, which takes {wanted} or newer",
-            mend="ALTER EXTENSION pgmq UPDATE"
-            if found.version
-            else f"upgrade it with the SQL of pgmq {wanted} or newer",
-        )
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
@@ -205,14 +155,3 @@ def _find_needs(capture: Capture) -> Mapping[str, str]:
 
 def _list(needs: Mapping[str, str]) -> str:
     return " and ".join(f"{key}: {value}" for key, value in needs.items())
-
-
-def _find_pooler(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
-    if is_pooled(conn):
-        yield Finding(
-            code="pooler",
-            what="a pooler is between here and the server",
-            why="in transaction mode, what a session sets, prepares or listens to is not its own: "
-            "Changelane does without, and its workers poll; handlers that rely on it fail at times",
-            mend="give workers a direct connection, or one in session mode (on Supabase port 5432, not 6543)",
-        )

@@ -1,0 +1,61 @@
+"""All that is looked at, the worst first."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.manifest import Manifest
+from changelane.runner.apply.observe import observe
+from changelane.runner.doctor.capture import find_capture
+from changelane.runner.doctor.finding import Finding
+from changelane.runner.doctor.flow import count, find_flow, find_growth
+from changelane.runner.doctor.horizon import find_horizon
+from changelane.runner.doctor.installation import find_installation
+from changelane.runner.doctor.upkeep import find_upkeep
+
+LOOK = 3.0
+"""Seconds between two looks at queues that hold much, to see whether they grow."""
+
+
+def examine(conn: psycopg.Connection[Any], manifest: Manifest) -> list[Finding]:
+    """Everything that is wrong or about to be, the worst first; changes nothing. ``conn`` is in autocommit.
+
+    Takes LOOK seconds longer where a queue holds much. Raises psycopg.Error.
+    """
+    observed = observe(conn, manifest)
+    with conn.transaction():
+        _prepare(conn)
+        found = [
+            *find_installation(conn),
+            *find_capture(conn, manifest, observed),
+            *find_horizon(conn),
+            *find_flow(conn, manifest, observed),
+            *find_upkeep(conn, manifest, observed),
+        ]
+        counts = count(conn, observed)
+    if counts:
+        time.sleep(LOOK)
+        with conn.transaction():
+            _prepare(conn)
+            found += find_growth(counts, count(conn, observed), seconds=LOOK)
+    return found
+
+
+def find_blind_spot(conn: psycopg.Connection[Any]) -> str:
+    """What the role may not see, and what would let it; empty where it sees all."""
+    row = conn.execute("SELECT current_user, pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
+    if row is None or row[1]:
+        return ""
+    return (
+        f"sessions of other roles are hidden from role {row[0]}, so transactions that they hold open are not "
+        f"looked at: GRANT pg_read_all_stats TO {sql.Identifier(row[0]).as_string()}"
+    )
+
+
+def _prepare(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("SET TRANSACTION READ ONLY")
+    conn.execute("SET LOCAL search_path = pg_catalog, pg_temp")

@@ -1,0 +1,153 @@
+"""Whether messages come, are worked and go: by queue, with the indexes that claims use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.manifest import Manifest
+from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.observe import Queue as Live
+from changelane.runner.doctor.finding import Finding, say_seconds
+
+_SQL = Path(__file__).parent / "sql"
+_FLOW = sql.SQL((_SQL / "flow.sql").read_text())
+_FILLED = sql.SQL((_SQL / "filled.sql").read_text())
+_SESSIONS = (_SQL / "sessions.sql").read_bytes()
+_SEES_PAUSES = (_SQL / "sees_pauses.sql").read_bytes()
+_PAUSES = (_SQL / "pauses.sql").read_bytes()
+_DEFAULTS = (_SQL / "defaults.sql").read_bytes()
+_COUNTS = (_SQL / "counts.sql").read_bytes()
+
+WAITED = 600.0
+"""Seconds after which a message that nobody is declared to handle is found."""
+
+PAUSED = 3600.0
+"""Seconds for which a queue may be paused."""
+
+MUCH = 1000
+"""Messages from which on a queue is looked at twice."""
+
+GROWTH = 0.1
+"""Share of what is sent that may be left over between two looks."""
+
+Counts = Mapping[str, tuple[int, int]]
+"""Queue to rows inserted and deleted, by the statistics."""
+
+
+def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
+    """In the connection's open transaction."""
+    fed = {queue for capture in manifest.captures for queue in capture.queues}
+    letters = {consumer.dead_letter for consumer in manifest.consumers}
+    letters |= {queue.dead_letter for queue in manifest.queues if queue.dead_letter}
+    consumers = {consumer.queue: consumer for consumer in manifest.consumers}
+    names = [queue.name for queue in manifest.queues if queue.name not in letters]
+    live = {name: queue for name in names if (queue := observed.queues.get(name)) and queue.has_table}
+    pauses = _read_pauses(conn, observed)
+    sessions = dict(conn.execute(_SESSIONS).fetchall())
+    for name, sent, waited, late, blocked in _ask(conn, live):
+        consumer = consumers.get(name)
+        if consumer is None:
+            if waited is not None and waited >= WAITED:
+                yield Finding(
+                    code="queue-unconsumed",
+                    what=f"queue {name} holds a message for {say_seconds(waited)} and has no consumer",
+                    why="what is sent to it piles up",
+                    mend=f"declare consumers.{name} in the spec; changelane generate; changelane work {name}",
+                )
+            continue
+        if name not in fed and not sent:
+            yield Finding(
+                code="consumer-unfed",
+                what=f"the consumer of queue {name} has no route, and nothing was ever sent to it",
+                why="its handler is never called",
+                mend=f"declare a route to queue {name}, or take consumers.{name} out of the spec",
+            )
+        if late is not None and late > consumer.lease and name not in pauses:
+            workers = sessions.get(f"changelane work {name}", 0)
+            yield Finding(
+                code="queue-late",
+                what=f"a message of queue {name} has been due for {say_seconds(late)}, longer than the "
+                f"lease of {consumer.lease:g} s, with {'workers' if workers else 'no worker'} at it",
+                why="its handler is late by that, and so is all behind it",
+                mend=f"changelane work {name}, more of it, or a handler that takes less" if workers
+                else f"changelane work {name}",
+            )  # fmt: skip
+        if blocked:
+            yield Finding(
+                code="keys-blocked",
+                what=f"queue {name} holds messages that failed for good and hold back their keys",
+                why="later messages of these keys wait for a person, as on_exhausted: block says",
+                mend=f"changelane peek {name} --state blocked, then changelane unblock {name}",
+            )
+    for name, paused in sorted(pauses.items()):
+        if name in live and paused >= PAUSED:
+            yield Finding(
+                code="queue-paused",
+                what=f"queue {name} is paused for {say_seconds(paused)}",
+                why="nobody handles its messages meanwhile",
+                mend=f"changelane resume {name}",
+            )
+    yield from _find_defaults(conn)
+
+
+def count(conn: psycopg.Connection[Any], observed: Observed) -> Counts:
+    """Of the queues that hold much; in the connection's open transaction."""
+    if not observed.session.has_pgmq:
+        return {}
+    rows = conn.execute(_COUNTS, {"much": MUCH}).fetchall()
+    return {name: (inserted, deleted) for name, inserted, deleted in rows}
+
+
+def find_growth(before: Counts, after: Counts, *, seconds: float) -> Iterator[Finding]:
+    """Queues to which more is sent than leaves them, by two looks ``seconds`` apart."""
+    for name in sorted(before.keys() & after.keys()):
+        sent = after[name][0] - before[name][0]
+        left = after[name][1] - before[name][1]
+        if sent >= 10 * seconds and sent - left > GROWTH * sent:
+            yield Finding(
+                code="queue-growing",
+                what=f"queue {name} grows: in {seconds:g} s {sent:,} messages were sent and {left:,} left",
+                why="the wait for a handler grows with it",
+                mend=f"more workers (changelane work {name} --processes 2), more concurrency, or a faster "
+                "handler",
+            )
+
+
+def _ask(conn: psycopg.Connection[Any], queues: Mapping[str, Live]) -> list[tuple[Any, ...]]:
+    """One statement over all queues that the role may read."""
+    readable = [
+        row[0] for row in conn.execute((_SQL / "readable.sql").read_bytes(), [list(queues)]).fetchall()
+    ]
+    if not readable:
+        return []
+    parts = [
+        _FLOW.format(
+            name=sql.Literal(name),
+            queue=sql.Identifier("pgmq", f"q_{name}"),
+            table=sql.Literal(sql.Identifier("pgmq", f"q_{name}").as_string()),
+        )
+        for name in readable
+    ]
+    return conn.execute(sql.SQL(" UNION ALL ").join(parts)).fetchall()
+
+
+def _read_pauses(conn: psycopg.Connection[Any], observed: Observed) -> dict[str, float]:
+    if not observed.session.has_tables or conn.execute(_SEES_PAUSES).fetchone() != (True,):
+        return {}
+    return dict(conn.execute(_PAUSES).fetchall())
+
+
+def _find_defaults(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
+    for queue, schema, table in conn.execute(_DEFAULTS).fetchall():
+        if conn.execute(_FILLED.format(table=sql.Identifier(schema, table))).fetchone() is not None:
+            yield Finding(
+                code="default-filled",
+                what=f"the DEFAULT partition {schema}.{table} of queue {queue} holds messages",
+                why="no retention comes there, and a new partition for their time cannot be made",
+                mend="changelane maintain, every tenth part of the partitions' interval or so",
+            )

@@ -1,0 +1,11 @@
+-- DEFAULT partitions of queues and their archives, where the role may look into them.
+SELECT substr(parent.relname, 3) AS queue, namespace.nspname::text AS schema, class.relname::text AS table
+FROM pg_class AS class
+JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+JOIN pg_inherits AS tie ON tie.inhrelid = class.oid
+JOIN pg_class AS parent ON parent.oid = tie.inhparent AND parent.relnamespace = to_regnamespace('pgmq')
+WHERE class.relispartition
+    AND parent.relname ~ '^[qa]_'
+    AND pg_get_expr(class.relpartbound, class.oid) = 'DEFAULT'
+    AND has_table_privilege(class.oid, 'SELECT')
+ORDER BY parent.relname

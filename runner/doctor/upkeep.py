@@ -1,0 +1,112 @@
+"""What vacuum leaves behind in queues, their archives and dead letters, and whether it comes at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from changelane.manifest import Manifest
+from changelane.runner.apply.observe import Observed
+from changelane.runner.doctor.finding import Finding, say_bytes, say_seconds
+
+_TABLES = (Path(__file__).parent / "sql" / "tables.sql").read_bytes()
+_AUTOVACUUM = (Path(__file__).parent / "sql" / "autovacuum.sql").read_bytes()
+
+DEAD = 50_000
+"""Dead rows that a table may hold, and as many as it has live ones."""
+
+LARGE = 64 * 2**20
+"""Bytes from which on a table or its indexes can be called bloated."""
+
+PER_ROW = 16 * 1024
+"""Bytes of the table itself for each row; no row takes as much, for long values are kept apart (TOAST)."""
+
+PER_ENTRY = 1024
+"""Bytes of all indexes for each live row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """``size`` and ``indexes`` in bytes, ``vacuumed`` in seconds since, None where never."""
+
+    name: str
+    live: int
+    dead: int
+    size: int
+    indexes: int
+    enabled: bool
+    vacuumed: float | None
+
+    @property
+    def identifier(self) -> str:
+        return sql.Identifier("pgmq", self.name).as_string()
+
+
+def find_upkeep(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
+    """In the connection's open transaction."""
+    row = conn.execute(_AUTOVACUUM).fetchone()
+    if row is not None and not row[0]:
+        yield Finding(
+            code="autovacuum-off",
+            what="autovacuum is off for the whole server",
+            why="every message leaves dead rows, which nothing removes",
+            mend="ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()",
+        )
+    elif row is not None and not row[1]:
+        yield Finding(
+            code="statistics-off",
+            what="track_counts is off",
+            why="autovacuum does not learn of dead rows, and never comes",
+            mend="ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf()",
+        )
+    names = [
+        f"{place}_{queue.name}"
+        for queue in manifest.queues
+        if queue.name in observed.queues
+        for place in ("q", "a")
+    ]
+    with conn.cursor(row_factory=class_row(_Table)) as cursor:
+        tables = cursor.execute(_TABLES, {"names": names}).fetchall()
+    for table in tables:
+        yield from _judge(table)
+
+
+def _judge(table: _Table) -> Iterator[Finding]:
+    if not table.enabled:
+        yield Finding(
+            code="autovacuum-off",
+            what=f"autovacuum is off for pgmq.{table.name}",
+            why="every message leaves dead rows, which nothing removes",
+            mend=f"ALTER TABLE {table.identifier} RESET (autovacuum_enabled)",
+        )
+    if table.dead > DEAD + table.live:
+        last = "never" if table.vacuumed is None else f"{say_seconds(table.vacuumed)} ago"
+        yield Finding(
+            code="dead-rows",
+            what=f"pgmq.{table.name} holds {table.dead:,} dead rows beside {table.live:,} live ones; "
+            f"vacuum came {last}",
+            why="claims step over dead rows, and the table grows",
+            mend=f"mend what holds them, if that is found here; then VACUUM (ANALYZE) {table.identifier}",
+        )
+    if table.size > LARGE and table.size > PER_ROW * (table.live + table.dead):
+        yield Finding(
+            code="table-bloated",
+            what=f"pgmq.{table.name} takes {say_bytes(table.size)} for {table.live:,} messages",
+            why="what reads all of it reads mostly nothing, and the disk is taken",
+            mend=f"VACUUM {table.identifier} gives back free pages at its end; "
+            f"VACUUM (FULL) {table.identifier} all, while writers wait",
+        )
+    if table.indexes > LARGE and table.indexes > PER_ENTRY * (table.live + table.dead):
+        yield Finding(
+            code="indexes-bloated",
+            what=f"the indexes of pgmq.{table.name} take {say_bytes(table.indexes)} "
+            f"for {table.live:,} messages",
+            why="claims read pages that hold next to nothing",
+            mend=f"REINDEX TABLE CONCURRENTLY {table.identifier}",
+        )
