@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import psycopg
 from panel import Panel
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 
@@ -68,3 +69,9 @@ def walk(page: Page, *, most: int = 60) -> Iterator[str]:
                 known.add(shape)
                 waiting.append(link.partition("#")[0])
     assert len(known) > 10, known
+
+
+def find_url(conn: psycopg.Connection[Any]) -> str:
+    """Of the connection's database."""
+    info = conn.info
+    return f"postgresql:///{info.dbname}?host={info.host}&port={info.port}&user={info.user}"
