@@ -85,6 +85,10 @@ bench-flow: install ## From commit to handled at 2,000 changes a second
 bench-dashboard: install ## Every page of the dashboard over a queue of 1,000,000 messages
 	$(BIN)/python benchmarks/bench_dashboard.py
 
+.PHONY: bench-held
+bench-held: install ## The worker while a transaction is held open, beside the same without
+	$(BIN)/python benchmarks/bench_held.py
+
 .PHONY: bench-wake
 bench-wake: install ## From commit to handler, and what writers pay for it; URL=a scratch database
 	$(BIN)/python benchmarks/bench_wake.py --database-url "$(URL)"

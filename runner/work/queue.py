@@ -29,6 +29,13 @@ def load_sql(name: str) -> str:
 
 _ID = sql.SQL("held.msg_id")
 
+BEGINNING = "-infinity"
+WHOLE = 1.0
+"""Seconds after which a claim looks from the beginning again: a message may have been committed late."""
+
+SHARE = 20.0
+"""Or so many times what that look took, where many dead rows are in its way."""
+
 
 class Queue:
     """One queue. ``columns`` are those that its queue and archive tables share, in table order; ``keeps``: an
@@ -45,6 +52,8 @@ class Queue:
         self.name = name
         self.looked = 0
         self.full = False
+        self._since = BEGINNING
+        self._whole_at = 0.0
         self.dead_letter = dead_letter
         self.table = sql.Identifier("pgmq", f"q_{name}")
         touch = sql.SQL(load_sql("touch") if "last_read_at" in columns else "")
@@ -79,14 +88,27 @@ class Queue:
     ) -> list[Delivery]:
         """Take up to ``limit`` due messages for ``lease`` seconds, in the order of their ids.
 
-        ``look`` is for queues in the order of keys: this one claims all that it looks at.
+        ``look`` is for queues in the order of keys: this one claims all that it looks at. A claim goes on
+        from the last one, and looks from the beginning where that is not enough, and every WHOLE seconds.
         """
         began = time.monotonic()
-        # Never prepared: a generic plan, made while the queue was small or full, would outlive that.
-        rows = connection.execute(self._claim, {"limit": limit, "lease": lease}, prepare=False).fetchall()
+        on = self._since != BEGINNING and began < self._whole_at
+        rows = self._take(connection, limit=limit, lease=lease) if on else []
+        if len(rows) < limit:
+            self._since = BEGINNING
+            rows += self._take(connection, limit=limit - len(rows), lease=lease)
+            now = time.monotonic()
+            self._whole_at = now + max(WHOLE, SHARE * (now - began))
         self.looked = len(rows)
         self.full = self.looked == limit
-        return read_rows(rows, queue=self.name, leased_until=began + lease)
+        return read_rows([row[:4] for row in rows], queue=self.name, leased_until=began + lease)
+
+    def _take(self, connection: Connection[Any], *, limit: int, lease: float) -> list[tuple[Any, ...]]:
+        values = {"limit": limit, "lease": lease, "since": self._since}
+        # Never prepared: a generic plan, made while the queue was small or full, would outlive that.
+        rows = connection.execute(self._claim, values, prepare=False).fetchall()
+        self._since = rows[0][4] if rows else BEGINNING
+        return rows
 
     def ack(self, connection: Connection[Any], deliveries: Sequence[Delivery]) -> set[int]:
         """Delete, or archive, those still held; returns their ids."""

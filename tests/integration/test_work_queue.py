@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import psycopg
 import pytest
 
 from changelane.errors import DatabaseError
-from changelane.runner.work.queue import Queue, open_queues
+from changelane.runner.work.queue import Queue, open_queues, pair
 
 FILL = """
     INSERT INTO pgmq.q_jobs (vt, message, headers)
@@ -94,12 +95,66 @@ def test_a_claim_reads_in_proportion_to_its_batch(
     if analyzed:
         conn.execute("ANALYZE pgmq.q_jobs")
     explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + queue._claim
-    found = conn.execute(explain, {"limit": limit, "lease": 60.0}, prepare=False).fetchone()
+    found = conn.execute(
+        explain, {"limit": limit, "lease": 60.0, "since": "-infinity"}, prepare=False
+    ).fetchone()
     assert found is not None
     plan = found[0][0]["Plan"]
     assert plan["Actual Rows"] == limit
     assert "Seq Scan" not in json.dumps(plan)
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 30 * limit + 100
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_statements_read_in_proportion_to_their_batch_amid_dead_rows(
+    conn: psycopg.Connection[Any], queue: Queue, database: str, held: bool
+) -> None:
+    """100,000 messages wait behind 100,000 dead rows; with ``held``, no vacuum could remove these."""
+    conn.execute("ALTER TABLE pgmq.q_jobs SET (autovacuum_enabled = false)")
+    with psycopg.connect(database) as holder:
+        if held:
+            holder.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            holder.execute("SELECT 1")
+        conn.execute(
+            "INSERT INTO pgmq.q_jobs (vt, message) SELECT now() - interval '1 h' + n * interval '1 ms', '{}'"
+            " FROM generate_series(1, 200000) AS n"
+        )
+        conn.execute("DELETE FROM pgmq.q_jobs WHERE msg_id <= 100000")
+        claimed = queue.claim(conn, limit=100, lease=60)
+        assert [delivery.msg_id for delivery in claimed] == list(range(100_001, 100_101))
+        values = {"limit": 100, "lease": 60.0, "since": queue._since}
+        assert measure(conn, queue._claim, values) < 30 * 100
+        assert measure(conn, queue._renew, {**pair(claimed), "lease": 60.0}) < 30 * 100
+        assert measure(conn, queue._ack, pair(claimed)) < 30 * 100
+
+
+def measure(conn: psycopg.Connection[Any], statement: bytes, values: dict[str, Any]) -> int:
+    """Pages that a statement reads."""
+    explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement
+    found = conn.execute(explain, values, prepare=False).fetchone()
+    assert found is not None
+    plan = found[0][0]["Plan"]
+    assert "Seq Scan" not in json.dumps(plan)
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def test_what_is_committed_late_waits_for_no_newer_message(
+    conn: psycopg.Connection[Any], queue: Queue
+) -> None:
+    conn.execute(FILL, ["-1 s", 100])
+    (late,) = queue.claim(conn, limit=1, lease=60)
+    queue.claim(conn, limit=10, lease=60)
+    conn.execute("UPDATE pgmq.q_jobs SET vt = now() - interval '1 day' WHERE msg_id = %s", [late.msg_id])
+    # As long as newer ones fill a claim, for so long.
+    assert late.msg_id not in {delivery.msg_id for delivery in queue.claim(conn, limit=10, lease=60)}
+    queue._whole_at = time.monotonic()
+    assert late.msg_id in {delivery.msg_id for delivery in queue.claim(conn, limit=10, lease=60)}
+    # At once, where they do not.
+    conn.execute("UPDATE pgmq.q_jobs SET vt = now() - interval '1 day' WHERE msg_id = %s", [late.msg_id])
+    claimed = queue.claim(conn, limit=1000, lease=60)
+    assert len({delivery.msg_id for delivery in claimed}) == len(claimed) == 71
+    assert late.msg_id in {delivery.msg_id for delivery in claimed}
+    assert queue.claim(conn, limit=1000, lease=60) == []
 
 
 def test_queue_tables_of_older_pgmq_are_worked_too(conn: psycopg.Connection[Any], queue: Queue) -> None:

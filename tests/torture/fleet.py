@@ -93,7 +93,9 @@ class Member:
             or (code == -signal.SIGTERM and '"working"' not in text)
         ):
             return
-        if code == 1 and '"working"' not in text and "Traceback" not in text:
+        # Children of a supervisor that was killed still write to its log while the next one starts.
+        started = '"working"' in text and "--processes" not in self._arguments
+        if code == 1 and not started and "Traceback" not in text:
             # The server was away when it started, which it says and leaves to whoever runs it.
             self.refused += 1
             return

@@ -1,12 +1,13 @@
 -- Ordered by vt, which an index holds: cost follows the batch, however many messages wait or are delayed.
 -- Equal in effect to msg_id order but for retries, which take their turn when they fall due. The array keeps
 -- the planner from reading the whole table to join it with a large batch.
+-- ``since`` steps over what died before it, which no vacuum can remove while anyone holds an old snapshot.
 -- Its commit does not wait for the disk: a claim that a crash of the server undoes has no handler to wait for
 -- either, or one whose ack is refused as that of a lost lease.
 WITH due AS (
-    SELECT msg_id
+    SELECT msg_id, vt
     FROM {queue}
-    WHERE vt <= statement_timestamp()
+    WHERE vt >= %(since)s AND vt <= statement_timestamp()
     ORDER BY vt
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -16,4 +17,4 @@ SET {touch} read_ct = held.read_ct + 1,
     vt = clock_timestamp() + %(lease)s * interval '1 second'
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS hurried
 WHERE held.msg_id = ANY (ARRAY(SELECT msg_id FROM due))
-RETURNING held.msg_id, held.read_ct, held.message::text, held.headers::text
+RETURNING held.msg_id, held.read_ct, held.message::text, held.headers::text, (SELECT max(vt)::text FROM due)
