@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from changelane.catalog import Catalog
 from changelane.errors import ChangelaneError
 from changelane.generator.capture import Capture
+from changelane.generator.document import Document
 from changelane.generator.explain import suggest
 from changelane.generator.expression import ExpressionError, Reference, parse_expression
 from changelane.generator.grammar import check_function, check_statements
 from changelane.generator.quoting import quote_identifier, quote_literal
 from changelane.generator.rendering import render_backfill
 from changelane.generator.resolution import resolve
-from changelane.generator.spec import Document
 
 
 @dataclass(frozen=True, slots=True)

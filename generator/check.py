@@ -7,9 +7,9 @@ from pathlib import Path
 from changelane.catalog import Catalog
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
+from changelane.generator.document import Document, examine, limit, read_spec
 from changelane.generator.output import Output, generate
 from changelane.generator.resolution import resolve
-from changelane.generator.spec import Document, examine, limit, read_spec
 
 
 def find_problems(path: Path, catalog: Catalog | None) -> tuple[Diagnostic, ...]:

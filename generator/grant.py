@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from changelane.access import OPERATIONS, POLICIES, Operation, Place, Policy, find_rights, works
 from changelane.access import OPTIONAL_COLUMN as OPTIONAL
-from changelane.generator.spec import Document, Spec
+from changelane.generator.document import Document
+from changelane.generator.spec import Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

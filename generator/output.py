@@ -15,11 +15,12 @@ from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
 from changelane.generator import rendering
 from changelane.generator.capture import Capture
+from changelane.generator.document import Document
 from changelane.generator.grammar import check_function, check_statements
 from changelane.generator.grant import Grant, list_grants
 from changelane.generator.queue import Queue, list_queues
 from changelane.generator.resolution import resolve
-from changelane.generator.spec import Consumer, Document
+from changelane.generator.spec import Consumer
 from changelane.generator.values import read_rate
 from changelane.manifest import Manifest, Step
 from changelane.marker import hash_model

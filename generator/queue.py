@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from changelane import manifest as contract
-from changelane.generator.spec import Autovacuum, Document
+from changelane.generator.document import Document
+from changelane.generator.spec import Autovacuum
 from changelane.marker import hash_model, hash_queue
 
 

@@ -9,10 +9,11 @@ from changelane.catalog import Catalog, Table
 from changelane.diagnostic import Diagnostic
 from changelane.generator.capture import Capture
 from changelane.generator.codes import Code
+from changelane.generator.document import Document
 from changelane.generator.explain import suggest
 from changelane.generator.expression import Expression, ExpressionError, parse_expression
 from changelane.generator.reader import LIMIT_PROBLEMS
-from changelane.generator.spec import Document, Route
+from changelane.generator.spec import Route
 from changelane.generator.table import parse_table
 from changelane.manifest import Level
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
+from changelane.generator.document import read_spec
 from changelane.generator.output import generate, write
-from changelane.generator.spec import read_spec
 from changelane.manifest import Manifest, load_manifest, read_files
 from changelane.runner.apply.apply import apply
 from changelane.runner.apply.observe import observe

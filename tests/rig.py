@@ -16,8 +16,8 @@ from psycopg import sql
 from changelane.catalog import Catalog
 from changelane.change import Change
 from changelane.diagnostic import Diagnostic
+from changelane.generator.document import read_spec
 from changelane.generator.output import generate
-from changelane.generator.spec import read_spec
 from changelane.manifest import Manifest
 from changelane.runner.apply.apply import apply
 from changelane.runner.inspect import inspect

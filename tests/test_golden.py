@@ -17,8 +17,8 @@ from psycopg.rows import TupleRow
 from sample import SESSION
 
 from changelane.catalog import Catalog, load_catalog
+from changelane.generator.document import read_spec
 from changelane.generator.output import generate
-from changelane.generator.spec import read_spec
 from changelane.manifest import Manifest
 from changelane.runner.apply import rendering
 from changelane.runner.apply.observe import Observed, Relation, observe

@@ -7,8 +7,8 @@ import pytest
 
 from changelane.catalog import Catalog, load_catalog
 from changelane.errors import SpecError
+from changelane.generator.document import read_spec
 from changelane.generator.output import Output, find_stale, generate, write
-from changelane.generator.spec import read_spec
 from changelane.manifest import load_manifest, read_files, read_step
 
 ROOT = Path(__file__).parent.parent

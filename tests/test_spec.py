@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
 from changelane.generator.codes import Code
+from changelane.generator.document import Document, read_spec
 from changelane.generator.reader import parse_source
 from changelane.generator.schema import render_schema
 from changelane.generator.source import Plain, Value, read_source, resolve
-from changelane.generator.spec import Document, read_spec
 from changelane.generator.table import TablePattern, parse_table
 
 HERE = Path(__file__).parent

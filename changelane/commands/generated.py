@@ -26,8 +26,8 @@ def _explain(settings: Settings, manifest: Manifest) -> str:
         return f"  ({settings.file} is not here, so what was edited cannot be shown)"
     # Only here: neither pglast nor the generator is needed for what is as it should be.
     from changelane.catalog import load_catalog
+    from changelane.generator.document import read_spec
     from changelane.generator.output import generate
-    from changelane.generator.spec import read_spec
 
     try:
         texts = generate(read_spec(settings.file), load_catalog(settings.out / "catalog.json")).files

@@ -10,8 +10,8 @@ from changelane.diagnostic import Diagnostic, Span
 from changelane.errors import SpecError
 from changelane.generator.check import build, find_problems
 from changelane.generator.codes import Code
+from changelane.generator.document import Document
 from changelane.generator.output import Output
-from changelane.generator.spec import Document
 from changelane.generator.values import show
 from changelane.manifest import Manifest
 from changelane.runner import pgmq

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from psycopg.rows import TupleRow
 
 from changelane.catalog import Catalog, Table
+from changelane.generator.document import read_spec
 from changelane.generator.resolution import resolve
 from changelane.generator.source import REFUSED
-from changelane.generator.spec import read_spec
 from changelane.generator.suggestion import LIMIT, suggest
 
 Connection = psycopg.Connection[TupleRow]
