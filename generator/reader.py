@@ -15,6 +15,7 @@ from changelane.generator.source import REFUSED, Node, Plain, Source
 LIMIT_NODES = 50_000
 LIMIT_DEPTH = 64
 LIMIT_PROBLEMS = 200
+_TOO_DEEP = f"nested more than {LIMIT_DEPTH} deep"
 
 _HELP = (
     ("mapping values are not allowed", "a value that holds `: ` needs quotes"),
@@ -92,7 +93,7 @@ class _Reader:
                     _Frame(Node(start, end, content), anchor=event.anchor, flow=bool(event.flow_style))
                 )
                 if len(self.frames) > LIMIT_DEPTH:
-                    raise self.stop(Code.LIMIT, f"nested more than {LIMIT_DEPTH} deep", start, end)
+                    raise self.stop(Code.LIMIT, _TOO_DEEP, start, end)
                 if event.anchor:
                     self.anchors[event.anchor] = None
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
@@ -135,7 +136,7 @@ class _Reader:
         if node is None:
             raise self.stop(Code.ALIAS, f"the alias `*{anchor}` stands within what it names", start, end)
         if len(self.frames) + node.height > LIMIT_DEPTH:
-            raise self.stop(Code.LIMIT, f"nested more than {LIMIT_DEPTH} deep with this alias", start, end)
+            raise self.stop(Code.LIMIT, f"{_TOO_DEEP} with this alias", start, end)
         self.place(node)
 
     def check_tag(self, tag: str | None, start: int, end: int) -> None:
@@ -252,6 +253,9 @@ def parse_source(source: Source) -> list[Diagnostic]:
         if mark and error.context_mark and not source.text[mark.index :].strip():
             mark = error.context_mark
         place = mark.index if mark else len(source.text)
+        if (error.problem or "").startswith("exceeded max"):
+            # libyaml scans ahead of its events, and from 0.2.6 on has a limit of its own.
+            raise reader.stop(Code.LIMIT, _TOO_DEEP, place, place + 1) from None
         summary = f"not YAML: {error.problem}{_tell_context(error)}"
         help = _advise(error, source.text[place : place + 1])
         raise reader.stop(Code.SYNTAX, summary, place, place + 1, help=help) from None
