@@ -105,6 +105,23 @@ class Capture:
         )
 
     @property
+    def repeatable(self) -> bool:
+        """Whether ``when`` may be evaluated twice for a row."""
+        return self.when is not None and self.when.repeatable
+
+    @property
+    def judged(self) -> Literal["old", "new", "pair"] | None:
+        """What tells that a row is not wanted: one side, or both. None where no row is surely unwanted."""
+        if not self.sides:
+            return None
+        if self.when and self.when.repeatable:
+            rows = {reference.row for reference in self.when.references} & set(self.sides)
+            if len(self.sides) == 1 or rows == {"new"}:
+                return "old" if self.sides == ("old",) else "new"
+            return "old" if rows == {"old"} else "pair"
+        return "pair" if self.event == "update" and self.update_of else None
+
+    @property
     def bounded(self) -> bool:
         """Whether no value of the table can be large enough for a message to need care."""
         return not self.extra and all(is_bounded(column) for column in self.table.columns)

@@ -69,10 +69,10 @@ _PINNED = {
 def choose_settings(table: Table) -> tuple[tuple[str, str], ...]:
     """The settings that the function pins, each because a column's text would follow the writer's session.
 
-    Each costs one to two microseconds a call, so only those that the column types need. The text of a type
-    that is not built in may depend on any.
+    Each costs up to two microseconds a call, so only those that the column types need, and the zone of the time of
+    capture. The text of a type that is not built in may depend on any.
     """
-    needed: set[str] = set()
+    needed = {"TimeZone"}
     for column in table.columns:
         for atom in column.atoms:
             schema, _, name = atom.rpartition(".")

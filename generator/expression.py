@@ -41,10 +41,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A checked expression: its text and where it refers to the change or message, in order."""
+    """A checked expression: its text and where it refers to the change or message, in order.
+
+    ``repeatable``: it calls no function, so that it says the same when it is evaluated twice.
+    """
 
     text: str
     references: tuple[Reference, ...]
+    repeatable: bool = False
 
     @property
     def columns(self) -> frozenset[str]:
@@ -97,7 +101,8 @@ def _parse(text: str, *, columns: Collection[str], example: str) -> Expression:
     value = _take_value(statements[0].stmt, text, example=example)
     check = _Check(text=text, tokens=tokens, columns=columns)
     check(value)
-    return Expression(text=text, references=tuple(sorted(check.references, key=lambda found: found.start)))
+    references = tuple(sorted(check.references, key=lambda found: found.start))
+    return Expression(text=text, references=references, repeatable=not check.calls)
 
 
 def _scan(text: str, *, over: str) -> Sequence[Token]:
@@ -173,6 +178,7 @@ class _Check(Visitor):
         self.columns = columns
         self.sees = "one message only" if columns else "the changed row only"
         self.references: list[Reference] = []
+        self.calls = False
 
     def visit_ColumnRef(self, ancestors: object, node: ast.ColumnRef) -> None:
         start = (node.location or 0) - len(_PREFIX)
@@ -230,6 +236,7 @@ class _Check(Visitor):
         self._refuse(node, "GROUPING", f"an expression sees {self.sees}")
 
     def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
+        self.calls = True
         if node.over or node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter:
             self._refuse(node, "an aggregate or window call", f"an expression sees {self.sees}")
 

@@ -28,7 +28,7 @@ from changelane.marker import (
     hash_trigger,
 )
 
-TEMPLATE_VERSION = 1
+TEMPLATE_VERSION = 2
 """Part of every spec hash; raised when a template's output changes in meaning."""
 
 _ENVIRONMENT = Environment(
@@ -100,6 +100,8 @@ def render_body(capture: Capture) -> str:
         extra={name: bind_expression(capture, value) for name, value in capture.extra.items()},
         update_of=capture.update_of,
         when=bind_expression(capture, capture.when) if capture.when else None,
+        repeatable=capture.repeatable,
+        judged=capture.judged,
         max_bytes=capture.max_bytes,
         bounded=capture.bounded,
         limits={"row": ROW_LIMIT, "surely_small": SURELY_SMALL},

@@ -23,7 +23,7 @@ _REFUSED_KINDS = {
     "foreign": "its rows change on another server, where no trigger of this one fires",
 }
 _SYSTEM = ("pg_catalog", "information_schema", "pgmq", "pgmq_public", "changelane", "pg_toast")
-_RESERVED = {f"changelane_{name}" for name in ("old", "new", "row", "number", "at")}
+_RESERVED = {f"changelane_{name}" for name in ("old", "new", "row", "rows", "number", "at", "headers")}
 
 
 @dataclass(slots=True)

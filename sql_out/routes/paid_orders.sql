@@ -10,46 +10,65 @@ CREATE OR REPLACE FUNCTION changelane."paid_orders_insert_3d209b31"() RETURNS tr
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "paid_orders"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'shop', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'insert', 'schema', 'shop', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
+    -- Most rows are not wanted. This sets up no more than it takes to say so.
+    PERFORM FROM (
         SELECT present.*
         FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
             LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
-    WHERE ((new_row."status" = 'paid') IS TRUE)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('paid_orders', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid_orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid_orders"}'::jsonb END, clock_timestamp());
-            PERFORM pg_notify('changelane_paid_orders', '') FROM changelane.sleepers WHERE queue = 'paid_orders' AND until > clock_timestamp();
-        END IF;
+    WHERE (new_row."status" = 'paid') IS TRUE
+    LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('paid_orders', jsonb_build_object(
+                'op', 'insert', 'schema', 'shop', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")),
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp()),
+            (SELECT pg_notify('changelane_paid_orders', '') FROM changelane.sleepers WHERE queue = 'paid_orders' AND until > clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
+                LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE ((new_row."status" = 'paid') IS TRUE) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
+                    LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -77,13 +96,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('paid_orders', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid_orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid_orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('paid_orders', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('paid_orders', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid_orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid_orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('paid_orders', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     PERFORM pg_notify('changelane_paid_orders', '') FROM changelane.sleepers WHERE queue = 'paid_orders' AND until > clock_timestamp();
     RETURN NULL;
@@ -94,7 +113,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_insert_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=5a769f5a68e4 live=e469bf0b2567 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=33769e047527 live=89b3c7072d35 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -115,7 +134,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_orders_insert_3d209b31', 'shop', 'orders',
-        'changelane:1 project=shop route=paid_orders spec=5a769f5a68e4 live=131d34385bfa pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=33769e047527 live=131d34385bfa pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -128,55 +147,83 @@ CREATE OR REPLACE FUNCTION changelane."paid_orders_update_3d209b31"() RETURNS tr
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "paid_orders"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
-    -- a pair.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'update', 'schema', 'shop', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'shop', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")),
-            'old', (
-            SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
-            FROM jsonb_each((jsonb_build_object('id', old_row."id", 'customer_id', old_row."customer_id", 'status', old_row."status", 'total', old_row."total"))) AS was, (SELECT (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")) AS payload OFFSET 0) AS become
-            WHERE become.payload -> was.key IS DISTINCT FROM was.value
-        ),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
-            LATERAL (SELECT "id", "customer_id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row, (
+    -- Most rows are not wanted. This sets up no more than it takes to say so.
+    PERFORM FROM (
         SELECT present.*
         FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
             LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
-    WHERE (ROW(old_row."status")::record *<> ROW(new_row."status")::record AND (new_row."status" = 'paid') IS TRUE) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
+    WHERE (new_row."status" = 'paid') IS TRUE
     LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('paid_orders', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid_orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid_orders"}'::jsonb END, clock_timestamp());
-            PERFORM pg_notify('changelane_paid_orders', '') FROM changelane.sleepers WHERE queue = 'paid_orders' AND until > clock_timestamp();
-        END IF;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        -- All that the product of both sides holds is their pair.
+        PERFORM pgmq.send('paid_orders', jsonb_build_object(
+                'op', 'update', 'schema', 'shop', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")),
+                'old', (
+                SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
+                FROM jsonb_each((jsonb_build_object('id', old_row."id", 'customer_id', old_row."customer_id", 'status', old_row."status", 'total', old_row."total"))) AS was, (SELECT (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")) AS payload OFFSET 0) AS become
+                WHERE become.payload -> was.key IS DISTINCT FROM was.value
+            ),
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp()),
+            (SELECT pg_notify('changelane_paid_orders', '') FROM changelane.sleepers WHERE queue = 'paid_orders' AND until > clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
+                LATERAL (SELECT "id", "customer_id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
+                LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (ROW(old_row."status")::record *<> ROW(new_row."status")::record AND (new_row."status" = 'paid') IS TRUE) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
+                    LATERAL (SELECT "id", "customer_id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row, (
+                SELECT present.*
+                FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
+                    LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -215,13 +262,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('paid_orders', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid_orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid_orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('paid_orders', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('paid_orders', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid_orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid_orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('paid_orders', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     PERFORM pg_notify('changelane_paid_orders', '') FROM changelane.sleepers WHERE queue = 'paid_orders' AND until > clock_timestamp();
     RETURN NULL;
@@ -232,7 +279,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_update_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=a68e134caab7 live=2bcf335d3b40 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=989743ce8fc5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -253,7 +300,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_orders_update_3d209b31', 'shop', 'orders',
-        'changelane:1 project=shop route=paid_orders spec=a68e134caab7 live=51b2947139af pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=51b2947139af pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

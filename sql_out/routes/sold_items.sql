@@ -5,50 +5,64 @@ CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY,
 CREATE OR REPLACE FUNCTION changelane."sold_items_insert_430938cf"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "sold_items"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'shop', 'table', 'order_items',
-            'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            'new', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'insert', 'schema', 'shop', 'table', 'order_items',
-            'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
-            LATERAL (SELECT "order_id", "position", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (true)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('sold_items', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'sold_items', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "sold_items"}'::jsonb END, clock_timestamp());
-            PERFORM pg_notify('changelane_sold_items', '') FROM changelane.sleepers WHERE queue = 'sold_items' AND until > clock_timestamp();
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('sold_items', jsonb_build_object(
+                'op', 'insert', 'schema', 'shop', 'table', 'order_items',
+                'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp()),
+            (SELECT pg_notify('changelane_sold_items', '') FROM changelane.sleepers WHERE queue = 'sold_items' AND until > clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
+                LATERAL (SELECT "order_id", "position", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
+                    LATERAL (SELECT "order_id", "position", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -61,7 +75,7 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'insert', 'schema', 'shop', 'table', 'order_items',
             'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -76,13 +90,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('sold_items', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'sold_items', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "sold_items"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('sold_items', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('sold_items', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'sold_items', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "sold_items"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('sold_items', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     PERFORM pg_notify('changelane_sold_items', '') FROM changelane.sleepers WHERE queue = 'sold_items' AND until > clock_timestamp();
     RETURN NULL;
@@ -93,7 +107,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_insert_430938cf',
-        'changelane:1 project=shop route=sold_items spec=f574311e85ce live=591511994211 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=0a19e4e6804c live=c78aa355d4b3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -107,7 +121,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'sold_items_insert_430938cf', 'shop', 'order_items',
-        'changelane:1 project=shop route=sold_items spec=f574311e85ce live=eba5ad6bf22a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=0a19e4e6804c live=eba5ad6bf22a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -115,55 +129,73 @@ $changelane$;
 CREATE OR REPLACE FUNCTION changelane."sold_items_update_430938cf"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "sold_items"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
-    -- a pair.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'update', 'schema', 'shop', 'table', 'order_items',
-            'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            'new', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            'old', jsonb_build_object('order_id', old_row."order_id", 'position', old_row."position"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'shop', 'table', 'order_items',
-            'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
-            LATERAL (SELECT "order_id", "position", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row, (
-        SELECT present.*
-        FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
-            LATERAL (SELECT "order_id", "position", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (old_row.changelane_row *<> new_row.changelane_row) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('sold_items', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'sold_items', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "sold_items"}'::jsonb END, clock_timestamp());
-            PERFORM pg_notify('changelane_sold_items', '') FROM changelane.sleepers WHERE queue = 'sold_items' AND until > clock_timestamp();
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        -- All that the product of both sides holds is their pair.
+        PERFORM pgmq.send('sold_items', jsonb_build_object(
+                'op', 'update', 'schema', 'shop', 'table', 'order_items',
+                'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
+                'new', new_row.changelane_row,
+                'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp()),
+            (SELECT pg_notify('changelane_sold_items', '') FROM changelane.sleepers WHERE queue = 'sold_items' AND until > clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
+                LATERAL (SELECT "order_id", "position", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
+                LATERAL (SELECT "order_id", "position", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (old_row.changelane_row *<> new_row.changelane_row) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
+                    LATERAL (SELECT "order_id", "position", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row, (
+                SELECT present.*
+                FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
+                    LATERAL (SELECT "order_id", "position", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -176,8 +208,8 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'update', 'schema', 'shop', 'table', 'order_items',
             'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
+            'new', new_row.changelane_row,
+            'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
         END
@@ -198,13 +230,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('sold_items', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'sold_items', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "sold_items"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('sold_items', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('sold_items', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'sold_items', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "sold_items"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('sold_items', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     PERFORM pg_notify('changelane_sold_items', '') FROM changelane.sleepers WHERE queue = 'sold_items' AND until > clock_timestamp();
     RETURN NULL;
@@ -215,7 +247,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_update_430938cf',
-        'changelane:1 project=shop route=sold_items spec=7b2645f3b90f live=580e270e324c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=d47211b91014 live=d1d4dc364319 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -229,7 +261,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'sold_items_update_430938cf', 'shop', 'order_items',
-        'changelane:1 project=shop route=sold_items spec=7b2645f3b90f live=6fc1f4ce9afa pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=d47211b91014 live=6fc1f4ce9afa pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -237,50 +269,64 @@ $changelane$;
 CREATE OR REPLACE FUNCTION changelane."sold_items_delete_430938cf"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "sold_items"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_old OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'delete', 'schema', 'shop', 'table', 'order_items',
-            'key', jsonb_build_object('order_id', old_row."order_id", 'position', old_row."position"),
-            'new', NULL,
-            'old', jsonb_build_object('order_id', old_row."order_id", 'position', old_row."position"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'delete', 'schema', 'shop', 'table', 'order_items',
-            'key', jsonb_build_object('order_id', old_row."order_id", 'position', old_row."position"),
-            'new', NULL,
-            'old', (to_jsonb(old_row.changelane_row)),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
-            LATERAL (SELECT "order_id", "position", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row
-    WHERE (true)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('sold_items', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'sold_items', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "sold_items"}'::jsonb END, clock_timestamp());
-            PERFORM pg_notify('changelane_sold_items', '') FROM changelane.sleepers WHERE queue = 'sold_items' AND until > clock_timestamp();
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_old LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('sold_items', jsonb_build_object(
+                'op', 'delete', 'schema', 'shop', 'table', 'order_items',
+                'key', jsonb_build_object('order_id', old_row."order_id", 'position', old_row."position"),
+                'new', NULL,
+                'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp()),
+            (SELECT pg_notify('changelane_sold_items', '') FROM changelane.sleepers WHERE queue = 'sold_items' AND until > clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
+                LATERAL (SELECT "order_id", "position", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row
+        WHERE (true) AND (pg_column_size(old_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
+                    LATERAL (SELECT "order_id", "position", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row
+            WHERE pg_column_size(old_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -294,7 +340,7 @@ BEGIN
             'op', 'delete', 'schema', 'shop', 'table', 'order_items',
             'key', jsonb_build_object('order_id', old_row."order_id", 'position', old_row."position"),
             'new', NULL,
-            'old', (to_jsonb(old_row.changelane_row)),
+            'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
         END
@@ -308,13 +354,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('sold_items', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'sold_items', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "sold_items"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('sold_items', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('sold_items', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'sold_items', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "sold_items"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('sold_items', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     PERFORM pg_notify('changelane_sold_items', '') FROM changelane.sleepers WHERE queue = 'sold_items' AND until > clock_timestamp();
     RETURN NULL;
@@ -325,7 +371,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_delete_430938cf',
-        'changelane:1 project=shop route=sold_items spec=7c002323a675 live=bafc27ec62ff pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=02c260bc3f43 live=26966c503fba pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -339,7 +385,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'sold_items_delete_430938cf', 'shop', 'order_items',
-        'changelane:1 project=shop route=sold_items spec=7c002323a675 live=7b44865d947b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=02c260bc3f43 live=7b44865d947b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

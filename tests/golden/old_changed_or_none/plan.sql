@@ -48,7 +48,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=30d2c6e873d0 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -60,7 +60,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=913aea42e73c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -69,59 +69,77 @@ ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuu
 CREATE OR REPLACE FUNCTION changelane."differences_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET extra_float_digits = 1
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "differences"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
-    -- a pair.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (
-            SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
-            FROM jsonb_each((to_jsonb(old_row.changelane_row))) AS was, (SELECT (to_jsonb(new_row.changelane_row)) AS payload OFFSET 0) AS become
-            WHERE become.payload -> was.key IS DISTINCT FROM was.value
-        ),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row, (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (old_row.changelane_row *<> new_row.changelane_row) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'differences', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "differences"}'::jsonb END, clock_timestamp());
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        -- All that the product of both sides holds is their pair.
+        PERFORM pgmq.send('events', jsonb_build_object(
+                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', (
+                SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
+                FROM jsonb_each((to_jsonb(old_row.changelane_row))) AS was, (SELECT (to_jsonb(new_row.changelane_row)) AS payload OFFSET 0) AS become
+                WHERE become.payload -> was.key IS DISTINCT FROM was.value
+            ),
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (old_row.changelane_row *<> new_row.changelane_row) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row, (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -134,7 +152,7 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', (
             SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
             FROM jsonb_each((to_jsonb(old_row.changelane_row))) AS was, (SELECT (to_jsonb(new_row.changelane_row)) AS payload OFFSET 0) AS become
@@ -160,13 +178,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'differences', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "differences"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'differences', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "differences"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -176,62 +194,80 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'differences_update_71eb967f',
-        'changelane:1 project=golden route=differences spec=140200369751 live=2011e71ad3ce pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=differences spec=b99a39f6e8fe live=39b330add484 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 CREATE OR REPLACE FUNCTION changelane."latest_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET extra_float_digits = 1
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "latest"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
-    -- a pair.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row, (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (old_row.changelane_row *<> new_row.changelane_row) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'latest', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "latest"}'::jsonb END, clock_timestamp());
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        -- All that the product of both sides holds is their pair.
+        PERFORM pgmq.send('events', jsonb_build_object(
+                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (old_row.changelane_row *<> new_row.changelane_row) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row, (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -244,7 +280,7 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -266,13 +302,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'latest', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "latest"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'latest', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "latest"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -282,7 +318,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'latest_update_71eb967f',
-        'changelane:1 project=golden route=latest spec=b7a3d22443dc live=a746bebcf12d pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=latest spec=94c61d439ce1 live=5e07f5604250 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -304,7 +340,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'differences_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=differences spec=140200369751 live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=differences spec=b99a39f6e8fe live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -317,7 +353,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'latest_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=latest spec=b7a3d22443dc live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=latest spec=94c61d439ce1 live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

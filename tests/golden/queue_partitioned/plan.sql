@@ -55,7 +55,7 @@ BEGIN
         CREATE INDEX "q_events_msg_id_idx" ON pgmq."q_events" (msg_id);
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=00a0e29c442d live=a7afd69eb918 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=90277ce60e8f live=a7afd69eb918 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -100,7 +100,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=913aea42e73c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -109,50 +109,23 @@ ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuu
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
-    message jsonb;
-    many boolean;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (true)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            INSERT INTO pgmq."q_events" (vt, message, headers)
-            VALUES (clock_timestamp(), message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true), 'x-pgmq-group', message ->> 'key') ELSE jsonb_build_object('route', 'orders', 'x-pgmq-group', message ->> 'key') END);
-            PERFORM pg_notify('changelane_events', '') FROM changelane.sleepers WHERE queue = 'events' AND until > clock_timestamp();
-        END IF;
-        RETURN NULL;
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
-    WITH made AS MATERIALIZED (
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
@@ -164,7 +137,7 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -177,8 +150,7 @@ BEGIN
         WHERE (true)
     )
     INSERT INTO pgmq."q_events" (vt, message, headers)
-    SELECT vt, message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true), 'x-pgmq-group', message ->> 'key') ELSE jsonb_build_object('route', 'orders', 'x-pgmq-group', message ->> 'key') END FROM made;
-
+    SELECT vt, message, changelane_headers || jsonb_build_object('x-pgmq-group', message ->> 'key') FROM made;
     IF FOUND THEN
         PERFORM pg_notify('changelane_events', '') FROM changelane.sleepers WHERE queue = 'events' AND until > clock_timestamp();
     END IF;
@@ -190,7 +162,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=a8277fa96a3a live=3783dc811c5d pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a4b02a52f391 live=642eeb8d9f8c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -212,7 +184,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=a8277fa96a3a live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a4b02a52f391 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -48,7 +48,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=30d2c6e873d0 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -60,7 +60,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=913aea42e73c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -69,49 +69,69 @@ ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuu
 CREATE OR REPLACE FUNCTION changelane."orders_insert_e0730411"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
-            'key', jsonb_build_object('select', new_row."select"),
-            'new', jsonb_build_object('select', new_row."select"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'insert', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
-            'key', jsonb_build_object('select', new_row."select"),
-            'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
+    -- Most rows are not wanted. This sets up no more than it takes to say so.
+    PERFORM FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
             LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
-    WHERE ((new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END) and new_row."it's" <> '$$') IS TRUE)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
-        END IF;
+    WHERE (new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END) and new_row."it's" <> '$$') IS TRUE
+    LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('events', jsonb_build_object(
+                'op', 'insert', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+                'key', jsonb_build_object('select', new_row."select"),
+                'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+                LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE ((new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END) and new_row."it's" <> '$$') IS TRUE) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+                    LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -139,13 +159,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -155,7 +175,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_e0730411',
-        'changelane:1 project=golden route=orders spec=3ccc14495a27 live=71a620c63908 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=9411c070dde0 live=cc23000122d3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -169,40 +189,26 @@ $changelane$;
 CREATE OR REPLACE FUNCTION changelane."orders_update_e0730411"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
-    -- a pair.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'update', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
-            'key', jsonb_build_object('select', new_row."select"),
-            'new', jsonb_build_object('select', new_row."select"),
-            'old', jsonb_build_object('select', old_row."select"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
-            'key', jsonb_build_object('select', new_row."select"),
-            'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
-            'old', (
-            SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
-            FROM jsonb_each((jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's"))) AS was, (SELECT (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS payload OFFSET 0) AS become
-            WHERE become.payload -> was.key IS DISTINCT FROM was.value
-        ),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF changelane_rows = 1 THEN
+        PERFORM FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
             LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_old AS changelane_row FROM changelane_old) AS present
@@ -211,16 +217,63 @@ BEGIN
         FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
             LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
-    WHERE (ROW(old_row."new", old_row."it's")::record *<> ROW(new_row."new", new_row."it's")::record AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
+        WHERE (ROW(old_row."new", old_row."it's")::record *<> ROW(new_row."new", new_row."it's")::record AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE);
+        IF NOT FOUND THEN
+            RETURN NULL;
         END IF;
-        RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        -- All that the product of both sides holds is their pair.
+        PERFORM pgmq.send('events', jsonb_build_object(
+                'op', 'update', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
+                'key', jsonb_build_object('select', new_row."select"),
+                'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
+                'old', (
+                SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
+                FROM jsonb_each((jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's"))) AS was, (SELECT (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS payload OFFSET 0) AS become
+                WHERE become.payload -> was.key IS DISTINCT FROM was.value
+            ),
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+                LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+                LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (ROW(old_row."new", old_row."it's")::record *<> ROW(new_row."new", new_row."it's")::record AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+                    LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row, (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
+                    LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -259,13 +312,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -275,7 +328,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
-        'changelane:1 project=golden route=orders spec=d242eede9ea3 live=a02debdf157f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a98ebad6736b live=61256832f758 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -304,7 +357,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=3ccc14495a27 live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=9411c070dde0 live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -317,7 +370,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_update_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=d242eede9ea3 live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a98ebad6736b live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -48,7 +48,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=30d2c6e873d0 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -60,7 +60,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=913aea42e73c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -69,49 +69,63 @@ ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuu
 CREATE OR REPLACE FUNCTION changelane."orders_delete_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_old OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'delete', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', old_row."id"),
-            'new', NULL,
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'delete', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', old_row."id"),
-            'new', NULL,
-            'old', (to_jsonb(old_row.changelane_row)),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row
-    WHERE (true)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_old LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('events', jsonb_build_object(
+                'op', 'delete', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', old_row."id"),
+                'new', NULL,
+                'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row
+        WHERE (true) AND (pg_column_size(old_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row
+            WHERE pg_column_size(old_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -125,7 +139,7 @@ BEGIN
             'op', 'delete', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', old_row."id"),
             'new', NULL,
-            'old', (to_jsonb(old_row.changelane_row)),
+            'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
         END
@@ -139,13 +153,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -155,56 +169,70 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_delete_71eb967f',
-        'changelane:1 project=golden route=orders spec=01be86df48e9 live=8bbbe37038ed pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=f2250aa420b0 live=86b21b5df85f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (true)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('events', jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -217,7 +245,7 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -232,13 +260,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -248,31 +276,37 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=dbfb52f51552 live=337ed0d91c8a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=ffc89c5ca22a live=2e017506403c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 CREATE OR REPLACE FUNCTION changelane."orders_truncate_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     AS $changelane$
 #variable_conflict use_column
 DECLARE
-    changelane_at text := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
-    message jsonb;
+    changelane_headers jsonb := '{"route": "orders"}';
+    changelane_at text;
 BEGIN
-    SELECT jsonb_build_object(
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'truncate', 'schema', 'public', 'table', 'orders',
             'key', NULL,
             'new', NULL,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
-        )
-    INTO message
+        ), changelane_headers, clock_timestamp())
+    FROM (SELECT) AS truncated
     WHERE (true);
-    IF FOUND THEN
-        PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
-    END IF;
     RETURN NULL;
 END
 $changelane$;
@@ -281,61 +315,79 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_truncate_71eb967f',
-        'changelane:1 project=golden route=orders spec=088825dc02a5 live=3a7aa1bb31ff pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=88d64436d946 live=a6f0d78f0fda pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
-    -- a pair.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row, (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (old_row.changelane_row *<> new_row.changelane_row) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, clock_timestamp());
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        -- All that the product of both sides holds is their pair.
+        PERFORM pgmq.send('events', jsonb_build_object(
+                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (old_row.changelane_row *<> new_row.changelane_row) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row, (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -348,8 +400,8 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
+            'new', new_row.changelane_row,
+            'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
         END
@@ -370,13 +422,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -386,7 +438,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=4dd511ea18f8 live=cd83d4e9717a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=ae386c91ec87 live=920d123c9c9f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -408,7 +460,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=01be86df48e9 live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=f2250aa420b0 live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -421,7 +473,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=dbfb52f51552 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=ffc89c5ca22a live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -433,7 +485,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_truncate_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=088825dc02a5 live=b102bbc5e783 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=88d64436d946 live=b102bbc5e783 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -446,7 +498,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=4dd511ea18f8 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=ae386c91ec87 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -48,7 +48,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=30d2c6e873d0 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -60,7 +60,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=913aea42e73c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -69,49 +69,69 @@ ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuu
 CREATE OR REPLACE FUNCTION changelane."paid_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "paid"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
+    -- Most rows are not wanted. This sets up no more than it takes to say so.
+    PERFORM FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
             LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
-    WHERE ((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, clock_timestamp());
-        END IF;
+    WHERE (new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE
+    LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('events', jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+                LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE ((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+                    LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -124,7 +144,7 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -139,13 +159,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -155,7 +175,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_insert_71eb967f',
-        'changelane:1 project=golden route=paid spec=ba3b60a0379f live=c9a6fa9ce4b9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=b69918d0735c live=9f70d9b95afe pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -169,36 +189,26 @@ $changelane$;
 CREATE OR REPLACE FUNCTION changelane."paid_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "paid"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
-    -- a pair.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF changelane_rows = 1 THEN
+        PERFORM FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
             LATERAL (SELECT "id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
@@ -207,16 +217,59 @@ BEGIN
         FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
             LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
-    WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, clock_timestamp());
+        WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE);
+        IF NOT FOUND THEN
+            RETURN NULL;
         END IF;
-        RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        -- All that the product of both sides holds is their pair.
+        PERFORM pgmq.send('events', jsonb_build_object(
+                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+                LATERAL (SELECT "id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+                LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+                    LATERAL (SELECT "id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row, (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
+                    LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -229,8 +282,8 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
+            'new', new_row.changelane_row,
+            'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
         END
@@ -251,13 +304,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'paid', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "paid"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -267,7 +320,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_update_71eb967f',
-        'changelane:1 project=golden route=paid spec=115029557ceb live=2857a7585b8f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=0beb791bde66 live=3b0c7c0c9e38 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -296,7 +349,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=ba3b60a0379f live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=b69918d0735c live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -309,7 +362,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=115029557ceb live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=0beb791bde66 live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

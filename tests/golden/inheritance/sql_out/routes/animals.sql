@@ -4,28 +4,35 @@ CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE OR REPLACE FUNCTION changelane."animals_insert_89feaa0a"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     AS $changelane$
 #variable_conflict use_column
 DECLARE
-    changelane_at text;
-    message jsonb;
+    changelane_headers jsonb := '{"route": "animals"}';
 BEGIN
-    PERFORM pgmq.send('events', CASE
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+PERFORM pgmq.send('events', CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
             'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
         )
             ELSE jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
         )
-        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'animals', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "animals"}'::jsonb END, clock_timestamp())
+        END, changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
@@ -40,7 +47,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_89feaa0a',
-        'changelane:1 project=golden route=animals spec=5c347d70e708 live=916b119cd6a2 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=a15f0f02e753 live=b91eb888ad86 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -53,7 +60,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'animals_insert_89feaa0a', 'public', 'animals',
-        'changelane:1 project=golden route=animals spec=5c347d70e708 live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=a15f0f02e753 live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -61,28 +68,35 @@ $changelane$;
 CREATE OR REPLACE FUNCTION changelane."animals_insert_f2cbfc48"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     AS $changelane$
 #variable_conflict use_column
 DECLARE
-    changelane_at text;
-    message jsonb;
+    changelane_headers jsonb := '{"route": "animals"}';
 BEGIN
-    PERFORM pgmq.send('events', CASE
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+PERFORM pgmq.send('events', CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
             'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
         )
             ELSE jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
         )
-        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'animals', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "animals"}'::jsonb END, clock_timestamp())
+        END, changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
@@ -97,7 +111,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_f2cbfc48',
-        'changelane:1 project=golden route=animals spec=f019dfbd7c2b live=b1d0f82a4c01 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=8a4531f74bfe live=d22081f1ab10 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -110,7 +124,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'animals_insert_f2cbfc48', 'public', 'cats',
-        'changelane:1 project=golden route=animals spec=f019dfbd7c2b live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=8a4531f74bfe live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

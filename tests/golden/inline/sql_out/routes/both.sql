@@ -4,13 +4,23 @@ CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE OR REPLACE FUNCTION changelane."both_delete_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
-    changelane_at text := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    changelane_headers jsonb := '{"route": "both"}';
+    changelane_at text;
 BEGIN
-    WITH made AS MATERIALIZED (
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE
             WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
             'op', 'delete', 'schema', 'public', 'table', 'orders',
@@ -23,10 +33,10 @@ BEGIN
             'op', 'delete', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', old_row."id"),
             'new', NULL,
-            'old', (to_jsonb(old_row.changelane_row)),
+            'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
-        END AS message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'both', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "both"}'::jsonb END AS headers
+        END AS message
         FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
@@ -35,11 +45,10 @@ BEGIN
         WHERE (true)
     ), "sent_1" AS (
         INSERT INTO pgmq."q_events" (vt, message, headers)
-        SELECT vt, message, headers FROM made
+        SELECT vt, message, changelane_headers FROM made
     )
     INSERT INTO pgmq."q_copies" (vt, message, headers)
-    SELECT vt, message, headers FROM made;
-
+    SELECT vt, message, changelane_headers FROM made;
     RETURN NULL;
 END
 $changelane$;
@@ -48,7 +57,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'both_delete_71eb967f',
-        'changelane:1 project=golden route=both spec=3b5828259bc5 live=2fea893da0be pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=63aa53947b87 live=1a8d5b39677a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -62,7 +71,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'both_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=both spec=3b5828259bc5 live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=63aa53947b87 live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -4,13 +4,23 @@ CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
-    changelane_at text := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    changelane_headers jsonb := '{"route": "orders"}';
+    changelane_at text;
 BEGIN
-    INSERT INTO pgmq."q_events" (vt, message, headers)
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+INSERT INTO pgmq."q_events" (vt, message, headers)
     SELECT clock_timestamp(), CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
@@ -22,18 +32,17 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
-        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END
+        END, changelane_headers
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
             LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
     WHERE (true);
-
     RETURN NULL;
 END
 $changelane$;
@@ -42,7 +51,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=0f8a9de02128 live=5840b861617e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=1870f8c7f774 live=2d63bc7cfedb pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -56,7 +65,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=0f8a9de02128 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=1870f8c7f774 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -64,53 +73,69 @@ $changelane$;
 CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
-    message jsonb;
-    many boolean;
+    changelane_rows integer;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here; the first row of the product of both sides is
-    -- a pair.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row, (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (old_row.changelane_row *<> new_row.changelane_row) OR EXISTS (SELECT FROM changelane_new OFFSET 1)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            INSERT INTO pgmq."q_events" (vt, message, headers)
-            VALUES (clock_timestamp(), message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END);
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        -- All that the product of both sides holds is their pair.
+        INSERT INTO pgmq."q_events" (vt, message, headers)
+        SELECT clock_timestamp(), jsonb_build_object(
+                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (old_row.changelane_row *<> new_row.changelane_row) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row, (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
     INSERT INTO pgmq."q_events" (vt, message, headers)
     SELECT clock_timestamp(), CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -123,11 +148,11 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
+            'new', new_row.changelane_row,
+            'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
-        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'orders', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "orders"}'::jsonb END
+        END, changelane_headers
     FROM (
         SELECT row_number() OVER () AS changelane_number, present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
@@ -141,7 +166,6 @@ BEGIN
             LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row USING (changelane_number)
     WHERE (old_row.changelane_row *<> new_row.changelane_row);
-
     RETURN NULL;
 END
 $changelane$;
@@ -150,7 +174,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=b9da114393e9 live=5fda2afde6f8 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=c15c7300bde8 live=3c72a446866a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -164,7 +188,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=b9da114393e9 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=c15c7300bde8 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -4,58 +4,72 @@ CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE OR REPLACE FUNCTION changelane."customers_insert_b7b4b613"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "customers"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_new OFFSET 1), CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'customers',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE (
-            SELECT CASE WHEN pg_column_size(made.message) > 65536 THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'customers',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        ) ELSE made.message END
-            FROM (SELECT jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'customers',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row) || jsonb_build_object('email', encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]')),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', (new_row."note" is not null))
-        ) AS message OFFSET 0) AS made
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
-            LATERAL (SELECT "id", "email", "iban", "note", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (true)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'customers', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "customers"}'::jsonb END, clock_timestamp());
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('events', (
+                SELECT CASE WHEN pg_column_size(made.message) > 65536 THEN jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'customers',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', jsonb_build_object('id', new_row."id"),
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+            ) ELSE made.message END
+                FROM (SELECT jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'customers',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', (to_jsonb(new_row.changelane_row) || jsonb_build_object('email', encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]')),
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', (new_row."note" is not null))
+            ) AS message OFFSET 0) AS made
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
+                LATERAL (SELECT "id", "email", "iban", "note", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
+                    LATERAL (SELECT "id", "email", "iban", "note", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -92,13 +106,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'customers', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "customers"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'customers', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "customers"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -108,7 +122,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_b7b4b613',
-        'changelane:1 project=golden route=customers spec=6145caf376d6 live=2a146c7c1482 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=b3216b1ec84c live=d9b71cff0cd3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -129,7 +143,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=6145caf376d6 live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=b3216b1ec84c live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -137,58 +151,72 @@ $changelane$;
 CREATE OR REPLACE FUNCTION changelane."customers_delete_b7b4b613"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     SET jit = off
     AS $changelane$
 #variable_conflict use_column
 DECLARE
+    changelane_headers jsonb := '{"route": "customers"}';
     changelane_at text;
+    changelane_rows integer;
     message jsonb;
-    many boolean;
-    messages jsonb[] := '{}';
+    messages jsonb[];
     bytes bigint := 0;
 BEGIN
-    -- Of more than one row, their number is all that is learnt here.
-    SELECT EXISTS (SELECT FROM changelane_old OFFSET 1), CASE
-            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
-            'op', 'delete', 'schema', 'public', 'table', 'customers',
-            'key', jsonb_build_object('id', old_row."id"),
-            'new', NULL,
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        )
-            ELSE (
-            SELECT CASE WHEN pg_column_size(made.message) > 65536 THEN jsonb_build_object(
-            'op', 'delete', 'schema', 'public', 'table', 'customers',
-            'key', jsonb_build_object('id', old_row."id"),
-            'new', NULL,
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
-        ) ELSE made.message END
-            FROM (SELECT jsonb_build_object(
-            'op', 'delete', 'schema', 'public', 'table', 'customers',
-            'key', jsonb_build_object('id', old_row."id"),
-            'new', NULL,
-            'old', (to_jsonb(old_row.changelane_row) || jsonb_build_object('email', encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]')),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', ((CASE WHEN false THEN old_row."note" END) is not null))
-        ) AS message OFFSET 0) AS made
-        )
-        END
-    INTO many, message
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
-            LATERAL (SELECT "id", "email", "iban", "note", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row
-    WHERE (true)
-    LIMIT 1;
-    IF many IS NOT TRUE THEN
-        IF message IS NOT NULL THEN
-            PERFORM pgmq.send('events', message, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'customers', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "customers"}'::jsonb END, clock_timestamp());
-        END IF;
+    -- None, one, or more.
+    PERFORM FROM changelane_old LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
 
-    changelane_at := (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00';
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('events', (
+                SELECT CASE WHEN pg_column_size(made.message) > 65536 THEN jsonb_build_object(
+                'op', 'delete', 'schema', 'public', 'table', 'customers',
+                'key', jsonb_build_object('id', old_row."id"),
+                'new', NULL,
+                'old', jsonb_build_object('id', old_row."id"),
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+            ) ELSE made.message END
+                FROM (SELECT jsonb_build_object(
+                'op', 'delete', 'schema', 'public', 'table', 'customers',
+                'key', jsonb_build_object('id', old_row."id"),
+                'new', NULL,
+                'old', (to_jsonb(old_row.changelane_row) || jsonb_build_object('email', encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]')),
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', ((CASE WHEN false THEN old_row."note" END) is not null))
+            ) AS message OFFSET 0) AS made
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
+                LATERAL (SELECT "id", "email", "iban", "note", changelane_old AS changelane_row FROM changelane_old) AS present
+        ) AS old_row
+        WHERE (true) AND (pg_column_size(old_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
+                    LATERAL (SELECT "id", "email", "iban", "note", changelane_old AS changelane_row FROM changelane_old) AS present
+            ) AS old_row
+            WHERE pg_column_size(old_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
     FOR message IN
         SELECT CASE
             WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
@@ -225,13 +253,13 @@ BEGIN
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
         IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'customers', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "customers"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
             messages := '{}';
             bytes := 0;
         END IF;
     END LOOP;
     IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'customers', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "customers"}'::jsonb END, ARRAY[cardinality(messages)]), clock_timestamp());
+        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
     END IF;
     RETURN NULL;
 END
@@ -241,7 +269,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_b7b4b613',
-        'changelane:1 project=golden route=customers spec=3084d6741f71 live=d1beff0279eb pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=2c9604ce9682 live=1fa3dffae26d pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -262,7 +290,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_delete_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=3084d6741f71 live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=2c9604ce9682 live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

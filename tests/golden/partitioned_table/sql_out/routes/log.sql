@@ -4,19 +4,26 @@ CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE OR REPLACE FUNCTION changelane."log_insert_f8ee3224"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     AS $changelane$
 #variable_conflict use_column
 DECLARE
-    changelane_at text;
-    message jsonb;
+    changelane_headers jsonb := '{"route": "log"}';
 BEGIN
-    PERFORM pgmq.send('events', jsonb_build_object(
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'log',
             'key', jsonb_build_object('id', new_row."id", 'at', new_row."at"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        ), CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'log', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "log"}'::jsonb END, clock_timestamp())
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+        ), changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent,
@@ -31,7 +38,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_insert_f8ee3224',
-        'changelane:1 project=golden route=log spec=95e53b5fc2a1 live=8a439aa7d857 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=ee76a6e53b50 live=8a95d29c6c5a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -44,7 +51,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'log_insert_f8ee3224', 'public', 'log',
-        'changelane:1 project=golden route=log spec=95e53b5fc2a1 live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=ee76a6e53b50 live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -52,19 +59,26 @@ $changelane$;
 CREATE OR REPLACE FUNCTION changelane."log_update_f8ee3224"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     AS $changelane$
 #variable_conflict use_column
 DECLARE
-    changelane_at text;
-    message jsonb;
+    changelane_headers jsonb := '{"route": "log"}';
 BEGIN
-    PERFORM pgmq.send('events', jsonb_build_object(
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'log',
             'key', jsonb_build_object('id', new_row."id", 'at', new_row."at"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
-        ), CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'log', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "log"}'::jsonb END, clock_timestamp())
+            'new', new_row.changelane_row,
+            'old', old_row.changelane_row,
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+        ), changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent,
@@ -83,7 +97,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_update_f8ee3224',
-        'changelane:1 project=golden route=log spec=1688178207e5 live=90d7d9575516 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=ae24ac4f8ed6 live=8d762d5f9b6f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -96,7 +110,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'log_update_f8ee3224', 'public', 'log',
-        'changelane:1 project=golden route=log spec=1688178207e5 live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=ae24ac4f8ed6 live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

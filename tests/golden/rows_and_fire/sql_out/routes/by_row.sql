@@ -4,28 +4,35 @@ CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE OR REPLACE FUNCTION changelane."by_row_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     AS $changelane$
 #variable_conflict use_column
 DECLARE
-    changelane_at text;
-    message jsonb;
+    changelane_headers jsonb := '{"route": "by_row"}';
 BEGIN
-    PERFORM pgmq.send('events', CASE
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+PERFORM pgmq.send('events', CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
             'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
         )
             ELSE jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
+            'new', new_row.changelane_row,
             'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
         )
-        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'by_row', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "by_row"}'::jsonb END, clock_timestamp())
+        END, changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
@@ -40,7 +47,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
-        'changelane:1 project=golden route=by_row spec=055fa390d4b2 live=78cdfc835709 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=26303ad909cd live=bbdf466537f7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -54,7 +61,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'by_row_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=055fa390d4b2 live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=26303ad909cd live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -62,28 +69,35 @@ $changelane$;
 CREATE OR REPLACE FUNCTION changelane."by_row_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
     AS $changelane$
 #variable_conflict use_column
 DECLARE
-    changelane_at text;
-    message jsonb;
+    changelane_headers jsonb := '{"route": "by_row"}';
 BEGIN
-    PERFORM pgmq.send('events', CASE
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        changelane_headers := changelane_headers
+            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+    END IF;
+
+PERFORM pgmq.send('events', CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
             'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00', 'truncated', true
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
         )
             ELSE jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row)),
-            'old', (to_jsonb(old_row.changelane_row)),
-            'txid', pg_current_xact_id()::text, 'at', (to_jsonb(clock_timestamp() AT TIME ZONE 'UTC') #>> '{}') || '+00:00'
+            'new', new_row.changelane_row,
+            'old', old_row.changelane_row,
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
         )
-        END, CASE WHEN current_setting('changelane.traceparent', true) <> '' THEN jsonb_build_object('route', 'by_row', 'traceparent', current_setting('changelane.traceparent', true)) ELSE '{"route": "by_row"}'::jsonb END, clock_timestamp())
+        END, changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
@@ -102,7 +116,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
-        'changelane:1 project=golden route=by_row spec=9e48933083ef live=962061bf269e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=53fe2eafc771 live=f4fcdf770f53 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -116,7 +130,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'by_row_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=9e48933083ef live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=53fe2eafc771 live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
