@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -103,13 +103,27 @@ def _salvage_route(value: Value) -> Route | None:
     try:
         return Route.model_validate(value)
     except ValidationError as error:
-        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+        wrong = [detail["loc"] for detail in error.errors()]
+    right = value if isinstance(value, dict) else {}
+    for path in wrong:
+        right = _leave_out(right, path)
     # What is required stands in for itself: the catalog knows of tables and columns only.
-    right = {key: part for key, part in value.items() if key not in wrong} if isinstance(value, dict) else {}
     try:
         return Route.model_validate({"name": "unnamed", "events": ["insert"], **right})
     except ValidationError:
         return None
+
+
+def _leave_out(mapping: dict[str, Value], path: Sequence[Step]) -> dict[str, Value]:
+    """Without the innermost key on the path. A list goes whole, for its other items keep their indexes."""
+    if not path:
+        return mapping
+    step, *rest = path
+    kept = {key: value for key, value in mapping.items() if key != step}
+    inner = mapping.get(step) if isinstance(step, str) else None
+    if rest and isinstance(inner, dict) and isinstance(step, str):
+        kept[step] = _leave_out(inner, rest)
+    return kept
 
 
 def _add(known: list[Diagnostic], found: Iterator[Diagnostic]) -> list[Diagnostic]:

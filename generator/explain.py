@@ -106,9 +106,9 @@ def _refuse_value(value: object, subject: str, allowed: list[str], source: Sourc
         return source.diagnose(
             Code.WRONG_TYPE, f"{subject} must be one of {', '.join(allowed)}, not {kind}", *path
         )
-    if value == "" and isinstance(value, Plain):
+    if resolve(value) is None:
         return source.diagnose(
-            Code.EMPTY, f"{subject} has no value", *path, help=f"write one of {', '.join(allowed)}"
+            Code.EMPTY, f"{subject} has no value", *path, help=f"write {_enumerate(allowed)}"
         )
     quoted = not isinstance(value, Plain) and value in allowed
     return source.diagnose(

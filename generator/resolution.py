@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from changelane.catalog import Catalog, Table
 from changelane.diagnostic import Diagnostic
@@ -63,11 +64,13 @@ class _Resolver:
         summary: str,
         *path: str | int,
         help: str = "",
+        key: bool = False,
         within: tuple[int, int] | None = None,
         warning: bool = False,
     ) -> None:
+        severity: Literal["error", "warning"] = "warning" if warning else "error"
         diagnostic = self.document.diagnose(
-            code, summary, *path, help=help, within=within, severity="warning" if warning else "error"
+            code, summary, *path, help=help, key=key, within=within, severity=severity
         )
         self.result.diagnostics.append(diagnostic)
 
@@ -189,6 +192,7 @@ class _Resolver:
                     Code.BAD_VALUE,
                     f"{name} is masked, but the payload leaves it out",
                     *path,
+                    key=True,
                     help="delete this line",
                 )
             if how == "redact" and name in route.key:
@@ -215,7 +219,7 @@ class _Resolver:
             for position, name in enumerate(names or ()):
                 self._check_column(table, name, *path, position)
         for name in route.payload.mask:
-            self._check_column(table, name, *base, "payload", "mask", name)
+            self._check_column(table, name, *base, "payload", "mask", name, key=True)
         for name in sorted(_RESERVED & {column.name for column in table.columns}):
             self._report(
                 Code.WRONG_KIND, f"{table} has a column {name}, which capture itself needs", *base, "name",
@@ -235,20 +239,25 @@ class _Resolver:
                 )  # fmt: skip
 
     def _check_column(
-        self, table: Table, name: str, *path: str | int, within: tuple[int, int] | None = None
+        self,
+        table: Table,
+        name: str,
+        *path: str | int,
+        key: bool = False,
+        within: tuple[int, int] | None = None,
     ) -> None:
         column = next((column for column in table.columns if column.name == name), None)
         if column is None:
             close = suggest(name, [column.name for column in table.columns])
             self._report(
-                Code.NO_COLUMN, f"{table} has no column {name}", *path, within=within,
+                Code.NO_COLUMN, f"{table} has no column {name}", *path, key=key, within=within,
                 help=close or "run `changelane inspect` if it is new",
             )  # fmt: skip
         elif column.generated == "virtual":
             self._report(
                 Code.VIRTUAL_COLUMN,
                 f"{table} column {name} is a virtual generated column, which triggers see as null",
-                *path, within=within, help="make it stored, or use the columns that it is made of",
+                *path, key=key, within=within, help="make it stored, or use the columns that it is made of",
             )  # fmt: skip
 
     def _capture(

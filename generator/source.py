@@ -227,23 +227,19 @@ def read_source(path: Path) -> Source:
         raise SpecError(
             [source.report(Code.LIMIT, message, source.span(0, 0), help="split the project in two")]
         )
+    # ASCII in UTF-16 or UTF-32 is half zeros.
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff")) or content[:4].count(0) > 1
     try:
         text = content.decode("utf-8-sig")
+        wrong = 0 if wide else None
     except UnicodeDecodeError as error:
-        start = 0 if content.startswith(b"\xff\xfe") else error.start
-        source = Source(content.decode("utf-8-sig", errors="replace"), file=file_name)
-        place = len(content[:start].decode("utf-8-sig"))
-        raise SpecError(
-            [
-                source.report(
-                    Code.CHARACTER,
-                    "the file is not UTF-8 text",
-                    source.span(place, place + 1),
-                    help="save it as UTF-8",
-                )
-            ]
-        ) from None
+        text = content.decode("utf-8-sig", errors="replace")
+        wrong = 0 if wide else len(content[: error.start].decode("utf-8-sig"))
     source = Source(text, file=file_name)
+    if wrong is not None:
+        place = source.span(wrong, wrong + 1)
+        message = "the file is not UTF-8 text"
+        raise SpecError([source.report(Code.CHARACTER, message, place, help="save it as UTF-8")])
     refused = [
         source.report(
             Code.CHARACTER,

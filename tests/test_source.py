@@ -163,6 +163,9 @@ def test_text_that_is_no_plain_mapping_is_refused_where_it_goes_wrong(
         (b"a: 1\nb: \xc3\xa4\xff\n", (2, 5)),
         (b"a: \xed\xa0\x80\n", (1, 4)),
         ("a: 1\n".encode("utf-16"), (1, 1)),
+        ("a: 1\n".encode("utf-16-le"), (1, 1)),
+        ("a: 1\n".encode("utf-16-be"), (1, 1)),
+        ("a: 1\n".encode("utf-32-be"), (1, 1)),
     ],
 )
 def test_what_is_not_utf_8_is_refused_with_its_line(
