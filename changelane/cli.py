@@ -152,10 +152,22 @@ def main(args: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        click.echo(f"error: {type(error).__name__}: {error}", err=True)
-        click.echo("  help: this is unexpected; run again with --debug for the traceback", err=True)
+        show_error(explain(error))
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def explain(error: Exception) -> ChangelaneError:
+    """What is no error of ours: a file that the system refuses, or something that nobody foresaw."""
+    if isinstance(error, OSError) and error.filename:
+        return ChangelaneError(
+            f"{error.filename}: {error.strerror}",
+            help="let this user read and write it, or name other places with --file and --out",
+        )
+    return ChangelaneError(
+        f"{type(error).__name__}: {error}",
+        help="this is unexpected; run again with --debug for the traceback",
+    )
 
 
 def show_error(error: ChangelaneError) -> None:

@@ -13,6 +13,7 @@ from changelane.access import find_api_functions
 from changelane.catalog import Catalog
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
+from changelane.file import write_whole
 from changelane.generator import rendering
 from changelane.generator.capture import Capture
 from changelane.generator.document import Document
@@ -231,10 +232,7 @@ def write(output: Output, out: Path) -> list[str]:
         if name not in output.files:
             path.unlink()
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(path.suffix + ".part")
-        part.write_text(output.files[name], encoding="utf-8", newline="\n")
-        part.replace(path)
+        write_whole(path, output.files[name])
     return stale
 
 

@@ -40,6 +40,18 @@ def test_a_missing_manifest_is_one_line_and_its_help(
     assert len(error) == 2
 
 
+@pytest.mark.parametrize("name", ["catalog.json", "manifest.json"])
+def test_a_file_that_the_system_refuses_is_one_line_and_its_help(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    assert run("--out", str(tmp_path), "generate" if name == "catalog.json" else "plan") == 1
+    error = capsys.readouterr().err.splitlines()
+    assert error[0] == f"error: {tmp_path / name}: Is a directory"
+    assert "--out" in error[1]
+    assert len(error) == 2
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"manifest\.json does not exist"):
         main(["--debug", "--out", str(tmp_path), "work"])

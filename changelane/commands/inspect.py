@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
+from changelane.file import write_whole
 from changelane.runner.database import connect, resolve
 from changelane.runner.inspect import inspect
 
@@ -16,11 +17,8 @@ def command(settings: Settings) -> None:
         catalog = inspect(conn)
     path = settings.out / "catalog.json"
     text = catalog.dump()
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    if path.exists() and path.read_bytes() == text.encode():
         click.echo(f"{path}: up to date, {len(catalog.tables)} tables")
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".json.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)
+    write_whole(path, text)
     click.echo(f"{path}: written, {len(catalog.tables)} tables")

@@ -8,6 +8,7 @@ import click
 
 from changelane.catalog import load_catalog
 from changelane.cli import Settings
+from changelane.file import write_whole
 from changelane.generator.models import render_models
 
 
@@ -26,16 +27,13 @@ def command(settings: Settings, *, output: Path | None, check: bool) -> int:
     if output is None:
         click.echo(text, nl=False)
         return 0
-    if output.exists() and output.read_text(encoding="utf-8") == text:
+    if output.exists() and output.read_bytes() == text.encode():
         click.echo(f"{output}: up to date")
         return 0
     if check:
         click.echo(f"stale: {output}")
         click.echo(f"  help: run `changelane models --output {output}` and commit what it writes", err=True)
         return 2
-    output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_name(f"{output.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(output)
+    write_whole(output, text)
     click.echo(f"wrote {output}")
     return 0

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from changelane.errors import ChangelaneError
+from changelane.file import write_whole
 from changelane.runner.apply.fingerprint import find_differences
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.rendering import render_json, to_record
@@ -41,10 +42,8 @@ class Saved(BaseModel):
 
 def save_plan(plan: Plan, files: dict[str, bytes], path: Path) -> None:
     """Write the plan as JSON, whole or not at all. Raises ChangelaneError when the file cannot be written."""
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(render_json(plan, files) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_whole(path, render_json(plan, files) + "\n")
     except OSError as error:
         raise ChangelaneError(f"cannot write {path}: {error.strerror}") from None
 

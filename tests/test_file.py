@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from changelane.file import write_whole
+
+
+def test_a_file_is_what_was_written_last_in_folders_made_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file.sql"
+    write_whole(path, "é\n")
+    write_whole(path, "ü\n")
+    assert path.read_bytes() == "ü\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_written_to_its_end_stays_as_it_was_and_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "file.sql"
+    write_whole(path, "before\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_whole(path, "after\n" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(path)
+    assert path.read_text() == "before\n"
+    assert list(tmp_path.iterdir()) == [path]
