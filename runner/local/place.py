@@ -39,6 +39,9 @@ def prepare(root: Path) -> Place:
     """
     folder = binaries.find_folder()
     data = root / "data"
+    if data.is_dir() and not data.is_symlink() and data.stat().st_uid != os.geteuid():
+        # Root may look into it, where others were stopped before.
+        raise ServerError(f"{data} belongs to another user", help="run as its owner, or from another folder")
     base = _name(Path("/var/tmp"), root)  # noqa: S108
     linked = data.is_symlink() and Path(os.readlink(data)).parents[1]
     if linked and linked.name.startswith(_PRIVATE):

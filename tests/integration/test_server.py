@@ -177,6 +177,9 @@ def test_a_plain_user_starts_and_stops_it(folder: Path, monkeypatch: pytest.Monk
         os.chown(root.parent, nobody.pw_uid, nobody.pw_gid)
         assert call_as(nobody.pw_uid, nobody.pw_gid, live) == ("postgres", True)
         assert root.stat().st_uid == nobody.pw_uid
+        with pytest.raises(ServerError, match="belongs to another user"):
+            server.start(root, settings=FAST)
+        assert call_as(nobody.pw_uid, nobody.pw_gid, live) == ("postgres", True)
 
 
 def call_as(uid: int, gid: int, function: Callable[[], Any]) -> Any:
