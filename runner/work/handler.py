@@ -99,7 +99,7 @@ def _failed(consumer: Consumer, module: str, error: BaseException) -> HandlerErr
     where = _locate(error)
     return _wrong(
         consumer,
-        f"cannot be imported: {where}: {type(error).__name__}: {error}",
+        f"cannot be imported: {where}: {type(error).__name__}: {' '.join(str(error).split())}",
         help=f"mend {where}; `python -c 'import {module}'` shows the same error",
     )
 
