@@ -27,7 +27,9 @@ def check_access(source: Source) -> Iterator[Diagnostic]:
 
 def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
     known: dict[tuple[str, str], tuple[int, int]] = {}
-    for index, entry in enumerate(_list(source.find(*path))):
+    entries = _list(source.find(*path))
+    yield from _check_together(source, path, entries)
+    for index, entry in enumerate(entries):
         place = (*path, index)
         role = _text(entry.step("role"))
         if role in _NO_ROLE:
@@ -47,6 +49,29 @@ def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]
         using = _text(entry.step("using"))
         if using:
             yield from _check_using(source, using, (*place, "using"), reads="read" in allowed)
+
+
+def _check_together(source: Source, path: tuple[Step, ...], entries: list[Node]) -> Iterator[Diagnostic]:
+    """Popping locks what may be read; archiving and popping delete. Policies go by the command, so these
+    cannot be told apart where one role does both with different messages.
+    """
+    found: dict[str, dict[str, tuple[str, int]]] = {}
+    for index, entry in enumerate(entries):
+        for operation in map(_text, _list(entry.step("allow"))):
+            operations = found.setdefault(_text(entry.step("role")), {})
+            operations.setdefault(operation, (_text(entry.step("using")), index))
+    for role, operations in found.items():
+        for one, other in (("read", "pop"), ("delete", "pop"), ("delete", "archive")):
+            if one not in operations or other not in operations:
+                continue
+            (using, first), (its_using, second) = operations[one], operations[other]
+            if using != its_using and (using or one == "read"):
+                yield source.diagnose(
+                    Code.ACCESS,
+                    f"{show(role)} may {other} other messages than it may {one}: no policy keeps these apart",
+                    *path, max(first, second),
+                    help=f"write one entry for both, or do not allow {show(other)}",
+                )  # fmt: skip
 
 
 def _check_using(source: Source, text: str, path: tuple[Step, ...], *, reads: bool) -> Iterator[Diagnostic]:

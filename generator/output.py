@@ -139,7 +139,7 @@ def _render_api(document: Document, grants: Iterable[Grant], files: dict[str, _F
         allowed.setdefault(grant.role, set()).update(grant.operations)
     opened = {role: find_api_functions(operations) for role, operations in sorted(allowed.items())}
     project = document.spec.project
-    spec = hash_model(["api", rendering.TEMPLATE_VERSION])
+    spec = hash_model(["api", rendering.render_api(project=project, spec="")])
     file = files["api.sql"] = _File("api.sql", _NOTICE)
     functions = rendering.render_api(project=project, spec=spec)
     opening = rendering.render_api_grants(opened, project=project)

@@ -183,6 +183,39 @@ def test_a_role_does_what_is_declared_with_the_rows_declared_and_nothing_else(
     assert {cell: can for cell, can in grid.items() if can != expected[cell]} == {}
 
 
+def test_what_a_role_may_do_with_one_queue_opens_nothing_on_another_by_the_api(
+    conn: Connection, tmp_path: Path, roles: dict[str, str]
+) -> None:
+    """Each may call every function, for the sake of a queue where it is allowed everything."""
+    conn.execute("CREATE TABLE rows (id int PRIMARY KEY, tenant text)")
+    everything = "".join(
+        f"      - {{role: {role}, allow: [send, read, pop, archive, delete]}}\n" for role in roles.values()
+    )
+    pairs = {"read_archive": ("read", "archive"), "read_delete": ("read", "delete")}
+    spec = SPEC.format(tenant=TENANT, **roles).replace(
+        "  private: {}\n",
+        f"  private: {{}}\n  open:\n    access:\n{everything}"
+        + "".join(
+            f"  {queue}:\n    access: [{{role: {roles['anon']}, allow: [{', '.join(allow)}]}}]\n"
+            for queue, allow in pairs.items()
+        ),
+    )
+    declared = declare(conn, tmp_path, spec)
+    bring(conn, declared)
+    grid = {
+        (name, operation): attempt(conn, statement, role=role)
+        for name, role in roles.items()
+        for operation, statement in API.items()
+    }
+    assert {cell: can for cell, can in grid.items() if can != (cell[1] in BY_API[cell[0]])} == {}
+    for queue in pairs:
+        with conn.transaction(force_rollback=True):
+            become(conn, roles["anon"], tenant="mine")
+            refused = f"permission denied to pop from queue {queue}"
+            with pytest.raises(errors.InsufficientPrivilege, match=refused), conn.transaction():
+                conn.execute(API["pop"].format(queue=queue).encode())
+
+
 def test_no_role_does_by_plain_sql_what_none_is_given(
     conn: Connection, declared: Declared, roles: dict[str, str]
 ) -> None:
