@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from changelane.catalog import Column, Table
-from changelane.generator.column import choose_fallback, choose_settings, is_bounded
+from changelane.generator.column import choose_fallback, choose_settings, choose_stand_in, is_bounded
 from changelane.generator.expression import Expression, Reference
 from changelane.generator.quoting import quote_identifier, quote_literal
 from changelane.manifest import Event, Level
@@ -83,6 +83,18 @@ class Capture:
         """The columns that expressions see, so that their types matter."""
         expressions = [expression for expression in (self.when, *self.extra.values()) if expression]
         return frozenset().union(*(expression.columns for expression in expressions))
+
+    @property
+    def borrowed(self) -> tuple[str, ...]:
+        """Types of the user's that the function names, as expressions see columns of them."""
+        seen = [column for column in self.table.columns if column.name in self.weighed]
+        chosen = {column.type: choose_fallback(column, weighed=True) for column in seen}
+        return tuple(sorted(type for type, fallback in chosen.items() if fallback == type and "." in type))
+
+    def choose_fallback(self, column: Column, *, borrowing: bool) -> str:
+        """The type of the null that stands in for a column; of the user's own types only if ``borrowing``."""
+        fallback = choose_fallback(column, weighed=column.name in self.weighed)
+        return fallback if borrowing or fallback not in self.borrowed else choose_stand_in(column)
 
     @property
     def loose_key(self) -> tuple[str, ...]:
@@ -168,9 +180,9 @@ NOT_JSONB = (
 """Regular expression of JSON text that ``json`` takes and ``jsonb`` may refuse."""
 
 
-def bind_expression(capture: Capture, expression: Expression) -> str:
+def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool = True) -> str:
     """The expression as SQL over ``old_row`` and ``new_row``; a side that the event lacks is nulls."""
-    types = {column.name: choose_fallback(column, weighed=True) for column in capture.table.columns}
+    columns = {column.name: column for column in capture.table.columns}
 
     def replace(reference: Reference) -> str:
         name = quote_identifier(reference.column) if reference.column else ""
@@ -181,6 +193,6 @@ def bind_expression(capture: Capture, expression: Expression) -> str:
         if capture.sides:
             # A null of the type that the column has when the trigger fires.
             return f"(CASE WHEN false THEN {capture.sides[0]}_row.{name} END)"
-        return f"NULL::{types[reference.column]}"
+        return f"NULL::{capture.choose_fallback(columns[reference.column], borrowing=borrowing)}"
 
     return expression.bind(replace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from changelane.catalog import Column, Table
+from changelane.generator.quoting import quote_identifier
 
 _BOUNDED = {
     *("bool", "char", "name", "oid", "tid", "xid", "xid8", "pg_lsn", "uuid", "enum"),
@@ -27,6 +28,16 @@ def choose_fallback(column: Column, *, weighed: bool) -> str:
     if column.atoms == ("enum",):
         return "text[]" if column.type.endswith("]") else "text"
     return column.type if weighed else "text"
+
+
+def choose_stand_in(column: Column) -> str:
+    """A built-in type that comes nearest to the column's own, whose name may mean nothing any more."""
+    if "." not in column.type:
+        return column.type
+    # What a domain is over; of a composite nothing built-in comes near.
+    known = len(column.atoms) == 1 and "." not in column.atoms[0] and column.atoms[0] != "enum"
+    name = f"pg_catalog.{quote_identifier(column.atoms[0])}" if known else "text"
+    return f"{name}[]" if column.type.endswith("]") else name
 
 
 _TEXT_DEPENDS_ON = {

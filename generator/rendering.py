@@ -11,7 +11,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from changelane.access import API_NAMES, API_SCHEMA, OPTIONAL_COLUMN, Place, find_functions, works
 from changelane.generator.capture import NOT_JSONB, ROW_LIMIT, SURELY_SMALL, Capture, bind_expression
-from changelane.generator.column import choose_fallback
 from changelane.generator.grant import Grant
 from changelane.generator.queue import Queue
 from changelane.generator.quoting import quote_array, quote_body, quote_identifier, quote_literal
@@ -76,6 +75,15 @@ def _render_queue(template: str, queue: Queue, **values: str) -> str:
 
 def render_body(capture: Capture) -> str:
     """The plpgsql of a capture function."""
+    body = _render_body(capture, borrowing=True)
+    if not capture.borrowed:
+        return body
+    return _ENVIRONMENT.get_template("borrowing.sql.j2").render(
+        types=capture.borrowed, body=body, body_without=_render_body(capture, borrowing=False)
+    )
+
+
+def _render_body(capture: Capture, *, borrowing: bool) -> str:
     return _ENVIRONMENT.get_template("body.sql.j2").render(
         name=capture.name,
         route=capture.route,
@@ -85,7 +93,7 @@ def render_body(capture: Capture) -> str:
         send=capture.send,
         sides=capture.sides,
         named=[
-            {"name": column.name, "fallback": choose_fallback(column, weighed=column.name in capture.weighed)}
+            {"name": column.name, "fallback": capture.choose_fallback(column, borrowing=borrowing)}
             for column in capture.named
         ],
         key=capture.key,
@@ -97,9 +105,12 @@ def render_body(capture: Capture) -> str:
         mask=capture.mask,
         masked=[name for name in capture.mask if name not in capture.exclude],
         keep_old=capture.old,
-        extra={name: bind_expression(capture, value) for name, value in capture.extra.items()},
+        extra={
+            name: bind_expression(capture, value, borrowing=borrowing)
+            for name, value in capture.extra.items()
+        },
         update_of=capture.update_of,
-        when=bind_expression(capture, capture.when) if capture.when else None,
+        when=bind_expression(capture, capture.when, borrowing=borrowing) if capture.when else None,
         repeatable=capture.repeatable,
         judged=capture.judged,
         max_bytes=capture.max_bytes,

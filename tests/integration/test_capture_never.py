@@ -182,6 +182,53 @@ def test_a_table_and_its_types_that_move_to_another_schema(rig: Rig) -> None:
     rig.run("DROP SCHEMA app2 CASCADE")
 
 
+RENAMES = [
+    ("ALTER TYPE pair RENAME TO couple",),
+    ("ALTER DOMAIN email RENAME TO address",),
+    ("ALTER SCHEMA app RENAME TO app2",),
+    ("ALTER EXTENSION citext SET SCHEMA app",),
+    ("ALTER TABLE t DROP COLUMN e, DROP COLUMN es", "DROP DOMAIN email"),
+    ("ALTER TABLE t DROP COLUMN n", "DROP DOMAIN amount"),
+    ("ALTER TABLE t DROP COLUMN g", "DROP EXTENSION citext"),
+]
+
+
+@ways
+@pytest.mark.parametrize("changes", RENAMES, ids=lambda changes: changes[0][:24])
+def test_a_type_renamed_moved_or_dropped_that_an_expression_needs(
+    rig: Rig, way: dict[str, str], changes: tuple[str, ...]
+) -> None:
+    rig.run(
+        "DROP SCHEMA IF EXISTS app2 CASCADE",
+        "CREATE EXTENSION IF NOT EXISTS citext SCHEMA public",
+        "CREATE TYPE pair AS (x int, y int)",
+        "CREATE DOMAIN email AS text",
+        "CREATE DOMAIN amount AS int",
+        "CREATE TABLE t (id int PRIMARY KEY, c pair, e email, es email[], n amount, g citext, kept int)",
+    )
+    when = "(new.c).x IS NULL AND new.e IS DISTINCT FROM 'x' AND new.n + 1 IS NULL AND new.g = 'X' IS NULL"
+    extra = {"e": "coalesce(old.e, new.e)", "es": "new.es[1]", "g": "old.g = 'X'", "n": "old.n > 5"}
+    rig.capture(
+        {**way, "events": ["insert", "update", "delete"], "when": when, "payload": {"extra": extra}},
+        {**way, "events": ["truncate"], "when": "old.e IS NULL", "payload": {"extra": extra}},
+    )
+    with rig.session(autocommit=True) as session:
+        session.execute("INSERT INTO t (id, kept) VALUES (1, 1)")
+        rig.run(*changes)
+        schema = "app2" if "RENAME TO app2" in changes[0] else "app"
+        session.execute(f"SET search_path = {schema}, public".encode())
+        for statement in (
+            "INSERT INTO t (id, kept) VALUES (2, 1), (3, 1)",
+            "UPDATE t SET kept = 2 WHERE id = 1",
+            "UPDATE t SET kept = 3",
+            "DELETE FROM t WHERE id = 1",
+            "DELETE FROM t",
+            "TRUNCATE t",
+        ):
+            session.execute(statement.encode())
+    assert len(rig.changes()) == 1 + 2 + 1 + 3 + 1 + 2 + 1
+
+
 def measure(conn: psycopg.Connection[object], statement: str) -> int:
     """kB of its own that the connection's server process took at most while the statement ran."""
     status = Path(f"/proc/{conn.info.backend_pid}/status")
