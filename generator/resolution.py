@@ -83,8 +83,8 @@ class _Resolver:
             for name, text in route.payload.extra.items()
         }
         extra = {name: expression for name, expression in parsed.items() if expression is not None}
-        self._check_mask(route)
         for table in declared:
+            self._check_mask(route, table)
             self._check_columns(route, table)
             self._check_key(route, table)
             self._check_expression(table, when, *base, "when")
@@ -182,12 +182,13 @@ class _Resolver:
                     *route.queue_path(position), help="add `key: [...]` to the route",
                 )  # fmt: skip
 
-    def _check_mask(self, route: Route) -> None:
+    def _check_mask(self, route: Route, table: Table) -> None:
         payload = route.payload
+        key = route.key or table.primary_key
         for name, how in payload.mask.items():
             path = ("routes", route.index, "payload", "mask", name)
             sent = name in payload.columns if payload.columns is not None else name not in payload.exclude
-            if not sent and name not in route.key:
+            if not sent and name not in key:
                 self._report(
                     Code.BAD_VALUE,
                     f"{name} is masked, but the payload leaves it out",
@@ -195,9 +196,9 @@ class _Resolver:
                     key=True,
                     help="delete this line",
                 )
-            if how == "redact" and name in route.key:
+            if how == "redact" and name in key:
                 self._report(
-                    Code.BAD_VALUE, f"{name} is part of the key: redacted, it groups all rows as one", *path,
+                    Code.BAD_VALUE, f"{name} is part of the key: redacted, it tells no row from another", *path,
                     help="write sha256, which keeps keys apart",
                 )  # fmt: skip
 

@@ -243,11 +243,20 @@ def test_a_mask_that_hides_nothing_or_a_key_is_refused(rig: Rig) -> None:
     for route, what in (
         ({"payload": {"columns": ["id"], "mask": {"email": "redact"}}}, "the payload leaves it out"),
         ({"payload": {"exclude": ["email"], "mask": {"email": "redact"}}}, "the payload leaves it out"),
-        ({"key": ["email"], "payload": {"mask": {"email": "redact"}}}, "groups all rows as one"),
+        ({"key": ["email"], "payload": {"mask": {"email": "redact"}}}, "tells no row from another"),
+        # The primary key is the key where the route names none.
+        ({"payload": {"mask": {"id": "redact"}}}, "tells no row from another"),
     ):
         with pytest.raises(SpecError) as refused:
             rig.generate(route)
         assert what in refused.value.diagnostics[0].summary
+
+
+def test_a_masked_key_that_the_payload_leaves_out_is_a_hash_in_the_key(rig: Rig) -> None:
+    rig.capture({"payload": {"columns": ["status"], "mask": {"id": "sha256"}}})
+    rig.run("INSERT INTO t (id, status) VALUES (7, 'x')")
+    (change,) = rig.changes()
+    assert (change.key, change.new) == ({"id": hashlib.sha256(b"7").hexdigest()}, {"status": "x"})
 
 
 @ways
