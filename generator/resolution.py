@@ -198,7 +198,7 @@ class _Resolver:
                 )
             if how == "redact" and name in key:
                 self._report(
-                    Code.BAD_VALUE, f"{name} is part of the key: redacted, it tells no row from another", *path,
+                    Code.BAD_VALUE, f"{name} is part of the key: redacted, it tells no rows apart", *path,
                     help="write sha256, which keeps keys apart",
                 )  # fmt: skip
 

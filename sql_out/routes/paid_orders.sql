@@ -187,7 +187,7 @@ BEGIN
                 'old', (
                 SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
                 FROM jsonb_each((jsonb_build_object('id', old_row."id", 'customer_id', old_row."customer_id", 'status', old_row."status", 'total', old_row."total"))) AS was, (SELECT (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")) AS payload OFFSET 0) AS become
-                WHERE become.payload -> was.key IS DISTINCT FROM was.value
+                WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
             ),
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp()),
@@ -240,7 +240,7 @@ BEGIN
             'old', (
             SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
             FROM jsonb_each((jsonb_build_object('id', old_row."id", 'customer_id', old_row."customer_id", 'status', old_row."status", 'total', old_row."total"))) AS was, (SELECT (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")) AS payload OFFSET 0) AS become
-            WHERE become.payload -> was.key IS DISTINCT FROM was.value
+            WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
         ),
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -279,7 +279,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_update_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=989743ce8fc5 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=bdcde33d303b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -104,7 +104,7 @@ BEGIN
                 'old', (
                 SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
                 FROM jsonb_each((to_jsonb(old_row.changelane_row))) AS was, (SELECT (to_jsonb(new_row.changelane_row)) AS payload OFFSET 0) AS become
-                WHERE become.payload -> was.key IS DISTINCT FROM was.value
+                WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
             ),
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp())
@@ -156,7 +156,7 @@ BEGIN
             'old', (
             SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
             FROM jsonb_each((to_jsonb(old_row.changelane_row))) AS was, (SELECT (to_jsonb(new_row.changelane_row)) AS payload OFFSET 0) AS become
-            WHERE become.payload -> was.key IS DISTINCT FROM was.value
+            WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
         ),
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -194,7 +194,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'differences_update_71eb967f',
-        'changelane:1 project=golden route=differences spec=b99a39f6e8fe live=39b330add484 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=differences spec=b99a39f6e8fe live=134fac6795b3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -188,7 +188,7 @@ BEGIN
                 'old', (
                 SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
                 FROM jsonb_each((jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's"))) AS was, (SELECT (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS payload OFFSET 0) AS become
-                WHERE become.payload -> was.key IS DISTINCT FROM was.value
+                WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
             ),
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp())
@@ -240,7 +240,7 @@ BEGIN
             'old', (
             SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
             FROM jsonb_each((jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's"))) AS was, (SELECT (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS payload OFFSET 0) AS become
-            WHERE become.payload -> was.key IS DISTINCT FROM was.value
+            WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
         ),
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -278,7 +278,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
-        'changelane:1 project=golden route=orders spec=a98ebad6736b live=61256832f758 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a98ebad6736b live=787b6dc0f3cc pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
