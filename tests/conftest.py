@@ -28,6 +28,11 @@ from changelane.runner.local import server as servers
 ROOT = "CHANGELANE_TEST_ROOT"
 URL = "CHANGELANE_TEST_URL"
 PREFIX = "changelane-test-"
+SETTINGS = {
+    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+    # Tests prepare transactions, and have workers be woken; never both at once.
+    "max_prepared_transactions": "20", "changelane.wake": "on",
+}  # fmt: skip
 
 RunChangelane = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -66,10 +71,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def server() -> str:
     """The URL of the maintenance database of the run's server, or of CHANGELANE_TEST_URL."""
-    return os.environ.get(URL) or servers.start(
-        Path(os.environ[ROOT]),
-        settings={"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"},
-    )
+    return os.environ.get(URL) or servers.start(Path(os.environ[ROOT]), settings=SETTINGS)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ FOLDER = ".changelane"
 """Beside the spec, in the current directory."""
 
 START_SECONDS = 60.0
-SETTINGS = {"max_connections": "200", "max_prepared_transactions": "20", "shared_buffers": "128MB"}
+SETTINGS = {"max_connections": "200", "shared_buffers": "128MB"}
 
 
 def start(root: Path, *, settings: Mapping[str, str] | None = None) -> str:

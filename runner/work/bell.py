@@ -50,6 +50,7 @@ class Bell:
         os.set_blocking(self._in, False)
         self._doze = load_sql("doze")
         self._rouse = load_sql("rouse")
+        self._refuses = load_sql("refuses_notify")
 
     def ring(self) -> None:
         """End the wait, from a signal handler or another thread."""
@@ -66,6 +67,14 @@ class Bell:
         self._flags.clear()
         probe = f"changelane_{uuid.uuid4().hex}"
         try:
+            if connection.execute(self._refuses).fetchone() == (True,):
+                self._refused = True
+                self._log.warning(
+                    "this server lets transactions be prepared (max_prepared_transactions), which a "
+                    "notification would keep them from: polling instead, so messages wait up to a second; "
+                    "where nobody prepares any, ALTER DATABASE ... SET changelane.wake = on"
+                )
+                return
             listening = self._link.open()
             listening.execute(_LISTEN.format(sql.Identifier(probe)))
             connection.execute("SELECT pg_notify(%s, '')", [probe])

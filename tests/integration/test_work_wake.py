@@ -92,6 +92,27 @@ def test_where_notifications_do_not_arrive_it_is_said_once(
     bell.close()
 
 
+def test_where_transactions_can_be_prepared_none_is_kept_from_it_by_a_notification(
+    bench: Bench, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.conn.execute("SET changelane.wake = off")
+    bell = Bell(queues=["jobs"], conninfo=database, log=open_log())
+    for _ in range(2):
+        bell.attach(bench.conn)
+        assert not bell.update(bench.conn, asleep=["jobs"], awake=[])
+    assert capsys.readouterr().err.count("lets transactions be prepared") == 1
+    assert bench.rows(ASLEEP) == []
+    bench.conn.execute("SET changelane.wake = on")
+    bell = Bell(queues=["jobs"], conninfo=database, log=open_log())
+    bell.attach(bench.conn)
+    assert bell.update(bench.conn, asleep=["jobs"], awake=[])
+    with bench.conn.transaction(force_rollback=True):
+        bench.conn.execute(WAKE)
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="NOTIFY"):
+            bench.conn.execute("PREPARE TRANSACTION 'woken'")
+    bell.close()
+
+
 def test_a_bell_outlives_its_connection(bench: Bench, database: str) -> None:
     bell = Bell(queues=["jobs"], conninfo=database, log=open_log())
     bell.attach(bench.conn)
