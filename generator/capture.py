@@ -139,6 +139,11 @@ class Capture:
         return not self.extra and all(is_bounded(column) for column in self.table.columns)
 
     @property
+    def measures(self) -> bool:
+        """Whether the function looks how large a row is."""
+        return bool(self.sides) and not self.bounded
+
+    @property
     def settings(self) -> tuple[tuple[str, str], ...]:
         """What the function pins while it runs, as ``SET`` clauses.
 

@@ -25,6 +25,7 @@ from changelane.generator.spec import Consumer
 from changelane.generator.values import read_rate
 from changelane.manifest import Manifest, Step
 from changelane.marker import hash_model
+from changelane.measure import MEASURE
 
 _NOTICE = "-- Written by `changelane generate`: edit pipelines.yaml, not this file.\n"
 _SCHEMA = "CREATE SCHEMA IF NOT EXISTS changelane;\n"
@@ -151,7 +152,11 @@ def _render_route(
     route: str, captures: Iterable[Capture], files: dict[str, _File]
 ) -> Iterator[contract.Capture]:
     captures = list(captures)
-    head = _NOTICE + _SCHEMA + (_SLEEPERS if any(capture.waking for capture in captures) else "")
+    head = _NOTICE + _SCHEMA
+    if any(capture.waking for capture in captures):
+        head += _SLEEPERS
+    if any(capture.measures for capture in captures):
+        head += MEASURE
     file = files[f"routes/{route}.sql"] = _File(f"routes/{route}.sql", head)
     for capture in captures:
         body = rendering.render_body(capture)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from changelane.errors import ChangelaneError
 from changelane.manifest import Manifest, hash_text
+from changelane.measure import MEASURE
 from changelane.runner.apply import statement
 from changelane.runner.apply.access import list_notes as list_access_notes
 from changelane.runner.apply.access_steps import change_access, drop_api
@@ -21,7 +22,7 @@ from changelane.runner.apply.state import compare
 from changelane.runner.apply.step import Mode, Sql, Step, do, drop
 
 SETUP = "schema, queues and functions"
-_SCHEMA_SQL = (Path(__file__).parent / "sql" / "schema.sql").read_text()
+_SCHEMA_SQL = (Path(__file__).parent / "sql" / "schema.sql").read_text() + MEASURE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

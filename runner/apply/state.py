@@ -15,7 +15,7 @@ from changelane.runner.apply.observe import Function, Observed, Trigger
 from changelane.runner.apply.queues import compare_queue
 from changelane.runner.partman import find_obstacle
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Of schema ``changelane``, kept in its COMMENT."""
 
 ENABLED = {"origin": "O", "always": "A", "replica": "R"}
@@ -117,7 +117,7 @@ def _compare_schemas(observed: Observed) -> Iterator[Object]:
             kind="schema",
             name="changelane",
             state="drifted",
-            detail="a table of its own is missing",
+            detail="a table or function of its own is missing",
             remedy="replace",
         )
     else:

@@ -1,6 +1,22 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+-- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+DO $changelane$
+BEGIN
+    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
+        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+            LANGUAGE plpgsql STABLE
+            AS $measure$
+        BEGIN
+            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN 1073741824;
+        END
+        $measure$;
+    END IF;
+END
+$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."customers_insert_14424ead"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -65,7 +81,7 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'shop', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -107,7 +123,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_14424ead',
-        'changelane:1 project=shop route=customers spec=02798097132d live=7e23fb60cbbf pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=02798097132d live=0a587149e252 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -198,7 +214,7 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'update', 'schema', 'shop', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -247,7 +263,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_update_14424ead',
-        'changelane:1 project=shop route=customers spec=ff1e22886f52 live=349de984e5fd pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=ff1e22886f52 live=7f16086b12c1 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -329,7 +345,7 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'delete', 'schema', 'shop', 'table', 'customers',
             'key', jsonb_build_object('id', old_row."id"),
             'new', NULL,
@@ -371,7 +387,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_14424ead',
-        'changelane:1 project=shop route=customers spec=072e6a78dab5 live=c903ba23a09d pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=072e6a78dab5 live=26fa11cae774 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

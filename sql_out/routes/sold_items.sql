@@ -1,6 +1,22 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+-- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+DO $changelane$
+BEGIN
+    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
+        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+            LANGUAGE plpgsql STABLE
+            AS $measure$
+        BEGIN
+            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN 1073741824;
+        END
+        $measure$;
+    END IF;
+END
+$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."sold_items_insert_430938cf"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -65,7 +81,7 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'shop', 'table', 'order_items',
             'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
             'new', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
@@ -107,7 +123,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_insert_430938cf',
-        'changelane:1 project=shop route=sold_items spec=0a19e4e6804c live=c78aa355d4b3 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=0a19e4e6804c live=e14b901302f3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -198,7 +214,7 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'update', 'schema', 'shop', 'table', 'order_items',
             'key', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
             'new', jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
@@ -247,7 +263,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_update_430938cf',
-        'changelane:1 project=shop route=sold_items spec=d47211b91014 live=d1d4dc364319 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=d47211b91014 live=c9888fd613e4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -329,7 +345,7 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'delete', 'schema', 'shop', 'table', 'order_items',
             'key', jsonb_build_object('order_id', old_row."order_id", 'position', old_row."position"),
             'new', NULL,
@@ -371,7 +387,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_delete_430938cf',
-        'changelane:1 project=shop route=sold_items spec=02c260bc3f43 live=26966c503fba pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=02c260bc3f43 live=8e222dda9531 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -52,6 +52,20 @@ def test_a_text_of_300_megabytes(rig: Rig, part: int) -> None:
     assert found[2]["new"] is None
 
 
+def test_a_row_whose_text_postgres_cannot_make(rig: Rig) -> None:
+    rig.run("CREATE TABLE t (id int PRIMARY KEY, raw bytea, n int)")
+    rig.capture({"key": ["raw", "id"]})
+    # In hex that is 1.1 GB; stored, it is compressed.
+    rig.run(
+        "INSERT INTO t SELECT 1, string_agg(decode(repeat('00', 55000000), 'hex'), '')"
+        " FROM generate_series(1, 10)",
+        "DELETE FROM t",
+    )
+    assert [(message["truncated"], message["key"]) for message, _ in rig.messages()] == (
+        [(True, {"raw": None, "id": 1})] * 2
+    )
+
+
 @ways
 def test_many_large_rows_in_one_statement(rig: Rig, way: dict[str, str]) -> None:
     rig.run("CREATE TABLE t (id int PRIMARY KEY, a text)", "ALTER TABLE t ALTER a SET STORAGE EXTERNAL")

@@ -1,4 +1,5 @@
 DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses, changelane.progress;
+DROP FUNCTION IF EXISTS changelane.measure(record);
 -- What people did stays on record, and with it the schema.
 DO $do$ BEGIN
     IF pg_catalog.to_regclass('changelane.audit') IS NOT NULL THEN

@@ -26,12 +26,13 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
                            AND (relname IN (SELECT name FROM own) OR relname = 'audit_id_seq')
                    )
                )
+               AND NOT (classid = 'pg_proc'::regclass AND objid = to_regprocedure('changelane.measure(record)'))
        ) AS schema_objects,
        NOT EXISTS (
            SELECT name FROM own
            EXCEPT
            SELECT relname FROM pg_class WHERE relnamespace = ours.oid
-       ) AS has_tables,
+       ) AND to_regprocedure('changelane.measure(record)') IS NOT NULL AS has_tables,
        -- The functions read one of its tables as their owner.
        coalesce(has_schema_privilege(ours.oid, 'CREATE') AND has_schema_privilege(ours.oid, 'USAGE'), false)
            AS creates_functions,

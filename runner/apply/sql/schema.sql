@@ -37,4 +37,4 @@ CREATE TABLE IF NOT EXISTS changelane.audit (
 -- To whom the schema is open: the owners of functions in it, and workers.
 GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
 GRANT SELECT ON changelane.pauses TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 3';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 4';

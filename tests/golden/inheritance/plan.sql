@@ -41,7 +41,23 @@ CREATE TABLE IF NOT EXISTS changelane.audit (
 -- To whom the schema is open: the owners of functions in it, and workers.
 GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
 GRANT SELECT ON changelane.pauses TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 3';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 4';
+-- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+DO $changelane$
+BEGIN
+    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
+        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+            LANGUAGE plpgsql STABLE
+            AS $measure$
+        BEGIN
+            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN 1073741824;
+        END
+        $measure$;
+    END IF;
+END
+$changelane$;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
@@ -83,7 +99,7 @@ BEGIN
     END IF;
 
 PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -112,7 +128,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_89feaa0a',
-        'changelane:1 project=golden route=animals spec=a15f0f02e753 live=b91eb888ad86 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=a15f0f02e753 live=7f3ba2fa68ee pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -133,7 +149,7 @@ BEGIN
     END IF;
 
 PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -162,7 +178,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_f2cbfc48',
-        'changelane:1 project=golden route=animals spec=8a4531f74bfe live=d22081f1ab10 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=8a4531f74bfe live=d09abf2d27c7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

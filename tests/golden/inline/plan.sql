@@ -41,7 +41,23 @@ CREATE TABLE IF NOT EXISTS changelane.audit (
 -- To whom the schema is open: the owners of functions in it, and workers.
 GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
 GRANT SELECT ON changelane.pauses TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 3';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 4';
+-- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+DO $changelane$
+BEGIN
+    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
+        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+            LANGUAGE plpgsql STABLE
+            AS $measure$
+        BEGIN
+            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN 1073741824;
+        END
+        $measure$;
+    END IF;
+END
+$changelane$;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'copies') THEN
@@ -111,7 +127,7 @@ BEGIN
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
 WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE
-            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'delete', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', old_row."id"),
             'new', NULL,
@@ -146,7 +162,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'both_delete_71eb967f',
-        'changelane:1 project=golden route=both spec=63aa53947b87 live=1a8d5b39677a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=63aa53947b87 live=eff03ef0abe6 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -171,7 +187,7 @@ BEGIN
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
 INSERT INTO pgmq."q_events" (vt, message, headers)
     SELECT clock_timestamp(), CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -200,7 +216,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=1870f8c7f774 live=2d63bc7cfedb pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=1870f8c7f774 live=2d82166bf8a1 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -272,7 +288,7 @@ BEGIN
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
     INSERT INTO pgmq."q_events" (vt, message, headers)
     SELECT clock_timestamp(), CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -308,7 +324,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=c15c7300bde8 live=3c72a446866a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=c15c7300bde8 live=487dcf1e0a72 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

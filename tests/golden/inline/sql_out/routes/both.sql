@@ -1,5 +1,21 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 CREATE SCHEMA IF NOT EXISTS changelane;
+-- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+DO $changelane$
+BEGIN
+    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
+        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+            LANGUAGE plpgsql STABLE
+            AS $measure$
+        BEGIN
+            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN 1073741824;
+        END
+        $measure$;
+    END IF;
+END
+$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."both_delete_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -22,7 +38,7 @@ BEGIN
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
 WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE
-            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'delete', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', old_row."id"),
             'new', NULL,
@@ -57,7 +73,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'both_delete_71eb967f',
-        'changelane:1 project=golden route=both spec=63aa53947b87 live=1a8d5b39677a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=63aa53947b87 live=eff03ef0abe6 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

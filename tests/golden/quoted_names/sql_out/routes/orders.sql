@@ -1,5 +1,21 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 CREATE SCHEMA IF NOT EXISTS changelane;
+-- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+DO $changelane$
+BEGIN
+    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
+        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+            LANGUAGE plpgsql STABLE
+            AS $measure$
+        BEGIN
+            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN 1073741824;
+        END
+        $measure$;
+    END IF;
+END
+$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."orders_insert_e0730411"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -69,7 +85,7 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
             'key', jsonb_build_object('select', new_row."select"),
             'new', jsonb_build_object('select', new_row."select"),
@@ -110,7 +126,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_e0730411',
-        'changelane:1 project=golden route=orders spec=9411c070dde0 live=cc23000122d3 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=9411c070dde0 live=54681531d9ae pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -226,7 +242,7 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'update', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
             'key', jsonb_build_object('select', new_row."select"),
             'new', jsonb_build_object('select', new_row."select"),
@@ -278,7 +294,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
-        'changelane:1 project=golden route=orders spec=a98ebad6736b live=787b6dc0f3cc pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a98ebad6736b live=5e7a47e4cd44 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -1,5 +1,21 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 CREATE SCHEMA IF NOT EXISTS changelane;
+-- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+DO $changelane$
+BEGIN
+    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
+        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+            LANGUAGE plpgsql STABLE
+            AS $measure$
+        BEGIN
+            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN 1073741824;
+        END
+        $measure$;
+    END IF;
+END
+$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."by_row_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -18,7 +34,7 @@ BEGIN
     END IF;
 
 PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -47,7 +63,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
-        'changelane:1 project=golden route=by_row spec=26303ad909cd live=bbdf466537f7 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=26303ad909cd live=b0f4da1f2663 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -83,7 +99,7 @@ BEGIN
     END IF;
 
 PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR octet_length(old_row.changelane_row::text) + octet_length(new_row.changelane_row::text) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -116,7 +132,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
-        'changelane:1 project=golden route=by_row spec=53fe2eafc771 live=f4fcdf770f53 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=53fe2eafc771 live=41fb42d3b509 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
