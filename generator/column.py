@@ -80,8 +80,8 @@ _PINNED = {
 def choose_settings(table: Table) -> tuple[tuple[str, str], ...]:
     """The settings that the function pins, each because a column's text would follow the writer's session.
 
-    Each costs up to two microseconds a call, so only those that the column types need, and the zone of the time of
-    capture. The text of a type that is not built in may depend on any.
+    Each costs up to two microseconds a call, so only those that the column types need, and the zone of the
+    time of capture. The text of a type that is not built in may depend on any.
     """
     needed = {"TimeZone"}
     for column in table.columns:

@@ -101,6 +101,8 @@ class Worker:
         """Work; returns the exit code: 0, or 130 after SIGINT. Raises what made a consumer give up."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, _frame: self.stop(received))
+        # Before the first claim, which a queue that is paused already must not see.
+        self._heed(self._ask(self._due) or ())
         self._keeper.start()
         self._pruner.start()
         for consumer in self._consumers:
@@ -180,12 +182,16 @@ class Worker:
             self._link.close()
             return False
 
-    def _note(self, rows: Sequence[tuple[Any, ...]]) -> bool:
-        """Pause and resume consumers; True when all is drained. Raises ChangelaneError for what cannot be."""
+    def _heed(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Pause and resume consumers."""
         for name, _, paused in rows:
             if paused != self._by_queue[name].paused:
                 self._by_queue[name].pause(paused)
                 self._log.info("paused" if paused else "resumed", queue=name)
+
+    def _note(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Heed pauses; True when all is drained. Raises ChangelaneError for what cannot be."""
+        self._heed(rows)
         if not self._drain:
             return False
         left = [(name, seconds, paused) for name, seconds, paused in rows if seconds is not None]

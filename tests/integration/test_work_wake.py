@@ -169,6 +169,10 @@ def test_a_paused_queue_is_not_drained_and_a_strange_one_not_paused(
     assert drained.returncode == 1
     assert "queue jobs is paused, so it cannot be drained" in drained.stderr
     assert bench.notes == []
+    with bench.worker():
+        bench.wait(lambda: '"working"' in bench.log)
+        time.sleep(0.5)
+    assert bench.notes == []
     strange = run_changelane("pause", "job")
     assert strange.returncode == 1
     assert "did you mean jobs?" in strange.stderr
