@@ -181,6 +181,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+
     -- None, one, or more.
     PERFORM FROM changelane_new LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
@@ -295,7 +296,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_update_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=aa2304441830 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=b113f300477f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

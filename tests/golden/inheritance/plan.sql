@@ -91,14 +91,13 @@ CREATE OR REPLACE FUNCTION changelane."animals_insert_89feaa0a"() RETURNS trigge
 DECLARE
     changelane_headers jsonb := '{"route": "animals"}';
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
             || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
     END IF;
 
-PERFORM pgmq.send('events', CASE
+    PERFORM pgmq.send('events', CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
@@ -128,7 +127,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_89feaa0a',
-        'changelane:1 project=golden route=animals spec=a15f0f02e753 live=7f3ba2fa68ee pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=a15f0f02e753 live=7f9aa1c744bf pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -141,14 +140,13 @@ CREATE OR REPLACE FUNCTION changelane."animals_insert_f2cbfc48"() RETURNS trigge
 DECLARE
     changelane_headers jsonb := '{"route": "animals"}';
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
             || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
     END IF;
 
-PERFORM pgmq.send('events', CASE
+    PERFORM pgmq.send('events', CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
@@ -178,7 +176,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_f2cbfc48',
-        'changelane:1 project=golden route=animals spec=8a4531f74bfe live=d09abf2d27c7 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=8a4531f74bfe live=85a53e8c418f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

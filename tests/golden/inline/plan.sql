@@ -117,7 +117,6 @@ DECLARE
     changelane_headers jsonb := '{"route": "both"}';
     changelane_at text;
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
@@ -125,7 +124,7 @@ BEGIN
     END IF;
 
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-WITH made AS MATERIALIZED (
+    WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE
             WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'delete', 'schema', 'public', 'table', 'orders',
@@ -162,7 +161,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'both_delete_71eb967f',
-        'changelane:1 project=golden route=both spec=63aa53947b87 live=eff03ef0abe6 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=63aa53947b87 live=b45b81f628cd pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -177,7 +176,6 @@ DECLARE
     changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
@@ -185,7 +183,7 @@ BEGIN
     END IF;
 
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-INSERT INTO pgmq."q_events" (vt, message, headers)
+    INSERT INTO pgmq."q_events" (vt, message, headers)
     SELECT clock_timestamp(), CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
@@ -216,7 +214,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=1870f8c7f774 live=2d82166bf8a1 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=1870f8c7f774 live=ca9c0ebc8a8b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

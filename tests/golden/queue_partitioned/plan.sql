@@ -133,7 +133,6 @@ DECLARE
     changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
@@ -141,7 +140,7 @@ BEGIN
     END IF;
 
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-WITH made AS MATERIALIZED (
+    WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
@@ -178,7 +177,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=a4b02a52f391 live=4e7a88a8edda pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a4b02a52f391 live=b94472550ac8 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -91,14 +91,13 @@ CREATE OR REPLACE FUNCTION changelane."by_row_insert_71eb967f"() RETURNS trigger
 DECLARE
     changelane_headers jsonb := '{"route": "by_row"}';
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
             || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
     END IF;
 
-PERFORM pgmq.send('events', CASE
+    PERFORM pgmq.send('events', CASE
             WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
@@ -128,7 +127,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
-        'changelane:1 project=golden route=by_row spec=26303ad909cd live=b0f4da1f2663 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=26303ad909cd live=3aea290d9fea pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -141,14 +140,13 @@ CREATE OR REPLACE FUNCTION changelane."by_row_update_71eb967f"() RETURNS trigger
 DECLARE
     changelane_headers jsonb := '{"route": "by_row"}';
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
             || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
     END IF;
 
-PERFORM pgmq.send('events', CASE
+    PERFORM pgmq.send('events', CASE
             WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
@@ -182,7 +180,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
-        'changelane:1 project=golden route=by_row spec=53fe2eafc771 live=41fb42d3b509 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=53fe2eafc771 live=ce611435af04 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

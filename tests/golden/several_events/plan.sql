@@ -306,7 +306,6 @@ DECLARE
     changelane_headers jsonb := '{"route": "orders"}';
     changelane_at text;
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
@@ -314,7 +313,7 @@ BEGIN
     END IF;
 
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-PERFORM pgmq.send('events', jsonb_build_object(
+    PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'truncate', 'schema', 'public', 'table', 'orders',
             'key', NULL,
             'new', NULL,
@@ -331,7 +330,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_truncate_71eb967f',
-        'changelane:1 project=golden route=orders spec=88d64436d946 live=a6f0d78f0fda pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=88d64436d946 live=18904ef05127 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -223,6 +223,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+
     IF changelane_rows = 1 THEN
         PERFORM FROM (
         SELECT present.*
@@ -336,7 +337,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_update_71eb967f',
-        'changelane:1 project=golden route=paid spec=0beb791bde66 live=68e69896170d pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=0beb791bde66 live=b8e02e64016e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

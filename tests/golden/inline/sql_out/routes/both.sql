@@ -28,7 +28,6 @@ DECLARE
     changelane_headers jsonb := '{"route": "both"}';
     changelane_at text;
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
@@ -36,7 +35,7 @@ BEGIN
     END IF;
 
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-WITH made AS MATERIALIZED (
+    WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE
             WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) > 16777216) THEN jsonb_build_object(
             'op', 'delete', 'schema', 'public', 'table', 'orders',
@@ -73,7 +72,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'both_delete_71eb967f',
-        'changelane:1 project=golden route=both spec=63aa53947b87 live=eff03ef0abe6 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=63aa53947b87 live=b45b81f628cd pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

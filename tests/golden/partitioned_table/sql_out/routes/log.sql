@@ -10,14 +10,13 @@ CREATE OR REPLACE FUNCTION changelane."log_insert_f8ee3224"() RETURNS trigger
 DECLARE
     changelane_headers jsonb := '{"route": "log"}';
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
             || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
     END IF;
 
-PERFORM pgmq.send('events', jsonb_build_object(
+    PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'log',
             'key', jsonb_build_object('id', new_row."id", 'at', new_row."at"),
             'new', new_row.changelane_row,
@@ -38,7 +37,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_insert_f8ee3224',
-        'changelane:1 project=golden route=log spec=ee76a6e53b50 live=8a95d29c6c5a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=ee76a6e53b50 live=e67c9135eeac pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -65,14 +64,13 @@ CREATE OR REPLACE FUNCTION changelane."log_update_f8ee3224"() RETURNS trigger
 DECLARE
     changelane_headers jsonb := '{"route": "log"}';
 BEGIN
-
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
         changelane_headers := changelane_headers
             || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
     END IF;
 
-PERFORM pgmq.send('events', jsonb_build_object(
+    PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'log',
             'key', jsonb_build_object('id', new_row."id", 'at', new_row."at"),
             'new', new_row.changelane_row,
@@ -97,7 +95,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_update_f8ee3224',
-        'changelane:1 project=golden route=log spec=ae24ac4f8ed6 live=8d762d5f9b6f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=ae24ac4f8ed6 live=491d81a60fae pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -173,6 +173,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+
     IF changelane_rows = 1 THEN
         PERFORM FROM (
         SELECT present.*
@@ -294,7 +295,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
-        'changelane:1 project=golden route=orders spec=a98ebad6736b live=5e7a47e4cd44 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a98ebad6736b live=d933e804ecf8 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
