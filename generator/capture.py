@@ -81,20 +81,28 @@ class Capture:
     @property
     def weighed(self) -> frozenset[str]:
         """The columns that expressions see, so that their types matter."""
-        expressions = [expression for expression in (self.when, *self.extra.values()) if expression]
-        return frozenset().union(*(expression.columns for expression in expressions))
+        return frozenset().union(*(expression.columns for expression in self._expressions))
+
+    @property
+    def _expressions(self) -> list[Expression]:
+        return [expression for expression in (self.when, *self.extra.values()) if expression]
 
     @property
     def borrowed(self) -> tuple[str, ...]:
         """Types of the user's that the function names, as expressions see columns of them."""
-        seen = [column for column in self.table.columns if column.name in self.weighed]
-        chosen = {column.type: choose_fallback(column, weighed=True) for column in seen}
-        return tuple(sorted(type for type, fallback in chosen.items() if fallback == type and "." in type))
+        seen = {column.type: column for column in self.table.columns if column.name in self.weighed}
+        return tuple(sorted(type for type, column in seen.items() if "." in type and self._borrows(column)))
+
+    def _borrows(self, column: Column) -> bool:
+        """Text has all that expressions ask of an enum, but for its comparison with what they cast to it."""
+        name = column.type.removesuffix("[]")
+        return column.atoms != ("enum",) or any(name in expression.text for expression in self._expressions)
 
     def choose_fallback(self, column: Column, *, borrowing: bool) -> str:
         """The type of the null that stands in for a column; of the user's own types only if ``borrowing``."""
-        fallback = choose_fallback(column, weighed=column.name in self.weighed)
-        return fallback if borrowing or fallback not in self.borrowed else choose_stand_in(column)
+        if column.name in self.weighed and column.type in self.borrowed:
+            return column.type if borrowing else choose_stand_in(column)
+        return choose_fallback(column)
 
     @property
     def loose_key(self) -> tuple[str, ...]:
@@ -198,6 +206,10 @@ def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool
         if capture.sides:
             # A null of the type that the column has when the trigger fires.
             return f"(CASE WHEN false THEN {capture.sides[0]}_row.{name} END)"
-        return f"NULL::{capture.choose_fallback(columns[reference.column], borrowing=borrowing)}"
+        column = columns[reference.column]
+        if not borrowing and column.type in capture.borrowed and not column.type.endswith("]"):
+            # Of whatever type the expression asks for.
+            return "(NULL)"
+        return f"(NULL::{capture.choose_fallback(column, borrowing=borrowing)})"
 
     return expression.bind(replace)

@@ -18,16 +18,11 @@ def is_bounded(column: Column) -> bool:
     return bool(column.atoms) and set(column.atoms) <= _BOUNDED and not column.type.endswith("]")
 
 
-def choose_fallback(column: Column, *, weighed: bool) -> str:
-    """A type that stands in for a column's own once the column is gone, its type perhaps with it.
-
-    ``weighed``: an expression sees the column, so that what stands in must have the operators that it has.
-    """
+def choose_fallback(column: Column) -> str:
+    """A type that stands in for a column's own once the column is gone, its type perhaps with it."""
     if "." not in column.type:
         return column.type
-    if column.atoms == ("enum",):
-        return "text[]" if column.type.endswith("]") else "text"
-    return column.type if weighed else "text"
+    return "text[]" if column.atoms == ("enum",) and column.type.endswith("]") else "text"
 
 
 def choose_stand_in(column: Column) -> str:

@@ -204,6 +204,7 @@ RENAMES = [
     ("ALTER TABLE t DROP COLUMN e, DROP COLUMN es", "DROP DOMAIN email"),
     ("ALTER TABLE t DROP COLUMN n", "DROP DOMAIN amount"),
     ("ALTER TABLE t DROP COLUMN g", "DROP EXTENSION citext"),
+    ("ALTER TABLE t DROP COLUMN m",),
 ]
 
 
@@ -218,10 +219,15 @@ def test_a_type_renamed_moved_or_dropped_that_an_expression_needs(
         "CREATE TYPE pair AS (x int, y int)",
         "CREATE DOMAIN email AS text",
         "CREATE DOMAIN amount AS int",
-        "CREATE TABLE t (id int PRIMARY KEY, c pair, e email, es email[], n amount, g citext, kept int)",
+        "CREATE TYPE mood AS ENUM ('sad')",
+        "CREATE TABLE t"
+        " (id int PRIMARY KEY, c pair, e email, es email[], n amount, g citext, m mood, kept int)",
     )
     when = "(new.c).x IS NULL AND new.e IS DISTINCT FROM 'x' AND new.n + 1 IS NULL AND new.g = 'X' IS NULL"
     extra = {"e": "coalesce(old.e, new.e)", "es": "new.es[1]", "g": "old.g = 'X'", "n": "old.n > 5"}
+    if changes[0] != RENAMES[2][0]:
+        # What expressions name themselves must be there.
+        extra["m"] = "new.m = 'sad'::app.mood"
     rig.capture(
         {**way, "events": ["insert", "update", "delete"], "when": when, "payload": {"extra": extra}},
         {**way, "events": ["truncate"], "when": "old.e IS NULL", "payload": {"extra": extra}},

@@ -30,7 +30,7 @@ def rig(shared: Rig) -> Rig:
         "CREATE TYPE mood AS ENUM ('sad', 'ok')",
         "CREATE TYPE address AS (city text, zip int)",
         "CREATE TABLE t (id int PRIMARY KEY, status text, total numeric, place point, doc json, mood mood,"
-        " home address, email text)",
+        " home address, email text, tags int[])",
     )
     return shared
 
@@ -77,6 +77,8 @@ def test_when_sees_new_old_and_op_and_null_is_false(rig: Rig, way: dict[str, str
 EXPRESSIONS = [
     "old.mood IS DISTINCT FROM new.mood",
     "(old.home).city IS DISTINCT FROM (new.home).city",
+    "new.mood = 'sad'::app.mood OR old.mood = ANY ('{sad}'::app.mood[])",
+    "new.tags[1] = 2 OR old.tags[1:2] IS NULL",
     "coalesce(old.total, 0) < new.total OR old.place IS NULL OR op = 'x'",
     "new.doc ->> 'a' IS NULL",
     "new.status LIKE '%' OR new.status ~ '^$' OR new.status IS NULL OR old.status SIMILAR TO 'x'",
@@ -169,7 +171,11 @@ def test_an_expression_that_does_not_suit_the_table_fails_apply_and_not_a_write(
 def test_columns_exclude_and_what_an_update_holds_of_them(rig: Rig, way: dict[str, str]) -> None:
     rig.capture(
         {**way, "queue": "columns", "payload": {"columns": ["status", "id"]}},
-        {**way, "queue": "exclude", "payload": {"exclude": ["doc", "mood", "home", "email", "place"]}},
+        {
+            **way,
+            "queue": "exclude",
+            "payload": {"exclude": ["doc", "mood", "home", "email", "place", "tags"]},
+        },
     )
     rig.run("INSERT INTO t (id, status, total) VALUES (1, 'x', 5)", "UPDATE t SET doc = '{}'", "TRUNCATE t")
     first, second, third = rig.changes("columns")
