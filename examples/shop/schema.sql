@@ -1,4 +1,5 @@
 -- The tables that pipelines.yaml at the top of the repository names. Safe to run again.
+SET client_min_messages = warning;  -- nothing on what is there already
 CREATE SCHEMA IF NOT EXISTS shop;
 
 CREATE TABLE IF NOT EXISTS shop.customers (
