@@ -214,7 +214,7 @@ def read_source(path: Path) -> Source:
             content = file.read(LIMIT_BYTES + 1)
     except FileNotFoundError:
         raise ChangelaneError(
-            f"{path} does not exist", help=f"write one at {path} (see the README), or name it with --file"
+            f"{path} does not exist", help="`changelane init` writes a first one; or name another with --file"
         ) from None
     except OSError as error:
         raise ChangelaneError(

@@ -25,9 +25,17 @@ from changelane.runner.local import server
 from changelane.runner.local.binaries import find_binary
 
 DOCS = Path(__file__).parent.parent / "docs"
+README = DOCS.parent / "README.md"
 PREPARED = Path(__file__).parent / "pages"
 PAGES = sorted(page for page in DOCS.glob("*.md") if "```console\n$ changelane" in page.read_text())
 BLOCK = re.compile(r"^```(\w+)(?: ([\w./]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+PAY = """
+    INSERT INTO shop.customers (email, name) VALUES ('ada@example.org', 'Ada');
+    INSERT INTO shop.orders (customer_id, total) VALUES (1, 9.50), (1, 7);
+    UPDATE shop.orders SET status = 'paid' WHERE id = 1;
+"""
 
 
 @pytest.fixture
@@ -91,12 +99,28 @@ def test_every_page_with_commands_is_run() -> None:
 
 
 def test_no_page_names_a_command_or_a_page_that_is_not_there() -> None:
-    for page in DOCS.glob("*.md"):
+    for page in (README, *DOCS.rglob("*.md")):
         text = page.read_text()
-        for command in re.findall(r"(?:^\$ |`)changelane ([a-z-]+)", text, re.MULTILINE):
+        for command in re.findall(r"(?:^\$ |`)changelane ([a-z][a-z-]*)", text, re.MULTILINE):
             assert command in COMMANDS, f"{page.name}: {command}"
-        for target in re.findall(r"\]\(([^)#:]+)", text):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_spec_and_the_handler_of_the_readme_run_on_the_tables_of_the_shop(folder: Path) -> None:
+    blocks = {language: content for language, _, content in reversed(BLOCK.findall(README.read_text()))}
+    (folder / "handlers").mkdir()
+    (folder / "handlers" / "orders.py").write_text(blocks["python"])
+    (folder / "pipelines.yaml").write_text(blocks["yaml"])
+    shutil.copy(DOCS.parent / "examples" / "shop" / "schema.sql", folder)
+    (folder / "pay.sql").write_text(PAY)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(folder)}
+    for command in ("db psql -f schema.sql", "inspect", "generate", "plan", "apply", "db psql -f pay.sql",
+                    "work --drain"):  # fmt: skip
+        run(f"changelane {command}", folder=folder, environment=environment)
+    receipts = "changelane db psql -Atc 'SELECT order_id, total FROM shop.receipts'"
+    assert run(receipts, folder=folder, environment=environment) == "1|9.50\n"
 
 
 def test_the_reference_is_made_from_the_code_as_it_is(request: pytest.FixtureRequest) -> None:
