@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
@@ -33,6 +34,10 @@ SETTINGS = {
     # Tests prepare transactions, and have workers be woken; never both at once.
     "max_prepared_transactions": "20", "changelane.wake": "on",
 }  # fmt: skip
+
+# A machine that is busy with other things fails no test.
+settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 RunChangelane = Callable[..., subprocess.CompletedProcess[str]]
 

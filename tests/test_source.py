@@ -213,7 +213,7 @@ def test_a_list_as_deep_as_allowed_is_read() -> None:
 def test_a_file_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ChangelaneError, match="does not exist") as caught:
         read_source(tmp_path / "none.yaml")
-    assert "write one at" in caught.value.help
+    assert "changelane init" in caught.value.help
     with pytest.raises(ChangelaneError, match="cannot be read"):
         read_source(tmp_path)
 

@@ -76,7 +76,7 @@ def quote(name: str) -> str:
     phases=[Phase.explicit, Phase.generate],
     deadline=None,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(table=names, key=names, column=names)
 @example(table=HOSTILE[0], key=HOSTILE[1], column=HOSTILE[2])
