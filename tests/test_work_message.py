@@ -60,6 +60,25 @@ def test_headers_of_any_shape_are_read(headers: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "read_as"),
+    [("-1", 0), ("true", 0), ("0.5", 0), ("3", 3), ("1" + "0" * 5000, 1_000_000)],
+)
+def test_counts_that_nobody_could_have_reached_are_not_believed(count: str, read_as: int) -> None:
+    headers = '{"changelane": {"attempts": ' + count + "}}"
+    delivery = read_delivery(
+        queue="jobs", msg_id=5, read_ct=1, message="{}", headers=headers, leased_until=0.0
+    )
+    assert delivery.failed == read_as
+    assert delivery.notes(failed=delivery.failed, released=0, error="")
+
+
+def test_a_time_without_a_zone_is_taken_for_utc() -> None:
+    change = read({**ENVELOPE, "at": "0001-01-01T00:00:00"}).change
+    assert change is not None
+    assert change.at == datetime(1, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         "[]",
@@ -69,6 +88,10 @@ def test_headers_of_any_shape_are_read(headers: object) -> None:
         '{"new": ' + "[" * 5000 + "]" * 5000 + "}",
         json.dumps({**ENVELOPE, "at": "yesterday"}),
         json.dumps({**ENVELOPE, "at": 3}),
+        json.dumps({**ENVELOPE, "op": ["insert"]}),
+        json.dumps({**ENVELOPE, "schema": None}),
+        json.dumps({**ENVELOPE, "new": "text"}),
+        json.dumps({**ENVELOPE, "extra": 7}),
     ],
 )
 def test_what_is_not_an_envelope_says_why(raw: str) -> None:

@@ -19,19 +19,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from changelane.change import Change
 
 NOTES = "changelane"
+MOST = 1_000_000
+"""Attempts and releases are counted up to here."""
 
 
 def _parse_long(digits: str) -> int:
     # int() refuses more than 4300 digits; jsonb holds up to 131072.
     return int(digits) if len(digits) < 4000 else int(Decimal(digits))
 
+
+_TEXTS = ("op", "schema", "table", "txid")
+_ROWS = ("new", "old", "key", "extra")
 
 # What jsonb prints has no space around it, so the search for its end that decode() makes is spared.
 _decode = json.JSONDecoder(parse_float=Decimal).raw_decode
@@ -125,8 +130,14 @@ def read_delivery(
 
 
 def _count(notes: dict[str, Any], name: str) -> int:
+    # Anyone can send headers: a count of thousands of digits could not be written down again.
     value = notes.get(name)
-    return value if isinstance(value, int) else 0
+    return max(0, min(value, MOST)) if type(value) is int else 0
+
+
+def _read_time(text: Any) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _read_change(delivery: Delivery) -> Change:
@@ -134,17 +145,18 @@ def _read_change(delivery: Delivery) -> Change:
     if not isinstance(body, dict):
         raise Malformed("the message is not a JSON object")
     read = body.get
+    route = delivery.headers.get("route")
     try:
-        return Change(
+        change: Change[Any] = Change(
             op=body["op"],
             schema=body["schema"],
             table=body["table"],
             key=read("key"),
             new=read("new"),
             old=read("old"),
-            at=datetime.fromisoformat(body["at"]),
+            at=_read_time(body["at"]),
             txid=body["txid"],
-            route=delivery.headers.get("route", ""),
+            route=route if isinstance(route, str) else "",
             queue=delivery.queue,
             msg_id=delivery.msg_id,
             attempt=delivery.failed + 1,
@@ -156,3 +168,10 @@ def _read_change(delivery: Delivery) -> Change:
         raise Malformed(f"the message is not a change: it lacks {missing}") from None
     except (TypeError, ValueError):
         raise Malformed("the message is not a change: 'at' is not a time stamp") from None
+    for name in _TEXTS:
+        if not isinstance(getattr(change, name), str):
+            raise Malformed(f"the message is not a change: {name!r} is not a text")
+    for name in _ROWS:
+        if not isinstance(getattr(change, name), dict | None):
+            raise Malformed(f"the message is not a change: {name!r} is not an object")
+    return change

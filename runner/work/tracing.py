@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SYSTEM = "pgmq"
 NAME = "changelane"
+CARRIED = ("traceparent", "tracestate")
 
 
 def trace_handlers(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
@@ -58,10 +59,15 @@ def _open(tracer: Tracer, queue: str, changes: Sequence[Change[Any]], *, batch: 
     from opentelemetry.trace import Link, SpanKind, StatusCode, get_current_span
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    contexts = [
-        get_current_span(TraceContextTextMapPropagator().extract(change.headers)).get_span_context()
+    # Anyone can send headers: only texts are fit to be read.
+    carriers = [
+        {name: value for name in CARRIED if isinstance(value := change.headers.get(name), str)}
         for change in changes
-        if isinstance(change.headers.get("traceparent"), str)
+    ]
+    contexts = [
+        get_current_span(TraceContextTextMapPropagator().extract(carrier)).get_span_context()
+        for carrier in carriers
+        if carrier
     ]
     attributes: dict[str, str | int] = {
         "messaging.system": SYSTEM,

@@ -1,1 +1,0 @@
-SELECT msg_id, {key} FROM {queue} AS held WHERE msg_id = %s
