@@ -70,7 +70,6 @@ def work(conn: psycopg.Connection[Any], url: str, *, count: int) -> float:
         queue=queue,
         handler=handler,
         conninfo=url,
-        loop=None,
         cell=threading.Lock(),
         log=open_log(),
     )

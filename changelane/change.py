@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 Operation = Literal["insert", "update", "delete", "truncate", "snapshot"]
 Row = dict[str, Any]
 
+LATEST = 10 * 365 * 86400.0
+"""Seconds after which a message may be asked for again, at most."""
+
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
@@ -77,12 +80,16 @@ class Outcome(Exception):
 class Retry(Outcome):
     """Handle the message again, ``after`` seconds (or a timedelta) from now, or by the consumer's backoff.
 
-    Counts as an attempt, so that a handler that always asks for another reaches the dead letter.
+    Counts as an attempt, so that a handler that always asks for another reaches the dead letter. Raises
+    ValueError or TypeError for an ``after`` that is no time, or more than ten years.
     """
 
     def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
         super().__init__(reason)
-        self.after = after.total_seconds() if isinstance(after, timedelta) else after
+        seconds = after.total_seconds() if isinstance(after, timedelta) else after
+        if seconds is not None and not seconds <= LATEST:
+            raise ValueError(f"Retry(after={seconds}): not a time within ten years")
+        self.after = None if seconds is None else max(0.0, float(seconds))
 
 
 class Discard(Outcome):
@@ -98,12 +105,15 @@ class Failed(Outcome):
 
     An error is any exception, Retry, Discard and DeadLetter among them, or a text. The others are
     acknowledged; in a transaction, which is rolled back, the handler is called anew with them alone. Raises
-    ValueError where no change is named.
+    ValueError where no change is named, TypeError for what is no error.
     """
 
     def __init__(self, errors: Mapping[Change[Any], BaseException | str]) -> None:
         if not errors:
             raise ValueError("Failed names no change: raise it only where some failed")
+        for error in errors.values():
+            if not isinstance(error, BaseException | str):
+                raise TypeError(f"Failed takes an exception or a text for each change, not {error!r}")
         self.errors = {
             change.id: Retry(error) if isinstance(error, str) else error for change, error in errors.items()
         }

@@ -43,9 +43,9 @@ def command(
 ) -> None:
     """Look at the messages of QUEUE; nothing of them changes.
 
-    States: available; delayed (sent so, or to be retried); leased (claimed, and not settled); parked (waits
-    for its key's turn); blocked (holds its key back until you decide); archived. Dead letters are in a queue
-    of their own: see `changelane dead-letter`.
+    States: available (or waiting for its key's turn); delayed (sent so, or to be retried); leased (claimed,
+    and not settled); blocked (holds its key back until you decide); archived. Dead letters are in a queue of
+    their own: see `changelane dead-letter`.
     """
     with reach(settings.database_url, doing="peek") as conn:
         page = peek(

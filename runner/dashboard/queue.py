@@ -25,7 +25,6 @@ TABS: dict[State | None, str] = {
     "available": "Available",
     "delayed": "Delayed",
     "leased": "Leased",
-    "parked": "Parked",
     "blocked": "Blocked",
     "archived": "Archived",
 }

@@ -14,8 +14,8 @@ from psycopg import sql
 from changelane.runner.steer.filter import evaluate, select
 from changelane.runner.steer.queue import Queue
 
-State = Literal["available", "delayed", "leased", "parked", "blocked", "archived"]
-STATES: tuple[State, ...] = ("available", "delayed", "leased", "parked", "blocked", "archived")
+State = Literal["available", "delayed", "leased", "blocked", "archived"]
+STATES: tuple[State, ...] = ("available", "delayed", "leased", "blocked", "archived")
 
 LOOK = 10_000
 """Messages that a page without an expression looks at, at most; so its cost is flat."""
@@ -31,8 +31,8 @@ _LAST = 2**63 - 1
 class Message:
     """One message. ``key``, ``message`` and ``headers`` are JSON as text, so that numbers stay exact.
 
-    ``state``: available; delayed (sent with a delay, or to be retried); leased (read, and not settled);
-    parked (waits for its key's turn); blocked (holds its key back until a person decides); archived.
+    ``state``: available (or waiting for its key's turn); delayed (sent with a delay, or to be retried);
+    leased (read, and not settled); blocked (holds its key back until a person decides); archived.
     ``due`` is when it can be claimed next, ``deliveries`` how often it was claimed (pgmq's ``read_ct``, the
     token of the fence), ``attempts`` how many of these failed, ``error`` the last failure.
     """
@@ -82,7 +82,7 @@ def peek(
     """
     archived = state == "archived"
     table = queue.archive if archived else queue.table
-    by_due = state in ("delayed", "leased", "parked", "blocked")
+    by_due = state in ("delayed", "leased", "blocked")
     window = "ids" if ids else "search" if where is not None else "due" if by_due else "page"
     parts = {
         "table": table,

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -20,11 +21,14 @@ from changelane.runner.work.pool import make_pool
 from changelane.runner.work.queue import Queue, explain
 from changelane.runner.work.settler import Settler
 from changelane.runner.work.stock import Stock
-from changelane.runner.work.tasks import Loop
 from changelane.runner.work.verdict import Released, TimedOut
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
+
+
+BLOCKED = 1.0
+"""Seconds past its timeout after which an async handler was not cancelled because it could not be."""
 
 
 class Consumer:
@@ -40,7 +44,6 @@ class Consumer:
         queue: Queue,
         handler: Handler,
         conninfo: str,
-        loop: Loop | None,
         cell: threading.Lock,
         log: FilteringBoundLogger,
     ) -> None:
@@ -60,10 +63,10 @@ class Consumer:
             stopping=self._stopping, progress=self.wake, log=log,
         )  # fmt: skip
         self._pool = make_pool(
-            handler=handler, queue=queue, spec=spec, conninfo=conninfo, loop=loop, report=self._report
+            handler=handler, queue=queue, spec=spec, conninfo=conninfo, report=self._report
         )
         self._stock = Stock(spec=spec, handler=handler, pool=self._pool, cell=cell, conclude=self.settler.put)
-        self._timeout = None if handler.asynchronous else spec.timeout
+        self._asynchronous = handler.asynchronous
         self._thread = threading.Thread(target=self._run, name=f"consume-{queue.name}", daemon=True)
 
     @property
@@ -117,22 +120,25 @@ class Consumer:
     def expire(self) -> list[int]:
         """Fail jobs that ran past their timeout; returns the server processes of their transactions.
 
-        For handlers in threads, which cannot be stopped: the result is discarded when it comes, and until
-        then the thread keeps its slot.
+        For handlers in threads, which cannot be stopped, and those that block their event loop, so that it
+        could not cancel them: the result is discarded when it comes, and until then the slot stays taken.
         """
-        if self._timeout is None:
+        timeout = self.spec.timeout
+        if timeout is None:
             return []
         backends = []
-        limit = time.monotonic() - self._timeout
+        limit = time.monotonic() - timeout - (BLOCKED if self._asynchronous else 0.0)
         for job in self._pool.running.copy():
             if job.started is None or job.started > limit or job.ended:
                 continue
-            if job.end(TimedOut(f"the handler ran longer than its timeout of {self._timeout:g} s")):
+            if job.end(TimedOut(f"the handler ran longer than its timeout of {timeout:g} s")):
                 self._log.error(
-                    "handler past its timeout; its thread cannot be stopped and keeps its slot",
+                    "handler past its timeout, and not to be cancelled, for something blocks its event loop"
+                    if self._asynchronous
+                    else "handler past its timeout; its thread cannot be stopped and keeps its slot",
                     queue=self.queue.name,
                     msg_ids=[delivery.msg_id for delivery in job.deliveries],
-                    timeout=self._timeout,
+                    timeout=timeout,
                 )
                 if job.backend is not None:
                     backends.append(job.backend)
@@ -164,24 +170,24 @@ class Consumer:
         if self.paused:
             self._stock.give_back()
         self._stock.dispatch_suspects(connection, self.queue)
-        limit, busy = self._pace.admit(self._stock.measure_room()), bool(self._stock)
-        if limit and (not self.idle or self._pace.is_wading(busy=busy)):
-            self._claim(connection, limit=limit, busy=busy)
-            return
         room = self._stock.measure_room()
-        self._event.wait(self._pace.measure_pause(idle=self.idle, busy=busy) if room else None)
+        limit = self._pace.admit(room)
+        now = time.monotonic()
+        if limit and (not self.idle or now >= self.queue.next_at):
+            self._claim(connection, limit=limit)
+            return
+        pause = inf
+        if room and not self.paused:
+            pause = self.queue.next_at - now if self.idle else self._pace.measure_pause()
+        self._event.wait(None if pause == inf else max(pause, 0.001))
         self._event.clear()
 
-    def _claim(self, connection: psycopg.Connection[Any], *, limit: int, busy: bool) -> None:
+    def _claim(self, connection: psycopg.Connection[Any], *, limit: int) -> None:
         self._woken = False
-        look = self._pace.choose_look(limit, busy=busy)
-        began = time.monotonic()
-        claimed = self.queue.claim(connection, limit=limit, lease=self.spec.lease, look=look)
+        claimed = self.queue.claim(connection, limit=limit, lease=self.spec.lease)
         self._stock.add(claimed)
-        looked, full = self.queue.looked, self.queue.full
-        self._pace.note(claimed=len(claimed), looked=looked, full=full, seconds=time.monotonic() - began)
-        # Of the messages that were passed, each waits for one that will be settled, here or elsewhere.
-        self.idle = (not full or looked > len(claimed)) and not self._woken
+        self._pace.spend(len(claimed))
+        self.idle = self.queue.next_at > time.monotonic() and not self._woken
 
     def _finish(self) -> None:
         """Release what no handler took, wait for those that run, cancel them past the deadline."""

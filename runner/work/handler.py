@@ -35,6 +35,17 @@ class Handler:
     row: RowType | None = None
 
 
+def check_result(result: object) -> None:
+    """Raise HandlerError where a handler returned work that nobody has done: a coroutine or a generator."""
+    if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise HandlerError(
+            f"the handler did nothing but return a {type(result).__name__}",
+            help="make it `async def`, and its decorators, too, or return nothing",
+        )
+
+
 def resolve_handlers(consumers: Sequence[Consumer]) -> dict[str, Handler]:
     """The handler of each consumer by its queue, imported from the current directory or the Python path.
 

@@ -5,104 +5,145 @@ hash and ``msg_id``, so work moves with the claims: nothing is handed over as wo
 A message that is claimed, retried later or blocked is still in the queue, and so holds back its key and no
 other. Messages without a key wait for none.
 
-A transaction at REPEATABLE READ removes a message without seeing who was parked behind it meanwhile: its key
-goes on when the park ends. ``msg_id`` is given before commit, so of two transactions that wrote one key at
-the same time without locking each other out, the later to commit may bring the earlier number, past its turn.
+``msg_id`` is given before commit, so of two transactions that wrote one key at the same time without locking
+each other out, the later to commit may bring the earlier number, past its turn.
 """
 
 from __future__ import annotations
 
+import heapq
+import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from math import inf
 from typing import Any
 
-from psycopg import AsyncConnection, Connection, sql
+from psycopg import Connection, sql
 
 from changelane.errors import DatabaseError
 from changelane.manifest import Consumer
 from changelane.runner.work.message import Delivery
-from changelane.runner.work.queue import Queue, load_sql, open_queues, pair, read_rows
+from changelane.runner.work.queue import Queue, load_sql, open_queues, read_rows
 
 _KEY = sql.SQL(load_sql("key"))
 
+GROUP = "x-pgmq-group"
+STEPS = 500
+"""Keys that one claim walks over at most."""
+
+FIRST, LAST = -(2**63), 2**63 - 1
+"""Between them lie the hashes of keys."""
+
+REST = 4.0
+"""Rest after a walk that brought no more than the other looks, in times of what it took."""
+
+BARREN = 0.1
+"""Seconds until another walk, at least, where a walk over all keys found nothing due."""
+
+FIRST_MISS, LAST_MISS = 0.005, 1.0
+"""Seconds until another look at due messages that someone else has locked."""
+
+REMEMBERED = 20_000
+"""Keys that a worker remembers to look at; it finds others by walking."""
+
 
 class OrderedQueue(Queue):
-    """A queue whose claims hold at most one message of each key."""
+    """A queue whose claims hold at most one message of each key.
+
+    A claim looks at the messages due the longest, for each at the first of its key. Where a backlog of few
+    keys fills that look, others are found in two ways: keys of which this process settled a message are
+    looked at again, and the keys of the queue are walked over, a part at each claim.
+    """
 
     ordered = True
 
     def __init__(self, *, name: str, dead_letter: str, columns: Sequence[str], keeps: bool = False) -> None:
         super().__init__(name=name, dead_letter=dead_letter, columns=columns, keeps=keeps)
-        key, earlier, follower, held = (
-            _KEY.format(headers=sql.SQL(place))
-            for place in ("headers", "earlier.headers", "follower.headers", "held.headers")
-        )
-        touch = sql.SQL(load_sql("touch_first") if "last_read_at" in columns else "")
-        self._claim = self._compose("claim_ordered", key=key, earlier_key=earlier, touch=touch)
-        self._ack = self._compose_ack("ack", returned=sql.SQL("held.msg_id, {}").format(held))
-        self._follow = self._compose("follow", follower_key=follower)
+        key, held = (_KEY.format(headers=sql.SQL(place)) for place in ("headers", "held.headers"))
+        touch = sql.SQL(load_sql("touch") if "last_read_at" in columns else "")
+        walk = sql.SQL(load_sql("walk")).format(queue=self.table, key=key)
+        stay = sql.SQL(load_sql("stay"))
+        self._claim = self._compose("claim_ordered", key=key, touch=touch, walk=stay)
+        self._claim_walking = self._compose("claim_ordered", key=key, touch=touch, walk=walk)
         self._stuck = self._compose("stuck", key=held)
-        self._keys = self._compose("keys", key=held)
+        self._lock = threading.Lock()
+        self._turns: list[tuple[float, str]] = []
+        self._look = inf
+        self._crowded = False
+        self._start = FIRST
+        self._walk_at = 0.0
+        self._barren = False
+        self._miss = FIRST_MISS
 
-    def claim(
-        self, connection: Connection[Any], *, limit: int, lease: float, look: int | None = None
-    ) -> list[Delivery]:
-        """Take up to ``limit`` first messages among the ``look`` due the longest; park the others."""
-        look = look or limit
+    def note_settled(self, delivery: Delivery, *, after: float = 0.0) -> None:
+        name = delivery.headers.get(GROUP)
+        if isinstance(name, str) and len(self._turns) < REMEMBERED:
+            with self._lock:
+                heapq.heappush(self._turns, (time.monotonic() + after if after else 0.0, name))
+
+    def claim(self, connection: Connection[Any], *, limit: int, lease: float) -> list[Delivery]:
+        """Take up to ``limit`` due messages, each the first of its key, for ``lease`` seconds."""
         began = time.monotonic()
-        values = {"limit": limit, "look": look, "lease": lease}
-        rows = connection.execute(self._claim, values, prepare=False).fetchall()
-        self.looked = rows[0][0]
-        self.full = self.looked == look
-        claimed = [row[1:] for row in rows if row[1] is not None]
+        look = int(min(limit, self._look))
+        turns = self._take_turns(began)
+        walks = self._crowded and began >= self._walk_at
+        values = {
+            "limit": limit,
+            "look": look,
+            "lease": lease,
+            "names": [name for _, name in turns],
+            "start": self._start,
+            "steps": STEPS,
+        }
+        statement = self._claim_walking if walks else self._claim
+        rows = connection.execute(statement, values, prepare=False).fetchall()
+        aged, firsts, due, walked, found, last = rows[0][:6]
+        claimed = [row[6:] for row in rows if row[6] is not None]
+        now = time.monotonic()
+        # A look that was not filled met a message of every key that has one due.
+        full = aged == look
+        self._crowded = full and firsts < aged
+        self._look = firsts + firsts // 4 + 1 if self._crowded else inf
+        over = not self._crowded
+        if walks:
+            over = self._note_walk(walked=walked, found=found, last=last)
+            spare = found and len(claimed) < limit
+            self._walk_at = now if spare else now + max(REST * (now - began), BARREN if over else 0.0)
+        missed = due > len(claimed)
+        if missed:
+            with self._lock:
+                for turn in turns:
+                    heapq.heappush(self._turns, turn)
+        if len(claimed) == limit or (full and not self._crowded):
+            self.next_at = now
+        elif missed:
+            self.next_at, self._miss = now + self._miss, min(LAST_MISS, self._miss * 2)
+        else:
+            self.next_at = min(self._turns[0][0] if self._turns else inf, inf if over else self._walk_at)
+        if not missed:
+            self._miss = FIRST_MISS
         return read_rows(claimed, queue=self.name, leased_until=began + lease)
 
-    def ack(self, connection: Connection[Any], deliveries: Sequence[Delivery]) -> set[int]:
-        with connection.transaction():
-            gone = connection.execute(self._ack, pair(deliveries), prepare=False).fetchall()
-            self._let_follow(connection, gone)
-        return {msg_id for msg_id, _ in gone}
+    def _take_turns(self, now: float) -> list[tuple[float, str]]:
+        turns: list[tuple[float, str]] = []
+        with self._lock:
+            while self._turns and self._turns[0][0] <= now and len(turns) < STEPS:
+                turns.append(heapq.heappop(self._turns))
+        return turns
 
-    def ack_within(self, connection: Connection[Any], deliveries: Collection[Delivery]) -> int:
-        gone = connection.execute(self._ack, pair(deliveries), prepare=False).fetchall()
-        self._let_follow(connection, gone)
-        return len(gone)
-
-    async def ack_within_async(
-        self, connection: AsyncConnection[Any], deliveries: Collection[Delivery]
-    ) -> int:
-        cursor = await connection.execute(self._ack, pair(deliveries), prepare=False)
-        gone = await cursor.fetchall()
-        if keyed := [row for row in gone if row[1] is not None]:
-            await connection.execute(self._follow, _name_keys(keyed), prepare=False)
-        return len(gone)
-
-    def bury(self, connection: Connection[Any], delivery: Delivery, *, notes: dict[str, Any]) -> bool:
-        with connection.transaction():
-            keys = connection.execute(self._keys, [delivery.msg_id], prepare=False).fetchall()
-            moved = super().bury(connection, delivery, notes=notes)
-            self._let_follow(connection, keys if moved else [])
-        return moved
-
-    def archive(self, connection: Connection[Any], delivery: Delivery) -> bool:
-        with connection.transaction():
-            keys = connection.execute(self._keys, [delivery.msg_id], prepare=False).fetchall()
-            moved = super().archive(connection, delivery)
-            self._let_follow(connection, keys if moved else [])
-        return moved
+    def _note_walk(self, *, walked: int, found: int, last: int | None) -> bool:
+        """Move on; True when all keys have been walked over without finding anything due."""
+        self._barren = not found and (self._barren or self._start == FIRST)
+        if walked == STEPS and last is not None and last < LAST:
+            self._start = last + 1
+            return False
+        self._start = FIRST
+        return self._barren
 
     def count_blocked(self, connection: Connection[Any]) -> tuple[int, bool]:
         """How many keys are blocked, and whether there are messages besides them and those behind them."""
         row = connection.execute(self._stuck, prepare=False).fetchone()
         return (row[0], row[1]) if row else (0, False)
-
-    def _let_follow(self, connection: Connection[Any], gone: Sequence[tuple[int, int | None]]) -> None:
-        if keyed := [row for row in gone if row[1] is not None]:
-            connection.execute(self._follow, _name_keys(keyed), prepare=False)
-
-
-def _name_keys(gone: Sequence[tuple[int, int | None]]) -> dict[str, Any]:
-    return {"msg_ids": [msg_id for msg_id, _ in gone], "keys": [key for _, key in gone]}
 
 
 def open_worked(connection: Connection[Any], consumers: Sequence[Consumer]) -> list[Queue]:

@@ -8,7 +8,7 @@ from changelane.manifest import Consumer
 from changelane.runner.work.handler import Handler
 from changelane.runner.work.job import Job
 from changelane.runner.work.queue import Queue
-from changelane.runner.work.tasks import Loop, Tasks
+from changelane.runner.work.tasks import Tasks
 from changelane.runner.work.threads import Threads
 
 Pool = Threads | Tasks
@@ -20,19 +20,16 @@ def make_pool(
     queue: Queue,
     spec: Consumer,
     conninfo: str,
-    loop: Loop | None,
     report: Callable[[Job], None],
 ) -> Pool:
-    """A pool of the consumer's concurrency; ``loop`` is there where any handler is async."""
+    """A pool of the consumer's concurrency."""
     if not handler.asynchronous:
         return Threads(handler=handler, queue=queue, conninfo=conninfo, size=spec.concurrency, report=report)
-    assert loop is not None
     return Tasks(
         handler=handler,
         queue=queue,
         conninfo=conninfo,
         size=spec.concurrency,
         timeout=spec.timeout,
-        loop=loop,
         report=report,
     )

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
+from math import inf
 from typing import Any
 
 from psycopg import AsyncConnection, Connection, Error, sql
@@ -27,8 +28,6 @@ def load_sql(name: str) -> str:
     return "\n".join(lines)
 
 
-_ID = sql.SQL("held.msg_id")
-
 BEGINNING = "-infinity"
 WHOLE = 1.0
 """Seconds after which a claim looks from the beginning again: a message may have been committed late."""
@@ -39,8 +38,8 @@ SHARE = 20.0
 
 class Queue:
     """One queue. ``columns`` are those that its queue and archive tables share, in table order; ``keeps``: an
-    ack moves the message to the archive. ``looked`` is how many due messages the last claim met, ``full``
-    that there may be more.
+    ack moves the message to the archive. ``next_at`` is when another claim may bring more than the last one,
+    on the monotonic clock; infinite where nothing but a new message will.
 
     pgmq's tables differ between versions (``last_read_at`` came with 1.6), so columns go by name, and only
     those are named that are there.
@@ -50,8 +49,7 @@ class Queue:
 
     def __init__(self, *, name: str, dead_letter: str, columns: Sequence[str], keeps: bool = False) -> None:
         self.name = name
-        self.looked = 0
-        self.full = False
+        self.next_at = 0.0
         self._since = BEGINNING
         self._whole_at = 0.0
         self.dead_letter = dead_letter
@@ -71,25 +69,25 @@ class Queue:
         # Rendered once: the driver would render a composed statement anew at each call.
         return sql.SQL(load_sql(statement)).format(queue=self.table, **parts).as_bytes()
 
-    def _compose_ack(self, statement: str, *, returned: sql.Composable = _ID) -> bytes:
-        """An ack that returns SQL over the row ``held``, whether it is deleted or archived."""
+    def _compose_ack(self, statement: str) -> bytes:
         if not self._keeps:
-            return self._compose(statement, returned=returned)
+            return self._compose(statement, returned=sql.SQL("held.msg_id"))
         columns = sql.SQL(", ").join(sql.Identifier("held", column) for column in self._columns)
         ack = sql.SQL(load_sql(statement)).format(queue=self.table, returned=columns)
-        return self._compose("keep", ack=ack, returned=returned, **self._name_archive())
+        return self._compose("keep", ack=ack, **self._name_archive())
 
     def _name_archive(self) -> dict[str, sql.Composable]:
         columns = sql.SQL(", ").join(map(sql.Identifier, self._columns))
         return {"archive": sql.Identifier("pgmq", f"a_{self.name}"), "columns": columns}
 
-    def claim(
-        self, connection: Connection[Any], *, limit: int, lease: float, look: int | None = None
-    ) -> list[Delivery]:
+    def note_settled(self, delivery: Delivery, *, after: float = 0.0) -> None:
+        """It is out of the way, or due again in so many seconds. From any thread."""
+
+    def claim(self, connection: Connection[Any], *, limit: int, lease: float) -> list[Delivery]:
         """Take up to ``limit`` due messages for ``lease`` seconds, in the order of their ids.
 
-        ``look`` is for queues in the order of keys: this one claims all that it looks at. A claim goes on
-        from the last one, and looks from the beginning where that is not enough, and every WHOLE seconds.
+        A claim goes on from the last one, and looks from the beginning where that is not enough, and every
+        WHOLE seconds.
         """
         began = time.monotonic()
         on = self._since != BEGINNING and began < self._whole_at
@@ -99,8 +97,7 @@ class Queue:
             rows += self._take(connection, limit=limit - len(rows), lease=lease)
             now = time.monotonic()
             self._whole_at = now + max(WHOLE, SHARE * (now - began))
-        self.looked = len(rows)
-        self.full = self.looked == limit
+        self.next_at = 0.0 if len(rows) == limit else inf
         return read_rows([row[:4] for row in rows], queue=self.name, leased_until=began + lease)
 
     def _take(self, connection: Connection[Any], *, limit: int, lease: float) -> list[tuple[Any, ...]]:

@@ -103,6 +103,8 @@ class Settler:
             if job.acked:
                 self.counts["handled"] += len(job.handed)
                 self._stock.drop(job.handed)
+                for delivery in job.handed:
+                    self._queue.note_settled(delivery)
             fates, following = divide(
                 job, consumer=self._spec, transaction=self._transaction, stopping=self._stopping.is_set()
             )
@@ -123,6 +125,8 @@ class Settler:
                 delivery.settling = True
         self.counts += settle(connection, self._queue, self._unsettled, log=self._log)
         self._stock.drop([delivery for delivery, _ in self._unsettled])
+        for delivery, verdict in self._unsettled:
+            self._queue.note_settled(delivery, after=verdict.delay)
         self._unsettled = []
 
     def _run(self) -> None:

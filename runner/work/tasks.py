@@ -1,4 +1,4 @@
-"""Runs async handlers: tasks on the one event loop of the process, which has a thread of its own."""
+"""Runs async handlers: tasks on an event loop that each queue has to itself, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -13,21 +13,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import tuple_row
 
 from changelane.runner.database import CONNECT_TIMEOUT
-from changelane.runner.work.handler import Handler
+from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.job import Job, LeaseLost
 from changelane.runner.work.queue import Queue
 from changelane.runner.work.transaction import blame, check_transaction
 from changelane.runner.work.verdict import Released, TimedOut
 
 RECONNECT_PAUSE = 0.5
-
-
-class Loop:
-    """An event loop in a daemon thread; one serves all async consumers of a process."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, name="asyncio", daemon=True).start()
 
 
 class Tasks:
@@ -41,7 +33,6 @@ class Tasks:
         conninfo: str,
         size: int,
         timeout: float | None,
-        loop: Loop,
         report: Callable[[Job], None],
     ) -> None:
         self.size = size
@@ -51,7 +42,8 @@ class Tasks:
         self._conninfo = conninfo
         self._timeout = timeout
         self._report = report
-        self._loop = loop.loop
+        # Not shared with other queues: a handler that blocks it holds up its own kind only.
+        self._loop = asyncio.new_event_loop()
         self._waiting: deque[Job] = deque()
         self._ready: deque[asyncio.Future[None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
@@ -65,7 +57,13 @@ class Tasks:
         async def begin() -> None:
             self._tasks = [asyncio.create_task(self._serve()) for _ in range(self.size)]
 
+        threading.Thread(target=self._turn, name=f"asyncio-{self._queue.name}", daemon=True).start()
         asyncio.run_coroutine_threadsafe(begin(), self._loop).result()
+
+    def _turn(self) -> None:
+        # A handler may stop the loop that runs it.
+        while True:
+            self._loop.run_forever()
 
     def submit(self, jobs: list[Job]) -> None:
         self._waiting.extend(jobs)
@@ -107,7 +105,12 @@ class Tasks:
                     return None
                 sleeper = self._loop.create_future()
                 self._ready.append(sleeper)
-                await sleeper
+                try:
+                    await sleeper
+                except asyncio.CancelledError:
+                    # Of a handler that cancelled its own task, and ended before that took effect.
+                    if self._closing:
+                        raise
 
     async def _serve(self) -> None:
         connection: AsyncConnection[Any] | None = None
@@ -167,7 +170,7 @@ class Tasks:
         scope = asyncio.timeout(self._timeout)
         try:
             async with scope:
-                await self._handler.function(*arguments)
+                check_result(await self._handler.function(*arguments))
         except TimeoutError as error:
             if scope.expired():
                 raise TimedOut(f"the handler ran longer than its timeout of {self._timeout:g} s") from error

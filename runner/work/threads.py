@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import tuple_row
 
-from changelane.runner.work.handler import Handler
+from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.job import Job, LeaseLost
 from changelane.runner.work.link import Link
 from changelane.runner.work.queue import Queue
@@ -91,13 +91,13 @@ class Threads:
             return
         argument: Any = changes if self._handler.batch else changes[0]
         if connection is None:
-            self._handler.function(argument)
+            check_result(self._handler.function(argument))
             job.end()
             return
         job.backend = connection.info.backend_pid
         connection.row_factory = tuple_row
         with connection.transaction():
-            self._handler.function(argument, connection)
+            check_result(self._handler.function(argument, connection))
             check_transaction(connection)
             if self._queue.ack_within(connection, job.handed) != len(job.handed):
                 raise LeaseLost

@@ -43,13 +43,13 @@ def _wrap(handler: Handler, *, queue: str, tracer: Tracer) -> Handler:
     def span(argument: Any) -> Any:
         return _open(tracer, queue, argument if handler.batch else [argument], batch=handler.batch)
 
-    async def call_async(argument: Any, *rest: Any) -> None:
+    async def call_async(argument: Any, *rest: Any) -> Any:
         with span(argument):
-            await function(argument, *rest)
+            return await function(argument, *rest)
 
-    def call(argument: Any, *rest: Any) -> None:
+    def call(argument: Any, *rest: Any) -> Any:
         with span(argument):
-            function(argument, *rest)
+            return function(argument, *rest)
 
     return replace(handler, function=call_async if handler.asynchronous else call)
 

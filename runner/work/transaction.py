@@ -14,6 +14,10 @@ class TransactionMisused(Exception):
 
 def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> None:
     """Raise TransactionMisused unless the transaction is open and sound, or the connection was lost."""
+    if connection.pgconn.pipeline_status:
+        # What follows would wait for results that a pipeline holds back.
+        connection.pgconn.finish()
+        raise TransactionMisused("the handler left a pipeline open; use `with tx.pipeline():`")
     status = connection.info.transaction_status
     if status == TransactionStatus.INERROR:
         raise TransactionMisused(
@@ -30,6 +34,8 @@ def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> Non
 
 def blame(error: BaseException, connection: Connection[Any] | AsyncConnection[Any] | None) -> BaseException:
     """The error to judge: a lost connection where that is what lies behind whatever the handler raised."""
+    if isinstance(error, TransactionMisused):
+        return error
     if connection is not None and connection.broken:
         lost = OperationalError("the connection was lost while the handler ran")
         lost.__cause__ = error

@@ -84,7 +84,7 @@ def judge(
         return Verdict("release", failed, released + 1, delay=delay, error=describe(error))
     if isinstance(error, DeadLetter):
         return Verdict(
-            "dead_letter", failed + 1, released, error=_clean(str(error)[:ERROR_LIMIT]) or "DeadLetter"
+            "dead_letter", failed + 1, released, error=_clean(_spell(error)[:ERROR_LIMIT]) or "DeadLetter"
         )
     blocked = BLOCKED if on_exhausted == "block" else 0.0
     if isinstance(error, Unfinished):
@@ -142,13 +142,19 @@ def _is_lost_connection(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """Type and message, bounded."""
+    text = _spell(error)
     if isinstance(error, Retry):
-        text = str(error) or "the handler asked for another attempt"
-    elif isinstance(error, TimedOut | Unfinished):
-        text = str(error)
-    else:
-        text = f"{type(error).__name__}: {error}"
+        text = text or "the handler asked for another attempt"
+    elif not isinstance(error, TimedOut | Unfinished):
+        text = f"{type(error).__name__}: {text}"
     return _clean(text[:ERROR_LIMIT])
+
+
+def _spell(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:  # noqa: BLE001 - a handler's error may be of any class
+        return f"(its text raises {type(problem).__name__})"
 
 
 def trace(error: BaseException) -> str:

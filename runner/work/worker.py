@@ -23,7 +23,6 @@ from changelane.runner.work.link import Link
 from changelane.runner.work.order import OrderedQueue, open_worked
 from changelane.runner.work.prune import Pruner
 from changelane.runner.work.queue import Queue, explain, load_sql
-from changelane.runner.work.tasks import Loop
 from changelane.runner.work.verdict import is_transient
 
 if TYPE_CHECKING:
@@ -62,7 +61,6 @@ class Worker:
         self._hurry = threading.Event()
         self._link = Link(conninfo, name="changelane work")
         queues = open_worked(self._link.open(), specs)
-        loop = Loop() if any(handler.asynchronous for handler in handlers.values()) else None
         cell = threading.Lock()
         self._consumers = [
             Consumer(
@@ -70,7 +68,6 @@ class Worker:
                 queue=queue,
                 handler=handlers[spec.queue],
                 conninfo=conninfo,
-                loop=loop,
                 cell=cell,
                 log=log,
             )
@@ -203,7 +200,7 @@ class Worker:
                 raise ChangelaneError(
                     f"queue {name} is paused, so it cannot be drained", help=f"run `changelane resume {name}`"
                 )
-        if all(seconds > LAST_POLL and self._is_stuck(name) for name, seconds, _ in left):
+        if all(self._is_stuck(name) for name, _, _ in left):
             raise ChangelaneError(
                 f"not drained: in queue {', '.join(name for name, _, _ in left)}, messages that failed for "
                 "good block their keys",
@@ -212,8 +209,9 @@ class Worker:
         return False
 
     def _is_stuck(self, name: str) -> bool:
-        queue = self._by_queue[name].queue
-        if not isinstance(queue, OrderedQueue):
+        consumer = self._by_queue[name]
+        queue = consumer.queue
+        if not isinstance(queue, OrderedQueue) or consumer.held or not consumer.idle:
             return False
         blocked, others = queue.count_blocked(self._link.open())
         return bool(blocked) and not others

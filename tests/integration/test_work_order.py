@@ -238,41 +238,80 @@ def make_queue(bench: Bench) -> OrderedQueue:
     return queue
 
 
-def test_a_message_that_came_while_its_predecessor_was_removed_naps_only(bench: Bench, database: str) -> None:
+def test_a_message_waits_until_the_removal_of_the_one_before_it_is_committed(
+    bench: Bench, database: str
+) -> None:
     queue = make_queue(bench)
     _, second = send(bench, "a", "1", "2")
     (claimed,) = queue.claim(bench.conn, limit=1, lease=60)
     with psycopg.connect(database) as other:
         assert queue.ack_within(other, [claimed]) == 1
         assert queue.claim(bench.conn, limit=10, lease=60) == []
-        left = bench.rows(
-            "SELECT vt < clock_timestamp() + '1 s', headers ? 'changelane-parked' FROM pgmq.q_jobs ORDER BY 1"
-        )
-        assert (True, False) in left
-    time.sleep(0.06)
     (claimed,) = queue.claim(bench.conn, limit=10, lease=60)
     assert (claimed.msg_id, claimed.read_ct) == (second, 1)
 
 
-def test_a_removal_wakes_who_was_parked_meanwhile(bench: Bench, database: str) -> None:
+def test_other_keys_are_found_behind_a_backlog_and_nothing_of_it_is_written(bench: Bench) -> None:
     queue = make_queue(bench)
-    send(bench, "a", "1")
-    (claimed,) = queue.claim(bench.conn, limit=1, lease=60)
-    (second,) = send(bench, "a", "2")
-    assert queue.claim(bench.conn, limit=10, lease=60) == []
-    assert bench.rows("SELECT count(*) FROM pgmq.q_jobs WHERE headers ? 'changelane-parked'") == [(1,)]
-    queue.ack(bench.conn, [claimed])
-    (claimed,) = queue.claim(bench.conn, limit=10, lease=60)
-    assert claimed.msg_id == second
-    assert "changelane-parked" not in bench.headers
+    fill(bench, keys=3, count=3_000)
+    others = send(bench, "late", "1") + send(bench, "later", "2")
+    where = "SELECT count(*) FROM pgmq.q_jobs WHERE xmin::text::bigint > {}"
+    ((horizon,),) = bench.rows("SELECT txid_current()")
+    found = [item.msg_id for _ in range(3) for item in queue.claim(bench.conn, limit=100, lease=60)]
+    assert sorted(found) == [1, 2, 3, *others]
+    assert bench.rows(where.format(horizon)) == [(5,)]
+    assert queue.claim(bench.conn, limit=100, lease=60) == []
+    assert queue.next_at > time.monotonic()
 
 
+def test_a_key_is_found_among_thousands_that_wait(bench: Bench) -> None:
+    queue = make_queue(bench)
+    fill(bench, keys=3_000, count=6_000)
+    bench.conn.execute("UPDATE pgmq.q_jobs SET vt = now() + interval '1 hour' WHERE msg_id <= 3000")
+    (first,) = send(bench, "free", "1")
+    deadline = time.monotonic() + 20
+    while not (found := queue.claim(bench.conn, limit=10, lease=60)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert [item.msg_id for item in found] == [first]
+    while queue.next_at < time.monotonic() + 3600:
+        assert queue.claim(bench.conn, limit=10, lease=60) == []
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_retry_is_not_late_for_the_backlog_of_its_key(bench: Bench) -> None:
+    bench.declare(
+        """
+        def handle(change: Change) -> None:
+            note(f"{change.new['value']} {time.monotonic()}")
+            if change.attempt == 1 and change.new["value"] == 0:
+                raise Retry(after=3)
+        """,
+        ordering="key",
+    )
+    fill(bench, keys=1, count=5_000)
+    with bench.worker():
+        bench.wait(lambda: len(bench.notes) >= 3)
+    (first, began), (again, came), (second, _) = (note.split() for note in bench.notes[:3])
+    assert (first, again, second) == ("0", "0", "1")
+    assert 2.9 < float(came) - float(began) < 13
+
+
+@pytest.mark.parametrize("walks", [False, True])
 @pytest.mark.parametrize("keys", [10, 30_000])
-def test_a_claim_reads_in_proportion_to_what_it_looks_at(bench: Bench, keys: int) -> None:
+def test_a_claim_reads_in_proportion_to_what_it_looks_at(bench: Bench, keys: int, walks: bool) -> None:
     queue = make_queue(bench)
     fill(bench, keys=keys, count=30_000)
-    explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + queue._claim
-    values = {"limit": 50, "look": 50, "lease": 60.0}
+    explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + (queue._claim_walking if walks else queue._claim)
+    values = {
+        "limit": 50,
+        "look": 50,
+        "lease": 60.0,
+        "names": [str(name) for name in range(20)],
+        "start": -(2**63),
+        "steps": 50,
+    }
     found = bench.conn.execute(explain, values, prepare=False).fetchone()
     assert found is not None
     plan = found[0][0]["Plan"]

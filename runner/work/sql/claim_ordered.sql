@@ -1,58 +1,55 @@
--- Only the first message of a key is claimed. A later one that falls due before its turn is parked: its
--- predecessor is locked against removal until this commits, so that whoever removes it sees the parked one and
--- makes it due. Where the predecessor is being removed at this moment, the message just naps.
--- A park ends by itself, after as long as the message has waited already: a turn that was lost costs time, not
--- the message, and one that waits long is looked at few times.
+-- Only the first message of a key is claimed, and a message is never written to for being a later one. Keys are
+-- found by three looks: at the messages due the longest; at keys that the worker has a reason to look at; and,
+-- going on from where the last such look ended, at one key after the other, over its messages at one step.
 -- Its commit does not wait for the disk, as that of claim.sql.
-WITH due AS MATERIALIZED (
+WITH RECURSIVE aged AS MATERIALIZED (
     SELECT msg_id, {key} AS key
     FROM {queue}
     WHERE vt <= statement_timestamp()
     ORDER BY vt
     LIMIT %(look)s
     FOR NO KEY UPDATE SKIP LOCKED
-), placed AS MATERIALIZED (
-    SELECT due.msg_id, (
-        SELECT earlier.msg_id
-        FROM {queue} AS earlier
-        WHERE {earlier_key} = due.key AND earlier.msg_id < due.msg_id
-        ORDER BY earlier.msg_id DESC
+), walked (key, msg_id, vt, step) AS (
+{walk}
+), looked (key) AS (
+    SELECT key FROM aged WHERE key IS NOT NULL
+    UNION
+    SELECT hashtextextended(name, 0) FROM unnest(%(names)s::text[]) AS name
+), due AS MATERIALIZED (
+    SELECT head.msg_id
+    FROM looked
+    CROSS JOIN LATERAL (
+        SELECT msg_id, vt
+        FROM {queue}
+        WHERE {key} = looked.key
+        ORDER BY msg_id
         LIMIT 1
-    ) AS predecessor
-    FROM due
-), kept AS MATERIALIZED (
+    ) AS head
+    WHERE head.vt <= statement_timestamp()
+    UNION
+    SELECT msg_id FROM aged WHERE key IS NULL
+    UNION
+    SELECT msg_id FROM walked WHERE vt <= statement_timestamp()
+), chosen AS MATERIALIZED (
     SELECT msg_id
     FROM {queue}
-    WHERE msg_id = ANY (ARRAY(SELECT predecessor FROM placed WHERE predecessor IS NOT NULL))
-    FOR KEY SHARE SKIP LOCKED
-), ranked AS (
-    SELECT placed.msg_id,
-        placed.predecessor IS NULL AS first,
-        kept.msg_id IS NOT NULL AS parked,
-        row_number() OVER (PARTITION BY placed.predecessor IS NULL ORDER BY placed.msg_id) AS rank
-    FROM placed
-    LEFT JOIN kept ON kept.msg_id = placed.predecessor
-), chosen AS MATERIALIZED (
-    SELECT msg_id, first, parked FROM ranked WHERE NOT first OR rank <= %(limit)s
+    WHERE msg_id = ANY (ARRAY(SELECT msg_id FROM due)) AND vt <= statement_timestamp()
+    ORDER BY vt
+    LIMIT %(limit)s
+    FOR NO KEY UPDATE SKIP LOCKED
 ), changed AS (
     UPDATE {queue} AS held
-    SET {touch} read_ct = held.read_ct + chosen.first::int,
-        vt = clock_timestamp() + CASE
-            WHEN chosen.first THEN %(lease)s * interval '1 second'
-            WHEN chosen.parked THEN greatest(interval '1 minute', clock_timestamp() - held.enqueued_at)
-            ELSE interval '50 ms'
-        END,
-        headers = CASE
-            WHEN chosen.first THEN held.headers - 'changelane-parked'
-            WHEN chosen.parked THEN held.headers || '{{"changelane-parked": true}}'
-            ELSE held.headers
-        END
-    FROM chosen
-    WHERE held.msg_id = chosen.msg_id AND held.msg_id = ANY (ARRAY(SELECT msg_id FROM chosen))
-    RETURNING held.msg_id, held.read_ct, chosen.first,
-        CASE WHEN chosen.first THEN held.message::text END AS message,
-        CASE WHEN chosen.first THEN held.headers::text END AS headers
+    SET {touch} read_ct = held.read_ct + 1,
+        vt = clock_timestamp() + %(lease)s * interval '1 second'
+    WHERE msg_id = ANY (ARRAY(SELECT msg_id FROM chosen))
+    RETURNING held.msg_id, held.read_ct, held.message::text AS message, held.headers::text AS headers
 )
-SELECT (SELECT count(*) FROM due), msg_id, read_ct, message, headers
+SELECT (SELECT count(*) FROM aged),
+    (SELECT count(*) FROM aged WHERE msg_id IN (SELECT msg_id FROM due)),
+    (SELECT count(*) FROM due),
+    (SELECT count(*) FROM walked),
+    (SELECT count(*) FROM walked WHERE vt <= statement_timestamp()),
+    (SELECT max(key) FROM walked),
+    changed.*
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS hurried
-LEFT JOIN changed ON changed.first
+LEFT JOIN changed ON true

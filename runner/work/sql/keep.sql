@@ -3,4 +3,4 @@ WITH gone AS (
 )
 INSERT INTO {archive} AS held ({columns})
 SELECT {columns} FROM gone
-RETURNING {returned}
+RETURNING held.msg_id

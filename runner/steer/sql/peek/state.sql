@@ -1,7 +1,6 @@
 CASE
             WHEN vt <= statement_timestamp() THEN 'available'
             WHEN vt > statement_timestamp() + interval '50 years' THEN 'blocked'
-            WHEN headers ? 'changelane-parked' THEN 'parked'
             -- Deliveries that came back are noted, as failed or released.
             WHEN read_ct > attempts + released THEN 'leased'
             ELSE 'delayed'

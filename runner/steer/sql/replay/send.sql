@@ -3,7 +3,7 @@ WITH chosen AS (
     SELECT
         message,
         CASE jsonb_typeof(headers)
-            WHEN 'object' THEN headers - 'changelane' - 'changelane-parked' ELSE '{{}}'::jsonb
+            WHEN 'object' THEN headers - 'changelane' ELSE '{{}}'::jsonb
         END || jsonb_build_object('replayed_from', msg_id) AS headers,
         msg_id
     FROM {archive}
