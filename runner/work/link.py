@@ -10,7 +10,7 @@ from psycopg import Connection, Error
 
 from changelane.errors import DatabaseError
 from changelane.runner.database import connect, is_pooled
-from changelane.runner.work.verdict import is_transient
+from changelane.runner.work.verdict import is_passing
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -57,7 +57,7 @@ class Link:
             step(self.open())
             self._pause = 0.0
         except (Error, DatabaseError) as error:
-            if not is_transient(error):
+            if not is_passing(error):
                 raise
             self.close()
             self._pause = min(LAST_PAUSE, self._pause * 2 or 0.1)

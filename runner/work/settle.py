@@ -14,7 +14,7 @@ from changelane.manifest import Consumer
 from changelane.runner.work.job import Job, LeaseLost
 from changelane.runner.work.message import Delivery
 from changelane.runner.work.queue import Queue
-from changelane.runner.work.verdict import ACK, Verdict, is_transient, judge
+from changelane.runner.work.verdict import ACK, Verdict, is_passing, judge
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -154,7 +154,7 @@ def _retire(
         else:
             moved = queue.archive(connection, delivery)
     except psycopg.Error as error:
-        if is_transient(error):
+        if is_passing(error):
             raise
         log.error(
             "could not move a message out of its queue; run `changelane verify`",

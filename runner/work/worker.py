@@ -23,7 +23,7 @@ from changelane.runner.work.link import Link
 from changelane.runner.work.order import OrderedQueue, open_worked
 from changelane.runner.work.prune import Pruner
 from changelane.runner.work.queue import Queue, explain, load_sql
-from changelane.runner.work.verdict import is_transient
+from changelane.runner.work.verdict import is_passing
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -174,7 +174,7 @@ class Worker:
             self._bell.attach(connection)
             return self._bell.update(connection, asleep=asleep, awake={*busy, *working})
         except (psycopg.Error, DatabaseError) as error:
-            if isinstance(error, psycopg.Error) and not is_transient(error):
+            if isinstance(error, psycopg.Error) and not is_passing(error):
                 raise explain(error, queue=", ".join(self._by_queue)) from error
             self._link.close()
             return False
@@ -221,7 +221,7 @@ class Worker:
         try:
             return self._link.open().execute(statement).fetchall()
         except (psycopg.Error, DatabaseError) as error:
-            if isinstance(error, psycopg.Error) and not is_transient(error):
+            if isinstance(error, psycopg.Error) and not is_passing(error):
                 raise explain(error, queue=", ".join(item.spec.queue for item in self._consumers)) from error
             self._link.close()
             return None

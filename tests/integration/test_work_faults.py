@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from bench import Bench
+from psycopg import sql
 
 from changelane.manifest import Retry
 
@@ -284,6 +286,57 @@ def test_the_worker_outlives_the_loss_of_all_its_connections(bench: Bench) -> No
         assert process.wait(30) == 0, bench.log
     assert sorted(bench.rows("SELECT msg_id FROM effects")) == [(msg_id,) for msg_id in ids]
     assert bench.dead == []
+
+
+@pytest.mark.parametrize("kind", ["", "async "])
+@pytest.mark.parametrize(
+    "setting", ["idle_session_timeout = '300ms'", "idle_in_transaction_session_timeout = '1s'"]
+)
+def test_sessions_that_the_server_ends_cost_nothing(bench: Bench, setting: str, kind: str) -> None:
+    name = sql.Identifier(bench.conn.info.dbname)
+    bench.conn.execute(sql.SQL("ALTER DATABASE {} SET ").format(name) + sql.SQL(setting))  # type: ignore[arg-type]
+    wait = "await " if kind else ""
+    bench.declare(
+        f"""
+        {kind}def handle(change: Change, tx) -> None:
+            {wait}tx.execute("INSERT INTO effects VALUES (%s, %s)", [change.msg_id, change.new["value"]])
+            if change.new["value"] == 1 and not Path("slow").exists():
+                Path("slow").touch()
+                {"await asyncio" if kind else "time"}.sleep(1.5)
+        """,
+        mode="transactional",
+        retry=Retry(attempts=1),
+    )
+    with bench.worker() as process:
+        for count in (3, 6, 9):
+            bench.send("1", "2", "3")
+            bench.wait(lambda at=count: bench.count("effects") >= at)
+            time.sleep(0.5)
+        assert process.poll() is None
+    assert bench.rows("SELECT count(*), count(DISTINCT msg_id) FROM effects") == [(9, 9)]
+    assert bench.dead == []
+
+
+def test_a_worker_whose_statements_are_cancelled_goes_on(bench: Bench) -> None:
+    bench.declare(
+        """
+        def handle(change: Change, tx: psycopg.Connection) -> None:
+            tx.execute("INSERT INTO effects VALUES (%s, %s)", [change.msg_id, change.new["value"]])
+            time.sleep(0.01)
+        """,
+        mode="transactional",
+        retry=Retry(attempts=1000, first=0.01, max=0.02),
+    )
+    bench.send(*map(str, range(200)))
+    with bench.worker("--drain") as process:
+        while process.poll() is None and bench.count("effects") < 150:
+            bench.conn.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name LIKE 'changelane work%'"
+            )
+            time.sleep(0.02)
+        assert process.wait(30) == 0, bench.log
+    assert bench.rows("SELECT count(*), count(DISTINCT msg_id) FROM effects") == [(200, 200)]
 
 
 def test_a_message_whose_dead_letter_queue_is_gone_stays_and_its_handler_does_not_run_again(
