@@ -14,7 +14,8 @@ from changelane.runner.work.handler import Handler, resolve_handlers
 
 HEAD = """
 from __future__ import annotations
-from typing import TYPE_CHECKING, List, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Iterable, List, Optional, Sequence
 if TYPE_CHECKING:
     import psycopg
     from changelane import Change
@@ -52,6 +53,16 @@ def resolve(folder: Path, source: str, **values: Any) -> Handler:
         ("def handle(changes: Sequence[Change], tx): ...", "transactional", (False, True, True)),
         ("async def handle(changes: List[Change]): ...", "at_least_once", (True, True, False)),
         ("def handle(change, extra=None): ...", "at_least_once", (False, False, False)),
+        ("def handle(changes: Optional[list[Change]]): ...", "at_least_once", (False, True, False)),
+        (
+            "def handle(changes: Annotated[list[Change], 5] | None): ...",
+            "at_least_once",
+            (False, True, False),
+        ),
+        ("def handle(changes: Iterable[Change] = ()): ...", "at_least_once", (False, True, False)),
+        ("Batch = List[int]\ndef handle(changes: Batch): ...", "at_least_once", (False, True, False)),
+        ("def handle(change: Unknown | list[Change]): ...", "at_least_once", (False, False, False)),
+        ("handle = partial(lambda shop, change: None, 3)", "at_least_once", (False, False, False)),
         (
             "class A:\n    async def __call__(self, change): ...\nhandle = A()",
             "at_least_once",
@@ -80,11 +91,13 @@ def test_what_a_handler_takes_is_read_from_its_signature(
         ("def handel(change): ...", "at_least_once", "shop has no handle"),
         ("def handle(c, tx: psycopg.AsyncConnection): ...", "transactional", "is a plain function"),
         ("async def handle(c, tx: psycopg.Connection): ...", "transactional", "is async"),
-        ("def handle(change): ...\nraise SystemExit(3)", "at_least_once", "shop.py:8: SystemExit: 3"),
+        ("def handle(change): ...\nraise SystemExit(3)", "at_least_once", "shop.py:9: SystemExit: 3"),
         ("def handle(change: Change[int]): ...", "at_least_once", "rows that cannot be checked: int is not"),
-        ("import nowhere", "at_least_once", "shop.py:7: ModuleNotFoundError: No module named 'nowhere'"),
-        ("def handle(:", "at_least_once", "shop.py:7: SyntaxError"),
-        ("import json\njson.loads('')", "at_least_once", "shop.py:8: JSONDecodeError"),
+        ("import nowhere", "at_least_once", "shop.py:8: ModuleNotFoundError: No module named 'nowhere'"),
+        ("def handle(changes: tuple[Change, ...]): ...", "at_least_once", "asks for a tuple, but"),
+        ("def handle(changes: dict[str, int]): ...", "at_least_once", "asks for a dict, but"),
+        ("def handle(:", "at_least_once", "shop.py:8: SyntaxError"),
+        ("import json\njson.loads('')", "at_least_once", "shop.py:9: JSONDecodeError"),
     ],
 )
 def test_a_handler_that_cannot_work_is_refused(folder: Path, source: str, mode: str, what: str) -> None:

@@ -117,6 +117,12 @@ class Consumer:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
+    @property
+    def jammed(self) -> bool:
+        """Whether every slot is taken by a handler that ran past its timeout and cannot be stopped."""
+        late = [job.finished for job in self._pool.running.copy() if job.finished is not None]
+        return len(late) >= self._pool.size and max(late) < time.monotonic() - BLOCKED
+
     def expire(self) -> list[int]:
         """Fail jobs that ran past their timeout; returns the server processes of their transactions.
 

@@ -8,17 +8,18 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from changelane.errors import HandlerError, PreflightError
 from changelane.manifest import Consumer
-from changelane.runner.work.row import RowType, find_row_type
+from changelane.runner.work.row import RowType, evaluate, find_row_type
 
-_BATCH = re.compile(r"(\w+\.)*(list|List|Sequence|Collection|Iterable)\b")
+_BATCH = re.compile(r"((\w+\.)*Optional\[)?(\w+\.)*(list|List|Sequence|Collection|Iterable)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,22 +177,43 @@ def _check(consumer: Consumer, function: Callable[..., Any]) -> Handler:
             f"asks for rows that cannot be checked: {error}",
             help="annotate Change[...] with a TypedDict, such as `changelane models` writes, or Change alone",
         ) from error
+    try:
+        batch = _takes_batch(call, positional[0].annotation)
+    except TypeError as error:
+        raise _wrong(
+            consumer,
+            f"asks for a {error}, but a batch comes in a list",
+            help="annotate list[Change], or Change",
+        ) from error
     return Handler(
         function=function,
         asynchronous=asynchronous,
-        batch=_takes_batch(positional[0].annotation),
+        batch=batch,
         transaction=transaction,
         row=row,
     )
 
 
-def _takes_batch(annotation: Any) -> bool:
-    # Annotations are read as text: names in them may exist for type checkers only.
-    return _BATCH.match(annotation if isinstance(annotation, str) else _spell(annotation)) is not None
-
-
-def _spell(annotation: Any) -> str:
-    return annotation.__qualname__ if annotation is list else str(annotation)
+def _takes_batch(function: Callable[..., Any], annotation: Any) -> bool:
+    """Whether it is a list of changes. Raises TypeError for another container, which no batch comes in."""
+    if isinstance(annotation, str):
+        try:
+            annotation = evaluate(function, annotation)
+        except Exception:  # noqa: BLE001 - names in it may exist for type checkers only
+            return _BATCH.match(annotation) is not None
+    annotation = getattr(annotation, "__value__", annotation)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _takes_batch(function, get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not types.NoneType]
+        return len(members) == 1 and _takes_batch(function, members[0])
+    kind = origin or annotation
+    if kind in (list, Sequence, Collection, Iterable):
+        return True
+    if inspect.isclass(kind) and issubclass(kind, Iterable):
+        raise TypeError(getattr(kind, "__name__", str(kind)))
+    return False
 
 
 def _check_connection(consumer: Consumer, parameter: inspect.Parameter, *, asynchronous: bool) -> None:

@@ -123,8 +123,8 @@ class Metrics(Collector):
 
     @property
     def alive(self) -> bool:
-        """Whether every consumer is at work."""
-        return all(consumer.alive for consumer in self._consumers)
+        """Whether every consumer is at work, with a slot at least that can be free again."""
+        return all(consumer.alive and not consumer.jammed for consumer in self._consumers)
 
     @property
     def ready(self) -> bool:

@@ -79,6 +79,13 @@ class RowType:
         raise InvalidRow(f"{change.schema}.{change.table} is not a {self.name}: {shown}{more}")
 
 
+def evaluate(function: Callable[..., Any], annotation: str) -> Any:
+    """What the text of an annotation stands for. Raises whatever its evaluation does."""
+    # Modules may import Change, List and the like for type checkers only.
+    names = {**vars(typing), "Change": Change, **getattr(inspect.unwrap(function), "__globals__", {})}
+    return eval(annotation, names)  # noqa: S307 - as inspect does with the handler's own text
+
+
 def find_row_type(function: Callable[..., Any], annotation: Any) -> RowType | None:
     """The row type that a handler's first parameter asks for, or None where it asks for none.
 
@@ -87,10 +94,8 @@ def find_row_type(function: Callable[..., Any], annotation: Any) -> RowType | No
     if isinstance(annotation, str):
         if "Change[" not in annotation.replace(" ", ""):
             return None
-        # Modules may import Change, List and the like for type checkers only.
-        names = {**vars(typing), "Change": Change, **getattr(inspect.unwrap(function), "__globals__", {})}
         try:
-            annotation = eval(annotation, names)  # noqa: S307 - as inspect does with the handler's own text
+            annotation = evaluate(function, annotation)
         except Exception as error:
             raise TypeError(
                 f"{annotation} cannot be read ({error}); import what it names at run time, too, "

@@ -20,12 +20,12 @@ ERROR_LIMIT = 500
 
 TRANSIENT_CLASSES = ("08", "40", "53")
 TRANSIENT_STATES = frozenset({"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
-"""Read-only after a failover, sessions and transactions that the server ends by its timeouts, and its shutdown,
-crash or start, beside lost connections (08), transaction rollbacks such as serialization failures and
-deadlocks (40), and lack of resources (53)."""
+"""Read-only after a failover, sessions and transactions that the server ends by its timeouts, and its
+shutdown, crash or start, beside lost connections (08), transaction rollbacks such as serialization failures
+and deadlocks (40), and lack of resources (53)."""
 
 CUT_SHORT = frozenset({"55P03", "57014"})
-"""Statements cancelled or out of time, and locks not obtained in time: of a handler, a failure like others."""
+"""Statements cancelled or out of time, and locks not had in time: of a handler, a failure like others."""
 
 BLOCKED = 100 * 365 * 86400.0
 """Seconds for which a message stays that blocks its key: until a person decides."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,50 @@ def test_a_plain_handler_past_its_timeout_fails_and_its_transaction_ends(bench: 
     assert bench.count("effects") == 1
     assert bench.dead == []
     assert "keeps its slot" in bench.log
+
+
+def test_an_async_handler_that_blocks_its_loop_is_fenced_out_and_holds_up_no_other_queue(
+    bench: Bench,
+) -> None:
+    bench.conn.execute("SELECT pgmq.create('others'), pgmq.create('others_dlq')")
+    bench.declare(
+        """
+        async def block(change: Change, tx: psycopg.AsyncConnection) -> None:
+            await tx.execute("INSERT INTO effects VALUES (%s, 1)", [change.msg_id])
+            if change.attempt == 1:
+                while not Path("go").exists():
+                    time.sleep(0.02)
+
+        async def pass_by(change: Change) -> None:
+            note("other")
+        """,
+        mode="transactional",
+        timeout=0.5,
+    )
+    manifest = bench.folder / "sql_out" / "manifest.json"
+    data = json.loads(manifest.read_text())
+    (consumer,) = data["consumers"]
+    other = {
+        **consumer,
+        "queue": "others",
+        "dead_letter": "others_dlq",
+        "mode": "at_least_once",
+        "handler": "handlers:pass_by",
+    }
+    data["consumers"] = [{**consumer, "handler": "handlers:block"}, other]
+    manifest.write_text(json.dumps(data))
+    bench.send("1")
+    with bench.worker() as process:
+        bench.wait(lambda: "blocks its event loop" in bench.log)
+        bench.conn.execute("SELECT pgmq.send('others', message) FROM pgmq.q_jobs")
+        bench.wait(lambda: bench.notes == ["other"])
+        assert bench.count("effects") == 0
+        (bench.folder / "go").touch()
+        bench.wait(lambda: bench.queued == 0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert bench.count("effects") == 1
+    assert bench.dead == []
 
 
 def test_drain_waits_for_delayed_messages(bench: Bench) -> None:

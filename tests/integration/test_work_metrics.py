@@ -138,6 +138,21 @@ def test_ready_is_who_reaches_the_database_and_healthy_who_works(bench: Bench, s
         bench.wait(lambda: fetch(f"{url}/readyz")[0] == 200)
 
 
+def test_a_worker_whose_slots_are_all_taken_by_hanging_handlers_is_not_healthy(bench: Bench) -> None:
+    bench.declare(HANDLE, mode="transactional", concurrency=2, timeout=1, retry=Retry(attempts=1))
+    with bench.worker("--metrics-port", "0"):
+        url = find_url(bench)
+        bench.send("9")
+        bench.wait(lambda: len(bench.dead) == 1)
+        bench.send("1")
+        bench.wait(lambda: not bench.queued)
+        assert fetch(f"{url}/healthz")[0] == 200
+        bench.send("9")
+        bench.wait(lambda: fetch(f"{url}/healthz")[0] == 503)
+        (bench.folder / "go").touch()
+        bench.wait(lambda: fetch(f"{url}/healthz")[0] == 200)
+
+
 def test_a_snapshot_that_is_held_shows(bench: Bench, database: str) -> None:
     bench.declare(HANDLE, mode="transactional")
     with bench.worker("--metrics-port", "0"), psycopg.connect(database) as holder:
