@@ -1,10 +1,11 @@
 """What capture costs the application: extra time per row over no trigger, and in proportion to others.
 
-    python benchmarks/capture.py [--database-url URL] [--rounds 5] [--rows 50000] [--json FILE]
+    python benchmarks/bench_capture.py [--database-url URL] [--rounds 5] [--rows 50000] [--json FILE]
 
 Variants of each workload have tables of their own with the same rows and are run in turn, so that noise meets
 all of them alike. Times are the server's own (clock_timestamp), medians over the rounds, less the median of
-the table without a trigger. Without a URL a server of its own is started, with fsync on, and removed.
+the table without a trigger; where the server runs on this machine, also the processor time of its process,
+which other load moves less. Without a URL a server of its own is started, with fsync on, and removed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 import yaml
@@ -53,6 +54,13 @@ class Workload:
     bulk: bool
     routes: int = 1
     when: str | None = None
+
+
+class Took(NamedTuple):
+    """Microseconds per row: by the clock, and of the server's processor (NaN where it is out of sight)."""
+
+    clock: float
+    processor: float
 
 
 NARROW: LiteralString = "id bigint PRIMARY KEY, a text, n numeric, at timestamptz DEFAULT now(), flag boolean"
@@ -136,8 +144,16 @@ def prepare(
     apply(folder / "pipelines.yaml", url)
 
 
-def time_workload(conn: Connection, workload: Workload, table: str) -> float:
-    """Microseconds per row of the timed part."""
+def read_processor(conn: Connection) -> float:
+    """Microseconds that the server's process has run, or NaN where it is not on this machine."""
+    try:
+        return int(Path(f"/proc/{conn.info.backend_pid}/schedstat").read_text().split()[0]) / 1e3
+    except OSError:
+        return float("nan")
+
+
+def time_workload(conn: Connection, workload: Workload, table: str) -> Took:
+    """What the timed part takes per row."""
     values = {
         "table": sql.Identifier("bench", table), "rows": sql.Literal(workload.rows),
     }  # fmt: skip
@@ -156,41 +172,49 @@ def time_workload(conn: Connection, workload: Workload, table: str) -> float:
     timed = sql.SQL(workload.timed).format(**values)
     if not workload.bulk:
         timed = sql.SQL("FOR i IN 1..{rows} LOOP {timed}; END LOOP").format(**values, timed=timed)
-    conn.execute(
-        sql.SQL(
-            "DO $$ DECLARE began timestamptz := clock_timestamp(); BEGIN {timed};"
-            " PERFORM set_config('bench.took', (extract(epoch FROM clock_timestamp() - began))::text, false);"
-            " END $$"
-        ).format(timed=timed)
-    )
+    statement = sql.SQL(
+        "DO $$ DECLARE began timestamptz := clock_timestamp(); BEGIN {timed};"
+        " PERFORM set_config('bench.took', (extract(epoch FROM clock_timestamp() - began))::text, false);"
+        " END $$"
+    ).format(timed=timed)
+    return take_time(conn, statement.as_bytes(conn), rows=workload.rows)
+
+
+def take_time(conn: Connection, statement: bytes, *, rows: int) -> Took:
+    """What a statement takes per row that leaves the seconds in the setting bench.took."""
+    began = read_processor(conn)
+    conn.execute(statement)
+    processor = read_processor(conn) - began
     row = conn.execute("SELECT current_setting('bench.took')::float8").fetchone()
     assert row is not None
-    return float(row[0]) * 1e6 / workload.rows
+    return Took(float(row[0]) * 1e6 / rows, processor / rows)
 
 
-def time_copy(conn: Connection, workload: Workload, table: sql.Composable) -> float:
+def time_copy(conn: Connection, workload: Workload, table: sql.Composable) -> Took:
+    lines = "".join(
+        f"{number}\tsome text {number}\t{number * 1.5}\tt\n" for number in range(1, workload.rows + 1)
+    )
+    before = read_processor(conn)
     began = conn.execute("SELECT clock_timestamp()").fetchone()
     with conn.cursor().copy(sql.SQL("COPY {} (id, a, n, flag) FROM STDIN").format(table)) as copy:
-        for number in range(1, workload.rows + 1):
-            copy.write(f"{number}\tsome text {number}\t{number * 1.5}\tt\n")
+        copy.write(lines)
     ended = conn.execute("SELECT clock_timestamp()").fetchone()
+    processor = read_processor(conn) - before
     assert began is not None
     assert ended is not None
-    return float((ended[0] - began[0]).total_seconds()) * 1e6 / workload.rows
+    clock = float((ended[0] - began[0]).total_seconds()) * 1e6
+    return Took(clock / workload.rows, processor / workload.rows)
 
 
-def time_floor(conn: Connection, *, rows: int, update: bool) -> float:
-    """Microseconds per row of a bare INSERT ... SELECT of the same messages into a table like the queue's."""
+def time_floor(conn: Connection, *, rows: int, update: bool) -> Took:
+    """What a bare INSERT ... SELECT of the same messages into a table like the queue's takes per row."""
     conn.execute("SELECT set_config('bench.update', %s, false)", [str(update)])
     conn.execute("DROP TABLE IF EXISTS bench.floor, bench.source")
     conn.execute("CREATE TABLE bench.floor (LIKE pgmq.q_bench INCLUDING ALL)")
     source = sql.Identifier("bench", "source")
     conn.execute(sql.SQL("CREATE TABLE {} ({})").format(source, sql.SQL(NARROW)))
     conn.execute(sql.SQL(FILL).format(table=source, rows=sql.Literal(rows)))
-    conn.execute((HERE / "floor.sql").read_bytes())
-    row = conn.execute("SELECT current_setting('bench.took')::float8").fetchone()
-    assert row is not None
-    return float(row[0]) * 1e6 / rows
+    return take_time(conn, (HERE / "floor.sql").read_bytes(), rows=rows)
 
 
 def run_pgbench(url: str, *, seconds: int) -> float:
@@ -276,8 +300,8 @@ def main() -> None:
             conn.execute("SELECT pgq.create_queue('bench')")
         conn.execute("DROP SCHEMA IF EXISTS bench CASCADE")
         prepare(conn, url, workloads, Path(name), variants)
-        times: dict[tuple[int, str], list[float]] = {}
-        floors: dict[bool, list[float]] = {False: [], True: []}
+        times: dict[tuple[int, str], list[Took]] = {}
+        floors: dict[bool, list[Took]] = {False: [], True: []}
         for round_ in range(options.rounds):
             for update, floor_times in floors.items():
                 floor_times.append(time_floor(conn, rows=options.rows, update=update))
@@ -292,8 +316,7 @@ def main() -> None:
         )
         version = conn.info.server_version // 10000
         conn.execute("DROP SCHEMA bench CASCADE")
-    floor = {update: statistics.median(took) for update, took in floors.items()}
-    report = build_report(workloads, times, floor, tps, version, variants)
+    report = build_report(workloads, times, floors, tps, version, variants)
     show(report)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
@@ -301,59 +324,67 @@ def main() -> None:
 
 def build_report(
     workloads: Sequence[Workload],
-    times: dict[tuple[int, str], list[float]],
-    floor: dict[bool, float],
+    times: dict[tuple[int, str], list[Took]],
+    floors: dict[bool, list[Took]],
     tps: dict[str, float],
     version: int,
     variants: Sequence[str],
 ) -> dict[str, Any]:
-    """Extra microseconds per row, their ratios, and the targets met or missed."""
-    lines = []
-    for number, workload in enumerate(workloads):
-        median = {variant: statistics.median(times[number, variant]) for variant in variants}
-        extra = {variant: median[variant] - median["none"] for variant in variants}
-        extra["floor"] = floor["UPDATE" in workload.name]
-        spread = {
-            variant: (max(times[number, variant]) - min(times[number, variant])) / median[variant]
-            for variant in variants
-        }
-        same_shape = workload.columns == NARROW and workload.routes == 1
-        ratios = {
+    """Extra microseconds per row, their ratios, and the targets met or missed, by each way to measure."""
+    return {
+        "format_version": 2,
+        "postgres": version,
+        "pgbench_tps": tps,
+        "measures": {
+            measure: [
+                judge(
+                    workload,
+                    {variant: [took[field] for took in times[number, variant]] for variant in variants},
+                    floor=statistics.median(took[field] for took in floors["UPDATE" in workload.name]),
+                )
+                for number, workload in enumerate(workloads)
+            ]
+            for field, measure in enumerate(Took._fields)
+        },
+    }
+
+
+def judge(workload: Workload, times: dict[str, list[float]], *, floor: float) -> dict[str, Any]:
+    """One workload by one way to measure; ``times`` are the microseconds per row of each round."""
+    median = {variant: statistics.median(rounds) for variant, rounds in times.items()}
+    extra = {variant: median[variant] - median["none"] for variant in times}
+    extra["floor"] = floor
+    same_shape = workload.columns == NARROW and workload.routes == 1
+    return {
+        "workload": workload.name,
+        "none_us": median["none"],
+        "extra_us": extra,
+        "spread": {
+            variant: (max(rounds) - min(rounds)) / median[variant] for variant, rounds in times.items()
+        },
+        "ratios": {
             f"{ours}/{theirs}": {"ratio": extra[ours] / extra[theirs], "target": target}
             for (ours, theirs), target in choose_targets(workload).items()
             if theirs in extra and (theirs != "floor" or same_shape)
-        }
-        lines.append({
-            "workload": workload.name, "none_us": median["none"], "extra_us": extra, "spread": spread,
-            "ratios": ratios,
-        })  # fmt: skip
-    return {
-        "format_version": 1,
-        "postgres": version,
-        "floor_us": floor[False],
-        "workloads": lines,
-        "pgbench_tps": tps,
+        },
     }
 
 
 def show(report: dict[str, Any]) -> None:
-    print(
-        f"\nPostgreSQL {report['postgres']}: extra microseconds per row over no trigger;"
-        f" the floor of an insert is {report['floor_us']:.1f}"
-    )
-    for line in report["workloads"]:
-        extra = "  ".join(
-            f"{variant} {value:6.1f}"
-            for variant, value in line["extra_us"].items()
-            if variant not in ("none", "floor")
+    for measure, lines in report["measures"].items():
+        print(
+            f"\nPostgreSQL {report['postgres']}, by the {measure}: extra microseconds per row over no trigger"
         )
-        widest = max(line["spread"].values())
-        print(f"{line['workload']:26} {extra}   spread <= {widest:.0%}")
-        for name, ratio in line["ratios"].items():
-            verdict = "met" if ratio["ratio"] <= ratio["target"] else "MISSED"
-            print(f"{'':26}   {name:18} {ratio['ratio']:5.2f}  target {ratio['target']:.2f}  {verdict}")
+        for line in lines:
+            extra = "  ".join(
+                f"{variant} {value:6.1f}" for variant, value in line["extra_us"].items() if variant != "none"
+            )
+            print(f"{line['workload']:26} {extra}   spread <= {max(line['spread'].values()):.0%}")
+            for name, ratio in line["ratios"].items():
+                verdict = "met" if ratio["ratio"] <= ratio["target"] else "MISSED"
+                print(f"{'':26}   {name:18} {ratio['ratio']:5.2f}  target {ratio['target']:.2f}  {verdict}")
     tps = report["pgbench_tps"]
-    print("pgbench, 8 clients, tps:", "  ".join(f"{name} {value:.0f}" for name, value in tps.items()))
+    print("\npgbench, 8 clients, tps:", "  ".join(f"{name} {value:.0f}" for name, value in tps.items()))
 
 
 if __name__ == "__main__":
