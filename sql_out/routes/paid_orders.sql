@@ -202,9 +202,12 @@ BEGIN
                 'key', jsonb_build_object('id', new_row."id"),
                 'new', (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")),
                 'old', (
-                SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
-                FROM jsonb_each((jsonb_build_object('id', old_row."id", 'customer_id', old_row."customer_id", 'status', old_row."status", 'total', old_row."total"))) AS was, (SELECT (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")) AS payload OFFSET 0) AS become
-                WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
+                SELECT coalesce(jsonb_object_agg(name, was -> name), '{}')
+                FROM (
+                    SELECT was, become, jsonb_object_keys(was) AS name
+                    FROM (SELECT (jsonb_build_object('id', old_row."id", 'customer_id', old_row."customer_id", 'status', old_row."status", 'total', old_row."total")) AS was, (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")) AS become OFFSET 0) AS rows
+                ) AS listed
+                WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
             ),
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp()),
@@ -255,9 +258,12 @@ BEGIN
             'key', jsonb_build_object('id', new_row."id"),
             'new', (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")),
             'old', (
-            SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
-            FROM jsonb_each((jsonb_build_object('id', old_row."id", 'customer_id', old_row."customer_id", 'status', old_row."status", 'total', old_row."total"))) AS was, (SELECT (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")) AS payload OFFSET 0) AS become
-            WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
+            SELECT coalesce(jsonb_object_agg(name, was -> name), '{}')
+            FROM (
+                SELECT was, become, jsonb_object_keys(was) AS name
+                FROM (SELECT (jsonb_build_object('id', old_row."id", 'customer_id', old_row."customer_id", 'status', old_row."status", 'total', old_row."total")) AS was, (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status', new_row."status", 'total', new_row."total")) AS become OFFSET 0) AS rows
+            ) AS listed
+            WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
         ),
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -296,7 +302,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_update_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=b113f300477f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=1dce9e1b84b7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

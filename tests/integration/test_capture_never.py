@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -266,15 +267,25 @@ def measure(conn: psycopg.Connection[object], statement: str) -> int:
     return most - before
 
 
-@pytest.mark.parametrize("send", ["pgmq", "inline"])
-def test_a_million_rows_in_one_statement_take_at_most_64_megabytes_more(rig: Rig, send: str) -> None:
+@pytest.mark.parametrize(
+    "route",
+    [
+        {"send": "pgmq"},
+        {"send": "inline"},
+        {"send": "pgmq", "payload": {"old": "changed", "mask": {"a": "sha256"}, "max_bytes": "1 kB"}},
+    ],
+    ids=["pgmq", "inline", "changed"],
+)
+def test_a_million_rows_in_one_statement_take_at_most_64_megabytes_more(
+    rig: Rig, route: dict[str, Any]
+) -> None:
     used = []
     for captured in (False, True):
         rig.clear()
         rig.run("CREATE UNLOGGED TABLE t (id int, a text)")
         rig.run("INSERT INTO t SELECT n, 'row ' || n FROM generate_series(1, 1000000) AS n")
         if captured:
-            rig.capture({"send": send, "events": ["update"]})
+            rig.capture({**route, "events": ["update"]})
         with rig.session(autocommit=True) as session:
             used.append(measure(session, "UPDATE t SET a = a || '!'"))
     assert used[1] - used[0] <= 64 * 1024

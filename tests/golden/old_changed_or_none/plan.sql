@@ -118,9 +118,12 @@ BEGIN
                 'key', jsonb_build_object('id', new_row."id"),
                 'new', new_row.changelane_row,
                 'old', (
-                SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
-                FROM jsonb_each((to_jsonb(old_row.changelane_row))) AS was, (SELECT (to_jsonb(new_row.changelane_row)) AS payload OFFSET 0) AS become
-                WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
+                SELECT coalesce(jsonb_object_agg(name, was -> name), '{}')
+                FROM (
+                    SELECT was, become, jsonb_object_keys(was) AS name
+                    FROM (SELECT (to_jsonb(old_row.changelane_row)) AS was, (to_jsonb(new_row.changelane_row)) AS become OFFSET 0) AS rows
+                ) AS listed
+                WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
             ),
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp())
@@ -170,9 +173,12 @@ BEGIN
             'key', jsonb_build_object('id', new_row."id"),
             'new', new_row.changelane_row,
             'old', (
-            SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
-            FROM jsonb_each((to_jsonb(old_row.changelane_row))) AS was, (SELECT (to_jsonb(new_row.changelane_row)) AS payload OFFSET 0) AS become
-            WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
+            SELECT coalesce(jsonb_object_agg(name, was -> name), '{}')
+            FROM (
+                SELECT was, become, jsonb_object_keys(was) AS name
+                FROM (SELECT (to_jsonb(old_row.changelane_row)) AS was, (to_jsonb(new_row.changelane_row)) AS become OFFSET 0) AS rows
+            ) AS listed
+            WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
         ),
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -210,7 +216,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'differences_update_71eb967f',
-        'changelane:1 project=golden route=differences spec=b99a39f6e8fe live=524532436dec pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=differences spec=b99a39f6e8fe live=de5538b010dd pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -203,9 +203,12 @@ BEGIN
                 'key', jsonb_build_object('select', new_row."select"),
                 'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
                 'old', (
-                SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
-                FROM jsonb_each((jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's"))) AS was, (SELECT (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS payload OFFSET 0) AS become
-                WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
+                SELECT coalesce(jsonb_object_agg(name, was -> name), '{}')
+                FROM (
+                    SELECT was, become, jsonb_object_keys(was) AS name
+                    FROM (SELECT (jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's")) AS was, (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS become OFFSET 0) AS rows
+                ) AS listed
+                WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
             ),
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp())
@@ -255,9 +258,12 @@ BEGIN
             'key', jsonb_build_object('select', new_row."select"),
             'new', (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")),
             'old', (
-            SELECT coalesce(jsonb_object_agg(was.key, was.value), '{}')
-            FROM jsonb_each((jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's"))) AS was, (SELECT (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS payload OFFSET 0) AS become
-            WHERE ROW(become.payload -> was.key)::record *<> ROW(was.value)::record
+            SELECT coalesce(jsonb_object_agg(name, was -> name), '{}')
+            FROM (
+                SELECT was, become, jsonb_object_keys(was) AS name
+                FROM (SELECT (jsonb_build_object('select', old_row."select", 'new', old_row."new", 'old', old_row."old", 'Größe', old_row."Größe", 'it''s', old_row."it's")) AS was, (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old", 'Größe', new_row."Größe", 'it''s', new_row."it's")) AS become OFFSET 0) AS rows
+            ) AS listed
+            WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
         ),
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
@@ -295,7 +301,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
-        'changelane:1 project=golden route=orders spec=a98ebad6736b live=d933e804ecf8 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a98ebad6736b live=1c6a8dfb8f36 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
