@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 MAX_NAME_BYTES = 63
+
+_LINE_BREAK = re.compile(
+    # What is quoted, and comments, whose quotes mean nothing; then the break of a line that is not blank.
+    r"""[eE]'(?:[^'\\]|\\.|'')*'|'[^']*'|"[^"]*"|\$(\w*)\$.*?\$\1\$|--[^\n]*|\n(?!\n|$)""",
+    re.DOTALL,
+)
 
 
 def quote_identifier(name: str) -> str:
@@ -35,3 +42,8 @@ def quote_body(body: str) -> str:
         number += 1
         tag = f"$changelane{number}$"
     return f"{tag}{body}{tag}"
+
+
+def indent(text: str, width: int = 4) -> str:
+    """SQL with its lines, but for the first, moved by so many blanks; what is quoted stays as it is."""
+    return _LINE_BREAK.sub(lambda found: f"\n{' ' * width}" if found[0] == "\n" else found[0], text)

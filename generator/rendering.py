@@ -13,7 +13,7 @@ from changelane.access import API_NAMES, API_SCHEMA, OPTIONAL_COLUMN, Place, fin
 from changelane.generator.capture import NOT_JSONB, ROW_LIMIT, SURELY_SMALL, Capture, bind_expression
 from changelane.generator.grant import Grant
 from changelane.generator.queue import Queue
-from changelane.generator.quoting import quote_array, quote_body, quote_identifier, quote_literal
+from changelane.generator.quoting import indent, quote_array, quote_body, quote_identifier, quote_literal
 from changelane.interval import spell_interval
 from changelane.marker import (
     API_LIVE,
@@ -45,6 +45,7 @@ _ENVIRONMENT.filters |= {
     "array": quote_array,
     "tojson_literal": lambda value: quote_literal(json.dumps(value)),
     "quoted_body": quote_body,
+    "indent": indent,
 }
 
 _PINS = (

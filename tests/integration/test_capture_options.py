@@ -299,6 +299,19 @@ def test_extra(rig: Rig, way: dict[str, str]) -> None:
 
 
 @ways
+def test_a_line_break_in_a_literal_stays_as_it_is(rig: Rig, way: dict[str, str]) -> None:
+    text = "one\n\n two 'three'\n"
+    literals = ("'one\n\n two ''three''\n'", "$x$one\n\n two 'three'\n$x$", "E'one\\n\n two \\'three''\n'")
+    rig.capture({**way, "payload": {"extra": dict(zip("abc", literals, strict=True))}})
+    rig.run(
+        "INSERT INTO t (id) VALUES (1), (2)",
+        "UPDATE t SET total = 1 WHERE id = 1",
+        "DELETE FROM t WHERE id = 1",
+    )
+    assert [message["extra"] for message, _ in rig.messages()] == [dict.fromkeys("abc", text)] * 4
+
+
+@ways
 def test_extra_is_not_made_for_rows_that_are_not_wanted(rig: Rig, way: dict[str, str]) -> None:
     rig.capture(
         {

@@ -220,6 +220,7 @@ NAMES = [
     ('"made"', '"present"', '"absent"'),
     ('"op"', '"txid"', '"bytes"'),
     ('"messages"', '"was"', '"become"'),
+    ('"two\nlines"', '"it\'s\n\n  three"', '"-- no\ncomment"'),
 ]
 
 
