@@ -28,11 +28,14 @@ from changelane.runner.work.queue import Queue, load_sql, open_queues, read_rows
 _KEY = sql.SQL(load_sql("key"))
 
 GROUP = "x-pgmq-group"
-STEPS = 500
-"""Keys that one claim walks over at most."""
+STEPS, MOST_STEPS = 500, 8_000
+"""Keys that one claim walks over at most: twice as many after each walk that found nothing due."""
 
 FIRST, LAST = -(2**63), 2**63 - 1
 """Between them lie the hashes of keys."""
+
+TURNS = 500
+"""Keys that one claim looks at because a message of theirs was settled, at most."""
 
 REST = 4.0
 """Rest after a walk that brought no more than the other looks, in times of what it took."""
@@ -71,6 +74,7 @@ class OrderedQueue(Queue):
         self._look = inf
         self._crowded = False
         self._start = FIRST
+        self._steps = STEPS
         self._walk_at = 0.0
         self._barren = False
         self._miss = FIRST_MISS
@@ -93,7 +97,7 @@ class OrderedQueue(Queue):
             "lease": lease,
             "names": [name for _, name in turns],
             "start": self._start,
-            "steps": STEPS,
+            "steps": self._steps,
         }
         statement = self._claim_walking if walks else self._claim
         rows = connection.execute(statement, values, prepare=False).fetchall()
@@ -127,18 +131,17 @@ class OrderedQueue(Queue):
     def _take_turns(self, now: float) -> list[tuple[float, str]]:
         turns: list[tuple[float, str]] = []
         with self._lock:
-            while self._turns and self._turns[0][0] <= now and len(turns) < STEPS:
+            while self._turns and self._turns[0][0] <= now and len(turns) < TURNS:
                 turns.append(heapq.heappop(self._turns))
         return turns
 
     def _note_walk(self, *, walked: int, found: int, last: int | None) -> bool:
         """Move on; True when all keys have been walked over without finding anything due."""
         self._barren = not found and (self._barren or self._start == FIRST)
-        if walked == STEPS and last is not None and last < LAST:
-            self._start = last + 1
-            return False
-        self._start = FIRST
-        return self._barren
+        partly = walked == self._steps
+        self._steps = STEPS if found else min(MOST_STEPS, self._steps * 2)
+        self._start = last + 1 if partly and last is not None and last < LAST else FIRST
+        return self._barren and self._start == FIRST
 
     def count_blocked(self, connection: Connection[Any]) -> tuple[int, bool]:
         """How many keys are blocked, and whether there are messages besides them and those behind them."""

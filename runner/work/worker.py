@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 FIRST_POLL = 0.02
 LAST_POLL = 1.0
+WAIT = 2.0
+"""Seconds until a consumer that did nothing for due messages is woken for them again."""
+
 CROWD = 20
 """Notifications after which the worker sees whether it does better without them."""
 
@@ -81,6 +84,7 @@ class Worker:
         if not self._opened:
             log.warning("no schema changelane for this role: no wake-up and no pause; run `changelane apply`")
         self._asked_at = 0.0
+        self._roused: dict[str, tuple[int, float]] = {}
         self._due = _compose("due" if self._opened else "due_closed", queues)
         self._backlog = _compose("backlog", queues, cap=sql.Literal(BACKLOG_CAP + 1))
 
@@ -159,9 +163,17 @@ class Worker:
                 if queue not in idle or paused or seconds is None:
                     continue
                 if seconds <= 0:
-                    self._by_queue[queue].wake()
+                    self._rouse(queue, handled=total[queue], now=now)
                 else:
                     next_look = min(next_look, now + seconds + 0.001)
+
+    def _rouse(self, name: str, *, handled: int, now: float) -> None:
+        """Wake a consumer for what is due, but seldom where that may wait for its key's turn all the time."""
+        waits = isinstance(self._by_queue[name].queue, OrderedQueue)
+        if waits and self._roused.get(name, (-1, 0.0))[0] == handled and now < self._roused[name][1] + WAIT:
+            return
+        self._roused[name] = handled, now
+        self._by_queue[name].wake()
 
     def _flag(self, *, asleep: Collection[str], busy: Collection[str]) -> bool:
         """Say of each queue whether its worker sleeps; True when a look at the queues is due after that."""

@@ -81,6 +81,22 @@ def test_an_idle_worker_asks_little_for_its_wake_up(bench: Bench) -> None:
         assert any(bench.count_commits(seconds=5) <= 5 * 2 + 3 for _ in range(5))
 
 
+def test_a_worker_whose_keys_all_wait_asks_little(bench: Bench) -> None:
+    bench.conn.execute(
+        "CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)"
+    )
+    bench.declare("def handle(change: Change) -> None: raise Retry(after=3600)", ordering="key", batch=100)
+    for _ in range(2):
+        for key in "abcdefgh":
+            bench.send("1", headers={"route": "things", "x-pgmq-group": key})
+    later = "SELECT count(*) FROM pgmq.q_jobs WHERE vt > now() + interval '30 minutes'"
+    with bench.worker():
+        bench.wait(lambda: bench.rows(later) == [(8,)])
+        time.sleep(2)
+        # As above.
+        assert any(bench.count_commits(seconds=5) <= 5 * 2 + 3 for _ in range(5))
+
+
 def test_where_notifications_do_not_arrive_it_is_said_once(
     bench: Bench, bare_database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,14 +87,14 @@ class Member:
 
     def _judge(self, code: int) -> None:
         text = self.log.read_bytes()[self._began :].decode(errors="replace")
+        # Children of a supervisor that was killed still write to its log while the next one starts.
+        started = '"working"' in text and "--processes" not in self._arguments
         if (
             code in EXPECTED
             or (code == 0 and self._asked)
-            or (code == -signal.SIGTERM and '"working"' not in text)
+            or (code == -signal.SIGTERM and self._asked and not started)
         ):
             return
-        # Children of a supervisor that was killed still write to its log while the next one starts.
-        started = '"working"' in text and "--processes" not in self._arguments
         if code == 1 and not started and "Traceback" not in text:
             # The server was away when it started, which it says and leaves to whoever runs it.
             self.refused += 1
