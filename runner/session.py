@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,6 +12,8 @@ from psycopg import errors
 
 from changelane.errors import DatabaseError
 from changelane.runner.database import connect, resolve
+
+_SNAPSHOT = (Path(__file__).parent / "sql" / "snapshot.sql").read_bytes()
 
 
 @contextmanager
@@ -28,6 +31,17 @@ def reach(database_url: str | None, *, doing: str) -> Iterator[psycopg.Connectio
         raise explain(error, doing=doing) from error
     finally:
         conn.close()
+
+
+@contextmanager
+def snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """One read-only look at the whole catalog, which says the same whatever the role or database has set.
+
+    ``conn`` is in autocommit and in no transaction. Raises psycopg.Error.
+    """
+    with conn.transaction():
+        conn.execute(_SNAPSHOT)
+        yield
 
 
 def explain(error: psycopg.Error, *, doing: str) -> DatabaseError:

@@ -283,7 +283,6 @@ class Sample:
                 has_parents=False,
                 owned=True,
                 owner="deploy",
-                triggers=True,
                 columns=("id", "status"),
             )
             for capture in self.captures

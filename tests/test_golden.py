@@ -48,7 +48,6 @@ def imagine(catalog: Catalog) -> Observed:
             has_parents=bool(table.inherits) or table.partition_of is not None,
             owned=True,
             owner=SESSION.role,
-            triggers=True,
             columns=tuple(column.name for column in table.columns),
         )
         for table in catalog.tables

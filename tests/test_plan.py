@@ -225,7 +225,7 @@ def test_a_pruned_function_that_a_strange_trigger_calls_is_a_problem(sample: Sam
     )
     observed = replace(observed, triggers={**observed.triggers, strange.identity: strange})
     ((what, _),) = make_plan(sample, observed, prune=True).problems
-    assert "trigger mine on public.orders calls changelane.shop_old_orders_insert" in what
+    assert "trigger mine on public.orders: it calls changelane.shop_old_orders_insert" in what
 
 
 def test_objects_of_another_project_are_left_alone(sample: Sample) -> None:
@@ -262,8 +262,9 @@ def test_a_foreign_function_or_trigger_of_our_name_is_refused(sample: Sample, ow
 
 def test_a_queue_that_existed_or_is_anothers_is_used_and_not_owned(sample: Sample) -> None:
     observed = sample.applied
-    for comment in (None, Sample(project="billing").queue("events").applied.queues["events"].comment):
-        queue = replace(observed.queues["events"], comment=comment)
+    theirs = Sample(project="billing").queue("events").applied.queues["events"].comment
+    for changes in ({"comment": None, "autovacuum": ()}, {"comment": theirs}):
+        queue = replace(observed.queues["events"], **changes)  # type: ignore[arg-type]
         shared = replace(observed, queues={"events": queue})
         assert make_plan(sample, shared).differences == ()
         destroyed = plan_destroy("shop", shared, drop_queues=True, discard=(), messages={})

@@ -6,14 +6,14 @@ import click
 
 from changelane.cli import Settings
 from changelane.file import write_whole
-from changelane.runner.database import connect, resolve
 from changelane.runner.inspect import inspect
+from changelane.runner.session import reach
 
 
 @click.command(help="Write sql_out/catalog.json from the live schema.")
 @click.pass_obj
 def command(settings: Settings) -> None:
-    with connect(resolve(settings.database_url), application_name="changelane inspect") as conn:
+    with reach(settings.database_url, doing="inspect") as conn:
         catalog = inspect(conn)
     path = settings.out / "catalog.json"
     text = catalog.dump()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from changelane.errors import DatabaseError, PreflightError
 from changelane.manifest import Manifest
 from changelane.runner.apply.access_steps import change_access, drop_api
 from changelane.runner.apply.lock import hold_project
+from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Observed, Queue, observe
-from changelane.runner.apply.plan import Plan, find_dependents
+from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.preflight import check
 from changelane.runner.apply.state import find_remains
-from changelane.runner.apply.statement import count_messages, drop_queue
+from changelane.runner.apply.statement import count_messages, drop_queue, drop_trigger
 from changelane.runner.apply.step import Step, drop
 from changelane.runner.apply.transaction import run
 
@@ -87,7 +88,7 @@ def plan_destroy(
     owned = find_owned(project, observed)
     steps = [*change_access(remains, api=None), *drop(remains)]
     steps += [drop_api(thing) for thing in remains if thing.kind == "api"]
-    problems = find_dependents(remains, observed)
+    problems = _find_dependents(remains, observed)
     notes = []
     if drop_queues:
         steps += [_drop_queue(queue, discard=name in discard) for name, queue in owned.items()]
@@ -112,6 +113,22 @@ def plan_destroy(
     return Plan(
         project=project, objects=remains, steps=tuple(steps), problems=tuple(problems), notes=tuple(notes)
     )
+
+
+def _find_dependents(dropped: Iterable[Object], observed: Observed) -> list[tuple[str, str]]:
+    """Triggers that would hold a dropped function back: (what, help) of each."""
+    dropped = tuple(dropped)
+    functions = {f"changelane.{thing.name}" for thing in dropped if thing.kind == "function"}
+    triggers = {(*thing.table, thing.name) for thing in dropped if thing.kind == "trigger" and thing.table}
+    return [
+        (
+            f"trigger {trigger.name} on {spell((trigger.schema, trigger.table))} calls {trigger.function}, "
+            "and does not bear this project's marker",
+            drop_trigger(trigger.name, table=(trigger.schema, trigger.table)),
+        )
+        for trigger in observed.triggers.values()
+        if trigger.function in functions and trigger.identity not in triggers
+    ]
 
 
 def _find_queue_problems(

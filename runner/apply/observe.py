@@ -14,6 +14,7 @@ from changelane.manifest import Manifest
 from changelane.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
 from changelane.runner.apply.rights import Rights, observe_rights
 from changelane.runner.partman import Partitioning, Partman, observe_partitions, observe_partman
+from changelane.runner.session import snapshot
 
 _SQL = Path(__file__).parent / "sql"
 _Row = TypeVar("_Row")
@@ -22,8 +23,10 @@ _Row = TypeVar("_Row")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Facts on the server, the role and the two schemas. ``server`` is the major version;
-    ``lends_pgmq``: the role may grant USAGE of it; ``schema_objects`` is how many things schema
-    ``changelane`` holds beside its own tables, ``has_tables`` that it has those.
+    ``reads_only``: so are the role's transactions unless it says otherwise; ``reads_queues``: it may ask
+    which queues there are; ``lends_pgmq``: it may grant USAGE of pgmq; ``schema_objects`` is how many things
+    schema ``changelane`` holds beside its own tables, ``has_tables`` that it has those, and
+    ``grants_right`` that they are open to whom they are meant for, and the schema to nobody else.
     """
 
     server: int
@@ -31,7 +34,10 @@ class Session:
     role: str
     pid: int
     creates_schemas: bool
+    reads_only: bool = False
+    standby: bool = False
     has_pgmq: bool
+    reads_queues: bool = True
     uses_pgmq: bool
     creates_queues: bool
     lends_pgmq: bool = True
@@ -41,6 +47,7 @@ class Session:
     creates_functions: bool
     owns_schema: bool
     has_tables: bool = True
+    grants_right: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +56,17 @@ class Queue:
 
     ``indexed`` are the columns that an index begins with. ``key_index`` is the definition of the index for
     the order of keys, None where there is none;
-    ``archive_index``: the archive has one by age, and ``archived``: it is not empty, or was not.
-    ``columns`` are the table's, name to type; ``demands`` those that take no null and have no default.
-    ``autovacuum`` and ``lasting_ids`` are as ``hash_queue`` takes them; ``partitioning`` is None where it is
-    not cut by time, or the role may not know.
+    ``archive_lasts``: a crash leaves the archive; ``archive_index``: it has one by age, and ``archived``: it
+    is not empty, or was not. ``columns`` are the table's, name to type; ``demands`` those that take no null
+    and have no default. ``autovacuum`` and ``lasting_ids`` are as ``hash_queue`` takes them; ``partitioning``
+    is None where it is not cut by time, or the role may not know.
     """
 
     name: str
     kind: str
     has_table: bool
     has_archive: bool = True
+    archive_lasts: bool = True
     columns: Mapping[str, str] = field(default_factory=dict)
     demands: Sequence[str] = ()
     inserts: bool
@@ -132,6 +140,7 @@ class Trigger:
     function: str
     type: int
     enabled: str
+    constraint: bool = False
     strays: Sequence[str] = ()
     old_table: str | None
     new_table: str | None
@@ -162,7 +171,9 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """A relation that the manifest names. ``kind`` is ``relkind``; ``triggers``: the role has TRIGGER."""
+    """A relation that the manifest names. ``kind`` is ``relkind``; ``reachable``: the role may use its
+    schema; ``barred`` are its partitions on which the role may make no trigger, as SQL.
+    """
 
     schema: str
     name: str
@@ -172,7 +183,8 @@ class Relation:
     has_parents: bool
     owned: bool
     owner: str
-    triggers: bool
+    reachable: bool = True
+    barred: Sequence[str] = ()
     columns: Sequence[str]
 
 
@@ -201,18 +213,17 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         "tables": [capture.table for capture in manifest.captures],
         "names": [capture.name for capture in manifest.captures],
     }
-    with conn.transaction():
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        conn.execute("SET LOCAL search_path = ''")
+    with snapshot(conn):
         (session,) = _fetch(conn, Session, "observe_session")
         partman = observe_partman(conn)
         partitions = observe_partitions(conn, partman)
-        queues = _fetch(conn, Queue, "observe_queues") if session.has_pgmq else []
+        listed = session.has_pgmq and session.reads_queues
+        queues = _fetch(conn, Queue, "observe_queues") if listed else []
         functions = _fetch(conn, Function, "observe_functions")
         triggers = _fetch(conn, Trigger, "observe_triggers", named)
         relations = _fetch(conn, Relation, "observe_relations", named)
         roles = {access.role for access in manifest.access}
-        rights = observe_rights(conn, roles, has_pgmq=session.has_pgmq)
+        rights = observe_rights(conn, roles, has_pgmq=listed)
     return Observed(
         session=session,
         partman=partman,

@@ -14,10 +14,10 @@ from changelane.runner.apply import statement
 from changelane.runner.apply.access import list_notes as list_access_notes
 from changelane.runner.apply.access_steps import change_access, drop_api
 from changelane.runner.apply.fingerprint import take_fingerprint
-from changelane.runner.apply.object import Object, spell
+from changelane.runner.apply.object import Object
 from changelane.runner.apply.observe import Observed
 from changelane.runner.apply.queue_steps import do_queue, list_notes
-from changelane.runner.apply.rename import Rename, find_renames, find_unmarked
+from changelane.runner.apply.rename import Rename, find_renames
 from changelane.runner.apply.state import compare
 from changelane.runner.apply.step import Mode, Sql, Step, do, drop
 
@@ -99,9 +99,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         for rename in renames
         if not (rename.known or prune)
     ]
-    problems += find_unmarked(objects, observed)
     renamed = [thing for rename in renames for thing in (rename.trigger, rename.function) if thing]
-    problems += find_dependents(renamed, observed)
     orphans = [
         thing
         for thing in objects
@@ -113,7 +111,6 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     if prune:
         dropped = [thing for thing in orphans if thing.remedy == "drop"]
         steps += [*drop(dropped), *(drop_api(thing) for thing in dropped if thing.kind == "api")]
-        problems += find_dependents([*dropped, *renamed], observed)
     else:
         notes += [f"orphaned: {thing}; run with --prune to drop" for thing in orphans if thing.remedy]
     return Plan(
@@ -265,19 +262,3 @@ def _rename(steps: Sequence[Step], renames: Iterable[Rename]) -> list[Step]:
             replace(step, action="rename", mode="ACCESS EXCLUSIVE", reason=reason, sql=(*drops, *step.sql))
         )
     return renamed
-
-
-def find_dependents(dropped: Iterable[Object], observed: Observed) -> list[tuple[str, str]]:
-    """Triggers that would hold a dropped function back: (what, help) of each."""
-    dropped = tuple(dropped)
-    functions = {f"changelane.{thing.name}" for thing in dropped if thing.kind == "function"}
-    triggers = {(*thing.table, thing.name) for thing in dropped if thing.kind == "trigger" and thing.table}
-    return [
-        (
-            f"trigger {trigger.name} on {spell((trigger.schema, trigger.table))} calls {trigger.function}, "
-            "and does not bear this project's marker",
-            statement.drop_trigger(trigger.name, table=(trigger.schema, trigger.table)),
-        )
-        for trigger in observed.triggers.values()
-        if trigger.function in functions and trigger.identity not in triggers
-    ]

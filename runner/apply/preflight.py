@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from psycopg import sql
+
 from changelane.errors import ChangelaneError, DatabaseError
-from changelane.runner.apply.object import spell
+from changelane.runner.apply.object import spell, spell_name
 from changelane.runner.apply.observe import Observed
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.step import Step
@@ -13,10 +15,22 @@ from changelane.runner.apply.step import Step
 
 def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:
     """The plan's problems, then the privileges that the role lacks for its steps."""
-    problems: list[ChangelaneError] = [DatabaseError(what, help=help) for what, help in plan.problems]
-    for what, help in dict.fromkeys(_find_missing_privileges(plan, observed)):
-        problems.append(DatabaseError(what, help=help))
-    return problems
+    problems = [*_find_read_only(plan, observed), *plan.problems, *_find_missing_privileges(plan, observed)]
+    return [DatabaseError(what, help=help) for what, help in dict.fromkeys(problems)]
+
+
+def _find_read_only(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]:
+    session = observed.session
+    if not plan.steps:
+        return
+    if session.standby:
+        yield f"database {session.database} is on a standby, which takes no writes", "connect to the primary"
+    elif session.reads_only:
+        yield (
+            f"the transactions of role {session.role} in database {session.database} are read-only",
+            f'take that back (ALTER ROLE "{session.role}", or ALTER DATABASE "{session.database}", '
+            "RESET default_transaction_read_only), or set PGOPTIONS='-c default_transaction_read_only=off'",
+        )
 
 
 def _find_missing_privileges(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]:
@@ -55,6 +69,19 @@ def _find_missing_privileges(plan: Plan, observed: Observed) -> Iterator[tuple[s
                     f"role {role} does not own table {spell(step.table)}{owner}: "
                     "marking and dropping triggers needs that",
                     "apply as the owner, or grant that role to yours",
+                )
+            if relation and not relation.reachable:
+                schema = sql.Identifier(relation.schema).as_string()
+                yield (
+                    f"role {role} may not use schema {spell_name(relation.schema)}, in which table "
+                    f"{spell_name(relation.name)} is",
+                    f'GRANT USAGE ON SCHEMA {schema} TO "{role}"',
+                )
+            if relation and relation.barred and step.action != "destroy":
+                yield (
+                    f"role {role} may not make triggers on partitions of {spell(step.table)}: "
+                    f"{', '.join(relation.barred)}",
+                    f'apply as their owner, or GRANT TRIGGER ON {", ".join(relation.barred)} TO "{role}"',
                 )
         elif step.kind in ("access", "api"):
             yield from _check_access(step, observed)

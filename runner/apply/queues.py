@@ -64,6 +64,12 @@ def compare_queue(
         return make(state="blocked", detail=obstacle[0], help=obstacle[1])
     if live is None:
         return make(state="missing", remedy="create")
+    if not live.archive_lasts:
+        return make(
+            state="drifted",
+            detail="its archive is unlogged: a crash empties it",
+            help=f"ALTER TABLE pgmq.a_{queue.name} SET LOGGED  -- rewrites it",
+        )
     if not live.has_table or not live.has_archive:
         table = f"pgmq.{'a' if live.has_table else 'q'}_{queue.name}"
         return make(
@@ -97,10 +103,10 @@ def compare_queue(
             detail=f"table pgmq.q_{queue.name} is not as pgmq made it: {wrong}",
             help="put it right by hand: until then every write that sends to it may fail",
         )
-    if inline and (wrong := _find_unknown_shape(live)):
+    if inline and (wrong := ", ".join(sorted(live.columns.keys() - _COLUMNS.keys() - _ADDED))):
         return make(
             state="drifted" if ours else "blocked",
-            detail=f"a route writes table pgmq.q_{queue.name} inline, whose shape is not known: {wrong}",
+            detail=f"a route writes table pgmq.q_{queue.name} inline, and does not know column {wrong}",
             help="set `send: pgmq` in the routes that send to it",
         )
     if missing := list_missing_indexes(queue, live):
@@ -109,6 +115,9 @@ def compare_queue(
         detail = f"lacks the index for {' and that for '.join(_INDEXES[index] for index in missing)}"
         lost = ours and not {"vt", "msg_id"}.isdisjoint(missing)
         return make(state="drifted" if lost else "outdated", detail=detail, remedy="index")
+    if marker is None and live.live == queue.live:
+        # With settings that pgmq does not make: nobody but an apply did.
+        return make(state="drifted", detail="its comment was removed", remedy="comment")
     if marker is None:
         return make(state="ok", detail="existed before Changelane: used, not owned")
     if marker.project != project:
@@ -172,11 +181,5 @@ def _find_wrong_columns(live: LiveQueue) -> str:
             wrong.append(f"column {name} is gone")
         elif live.columns[name] != type:
             wrong.append(f"column {name} is {live.columns[name]}, not {type}")
-    wrong += [f"column {name} of another must not be null" for name in live.demands if name not in _COLUMNS]
-    return ", ".join(wrong)
-
-
-def _find_unknown_shape(live: LiveQueue) -> str:
-    wrong = [f"column {name} is new" for name in live.columns if name not in _COLUMNS.keys() | _ADDED]
     wrong += [f"column {name} has no default" for name in live.demands if name != "vt"]
     return ", ".join(wrong)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from changelane.manifest import Capture
 from changelane.marker import SCHEMA, TRIGGER_EVENTS
-from changelane.runner.apply.object import Object, spell
+from changelane.runner.apply.object import Object
 from changelane.runner.apply.observe import Function, Observed, Trigger
-from changelane.runner.apply.statement import drop_trigger
 
 _SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z_][a-z0-9_]{0,46})['"]""")
 
@@ -83,22 +82,3 @@ def read_queues(function: Function | None) -> frozenset[str]:
     if function is None or function.marker is None or function.marker.live != function.live:
         return frozenset()
     return frozenset(_SENDS.findall(function.body))
-
-
-def find_unmarked(objects: Iterable[Object], observed: Observed) -> Iterator[tuple[str, str]]:
-    """Triggers without a marker that call an orphaned function beside a capture to be added: (what, help)."""
-    objects = tuple(objects)
-    orphaned = {
-        f"{SCHEMA}.{thing.name}"
-        for thing in objects
-        if thing.kind == "function" and thing.state == "orphaned"
-    }
-    tables = {thing.table for thing in objects if thing.kind == "trigger" and thing.state == "missing"}
-    for trigger in observed.triggers.values():
-        table = (trigger.schema, trigger.table)
-        if trigger.function in orphaned and trigger.marker is None and table in tables:
-            yield (
-                f"trigger {trigger.name} on {spell(table)} calls {trigger.function}, of a route that is no "
-                "longer declared, and its marker was removed: beside the new trigger it would send twice",
-                drop_trigger(trigger.name, table=table),
-            )

@@ -8,8 +8,14 @@ from changelane.manifest import read_step
 from changelane.runner.apply.statement import lock_tables
 from changelane.runner.apply.step import Step
 
-OPENING = "SET LOCAL lock_timeout = '1s';\nSET LOCAL search_path = pg_catalog, pg_temp;"
-"""No writer queues behind a waiting lock of ours for over a second."""
+OPENING = """SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;"""
+"""No writer queues behind a waiting lock of ours for over a second; and what was reviewed means the same
+whatever the role or database has set.
+"""
 
 
 def open_transaction(steps: Iterable[Step]) -> str:
@@ -24,7 +30,7 @@ def open_transaction(steps: Iterable[Step]) -> str:
     exclusive = any(step.mode == "ACCESS EXCLUSIVE" for step in locking)
     tables = {step.table: step.relation == "p" for step in locking if step.table}
     lock = lock_tables(tables, mode="ACCESS EXCLUSIVE" if exclusive else "SHARE ROW EXCLUSIVE")
-    return f"{OPENING}\nSET LOCAL statement_timeout = '1s';\n{lock}\nSET LOCAL statement_timeout TO DEFAULT;"
+    return f"{OPENING}\nSET LOCAL statement_timeout = '1s';\n{lock}\nSET LOCAL statement_timeout = 0;"
 
 
 def read_parts(step: Step, files: dict[str, bytes]) -> list[str]:

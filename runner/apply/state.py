@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import partial
 
 from changelane.manifest import Capture, Manifest
+from changelane.marker import SCHEMA
 from changelane.runner.apply.access import compare_access, find_withdrawn
 from changelane.runner.apply.api import compare_api, find_api
 from changelane.runner.apply.block import find_block
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Function, Observed, Trigger
 from changelane.runner.apply.queues import compare_queue
+from changelane.runner.apply.schemas import compare_schemas
+from changelane.runner.apply.statement import drop_trigger
 from changelane.runner.partman import find_obstacle
-
-SCHEMA_VERSION = 4
-"""Of schema ``changelane``, kept in its COMMENT."""
 
 ENABLED = {"origin": "O", "always": "A", "replica": "R"}
 """``fire`` to ``pg_trigger.tgenabled``."""
-
-_SCHEMA_COMMENT = re.compile(r"changelane:schema (\d+)")
 
 
 def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
@@ -42,9 +39,13 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
     obstacle = find_obstacle(observed.partman, role=session.role, has_pgmq=session.has_pgmq)
     inline = {queue for capture in captures if capture.send == "inline" for queue in capture.queues}
     return (
-        *_compare_schemas(observed),
+        *compare_schemas(observed),
         *(
-            compare_queue(
+            Object(
+                kind="queue", name=queue.name, queue=queue, state="blocked", detail="this role may not look"
+            )
+            if session.has_pgmq and not session.reads_queues
+            else compare_queue(
                 queue,
                 observed.queues.get(queue.name),
                 project=project,
@@ -63,65 +64,12 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
             )
             for capture, block in blocks
         ),
+        *_find_strangers(manifest, observed),
         *compare_access(manifest, observed),
         *compare_api(manifest, observed),
         *_find_orphans(manifest, observed),
         *find_withdrawn(project, observed, declared=manifest.access),
     )
-
-
-def _compare_schemas(observed: Observed) -> Iterator[Object]:
-    session = observed.session
-    if session.has_pgmq:
-        yield Object(kind="schema", name="pgmq", state="ok")
-    else:
-        yield Object(kind="schema", name="pgmq", state="missing", detail="not installed", remedy="create")
-
-    version = _SCHEMA_COMMENT.fullmatch(session.schema_comment or "")
-    if not session.has_schema:
-        yield Object(kind="schema", name="changelane", state="missing", remedy="create")
-    elif session.schema_comment is None:
-        yield Object(
-            kind="schema",
-            name="changelane",
-            state="drifted",
-            detail="its comment, which holds its version, is missing",
-            remedy="replace",
-        )
-    elif version is None:
-        yield Object(
-            kind="schema",
-            name="changelane",
-            state="foreign",
-            detail=f"its comment is not Changelane's: {session.schema_comment[:60]!r}",
-            help="rename that schema: Changelane keeps its functions in one of this name",
-        )
-    elif int(version[1]) > SCHEMA_VERSION:
-        yield Object(
-            kind="schema",
-            name="changelane",
-            state="blocked",
-            detail=f"it is of version {version[1]}, this Changelane knows {SCHEMA_VERSION}",
-            help="upgrade Changelane: a newer one has applied to this database",
-        )
-    elif int(version[1]) < SCHEMA_VERSION:
-        yield Object(
-            kind="schema",
-            name="changelane",
-            state="outdated",
-            detail=f"it is of version {version[1]}, this Changelane makes {SCHEMA_VERSION}",
-            remedy="replace",
-        )
-    elif not session.has_tables:
-        yield Object(
-            kind="schema",
-            name="changelane",
-            state="drifted",
-            detail="a table or function of its own is missing",
-            remedy="replace",
-        )
-    else:
-        yield Object(kind="schema", name="changelane", state="ok")
 
 
 def _compare_function(
@@ -199,6 +147,12 @@ def _compare_trigger(
     if live is None:
         return make(state="missing", remedy="create")
     place = spell(capture.identity)
+    if live.constraint:
+        return make(
+            state="foreign",
+            detail=f"trigger {capture.name} on {place} is a constraint trigger, which Changelane never makes",
+            help=drop_trigger(capture.name, table=capture.identity),
+        )
     right = live.live == capture.trigger_live
     # The hash does not see the text of a WHEN nor which columns UPDATE OF names.
     transparent = right and not live.conditional and not live.columns
@@ -250,6 +204,31 @@ def _explain_disabled(capture: Capture, live: Trigger) -> str:
     if live.strays:
         return f"it is disabled, or fires otherwise, on {', '.join(live.strays)}"
     return f"it does not fire {capture.fire}"
+
+
+def _find_strangers(manifest: Manifest, observed: Observed) -> Iterator[Object]:
+    """Triggers that call a function of the project and are not its own: they send what those send, too."""
+    known = {(*capture.identity, capture.name) for capture in manifest.captures}
+    declared = {capture.name: capture.route for capture in manifest.captures}
+    for trigger in observed.triggers.values():
+        name = trigger.function.removeprefix(f"{SCHEMA}.")
+        function = observed.functions.get(name) if name != trigger.function else None
+        marker = function.marker if function else None
+        ours = marker.project == manifest.project if marker else name in declared
+        marked = trigger.marker is not None and trigger.marker.project == manifest.project
+        if function is None or not ours or marked or trigger.identity in known:
+            continue
+        place = (trigger.schema, trigger.table)
+        yield Object(
+            kind="trigger",
+            name=trigger.name,
+            table=place,
+            state="foreign",
+            route=marker.name if marker else declared[name],
+            detail=f"it calls {trigger.function} and does not bear this project's mark: made by hand, or "
+            "renamed without its comment, it sends what others send, too",
+            help=drop_trigger(trigger.name, table=place),
+        )
 
 
 def _find_orphans(manifest: Manifest, observed: Observed) -> Iterator[Object]:

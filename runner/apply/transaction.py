@@ -19,8 +19,8 @@ from changelane.runner.session import explain
 
 Transaction = list[Step]
 
-LONGEST_WAIT = "SET lock_timeout = '10s'"
-"""For a statement that waits for others and lets others pass meanwhile."""
+LONGEST_WAIT = "SET lock_timeout = '10s'; SET statement_timeout = 0"
+"""For a statement that waits for others and lets others pass meanwhile, and may take long by itself."""
 
 
 def run(
@@ -130,7 +130,7 @@ def _run_alone(conn: psycopg.Connection[Any], step: Step, files: dict[str, bytes
             conn.execute(sql.encode(conn.info.encoding), prepare=False)
     finally:
         if not conn.broken:
-            conn.execute("RESET lock_timeout")
+            conn.execute("RESET lock_timeout; RESET statement_timeout")
 
 
 def _open(conn: psycopg.Connection[Any], transaction: Transaction) -> None:

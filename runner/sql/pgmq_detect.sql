@@ -8,8 +8,13 @@ SELECT
     ) AS headers,
     EXISTS (
         SELECT FROM pg_catalog.pg_attribute
-        WHERE attrelid = pg_catalog.to_regclass('pgmq.message_record')
+        WHERE attrelid = (
+            SELECT oid FROM pg_catalog.pg_class
+            WHERE relnamespace = meta.relnamespace AND relname = 'message_record'
+        )
           AND attname = 'last_read_at'
           AND NOT attisdropped
     ) AS last_read_at
-WHERE pg_catalog.to_regclass('pgmq.meta') IS NOT NULL;
+-- By its name, a table of a schema that the role may not use would be an error.
+FROM pg_catalog.pg_class AS meta
+WHERE relnamespace = pg_catalog.to_regnamespace('pgmq') AND relname = 'meta';

@@ -153,6 +153,10 @@ def test_a_trigger_that_fires_otherwise_leaves_the_function_as_it_is(
             ("trigger", "drifted"),
         ),
         ("COMMENT ON SCHEMA changelane IS NULL", ("schema", "drifted")),
+        ("GRANT CREATE ON SCHEMA changelane TO PUBLIC", ("schema", "drifted")),
+        ("REVOKE ALL ON ALL TABLES IN SCHEMA changelane FROM PUBLIC", ("schema", "drifted")),
+        ("DROP TABLE changelane.sleepers", ("schema", "drifted")),
+        ("COMMENT ON TABLE pgmq.q_events IS 'mine'", ("queue", "drifted")),
         ("SELECT pgmq.drop_queue('events')", ("queue", "missing")),
     ],
 )
@@ -330,6 +334,43 @@ def test_a_strange_trigger_of_our_name_is_never_overwritten(conn: Connection, sa
 
 
 @pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize(
+    ("statements", "drop"),
+    [
+        (
+            f"DROP TRIGGER {NAME} ON orders; CREATE CONSTRAINT TRIGGER {NAME} AFTER INSERT ON orders "
+            f"FOR EACH ROW EXECUTE FUNCTION changelane.{NAME}()",
+            f'DROP TRIGGER "{NAME}" ON "public"."orders"',
+        ),
+        (
+            f"ALTER TRIGGER {NAME} ON orders RENAME TO mine; COMMENT ON TRIGGER mine ON orders IS NULL",
+            'DROP TRIGGER "mine" ON "public"."orders"',
+        ),
+        (
+            f"CREATE TRIGGER mine AFTER INSERT ON parcels EXECUTE FUNCTION changelane.{NAME}()",
+            'DROP TRIGGER "mine" ON "public"."parcels"',
+        ),
+    ],
+)
+def test_a_trigger_made_by_hand_over_a_function_of_ours_is_foreign_and_a_person_drops_it(
+    conn: Connection, tmp_path: Path, run_changelane: Any, sample: Sample, statements: str, drop: str
+) -> None:
+    bring(conn, sample)
+    conn.execute(statements.encode())
+    assert ("trigger", "foreign") in states(conn, sample)
+    sample.save(tmp_path / "sql_out")
+    assert run_changelane("verify").returncode == 2
+    refused = run_changelane("apply")
+    assert refused.returncode == 1
+    assert drop in refused.stderr
+    conn.execute(drop.encode())
+    bring(conn, sample)
+    assert states(conn, sample) == set()
+    conn.execute("INSERT INTO orders VALUES (1, 'paid')")
+    assert depth(conn) == 1
+
+
+@pytest.mark.usefixtures("tables")
 def test_a_statement_that_fails_leaves_nothing_of_its_transaction(
     conn: Connection, tmp_path: Path, run_changelane: Any
 ) -> None:
@@ -395,6 +436,41 @@ def test_a_role_that_may_not_install_pgmq_is_told_so_with_all_the_rest(
         assert f"role {name} may not create schema changelane" in refused.stderr
         assert f"role {name} does not own table public.orders" in refused.stderr
         assert "nothing was changed" in refused.stderr
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_role_that_may_not_even_look_at_pgmq_is_told_so_with_all_the_rest(
+    conn: Connection, sample: Sample, tmp_path: Path, run_changelane: Any, role: str
+) -> None:
+    conn.execute(
+        'CREATE SCHEMA "my app"; CREATE TABLE "my app".lines (id int); '
+        "CREATE TABLE days (id int, day date) PARTITION BY RANGE (day); "
+        "CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')"
+    )
+    for table in ("orders", "days", '"my app".lines'):
+        conn.execute(f"ALTER TABLE {table} OWNER TO {role}".encode())
+    sample.capture("lined", table="my app.lines").capture("dated", table="public.days")
+    sample.save(tmp_path / "sql_out")
+    refused = run_changelane("apply", env={"PGOPTIONS": f"-c role={role}"})
+    assert refused.returncode == 1
+    assert f"role {role} may not ask which queues there are" in refused.stderr
+    assert f"role {role} may not create schema changelane" in refused.stderr
+    assert f"role {role} may not use schema my app, in which table lines is" in refused.stderr
+    assert f"role {role} may not make triggers on partitions of public.days: public.days_1" in refused.stderr
+    assert "4 problems found; nothing was changed" in refused.stderr
+    assert run_changelane("verify", env={"PGOPTIONS": f"-c role={role}"}).returncode == 2
+    for statement in (
+        "GRANT ALL ON SCHEMA pgmq TO {}",
+        "GRANT ALL ON ALL TABLES IN SCHEMA pgmq TO {}",
+        "CREATE SCHEMA changelane AUTHORIZATION {}",
+        'GRANT USAGE ON SCHEMA "my app" TO {}',
+        "GRANT TRIGGER ON days_1 TO {}",
+    ):
+        conn.execute(statement.format(role).encode())
+    applied = run_changelane("apply", env={"PGOPTIONS": f"-c role={role}"})
+    assert applied.returncode == 0, applied.stderr
+    conn.execute("INSERT INTO days_1 VALUES (1, '2026-01-05')")
+    assert depth(conn) == 1
 
 
 def test_missing_pgmq_is_installed_by_a_role_that_may(
@@ -502,7 +578,7 @@ def test_destroy_refuses_where_a_strange_trigger_calls_its_function(
     refused = run_changelane("destroy", "--yes")
     assert refused.returncode == 1
     assert "trigger mine on public.parcels calls" in refused.stderr
-    assert states(conn, sample) == set()
+    assert states(conn, sample) == {("trigger", "foreign")}
 
 
 def test_triggers_of_a_partitioned_table_are_seen_once(conn: Connection, sample: Sample) -> None:

@@ -151,7 +151,7 @@ def test_an_orphans_trigger_without_its_marker_is_a_problem_and_never_dropped(
     renamed = declare(conn, tmp_path, SPEC.replace("name: paid", "name: settled"))
     with pytest.raises(PreflightError) as caught:
         bring(conn, renamed)
-    assert "its marker was removed" in caught.value.problems[0].what
+    assert "does not bear this project's mark" in caught.value.problems[0].what
     assert conn.execute("SELECT FROM pg_trigger WHERE tgname = %s", [capture.name]).fetchone() is not None
 
 

@@ -12,6 +12,7 @@ from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
 
 from changelane.runner import pgmq
+from changelane.runner.apply.observe import observe
 from changelane.runner.database import connect
 from changelane.runner.local import binaries
 from changelane.runner.local import server as servers
@@ -117,8 +118,18 @@ def test_an_owner_who_could_not_have_made_the_function_is_drift_and_is_mended(
         ),
         (
             "ALTER TABLE pgmq.q_events ADD COLUMN more int NOT NULL",
-            "column more of another must not be null",
+            "column more has no default",
             "ALTER TABLE pgmq.q_events DROP COLUMN more",
+        ),
+        (
+            "ALTER TABLE pgmq.q_events ALTER COLUMN enqueued_at DROP DEFAULT",
+            "column enqueued_at has no default",
+            "ALTER TABLE pgmq.q_events ALTER COLUMN enqueued_at SET DEFAULT now()",
+        ),
+        (
+            "ALTER TABLE pgmq.a_events SET UNLOGGED",
+            "its archive is unlogged: a crash empties it",
+            "ALTER TABLE pgmq.a_events SET LOGGED",
         ),
         (
             "ALTER TABLE pgmq.a_events RENAME TO a_gone",
@@ -146,10 +157,7 @@ def test_a_restored_dump_of_the_database_is_as_declared(
     conn: Connection, declared: Declared, database: str, bare_database: str
 ) -> None:
     conn.execute(ROW)
-    dump = run_program("pg_dump", "--no-owner", "--dbname", database)
-    run_program(
-        "psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", bare_database, input=dump
-    )
+    restore(run_program("pg_dump", "--no-owner", "--dbname", database), bare_database)
     with connect(bare_database) as restored:
         assert find_wrong(restored, declared) == []
         assert bring(restored, declared).steps == ()
@@ -157,6 +165,19 @@ def test_a_restored_dump_of_the_database_is_as_declared(
         assert before == depth(conn) == 2
         restored.execute("DELETE FROM orders")
         assert depth(restored) == before + 1
+
+
+def test_a_dump_restored_without_comments_owns_its_queues_again(
+    conn: Connection, declared: Declared, database: str, bare_database: str
+) -> None:
+    restore(run_program("pg_dump", "--no-comments", "--dbname", database), bare_database)
+    with connect(bare_database) as restored:
+        assert {line.split()[0] for line in find_wrong(restored, declared)} == {"drifted"}
+        planned = bring(restored, declared)
+        assert {step.action for step in planned.steps if step.kind != "schema"} == {"comment"}
+        assert find_wrong(restored, declared) == []
+        marks = [queue.marker for queue in observe(restored, declared.manifest).queues.values()]
+        assert [mark and mark.project for mark in marks] == ["shop", "shop"]
 
 
 @pytest.fixture(params=MAJORS, ids=str)
@@ -186,10 +207,7 @@ def test_a_dump_of_another_major_is_as_declared_once_restored_on_the_newest(
         assert find_wrong(conn, declared) == []
         conn.execute(ROW)
     # Its own pg_dump knows what the newest one, of an older minor release, may not.
-    dump = run_program("pg_dump", "--dbname", url, folder=programs)
-    run_program(
-        "psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", bare_database, input=dump
-    )
+    restore(run_program("pg_dump", "--dbname", url, folder=programs), bare_database)
     with connect(bare_database) as restored:
         assert find_wrong(restored, declared) == []
         restored.execute("UPDATE orders SET total = 2")

@@ -8,6 +8,7 @@ SELECT meta.queue_name::text AS name,
        END AS kind,
        class.oid IS NOT NULL AS has_table,
        archive.oid IS NOT NULL AS has_archive,
+       archive.relpersistence IS DISTINCT FROM 'u' AS archive_lasts,
        (
            SELECT coalesce(jsonb_object_agg(attname, format_type(atttypid, atttypmod)), '{}')
            FROM pg_attribute

@@ -6,7 +6,13 @@ SELECT namespace.nspname::text AS schema,
        EXISTS (SELECT FROM pg_inherits WHERE inhrelid = class.oid) AS has_parents,
        pg_has_role(class.relowner, 'USAGE') AS owned,
        pg_get_userbyid(class.relowner)::text AS owner,
-       has_table_privilege(class.oid, 'TRIGGER') AS triggers,
+       has_schema_privilege(namespace.oid, 'USAGE') AS reachable,
+       -- A trigger on a partitioned table is made on each of its partitions.
+       ARRAY(
+           SELECT relid::regclass::text FROM pg_partition_tree(class.oid)
+           WHERE class.relkind = 'p' AND relid <> class.oid AND NOT has_table_privilege(relid, 'TRIGGER')
+           ORDER BY relid::regclass::text
+       ) AS barred,
        ARRAY(
            SELECT attname::text FROM pg_attribute
            WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped

@@ -3,8 +3,13 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
        current_database()::text AS database,
        current_user::text AS role,
        pg_backend_pid() AS pid,
+       current_setting('default_transaction_read_only')::bool AS reads_only,
+       pg_is_in_recovery() AS standby,
        has_database_privilege(current_database(), 'CREATE') AS creates_schemas,
-       to_regclass('pgmq.meta') IS NOT NULL AS has_pgmq,
+       meta.oid IS NOT NULL AS has_pgmq,
+       -- Of a schema that it may not use, the role may not even ask for a table by its name.
+       coalesce(has_schema_privilege(meta.relnamespace, 'USAGE') AND has_table_privilege(meta.oid, 'SELECT'), false)
+           AS reads_queues,
        coalesce((SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = 'pgmq'), false)
            AS uses_pgmq,
        coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'pgmq'), false)
@@ -32,10 +37,23 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
            SELECT name FROM own
            EXCEPT
            SELECT relname FROM pg_class WHERE relnamespace = ours.oid
-       ) AND to_regprocedure('changelane.measure(record)') IS NOT NULL AS has_tables,
+       ) AND EXISTS (
+           SELECT FROM pg_proc WHERE pronamespace = ours.oid AND proname = 'measure'
+       ) AS has_tables,
+       coalesce(
+           NOT has_schema_privilege('public', ours.oid, 'CREATE')
+               AND NOT EXISTS (
+                   SELECT FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege
+                   WHERE relnamespace = ours.oid
+                       AND (relname = 'sleepers' OR relname = 'pauses' AND privilege = 'SELECT')
+                       AND NOT has_table_privilege('public', pg_class.oid, privilege)
+               ), false
+       ) AS grants_right,
        -- The functions read one of its tables as their owner.
        coalesce(has_schema_privilege(ours.oid, 'CREATE') AND has_schema_privilege(ours.oid, 'USAGE'), false)
            AS creates_functions,
        coalesce(pg_has_role(ours.nspowner, 'USAGE'), false) AS owns_schema
 FROM (VALUES (1)) AS one
 LEFT JOIN pg_namespace AS ours ON ours.nspname = 'changelane'
+LEFT JOIN pg_class AS meta
+    ON meta.relname = 'meta' AND meta.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgmq')

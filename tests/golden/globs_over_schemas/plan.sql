@@ -1,7 +1,10 @@
 -- schema, queues and functions
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
 -- One project at a time: two that apply at once would both find the schema missing.
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
 -- IF NOT EXISTS would want the right to create a schema that is there.
@@ -333,10 +336,13 @@ COMMIT;
 -- table tenant_1.orders
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "tenant_1"."orders" IN SHARE ROW EXCLUSIVE MODE;
-SET LOCAL statement_timeout TO DEFAULT;
+SET LOCAL statement_timeout = 0;
 CREATE OR REPLACE TRIGGER "orders_insert_5d27fbb8"
     AFTER INSERT ON "tenant_1"."orders"
     REFERENCING NEW TABLE AS changelane_new
@@ -355,10 +361,13 @@ COMMIT;
 -- table tenant_2.order_items
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "tenant_2"."order_items" IN SHARE ROW EXCLUSIVE MODE;
-SET LOCAL statement_timeout TO DEFAULT;
+SET LOCAL statement_timeout = 0;
 CREATE OR REPLACE TRIGGER "orders_insert_2af6195d"
     AFTER INSERT ON "tenant_2"."order_items"
     REFERENCING NEW TABLE AS changelane_new
@@ -377,10 +386,13 @@ COMMIT;
 -- table tenant_2.orders
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "tenant_2"."orders" IN SHARE ROW EXCLUSIVE MODE;
-SET LOCAL statement_timeout TO DEFAULT;
+SET LOCAL statement_timeout = 0;
 CREATE OR REPLACE TRIGGER "orders_insert_5538a76f"
     AFTER INSERT ON "tenant_2"."orders"
     REFERENCING NEW TABLE AS changelane_new

@@ -1,7 +1,10 @@
 -- schema, queues and functions
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
 -- One project at a time: two that apply at once would both find the schema missing.
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
 -- IF NOT EXISTS would want the right to create a schema that is there.
@@ -185,10 +188,13 @@ COMMIT;
 -- table public.animals
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."animals" IN SHARE ROW EXCLUSIVE MODE;
-SET LOCAL statement_timeout TO DEFAULT;
+SET LOCAL statement_timeout = 0;
 CREATE OR REPLACE TRIGGER "animals_insert_89feaa0a"
     AFTER INSERT ON "public"."animals"
     FOR EACH ROW EXECUTE FUNCTION changelane."animals_insert_89feaa0a"();
@@ -206,10 +212,13 @@ COMMIT;
 -- table public.cats
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."cats" IN SHARE ROW EXCLUSIVE MODE;
-SET LOCAL statement_timeout TO DEFAULT;
+SET LOCAL statement_timeout = 0;
 CREATE OR REPLACE TRIGGER "animals_insert_f2cbfc48"
     AFTER INSERT ON "public"."cats"
     FOR EACH ROW EXECUTE FUNCTION changelane."animals_insert_f2cbfc48"();

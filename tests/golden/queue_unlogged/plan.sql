@@ -1,7 +1,10 @@
 -- schema, queues and functions
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
 -- One project at a time: two that apply at once would both find the schema missing.
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
 -- IF NOT EXISTS would want the right to create a schema that is there.
@@ -204,10 +207,13 @@ COMMIT;
 -- table public.orders
 BEGIN;
 SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
-SET LOCAL statement_timeout TO DEFAULT;
+SET LOCAL statement_timeout = 0;
 CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new

@@ -1,0 +1,5 @@
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL statement_timeout = 0;
+-- So that names of types come out qualified wherever they are not built in, and quoted only where they need it.
+SET LOCAL search_path = '';
+SET LOCAL quote_all_identifiers = off;
