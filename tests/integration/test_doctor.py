@@ -129,7 +129,9 @@ def test_sessions_that_do_not_fire_ordinary_triggers_are_found(
     role = f"loader_{os.getpid()}"
     conn.execute(f"CREATE ROLE {role} LOGIN SUPERUSER".encode())
     try:
-        conn.execute(f"ALTER ROLE {role} SET session_replication_role = replica".encode())
+        # Only here: a setting for the whole cluster would be found by whatever test runs beside this one.
+        where = f"IN DATABASE {conn.info.dbname}"
+        conn.execute(f"ALTER ROLE {role} {where} SET session_replication_role = replica".encode())
         finding = find(conn, declared)
         assert finding.code == "replication-role"
         assert f"replica for sessions of role {role}" in finding.what

@@ -31,7 +31,10 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
                            AND (relname IN (SELECT name FROM own) OR relname = 'audit_id_seq')
                    )
                )
-               AND NOT (classid = 'pg_proc'::regclass AND objid = to_regprocedure('changelane.measure(record)'))
+               AND NOT (
+                   classid = 'pg_proc'::regclass
+                   AND objid IN (SELECT oid FROM pg_proc WHERE pronamespace = ours.oid AND proname = 'measure')
+               )
        ) AS schema_objects,
        NOT EXISTS (
            SELECT name FROM own
