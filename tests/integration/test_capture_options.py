@@ -74,6 +74,47 @@ def test_when_sees_new_old_and_op_and_null_is_false(rig: Rig, way: dict[str, str
     assert ops(rig) == ["delete"]
 
 
+@ways
+def test_one_wanted_row_among_many_and_none_are_told_apart(rig: Rig, way: dict[str, str]) -> None:
+    both = "old.total IS DISTINCT FROM new.total AND new.status = 'paid'"
+    rig.capture(
+        {"queue": "new", **way, "when": "new.status = 'paid'"},
+        {"queue": "old", **way, "when": "old.status = 'paid'"},
+        {"queue": "both", **way, "when": both},
+        {"queue": "column", **way, "events": ["update"], "update_of": ["status"]},
+    )
+
+    def ids(queue: str) -> list[int]:
+        return sorted((change.new or change.old or {})["id"] for change in rig.changes(queue))
+
+    rig.run("INSERT INTO t (id, status, total) VALUES (1, 'a', 1), (2, 'paid', 1), (3, 'b', 1), (4, 'c', 1)")
+    assert [ids(queue) for queue in ("new", "old", "both")] == [[2], [], [2]]
+    # Of many rows one is wanted; then the wanted one alone, and an unwanted one alone.
+    rig.run("UPDATE t SET status = CASE id WHEN 3 THEN 'paid' WHEN 2 THEN 'x' ELSE status END")
+    assert [ids(queue) for queue in ("new", "old", "both", "column")] == [[3], [2], [], [2, 3]]
+    rig.run("UPDATE t SET total = 2 WHERE id = 3", "UPDATE t SET total = 2 WHERE id = 1")
+    assert [ids(queue) for queue in ("new", "old", "both", "column")] == [[3], [3], [3], []]
+    rig.run("UPDATE t SET total = total", "UPDATE t SET total = 5 WHERE false", "DELETE FROM t")
+    assert [ids(queue) for queue in ("new", "old", "both", "column")] == [[], [3], [], []]
+
+
+@ways
+def test_a_condition_that_calls_a_function_is_asked_once_a_row(rig: Rig, way: dict[str, str]) -> None:
+    rig.run("CREATE SEQUENCE calls")
+    rig.capture({**way, "when": "nextval('app.calls') % 2 = 1"})
+    rig.run(
+        "INSERT INTO t (id) VALUES (1)",
+        "INSERT INTO t (id) VALUES (2)",
+        "INSERT INTO t (id) VALUES (3), (4), (5)",
+        "UPDATE t SET total = 1 WHERE id = 1",
+        "UPDATE t SET total = 1 WHERE id = 2",
+        "DELETE FROM t WHERE id = 3",
+    )
+    sent = [(change.op, (change.new or change.old or {})["id"]) for change in rig.changes()]
+    assert sent == [("insert", 1), ("insert", 3), ("insert", 5), ("update", 2)]
+    assert rig.value("SELECT last_value FROM app.calls") == 8
+
+
 EXPRESSIONS = [
     "old.mood IS DISTINCT FROM new.mood",
     "(old.home).city IS DISTINCT FROM (new.home).city",
