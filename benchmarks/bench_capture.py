@@ -267,7 +267,7 @@ def reach(url: str | None) -> Iterator[str]:
         try:
             yield server.start(Path(folder))
         finally:
-            server.stop(Path(folder))
+            server.remove(Path(folder))
 
 
 TARGETS: dict[str, dict[tuple[str, str], float]] = {

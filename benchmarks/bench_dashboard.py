@@ -116,7 +116,7 @@ def main() -> int:
                     for page in PAGES:
                         times[page].append(measure(address + page))
         finally:
-            server.stop(folder / "server")
+            server.remove(folder / "server")
     missed = 0
     for page, found in times.items():
         median = statistics.median(found)

@@ -134,7 +134,7 @@ def main() -> int:
                 ratios.append(held / free)
                 print(f"{free:,.0f}/s without, {held:,.0f}/s with: {held / free:.2f}", flush=True)
         finally:
-            server.stop(folder / "server")
+            server.remove(folder / "server")
     median = statistics.median(ratios)
     print(f"median {median:.2f}  target {TARGET}  {'met' if median >= TARGET else 'MISSED'}")
     return int(median < TARGET)

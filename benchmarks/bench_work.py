@@ -92,7 +92,7 @@ def launch() -> Iterator[str]:
         try:
             yield server.start(Path(folder))
         finally:
-            server.stop(Path(folder))
+            server.remove(Path(folder))
 
 
 def fill(conn: Connection, *, count: int, due: float = 0.0, size: int = 96) -> None:

@@ -65,7 +65,7 @@ def main() -> int:
         try:
             results = [measure(url, root / str(routes), routes=routes) for routes in arguments.routes]
         finally:
-            server.stop(root / "server")
+            server.remove(root / "server")
     print(render(results))
     text = json.dumps(
         {"format_version": 1, "targets": TARGETS, "results": [asdict(result) for result in results]}, indent=2

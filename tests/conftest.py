@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -69,8 +68,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if os.environ.get(URL):
         with databases.connect(os.environ[URL]) as conn:
             _drop(conn, _template_name(root))
-    servers.stop(root)
-    shutil.rmtree(root)
+    servers.remove(root)
 
 
 @pytest.fixture(scope="session")
@@ -151,8 +149,7 @@ def _sweep() -> None:
         if owner.isdigit() and not _is_alive(int(owner)):
             # Another user's, or another run sweeps it just now.
             with contextlib.suppress(ServerError):
-                servers.stop(root)
-                shutil.rmtree(root, ignore_errors=True)
+                servers.remove(root)
 
 
 def _is_alive(pid: int) -> bool:

@@ -52,7 +52,7 @@ def test_without_any_of_them_it_is_the_local_server_with_pgmq(
         with databases.connect(databases.resolve(None)) as conn:
             assert pgmq.detect(conn)
     finally:
-        server.stop(tmp_path / server.FOLDER)
+        server.remove(tmp_path / server.FOLDER)
 
 
 @pytest.mark.parametrize(

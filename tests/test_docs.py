@@ -41,7 +41,7 @@ PAY = """
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
-    server.stop(tmp_path / server.FOLDER)
+    server.remove(tmp_path / server.FOLDER)
 
 
 def read_commands(block: str) -> Iterator[tuple[str, list[str]]]:

@@ -27,7 +27,7 @@ from processes import CHANGELANE, HERE, SIGNALS, Failure, Process, Worker, is_se
 from report import Load, read_load, report
 
 from changelane.errors import ChangelaneError
-from changelane.runner.local.server import find_binary
+from changelane.runner.local.server import FOLDER, find_binary, remove
 
 WORKERS = 2
 STALLED_SECONDS = 60.0
@@ -107,7 +107,7 @@ def changelane(*arguments: str, url: str, root: Path) -> list[str | Path]:
 def start_server(root: Path, stack: contextlib.ExitStack) -> str:
     """Start a server in ``root`` that records commit times; ``stack`` stops it. Returns its URL."""
     start, stop = [*CHANGELANE, "db", "start"], [*CHANGELANE, "db", "stop"]
-    stack.callback(run, stop, cwd=root)
+    stack.callback(remove, root / FOLDER)
     with uninterrupted():
         url = run(start, cwd=root).strip()
     with psycopg.connect(url, autocommit=True) as conn:

@@ -42,12 +42,8 @@ def prepare(root: Path) -> Place:
     if data.is_dir() and not data.is_symlink() and data.stat().st_uid != os.geteuid():
         # Root may look into it, where others were stopped before.
         raise ServerError(f"{data} belongs to another user", help="run as its owner, or from another folder")
-    base = _name(Path("/var/tmp"), root)  # noqa: S108
-    linked = data.is_symlink() and Path(os.readlink(data)).parents[1]
-    if linked and linked.name.startswith(_PRIVATE):
-        base, who = linked, account.find_nobody()
-    else:
-        who = account.choose(root, folder)
+    linked, base = find_base(root)
+    who = account.find_nobody() if linked else account.choose(root, folder)
     if not who.is_other:
         return Place(who, folder, data, _make_socket(root))
     if data.exists() and not linked:
@@ -62,6 +58,15 @@ def prepare(root: Path) -> Place:
     if not account.can_run(who, folder / "postgres"):
         folder = binaries.copy_tree(folder, base / "postgres")
     return Place(who, folder, home / "data", home)
+
+
+def find_base(root: Path) -> tuple[bool, Path]:
+    """The folder under /var/tmp for what another account than the caller's runs and writes, and whether
+    the data of ``root`` are in it."""
+    data = root / "data"
+    if data.is_symlink() and (base := Path(os.readlink(data)).parents[1]).name.startswith(_PRIVATE):
+        return True, base
+    return False, _name(Path("/var/tmp"), root)  # noqa: S108
 
 
 def is_private(socket: Path) -> bool:

@@ -1,8 +1,8 @@
 """The local server: a Postgres of one folder, started on demand, reached through a Unix socket only.
 
 The folder holds ``data`` (the cluster), ``server.log`` and ``lock``. Where the server runs as another account
-than the caller's, ``data`` is a link into a private folder under /var/tmp that this account can reach. A
-server whose folder is deleted under it ends by itself within a minute.
+than the caller's, ``data`` is a link into a private folder under /var/tmp that this account can reach, which
+goes with ``remove`` alone. A server whose folder is deleted under it ends by itself within a minute.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from urllib.parse import quote
 from changelane.errors import ServerError
 from changelane.runner.local import postmaster
 from changelane.runner.local.binaries import find_binary
-from changelane.runner.local.place import PORT, Place, is_private, prepare
+from changelane.runner.local.place import PORT, Place, find_base, is_private, prepare
 from changelane.runner.local.postmaster import Postmaster
 
-__all__ = ["FOLDER", "find", "find_binary", "start", "stop"]
+__all__ = ["FOLDER", "find", "find_binary", "remove", "start", "stop"]
 
 FOLDER = ".changelane"
 """Beside the spec, in the current directory."""
@@ -79,6 +79,17 @@ def stop(root: Path) -> bool:
             with contextlib.suppress(OSError):
                 running.socket.rmdir()
         return True
+
+
+def remove(root: Path) -> None:
+    """Stop the server of ``root``, and delete the folder with all that it has elsewhere.
+
+    Raises ServerError when the server does not end.
+    """
+    root = _absolute(root)
+    stop(root)
+    for folder in (find_base(root)[1], root):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

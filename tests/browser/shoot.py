@@ -65,7 +65,7 @@ def main() -> None:
         try:
             shoot(folder, url)
         finally:
-            server.stop(folder / "server")
+            server.remove(folder / "server")
 
 
 def shoot(folder: Path, url: str) -> None:

@@ -168,7 +168,7 @@ def logical(tmp_path: Path) -> Iterator[str]:
     try:
         yield servers.start(tmp_path / "logical", settings={"wal_level": "logical", "fsync": "off"})
     finally:
-        servers.stop(tmp_path / "logical")
+        servers.remove(tmp_path / "logical")
 
 
 def test_a_subscription_that_a_route_does_not_see_is_found_and_the_mend_captures_it(

@@ -220,7 +220,7 @@ def own(tmp_path: Path) -> Iterator[Connection]:
             pgmq.install(conn)
             yield conn
     finally:
-        servers.stop(tmp_path / "own")
+        servers.remove(tmp_path / "own")
 
 
 def test_prepared_transactions_and_slots(own: Connection, tmp_path: Path, monkeypatch: Any) -> None:

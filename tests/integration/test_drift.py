@@ -194,7 +194,7 @@ def other(
             conn.execute(TABLE)
         yield url, request.param
     finally:
-        servers.stop(tmp_path / "other")
+        servers.remove(tmp_path / "other")
 
 
 def test_a_dump_of_another_major_is_as_declared_once_restored_on_the_newest(
@@ -256,7 +256,8 @@ def test_a_server_upgraded_in_place_is_as_declared(
             conn.execute("UPDATE orders SET total = 2")
             assert depth(conn) == 3
     finally:
-        servers.stop(new)
+        servers.remove(new)
+        servers.remove(old)
 
 
 def run_as(place: Place, program: str, *arguments: str | Path) -> None:

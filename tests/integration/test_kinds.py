@@ -91,7 +91,7 @@ def own_server(tmp_path: Path) -> Iterator[str]:
     try:
         yield servers.start(tmp_path / "own", settings={"fsync": "off"})
     finally:
-        servers.stop(tmp_path / "own")
+        servers.remove(tmp_path / "own")
 
 
 def test_after_a_crash_an_unlogged_queue_is_empty_and_its_ids_go_on(own_server: str, tmp_path: Path) -> None:

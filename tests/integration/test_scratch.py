@@ -80,7 +80,7 @@ def test_without_one_a_test_passes_on_the_local_server_which_ends_with_it(tmp_pa
         assert "1 passed" in said, said
         assert servers.find(tmp_path / servers.FOLDER) is None
     finally:
-        servers.stop(tmp_path / servers.FOLDER)
+        servers.remove(tmp_path / servers.FOLDER)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from changelane.errors import ServerError
 from changelane.runner import database
-from changelane.runner.local import binaries, postmaster, server
+from changelane.runner.local import binaries, place, postmaster, server
 
 IS_ROOT = os.geteuid() == 0
 WAYS = ["namespace", "nobody"] if IS_ROOT else ["own"]
@@ -41,11 +41,10 @@ def folder() -> Iterator[Path]:
     yield path
     homes = [link.resolve().parent.parent for link in path.rglob("data") if link.is_symlink()]
     for lock in list(path.rglob("lock")):
-        server.stop(lock.parent)
-    assert processes_in(path) == []
-    for home in homes:
-        assert processes_in(home) == []
-        shutil.rmtree(home)
+        server.remove(lock.parent)
+    for gone in (path, *homes):
+        assert processes_in(gone) == []
+    assert not any(home.exists() for home in homes)
     shutil.rmtree(path)
 
 
@@ -108,6 +107,15 @@ def test_a_started_server_answers_and_a_stopped_one_leaves_no_process(root: Path
 
 def test_fsync_is_on_unless_told(root: Path) -> None:
     assert ask(server.start(root), "SHOW fsync") == "on"
+
+
+def test_a_removed_server_leaves_neither_process_nor_file(root: Path) -> None:
+    for each in (root, root.joinpath(*["long name of a folder"] * 5)):
+        socket = conninfo_to_dict(server.start(each, settings=FAST))["host"]
+        folders = [each, place.find_base(each)[1], Path(str(socket))]
+        server.remove(each)
+        assert [folder for folder in folders if folder.exists() or processes_in(folder)] == []
+        server.remove(each)
 
 
 def test_data_outlive_a_restart(root: Path) -> None:

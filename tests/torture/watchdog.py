@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -64,9 +63,7 @@ def watch(folder: Path, *, limit: float, owner: int, keep: bool) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
-    server.stop(folder)
-    if not keep:
-        shutil.rmtree(folder, ignore_errors=True)
+    (server.stop if keep else server.remove)(folder)
 
 
 if __name__ == "__main__":
