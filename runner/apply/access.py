@@ -180,12 +180,26 @@ def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
                 f"SELECT pgmq.disable_notify_insert('{access.queue}'), or let the role write it"
             )
         queues.add(access.queue)
+    yield from _list_undeclared(queues, observed)
     for policy in rights.policies:
         if policy.queue in queues and policy.marker is None and not policy.name.startswith("changelane_"):
             yield (
                 f"policy {spell_name(policy.name)} on pgmq.{policy.table} is not of Changelane, and holds "
                 "beside what is declared"
             )
+
+
+def _list_undeclared(queues: Collection[str], observed: Observed) -> Iterator[str]:
+    """What roles hold to whom no project gives access. Roles of Postgres's own get theirs of pgmq."""
+    rights = observed.rights
+    declared = {(policy.queue, role) for policy in rights.policies if policy.marker for role in policy.roles}
+    found: dict[tuple[str, str], set[Right]] = {}
+    for grant in rights.grants:
+        pair = (grant.queue, grant.role)
+        if grant.queue in queues and grant.role and pair not in declared and grant.role[:3] != "pg_":
+            found.setdefault(pair, set()).add(grant.right)
+    for (queue, role), held in sorted(found.items()):
+        yield f"role {spell_name(role)} may {_spell_rights(held)} on queue {queue}, and nothing declares it"
 
 
 def find_withdrawn(project: str, observed: Observed, *, declared: Iterable[Access] = ()) -> Iterator[Object]:

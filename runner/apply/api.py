@@ -59,13 +59,21 @@ def _list_roles(api: Api) -> str:
 def _find_wrong_grants(manifest: Manifest, api: Api, rights: Rights) -> Iterator[str]:
     assert rights.api is not None
     others = _find_other_roles(manifest.project, rights)
-    found = {(role, name) for role, _, name in rights.api.grants if role not in others or role in api.grants}
-    wanted = {(role, name) for role, names in api.grants.items() for name in ("", *names)}
-    for role, name in sorted(wanted - found):
-        yield f"{spell_name(role)} may not {_spell(name)}"
-    for role, name in sorted(found - wanted):
+    found = {
+        (role, privilege, name)
+        for role, privilege, name in rights.api.grants
+        if role not in others or role in api.grants
+    }
+    wanted = {
+        (role, "EXECUTE" if name else "USAGE", name)
+        for role, names in api.grants.items()
+        for name in ("", *names)
+    }
+    for role, privilege, name in sorted(wanted - found):
+        yield f"{spell_name(role)} may not {_spell(privilege, name)}"
+    for role, privilege, name in sorted(found - wanted):
         if role not in others:
-            yield f"{spell_name(role) if role else 'PUBLIC'} may {_spell(name)}"
+            yield f"{spell_name(role) if role else 'PUBLIC'} may {_spell(privilege, name)}"
 
 
 def _find_other_roles(project: str, rights: Rights) -> set[str]:
@@ -78,5 +86,7 @@ def _find_other_roles(project: str, rights: Rights) -> set[str]:
     }
 
 
-def _spell(name: str) -> str:
+def _spell(privilege: str, name: str) -> str:
+    if privilege == "CREATE":
+        return "create in it"
     return f"execute {name}" if name else "use it"

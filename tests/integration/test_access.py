@@ -324,6 +324,7 @@ DRIFTS = {
     "GRANT SELECT ON pgmq.q_jobs TO PUBLIC": "PUBLIC",
     "REVOKE USAGE ON SCHEMA pgmq FROM {read}": "schema pgmq",
     "GRANT USAGE ON SCHEMA pgmq_public TO {anon}": "may use it",
+    "GRANT CREATE ON SCHEMA pgmq_public TO {read}": "may create in it",
     "GRANT EXECUTE ON FUNCTION pgmq_public.delete TO {read}": "may execute",
     "REVOKE EXECUTE ON FUNCTION pgmq_public.read FROM {read}": "may not execute",
     "ALTER FUNCTION pgmq_public.read SECURITY DEFINER": "functions were changed",
@@ -364,6 +365,16 @@ def test_a_policy_by_hand_that_opens_more_is_for_a_person_to_decide(
         "DROP POLICY everything ON pgmq.q_jobs; CREATE POLICY less ON pgmq.q_jobs AS RESTRICTIVE USING (true)"
     )
     assert run_changelane("verify").returncode == 0
+
+
+def test_what_a_role_holds_by_hand_that_nothing_declares_is_told(
+    conn: Connection, declared: Declared, roles: dict[str, str], run_changelane: Any
+) -> None:
+    for right in ("SELECT, DELETE ON pgmq.q_jobs", "SELECT ON pgmq.a_jobs"):
+        conn.execute(f"GRANT {right} TO {roles['anon']}, pg_read_all_data".encode())
+    told = run_changelane("plan").stdout
+    assert f"role {roles['anon']} may SELECT on the archive, DELETE, SELECT on queue jobs" in told
+    assert "pg_read_all_data" not in told
 
 
 def test_a_schema_without_its_mark_is_anothers_and_left_alone(conn: Connection, declared: Declared) -> None:
