@@ -65,7 +65,7 @@ def command(
         teller.tell_plan(planned)
         if not planned.steps or yes or saved:
             return False
-        return ask("Apply?", destroys=planned.counts[2] > 0, terminal=form == "text")
+        return ask("Apply?", needs="destroying" if planned.counts[2] else "", terminal=form == "text")
 
     with teller, reach(settings.database_url, doing="apply") as conn:
         planned = apply(
@@ -85,8 +85,8 @@ def command(
             teller.tell_end(planned)
 
 
-def ask(question: str, *, destroys: bool, terminal: bool = True) -> bool:
-    """On a terminal, ask, and return True; elsewhere go on, unless something is to be destroyed.
+def ask(question: str, *, needs: str, terminal: bool = True) -> bool:
+    """On a terminal, ask, and return True; elsewhere go on, unless ``needs`` says what is not done unasked.
 
     Raises ChangelaneError on no.
     """
@@ -94,9 +94,9 @@ def ask(question: str, *, destroys: bool, terminal: bool = True) -> bool:
         if not click.confirm(question):
             raise ChangelaneError("not confirmed; nothing was changed")
         return True
-    if destroys:
+    if needs:
         raise ChangelaneError(
-            "destroying asks for confirmation, and there is no terminal; nothing was changed",
+            f"{needs} asks for confirmation, and there is no terminal; nothing was changed",
             help="add --yes",
         )
     return False

@@ -133,7 +133,7 @@ def discard_(
     with reach(settings.database_url, doing="dead-letter discard") as conn:
         found = choose(conn, place, ids=ids, where=where, limit=limit)
         if found and not yes:
-            ask(f"Discard {count(len(found))} of {place.queue} for good?", destroys=True)
+            ask(f"Discard {count(len(found))} of {place.queue} for good?", needs="discarding")
         gone = discard(conn, place, found)
     if form == "json":
         value = {"format_version": 1, "queue": place.queue, "discarded": sorted(gone)}

@@ -48,7 +48,7 @@ def command(
                 click.echo(f"note: {note}")
             return False
         teller.tell_plan(planned)
-        return not yes and ask("Destroy?", destroys=True)
+        return not yes and ask("Destroy?", needs="destroying")
 
     with teller, reach(settings.database_url, doing="destroy") as conn:
         planned = destroy(

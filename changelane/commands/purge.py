@@ -25,7 +25,7 @@ def command(settings: Settings, *, queue: str, yes: bool, form: str) -> None:
     with reach(settings.database_url, doing="purge") as conn:
         found = find_queue(conn, queue)
         if not yes:
-            ask(f"Delete every message of queue {queue} for good?", destroys=True)
+            ask(f"Delete every message of queue {queue} for good?", needs="deleting")
         total = 0
         for deleted in purge(conn, found):
             total += deleted

@@ -68,10 +68,12 @@ def command(
     first = parse_moment(ctx, options["since"], since)
     last = parse_moment(ctx, options["until"], until) or datetime.now(UTC)
     assert first is not None
+    if first >= last:
+        raise click.BadParameter(f"{until!r} is not after --since {since}", ctx=ctx, param=options["until"])
     with reach(settings.database_url, doing="replay") as conn:
         found = find_queue(conn, queue)
         if not yes:
-            ask(f"Send what was archived of queue {queue} since {since} again?", destroys=True)
+            ask(f"Send what was archived of queue {queue} since {since} again?", needs="sending again")
         total = 0
         for total in replay(
             conn,

@@ -33,7 +33,7 @@ def command(settings: Settings, *, queue: str, ids: tuple[int, ...], way: Way, y
     with reach(settings.database_url, doing="unblock") as conn:
         found = list_blocked(conn, queue, ids=ids)
         if found and way == "discard" and not yes:
-            ask(f"Discard {_count(len(found))} of {queue} for good?", destroys=True)
+            ask(f"Discard {_count(len(found))} of {queue} for good?", needs="discarding")
         done = unblock(conn, manifest, queue, found, way=way)
     if form == "json":
         click.echo(orjson.dumps({"format_version": 1, "queue": queue, "way": way, "unblocked": sorted(done)}))

@@ -25,6 +25,8 @@ def evaluate(
     between parentheses, on lines of its own, and is run by ``select``. ``seconds`` limits each statement.
     Raises ChangelaneError for text that is not one expression, fails or takes too long.
     """
+    if where is not None and not where.strip():
+        raise _refuse(where, "it is empty")
     with conn.transaction(), conn.transaction(force_rollback=True):
         conn.execute("SET TRANSACTION READ ONLY")
         if seconds is not None:

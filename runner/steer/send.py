@@ -39,9 +39,9 @@ def send(
         try:
             row = conn.execute((_SQL / "send.sql").read_bytes(), values).fetchone()
         except (psycopg.DataError, UnicodeEncodeError) as error:
-            raise ChangelaneError(
-                f"jsonb cannot hold it: {' '.join(str(error).split())}", help="leave out what is named"
-            ) from None
+            known = error.diag if isinstance(error, psycopg.DataError) else None
+            why = (known and (known.message_detail or known.message_primary)) or " ".join(str(error).split())
+            raise ChangelaneError(f"jsonb cannot hold it: {why}", help="leave out what is named") from None
         wake(conn, queue)
     assert row is not None
     return int(row[0])

@@ -57,9 +57,26 @@ def test_some_are_chosen_by_an_expression(archive: Connection, run_changelane: R
     where = "(message->>'n')::int % 1000 = 0"
     assert run_changelane("replay", "jobs", "--since", "60h", "--where", where, "--yes").returncode == 0
     assert list_origins(archive) == [1000, 2000, 3000]
-    refused = run_changelane("replay", "jobs", "--since", "60h", "--where", "true) OR (true", "--yes")
-    assert refused.returncode == 1
-    assert "--where" in refused.stderr
+    for wrong in ("true) OR (true", "", "nothing > 1"):
+        refused = run_changelane("replay", "jobs", "--since", "60h", "--where", wrong, "--yes")
+        assert refused.returncode == 1
+        assert "--where" in refused.stderr
+    # What was refused is not in the way of what comes next.
+    where = "(message->>'n')::int = 7"
+    assert run_changelane("replay", "jobs", "--since", "60h", "--where", where, "--yes").returncode == 0
+    assert list_origins(archive) == [1000, 2000, 3000, 7]
+
+
+def test_a_replay_asks_first_and_wants_an_end_after_its_beginning(
+    archive: Connection, run_changelane: RunChangelane
+) -> None:
+    unasked = run_changelane("replay", "jobs", "--since", "1h")
+    assert unasked.returncode == 1
+    assert "sending again asks for confirmation" in unasked.stderr
+    backwards = run_changelane("replay", "jobs", "--since", "1h", "--until", "2h", "--yes")
+    assert backwards.returncode == 1
+    assert "'2h' is not after --since 1h" in backwards.stderr
+    assert list_origins(archive) == []
 
 
 def test_a_killed_replay_goes_on_and_doubles_nothing(
