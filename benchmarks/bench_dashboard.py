@@ -2,7 +2,7 @@
 
     python benchmarks/bench_dashboard.py [--messages 1000000] [--rounds 5]
 
-A server of its own holds a queue of so many messages, as many in its archive, and a tenth as dead letters.
+A server of its own holds a queue of so many messages, as many in its archive, and as many dead letters.
 Each page is asked for in turn, ``rounds`` times; the median counts. The target is 300 ms.
 """
 
@@ -50,15 +50,24 @@ PAGES = (
     "/queues/deep?state=leased",
     "/queues/deep?state=blocked",
     "/queues/deep?state=archived",
+    "/queues/deep?state=archived&order=newest",
     "/queues/deep?after=500000",
+    "/queues/deep?state=available&after=900000",
+    "/queues/deep?state=archived&after=900000",
     "/queues/deep?text=nothing-is-like-this",
+    "/queues/deep?text=nothing-is-like-this&order=newest",
+    "/queues/deep?text=nothing-is-like-this&state=archived",
     "/queues/deep?key=77",
+    "/queues/deep?key=nothing&state=delayed",
     "/queues/deep?since=2001-01-01T00:00",
+    "/queues/deep?since=2099-01-01T00:00",
+    "/queues/deep?until=2001-01-01T00:00&order=newest",
     "/queues/deep/messages/500000",
     "/queues/deep/purge",
     "/queues/deep/drop",
     "/dead-letters",
     "/dead-letters/deep",
+    "/dead-letters/deep?after=900000",
     "/dead-letters/deep/500",
     "/routes",
     "/access",
@@ -108,7 +117,7 @@ def main() -> int:
                 conn.execute("SELECT pgmq.create('deep'), pgmq.create('deep_dlq')")
                 conn.execute(FILL.format(table="q_deep").encode(), [options.messages])
                 conn.execute(ARCHIVE.encode())
-                conn.execute(FILL.format(table="q_deep_dlq").encode(), [options.messages // 10])
+                conn.execute(FILL.format(table="q_deep_dlq").encode(), [options.messages])
                 conn.execute("ANALYZE")
             with run_dashboard(folder, url) as address:
                 time.sleep(5)

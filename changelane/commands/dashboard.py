@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from changelane.cli import Settings
+from changelane.errors import ChangelaneError
 from changelane.runner.database import resolve
 
 
@@ -39,7 +40,10 @@ def command(settings: Settings, *, host: str, port: int, token: str | None, read
     from changelane.runner.dashboard.server import Options, serve
 
     # What is typed or pasted at the login loses its blanks, too.
-    token = (token or "").strip() or None
+    if token is not None and not (token := token.strip()):
+        raise ChangelaneError(
+            "the token is empty: not started", help="give a long random text, or no token on loopback"
+        )
     options = Options(host=host, port=port, token=token, read_only=read_only, url=url.rstrip("/"))
     return serve(
         options,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,7 +20,7 @@ def show_access(request: Request) -> Response:
     with site.pool.lend() as conn:
         session = read_session(conn)
         if session.has_meta and session.reads_meta:
-            queues = read_access(conn)
+            queues = [_leave_out_idle(queue) for queue in read_access(conn)]
     manifest = site.project.read().manifest
     entries = {(entry.queue, entry.role): entry for entry in manifest.access} if manifest else {}
     present = {(queue.queue, role.role) for queue in queues for role in queue.roles}
@@ -31,3 +33,9 @@ def show_access(request: Request) -> Response:
         entries=entries,
         missing=[pair for pair in sorted(entries) if pair not in present],
     )
+
+
+def _leave_out_idle(queue: QueueAccess) -> QueueAccess:
+    """Without Postgres's own roles that can do nothing with it: pgmq lets pg_monitor look at every queue."""
+    kept = [role for role in queue.roles if role.role[:3] != "pg_" or set(role.operations.values()) != {"no"}]
+    return replace(queue, roles=tuple(kept))

@@ -67,6 +67,10 @@ def create(request: Request) -> Response:
             raise ChangelaneError(
                 f"{name!r} cannot name a queue", help="use up to 47 of a-z, 0-9 and _, no digit first"
             )
+        if visit.get("dead_letter") and not _NAME.fullmatch(f"{name}_dlq"):
+            raise ChangelaneError(
+                f"{name!r} is too long for a queue with dead letters", help="use up to 43 characters"
+            )
         if name in site.project.read().queues:
             raise ChangelaneError(
                 f"queue {name} is declared", help="`changelane apply` creates it as declared"

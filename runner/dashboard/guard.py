@@ -101,8 +101,10 @@ class Guard:
         remote = request.client.host if request.client else "unknown"
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if sessions.guarded and scheme.lower() == "bearer":
+            # Headers are read as Latin-1, and sent as UTF-8.
+            given = given.strip().encode("latin-1").decode(errors="replace")
             return Visit(
-                user=sessions.admit(given.strip(), remote),
+                user=sessions.admit(given, remote),
                 program=True,
                 session="",
                 fresh=False,

@@ -10,13 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from changelane.errors import ChangelaneError
 from changelane.runner.dashboard.action import TIMEOUT, perform
 from changelane.runner.dashboard.guard import Refusal
 from changelane.runner.dashboard.page import get_name, get_site, get_visit, go, say_count, show, slug
+from changelane.runner.dashboard.pool import Away
 from changelane.runner.dashboard.queue import find_lack, find_queue
 from changelane.runner.dashboard.sample import Session, peek, read_queues, read_session
 from changelane.runner.steer import peek as messages
-from changelane.runner.steer.dead_letter import Letter, Place, choose, discard, read, redrive
+from changelane.runner.steer.dead_letter import Letter, Place, choose, count_kinds, discard, read, redrive
 from changelane.runner.steer.queue import Queue
 
 PAGE = 50
@@ -24,6 +26,11 @@ MOST = 100_000
 """Letters that one action takes at most."""
 
 PREVIEW = 5
+
+LOOKED = 1000
+"""Letters of which it is told what they failed with."""
+
+KINDS = 5
 
 _VERBS = {"redrive": "Send back", "discard": "Discard"}
 
@@ -36,7 +43,11 @@ def show_all(request: Request) -> Response:
 
 
 def show_letters(request: Request) -> Response:
-    """The letters of one queue, oldest first."""
+    """The letters of one queue, oldest first, and what they failed with."""
+    return _list(request, where=request.query_params.get("where", ""))
+
+
+def _list(request: Request, *, where: str, problem: ChangelaneError | None = None) -> Response:
     site = get_site(request)
     after = request.query_params.get("after", "")
     with site.pool.read() as conn:
@@ -50,9 +61,15 @@ def show_letters(request: Request) -> Response:
             limit=PAGE,
         )
         letters = read(conn, place, [message.id for message in page.messages])
+        kinds = count_kinds(conn, place, limit=LOOKED, kinds=KINDS)
     return show(
         request,
         "letters.html",
+        status=409 if problem else 200,
+        kinds=kinds,
+        looked=LOOKED,
+        where=where,
+        problem=problem,
         place=place,
         here=f"/dead-letters/{slug(place.source)}",
         letters=letters,
@@ -88,9 +105,18 @@ def decide(request: Request) -> Response:
     where = visit.get("where").strip() or None
     if not ids and where is None and not visit.get("all"):
         raise Refusal(400, "no dead letter was chosen", help="tick some, write an expression, or take all")
-    site = get_site(request)
-    with site.pool.read() as conn:
+    with get_site(request).pool.read() as conn:
         _, place = _find(request, conn)
+    try:
+        return _decide(request, place, verb, ids, where)
+    except ChangelaneError as error:
+        if where is None or isinstance(error, Refusal | Away):
+            raise
+        return _list(request, where=where, problem=error)
+
+
+def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where: str | None) -> Response:
+    site, visit = get_site(request), get_visit(request)
     here = f"/dead-letters/{slug(place.source)}"
     if not visit.get("confirmed"):
         with site.pool.read(timeout=TIMEOUT) as conn:

@@ -1,4 +1,4 @@
-"""What a person does with messages: send one, archive, delete or release some, each loss asked twice."""
+"""What a person does with messages: send one; archive, delete or release some, each asked twice."""
 
 from __future__ import annotations
 
@@ -41,27 +41,33 @@ class Verb:
 
     settle: Callable[..., bool]
     title: str
+    question: str
     done: str
-    destructive: bool
-    warning: str = ""
+    warning: str
 
 
 VERBS = {
     "archive": Verb(
         settle=message.archive,
         title="Archive",
+        question="Archive {}?",
         done="archived",
-        destructive=True,
-        warning="They leave the queue without being handled, and are kept in its archive.",
+        warning="What leaves the queue is not handled; it is kept in its archive.",
     ),
     "delete": Verb(
         settle=message.delete,
         title="Delete",
+        question="Delete {}?",
         done="deleted",
-        destructive=True,
-        warning="They are gone for good, without being handled.",
+        warning="What is deleted is gone for good, without being handled.",
     ),
-    "release": Verb(settle=message.release, title="Make due now", done="made due now", destructive=False),
+    "release": Verb(
+        settle=message.release,
+        title="Make due now",
+        question="Make {} due now?",
+        done="made due now",
+        warning="A worker may claim it at once. What is leased may be handled twice: is its worker gone?",
+    ),
 }
 
 
@@ -104,11 +110,11 @@ def settle(request: Request) -> Response:
     seen = [found.groups() for text in visit.form.get("id", []) if (found := _SETTLED.fullmatch(text))]
     if not seen:
         raise Refusal(400, "no message was chosen", help="go back and tick some")
-    if verb.destructive and not visit.get("confirmed"):
+    if not visit.get("confirmed"):
         return show(
             request,
             "confirm.html",
-            title=f"{verb.title} {say_count(len(seen), 'message')} of {name}?",
+            title=verb.question.format(f"{say_count(len(seen), 'message')} of {name}"),
             warning=verb.warning,
             action=request.url.path,
             fields=[("id", f"{msg_id}:{count}") for msg_id, count in seen],
@@ -122,9 +128,7 @@ def settle(request: Request) -> Response:
         queue = find_queue(conn, name)
         done = sum(verb.settle(conn, queue, id=int(msg_id), deliveries=int(count)) for msg_id, count in seen)
         missed = len(seen) - done
-        rest = (
-            f"; {say_count(missed, 'message')} left as they were, gone or delivered since" if missed else ""
-        )
+        rest = f"; {say_count(missed, 'message')} gone or delivered since, and left alone" if missed else ""
         return f"{say_count(done, 'message')} {verb.done}{rest}"
 
     ids = {"ids": [int(msg_id) for msg_id, _ in seen][:100], "count": len(seen)}

@@ -111,7 +111,17 @@ class Watch:
             sample = take(self._pool, self.samples)
         except (psycopg.Error, DatabaseError) as error:
             known = error if isinstance(error, DatabaseError) else explain(error, doing="queues")
-            sample = Sample(at=time.time(), error=known.what, help=known.help)
+            last = self.samples.last
+            seen = (last.session, last.queues, last.workers) if last else (None, {}, None)
+            session, queues, workers = seen
+            sample = Sample(
+                at=time.time(),
+                session=session,
+                queues=queues,
+                workers=workers,
+                error=known.what,
+                help=known.help,
+            )
         if sample.error != self._said:
             self._log(sample.error or "the database answers")
         self._said = sample.error

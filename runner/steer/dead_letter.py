@@ -52,6 +52,19 @@ class Letter:
     headers: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An error by its beginning, and how many letters have it."""
+
+    error: str
+    count: int
+
+    @property
+    def where(self) -> str:
+        """An expression that is true for these letters."""
+        return f"starts_with(headers->'dead_letter'->>'error', {sql.Literal(self.error).as_string()})"
+
+
 def find_place(manifest: Manifest, name: str) -> Place:
     """Where the dead letters of queue ``name`` are; the name of a dead-letter queue itself does, too.
 
@@ -101,6 +114,14 @@ def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> lis
     """Those that are still there, oldest first."""
     query = sql.SQL(_read("read")).format(queue=place.table)
     return [_read_letter(*row) for row in conn.execute(query, {"ids": list(ids)})]
+
+
+def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kinds: int) -> list[Kind]:
+    """What the ``limit`` oldest failed with, the most frequent first, ``kinds`` of them at most."""
+    query = sql.SQL(_read("kinds")).format(
+        queue=place.table, limit=sql.Literal(limit), kinds=sql.Literal(kinds)
+    )
+    return [Kind(*row) for row in conn.execute(query)]
 
 
 def redrive(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> dict[int, int]:

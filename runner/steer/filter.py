@@ -12,6 +12,10 @@ from psycopg import errors, sql
 
 from changelane.errors import ChangelaneError
 
+LONGEST = 600
+"""Seconds that a statement with an expression takes at most where nothing else limits it."""
+
+_LIMIT = (Path(__file__).parent / "sql" / "filter" / "limit.sql").read_bytes()
 _BALANCE = sql.SQL((Path(__file__).parent / "sql" / "filter" / "balance.sql").read_text())
 
 
@@ -22,8 +26,9 @@ def evaluate(
     """A read-only transaction that is rolled back; what it yields is the expression, ``true`` for None.
 
     The expression is one over message, headers, msg_id and enqueued_at of ``table``. A statement holds it
-    between parentheses, on lines of its own, and is run by ``select``. ``seconds`` limits each statement.
-    Raises ChangelaneError for text that is not one expression, fails or takes too long.
+    between parentheses, on lines of its own, and is run by ``select``. ``seconds`` limits each statement,
+    LONGEST where nothing else does. Raises ChangelaneError for text that is not one
+    expression, fails or takes too long.
     """
     if where is not None and not where.strip():
         raise _refuse(where, "it is empty")
@@ -33,6 +38,9 @@ def evaluate(
             conn.execute(
                 "SELECT pg_catalog.set_config('statement_timeout', %s, true)", [f"{seconds * 1000:.0f}"]
             )
+        else:
+            # The server does not see that a client was killed, and would hold its snapshot to the end.
+            conn.execute(_LIMIT, [LONGEST * 1000])
         try:
             if where is not None:
                 select(conn, _BALANCE.format(where=_paste(where), queue=table))

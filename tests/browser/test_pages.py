@@ -103,6 +103,13 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, panel: Panel) -> None:
     with surf(browser, panel, viewport={"width": 360, "height": 740}, is_mobile=True) as page:
         for address in walk(page):
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+            rows = page.locator("table.messages tbody tr").all()
+            assert all((row.bounding_box() or {})["height"] < 200 for row in rows), address
+
+
+def read_tick(text: str) -> float:
+    value, _, unit = text.replace(",", "").partition(" ")
+    return float(value) * {"": 1, "ms": 0.001, "s": 1, "min": 60, "h": 3600}[unit]
 
 
 def test_numbers_and_charts_follow_without_a_reload(browser: Browser, panel: Panel, conn: Connection) -> None:
@@ -113,6 +120,9 @@ def test_numbers_and_charts_follow_without_a_reload(browser: Browser, panel: Pan
         conn.execute("UPDATE orders SET status = 'paid', id = id + 100")
         expect(depth).to_have_text("13")
         expect(page.locator("figure[data-chart=depth] svg").first).to_be_visible()
+        for chart in page.locator("figure svg.chart").all():
+            none, half, top = map(read_tick, chart.locator("text").all_text_contents()[:3])
+            assert (none, half * 2) == (0, top)
         assert page.evaluate("window.same")
         conn.execute("ALTER TABLE orders DISABLE TRIGGER USER")
         panel.open("/drift?again=1")

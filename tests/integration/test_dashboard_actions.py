@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +76,10 @@ def test_messages_are_sent_released_archived_and_deleted(panel: Panel, conn: Con
     for n in range(4):
         said = panel.post(on, on=on, message=json.dumps({"n": n}), headers="{}", group="", delay="600")
         assert f"Message {n + 1} sent." in said.words
-    panel.post("/queues/events/messages/release", on="/queues/events", id="1:0")
+    asked = panel.post("/queues/events/messages/release", on="/queues/events", id="1:0")
+    assert "Make 1 message of events due now?" in asked.words
+    assert not one(conn, "SELECT vt <= clock_timestamp() FROM pgmq.q_events WHERE msg_id = 1")
+    panel.post("/queues/events/messages/release", on="/queues/events", id="1:0", confirmed="yes")
     assert one(conn, "SELECT vt <= clock_timestamp() FROM pgmq.q_events WHERE msg_id = 1")
     for verb, chosen in (("archive", ["1:0", "2:0"]), ("delete", ["3:0"])):
         asked = panel.post(f"/queues/events/messages/{verb}", on="/queues/events", id=chosen)
@@ -97,7 +102,7 @@ def test_a_message_that_was_delivered_meanwhile_is_left_alone(panel: Panel, conn
     page = panel.post(
         "/queues/events/messages/delete", on="/queues/events", id=["1:0", "2:0"], confirmed="yes"
     )
-    assert "1 message deleted; 1 message left as they were" in page.words
+    assert "1 message deleted; 1 message gone or delivered since, and left alone" in page.words
     assert one(conn, "SELECT array_agg(msg_id) FROM pgmq.q_events") == [1]
 
 
@@ -144,11 +149,14 @@ def test_a_declared_queue_is_not_dropped(panel: Panel, conn: Connection) -> None
     assert one(conn, "SELECT to_regclass('pgmq.q_events') IS NOT NULL")
 
 
-@pytest.mark.parametrize("name", ["", "Events", 'x"; DROP TABLE orders; --', "a" * 48, "1a", "events"])
+@pytest.mark.parametrize(
+    "name", ["", "Events", 'x"; DROP TABLE orders; --', "a" * 48, "1a", "events", "a" * 44]
+)
 def test_a_name_that_cannot_be_is_refused(panel: Panel, conn: Connection, name: str) -> None:
     before = one(conn, "SELECT count(*) FROM pgmq.meta")
-    refused = panel.post("/queues/new", on="/queues/new", name=name, kind="logged")
+    refused = panel.post("/queues/new", on="/queues/new", name=name, kind="logged", dead_letter="yes")
     assert refused.status == 409
+    assert "Create a queue" in refused.words
     assert one(conn, "SELECT count(*) FROM pgmq.meta") == before
 
 
@@ -158,6 +166,13 @@ def test_dead_letters_are_shown_sent_back_and_discarded(panel: Panel, conn: Conn
     page = panel.open("/dead-letters/events")
     assert "ValueError: <b>no</b>" in page.words.replace("&lt;", "<").replace("&gt;", ">")
     assert "<b>no</b>" not in page.text
+    assert "They failed with ValueError 6 ." in page.words
+    (kind,) = re.findall(r'href="(/dead-letters/events\?where=[^"]*)"', page.text)
+    prefilled = panel.open(kind.partition("#")[0]).text
+    chosen = html.unescape(re.findall(r'name="where"[^>]* value="([^"]*)"', prefilled)[0])
+    assert chosen == "starts_with(headers->'dead_letter'->>'error', 'ValueError')"
+    asked = panel.post("/dead-letters/events/discard", on="/dead-letters/events", where=chosen)
+    assert "Discard 6 dead letters of events?" in asked.words
     assert "Traceback of it" in panel.open("/dead-letters/events/1").words
     on = "/dead-letters/events"
     asked = panel.post("/dead-letters/events/redrive", on=on, id=["1", "2"])
@@ -183,6 +198,11 @@ def test_a_hostile_expression_does_nothing(panel: Panel, conn: Connection, where
         "/dead-letters/events/discard", on="/dead-letters/events", where=where, confirmed="yes"
     )
     assert refused.status == 409
+    assert "Dead letters of events" in refused.words
+    assert "Nothing was changed" in refused.words
+    assert f'value="{html.escape(where)}"' in refused.text.replace("&#34;", "&quot;").replace(
+        "&#39;", "&#x27;"
+    )
     assert one(conn, "SELECT count(*) FROM pgmq.q_events_dlq") == 1
     assert one(conn, "SELECT to_regclass('orders') IS NOT NULL")
 
@@ -257,7 +277,10 @@ def test_off_loopback_it_wants_a_token_and_lets_nobody_in_without(
     refused = run_changelane("dashboard", "--host", "0.0.0.0", "--port", "0")
     assert refused.returncode == 1
     assert "CHANGELANE_DASHBOARD_TOKEN" in refused.stderr
-    token = "correct horse battery staple"
+    blank = run_changelane("dashboard", "--port", "0", "--token", "  ")
+    assert blank.returncode == 1
+    assert "the token is empty" in blank.stderr
+    token = "correct hörse battery staple"
     with open_panel(tmp_path, database, env={"CHANGELANE_DASHBOARD_TOKEN": token}) as panel:
         for path in ("/", "/queues/events", "/audit", "/samples.json", "/events"):
             assert panel.get(path).status in (302, 303, 401, 403)
@@ -267,6 +290,9 @@ def test_off_loopback_it_wants_a_token_and_lets_nobody_in_without(
         entered = panel.send("/login", {"token": token, "csrf": panel.get("/login").csrf})
         assert entered.status == 303
         panel.wait("/queues", lambda page: "events" in page.words)
+        bearer = f"Bearer {token}".encode().decode("latin-1")
+        assert panel.ask("GET", "/queues", headers={"Authorization": bearer, "Cookie": ""}).status == 200
+        assert panel.ask("GET", "/queues", headers={"Authorization": "Bearer x", "Cookie": ""}).status != 200
         assert token not in panel.log.read_text()
         command = Path(f"/proc/{panel.process.pid}/cmdline")
         assert token not in command.read_text()

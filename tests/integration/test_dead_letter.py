@@ -15,6 +15,7 @@ from conftest import RunChangelane
 from changelane.cli import main
 from changelane.errors import ChangelaneError
 from changelane.runner.steer.dead_letter import Place, choose, discard, redrive
+from changelane.runner.steer.filter import LONGEST, evaluate
 
 PLACE = Place("jobs_dlq", "jobs")
 
@@ -263,3 +264,13 @@ def test_it_works_as_a_process(bench: Bench, run_changelane: RunChangelane) -> N
     done = run_changelane("dead-letter", "discard", "jobs")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_client_that_was_killed_leaves_no_search_behind_for_long(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("SELECT pgmq.create('jobs_dlq')")
+    limit = "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"
+    with evaluate(conn, "true", table=PLACE.table):
+        assert conn.execute(limit).fetchone() == (str(LONGEST * 1000),)
+    conn.execute("SET statement_timeout = '5s'")
+    with evaluate(conn, "true", table=PLACE.table):
+        assert conn.execute(limit).fetchone() == ("5000",)

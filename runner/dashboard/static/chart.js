@@ -5,10 +5,11 @@ const SVG = "http://www.w3.org/2000/svg";
 const KEPT = 1800;
 const LEFT = 64, RIGHT = 6, TOP = 8, BOTTOM = 18, HEIGHT = 144;
 const KINDS = {
-  rate: { say: sayRate, lines: [["sent", "sent"], ["left", "left"]] },
-  depth: { say: sayNumber, lines: [["depth", "depth"]] },
-  wait: { say: sayAge, lines: [["wait", "mean, about"], ["median", "median"], ["high", "95 %"]] },
+  rate: { say: sayRate, tick: sayTick, least: 0.02, lines: [["sent", "sent"], ["left", "left"]] },
+  depth: { say: sayNumber, tick: sayTick, least: 2, lines: [["depth", "depth"]] },
+  wait: { say: sayAge, tick: sayAge, least: 0.002, lines: [["wait", "mean, about"], ["median", "median"], ["high", "95 %"]] },
 };
+const CLOCK = [60, 120, 240, 600, 1200, 3600, 7200, 14400, 43200, 86400];
 const CLASSES = ["first", "second", "third"];
 
 function make(name, attributes, text) {
@@ -18,11 +19,16 @@ function make(name, attributes, text) {
   return element;
 }
 
-// The next of 1, 2 or 5 times a power of ten.
-function round(value) {
-  if (!(value > 0)) return 1;
+function sayTick(value) {
+  return Number(value.toPrecision(3)).toLocaleString("en-US");
+}
+
+// The next value from which on up a line can be drawn, and whose half reads well, too.
+function round(value, { tick, least }) {
+  if (!(value > least)) return value > 0 ? least : Math.max(least, 1);
+  if (tick === sayAge && value > 40) return CLOCK.find((step) => step >= value) ?? 86400 * round(value / 86400, { least: 2 });
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 2, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value * (1 - 1e-9));
 }
 
 class Chart {
@@ -47,16 +53,16 @@ class Chart {
     const width = Math.max(this.svg.clientWidth, 200);
     const end = points.at(-1)?.at ?? Date.now() / 1000;
     const start = Math.min(points[0]?.at ?? end, end - 60);
-    const { say, lines } = this.kind;
+    const { say, tick, lines } = this.kind;
     const peak = Math.max(0, ...points.flatMap((point) => lines.map(([name]) => point[name] ?? 0)));
-    const top = round(peak);
+    const top = round(peak, this.kind);
     const x = (at) => LEFT + ((at - start) / (end - start)) * (width - LEFT - RIGHT);
     const y = (value) => TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     const parts = [];
     for (const value of [0, top / 2, top]) {
       parts.push(make("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }));
-      parts.push(make("text", { x: LEFT - 5, y: y(value) + 4, "text-anchor": "end" }, say(value)));
+      parts.push(make("text", { x: LEFT - 5, y: y(value) + 4, "text-anchor": "end" }, value ? tick(value) : "0"));
     }
     parts.push(make("text", { x: LEFT, y: HEIGHT - 4 }, `${sayAge(end - start)} ago`));
     parts.push(make("text", { x: width - RIGHT, y: HEIGHT - 4, "text-anchor": "end" }, "now"));

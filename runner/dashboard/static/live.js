@@ -21,7 +21,7 @@ function update(sample) {
   const workers = document.querySelector("[data-workers]");
   if (workers && sample.workers !== null) workers.textContent = `${sample.workers} worker process${sample.workers === 1 ? "" : "es"}`;
   const at = document.querySelector("[data-at]");
-  if (at) at.textContent = new Date(sample.at * 1000).toISOString().slice(0, 19).replace("T", " ");
+  if (at && !sample.error) at.textContent = new Date(sample.at * 1000).toISOString().slice(0, 19).replace("T", " ");
   const drift = document.querySelector("[data-drift]");
   if (drift && sample.drift !== null) {
     drift.className = sample.drift ? "badge bad" : "badge good";
