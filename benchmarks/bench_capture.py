@@ -71,6 +71,7 @@ FILL: LiteralString = (
     "INSERT INTO {table} (id, a, n, flag) SELECT i, 'some text ' || i, i * 1.5, true"
     " FROM generate_series(1, {rows}) AS i"
 )
+FILL_WIDE: LiteralString = "INSERT INTO {table} (id) SELECT generate_series(1, {rows})"
 INSERT_ONE: LiteralString = (
     "INSERT INTO {table} (id, a, n, flag) VALUES (i, 'some text ' || i, i * 1.5, true)"
 )
@@ -79,12 +80,11 @@ UPDATE_ONE: LiteralString = "UPDATE {table} SET n = n + 1 WHERE id = i"
 
 def list_workloads(rows: int) -> list[Workload]:
     nothing: LiteralString = "SELECT"
-    wide: LiteralString = "INSERT INTO {table} (id) SELECT generate_series(1, {rows})"
     return [
         Workload("bulk INSERT", NARROW, nothing, FILL, rows, True),
         Workload("bulk UPDATE", NARROW, FILL, "UPDATE {table} SET n = n + 1", rows, True),
         Workload("COPY", NARROW, nothing, "COPY", rows, True),
-        Workload("bulk INSERT, 30 columns", WIDE, nothing, wide, rows // 2, True),
+        Workload("bulk INSERT, 30 columns", WIDE, nothing, FILL_WIDE, rows // 2, True),
         Workload("bulk INSERT, five routes", NARROW, nothing, FILL, rows // 5, True, routes=5),
         Workload("single INSERT", NARROW, nothing, INSERT_ONE, SINGLE, False),
         Workload("single UPDATE", NARROW, FILL, UPDATE_ONE, SINGLE, False),
@@ -206,15 +206,21 @@ def time_copy(conn: Connection, workload: Workload, table: sql.Composable) -> To
     return Took(clock / workload.rows, processor / workload.rows)
 
 
-def time_floor(conn: Connection, *, rows: int, update: bool) -> Took:
+def time_floor(conn: Connection, *, rows: int, columns: LiteralString, update: bool) -> Took:
     """What a bare INSERT ... SELECT of the same messages into a table like the queue's takes per row."""
     conn.execute("SELECT set_config('bench.update', %s, false)", [str(update)])
     conn.execute("DROP TABLE IF EXISTS bench.floor, bench.source")
     conn.execute("CREATE TABLE bench.floor (LIKE pgmq.q_bench INCLUDING ALL)")
     source = sql.Identifier("bench", "source")
-    conn.execute(sql.SQL("CREATE TABLE {} ({})").format(source, sql.SQL(NARROW)))
-    conn.execute(sql.SQL(FILL).format(table=source, rows=sql.Literal(rows)))
+    conn.execute(sql.SQL("CREATE TABLE {} ({})").format(source, sql.SQL(columns)))
+    fill = FILL_WIDE if columns == WIDE else FILL
+    conn.execute(sql.SQL(fill).format(table=source, rows=sql.Literal(rows)))
     return take_time(conn, (HERE / "floor.sql").read_bytes(), rows=rows)
+
+
+def find_floor(workload: Workload) -> tuple[LiteralString, bool]:
+    """The columns of the messages, and whether they have an old side."""
+    return workload.columns, "UPDATE" in workload.name
 
 
 def run_pgbench(url: str, *, seconds: int) -> float:
@@ -301,10 +307,10 @@ def main() -> None:
         conn.execute("DROP SCHEMA IF EXISTS bench CASCADE")
         prepare(conn, url, workloads, Path(name), variants)
         times: dict[tuple[int, str], list[Took]] = {}
-        floors: dict[bool, list[Took]] = {False: [], True: []}
+        floors: dict[tuple[LiteralString, bool], list[Took]] = {find_floor(line): [] for line in workloads}
         for round_ in range(options.rounds):
-            for update, floor_times in floors.items():
-                floor_times.append(time_floor(conn, rows=options.rows, update=update))
+            for (columns, update), floor_times in floors.items():
+                floor_times.append(time_floor(conn, rows=options.rows, columns=columns, update=update))
             for number, workload in enumerate(workloads):
                 turned = [*variants[round_ % len(variants) :], *variants[: round_ % len(variants)]]
                 for variant in turned:
@@ -325,7 +331,7 @@ def main() -> None:
 def build_report(
     workloads: Sequence[Workload],
     times: dict[tuple[int, str], list[Took]],
-    floors: dict[bool, list[Took]],
+    floors: dict[tuple[LiteralString, bool], list[Took]],
     tps: dict[str, float],
     version: int,
     variants: Sequence[str],
@@ -340,7 +346,7 @@ def build_report(
                 judge(
                     workload,
                     {variant: [took[field] for took in times[number, variant]] for variant in variants},
-                    floor=statistics.median(took[field] for took in floors["UPDATE" in workload.name]),
+                    floor=statistics.median(took[field] for took in floors[find_floor(workload)]),
                 )
                 for number, workload in enumerate(workloads)
             ]
@@ -354,7 +360,6 @@ def judge(workload: Workload, times: dict[str, list[float]], *, floor: float) ->
     median = {variant: statistics.median(rounds) for variant, rounds in times.items()}
     extra = {variant: median[variant] - median["none"] for variant in times}
     extra["floor"] = floor
-    same_shape = workload.columns == NARROW and workload.routes == 1
     return {
         "workload": workload.name,
         "none_us": median["none"],
@@ -365,7 +370,7 @@ def judge(workload: Workload, times: dict[str, list[float]], *, floor: float) ->
         "ratios": {
             f"{ours}/{theirs}": {"ratio": extra[ours] / extra[theirs], "target": target}
             for (ours, theirs), target in choose_targets(workload).items()
-            if theirs in extra and (theirs != "floor" or same_shape)
+            if theirs in extra and (theirs != "floor" or workload.routes == 1)
         },
     }
 
