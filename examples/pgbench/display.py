@@ -94,4 +94,6 @@ def _cells(progress: Progress) -> list[str]:
 
 def open_display() -> PlainDisplay:
     console = Console(stderr=True, highlight=False)
-    return LiveDisplay(console) if console.is_terminal and not os.environ.get("CI") else PlainDisplay()
+    # A dumb terminal cannot go back to what it has shown.
+    redraws = console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
+    return LiveDisplay(console) if redraws else PlainDisplay()

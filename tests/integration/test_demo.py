@@ -219,6 +219,20 @@ def test_a_terminal_shows_each_queue_and_how_to_kill_a_worker() -> None:
     assert "2 workers; to try them: kill -9 11 12" in lines
 
 
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [({}, "LiveDisplay"), ({"CI": "1"}, "PlainDisplay"), ({"TERM": "dumb"}, "PlainDisplay")],
+    ids=str,
+)
+def test_progress_redraws_on_a_terminal_that_can_and_where_someone_looks(
+    example: None, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], name: str
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    for variable, value in {"FORCE_COLOR": "1", "TERM": "xterm", **settings}.items():
+        monkeypatch.setenv(variable, value)
+    assert type(importlib.import_module("display").open_display()).__name__ == name
+
+
 def change(msg_id: int, op: Literal["insert", "update", "delete"], aid: int, balance: int = 0) -> Change:
     return Change(
         op=op,
