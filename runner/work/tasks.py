@@ -16,7 +16,7 @@ from changelane.runner.database import CONNECT_TIMEOUT
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.job import Job, LeaseLost
 from changelane.runner.work.queue import Queue
-from changelane.runner.work.transaction import blame, check_transaction
+from changelane.runner.work.transaction import blame, check_transaction, excusing
 from changelane.runner.work.verdict import Released, TimedOut
 
 RECONNECT_PAUSE = 0.5
@@ -161,7 +161,9 @@ class Tasks:
         async with connection.transaction():
             await self._call(argument, connection)
             check_transaction(connection)
-            if await self._queue.ack_within_async(connection, job.handed) != len(job.handed):
+            with excusing():
+                held = await self._queue.ack_within_async(connection, job.handed)
+            if held != len(job.handed):
                 raise LeaseLost
         job.end(acked=True)
 

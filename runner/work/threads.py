@@ -15,7 +15,7 @@ from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.job import Job, LeaseLost
 from changelane.runner.work.link import Link
 from changelane.runner.work.queue import Queue
-from changelane.runner.work.transaction import blame, check_transaction
+from changelane.runner.work.transaction import blame, check_transaction, excusing
 
 RECONNECT_PAUSE = 0.5
 
@@ -99,6 +99,8 @@ class Threads:
         with connection.transaction():
             check_result(self._handler.function(argument, connection))
             check_transaction(connection)
-            if self._queue.ack_within(connection, job.handed) != len(job.handed):
+            with excusing():
+                held = self._queue.ack_within(connection, job.handed)
+            if held != len(job.handed):
                 raise LeaseLost
         job.end(acked=True)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection, Connection, OperationalError
 from psycopg.pq import TransactionStatus
+
+from changelane.runner.work.verdict import CUT_SHORT
 
 
 class TransactionMisused(Exception):
@@ -30,6 +35,17 @@ def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> Non
         )
     if connection.closed and not connection.broken:
         raise TransactionMisused("the handler closed the connection that it was lent; leave it open")
+
+
+@contextmanager
+def excusing() -> Iterator[None]:
+    """Around the ack: where a timeout of the server or a person cut it short, no handler is to blame."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if error.sqlstate in CUT_SHORT:
+            raise OperationalError("the acknowledgement was cut short") from error
+        raise
 
 
 def blame(error: BaseException, connection: Connection[Any] | AsyncConnection[Any] | None) -> BaseException:

@@ -339,6 +339,34 @@ def test_a_worker_whose_statements_are_cancelled_goes_on(bench: Bench) -> None:
     assert bench.rows("SELECT count(*), count(DISTINCT msg_id) FROM effects") == [(200, 200)]
 
 
+@pytest.mark.parametrize("kind", ["", "async "])
+def test_an_ack_that_waits_too_long_for_a_lock_spends_no_attempt(bench: Bench, kind: str) -> None:
+    name = sql.Identifier(bench.conn.info.dbname)
+    bench.conn.execute(sql.SQL("ALTER DATABASE {} SET lock_timeout = '100ms'").format(name))
+    wait = "await " if kind else ""
+    bench.declare(
+        f"""
+        {kind}def handle(change: Change, tx) -> None:
+            {wait}tx.execute("INSERT INTO effects VALUES (%s, %s)", [change.msg_id, change.new["value"]])
+            note("began")
+            while not Path("go").exists():
+                {"await asyncio" if kind else "time"}.sleep(0.02)
+        """,
+        mode="transactional",
+        retry=Retry(attempts=1),
+    )
+    bench.send("1", "2")
+    with bench.worker("--drain") as process:
+        bench.wait(lambda: len(bench.notes) == 2)
+        with bench.conn.transaction():
+            bench.conn.execute("LOCK pgmq.q_jobs IN SHARE MODE")
+            (bench.folder / "go").touch()
+            bench.wait(lambda: "lock timeout" in bench.log)
+        assert process.wait(30) == 0, bench.log
+    assert bench.rows("SELECT count(*), count(DISTINCT msg_id) FROM effects") == [(2, 2)]
+    assert bench.dead == []
+
+
 def test_a_message_whose_dead_letter_queue_is_gone_stays_and_its_handler_does_not_run_again(
     bench: Bench,
 ) -> None:
