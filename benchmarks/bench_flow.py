@@ -80,7 +80,9 @@ def measure(url: str, folder: Path, *, rate: int, seconds: int) -> dict[str, Any
                 cwd=folder, env={**os.environ, "DATABASE_URL": url}, stderr=log,
             )  # fmt: skip
         try:
-            time.sleep(3)
+            while '"working"' not in (folder / "log").read_text():
+                assert worker.poll() is None, (folder / "log").read_text()
+                time.sleep(0.1)
             command = [
                 str(server.find_binary("pgbench")),
                 "-n",

@@ -64,7 +64,10 @@ def worker(folder: Path, url: str, handler: str) -> Iterator[None]:
             cwd=folder, env={**os.environ, "DATABASE_URL": url}, stderr=log,
         )  # fmt: skip
         try:
-            time.sleep(3)
+            while '"working"' not in (folder / "log").read_text():
+                assert process.poll() is None, (folder / "log").read_text()
+                time.sleep(0.1)
+            time.sleep(1)
             yield
         finally:
             process.terminate()

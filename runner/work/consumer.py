@@ -179,7 +179,8 @@ class Consumer:
         room = self._stock.measure_room()
         limit = self._pace.admit(room)
         now = time.monotonic()
-        if limit and (not self.idle or now >= self.queue.next_at):
+        # Woken while it was judged idle, it is not.
+        if limit and (self._woken or not self.idle or now >= self.queue.next_at):
             self._claim(connection, limit=limit)
             return
         pause = inf
