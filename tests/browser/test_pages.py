@@ -119,6 +119,11 @@ def test_numbers_and_charts_follow_without_a_reload(browser: Browser, panel: Pan
         expect(depth).to_have_text("4")
         conn.execute("UPDATE orders SET status = 'paid', id = id + 100")
         expect(depth).to_have_text("13")
+        dead = page.locator("svg [data-letters=events_dlq]")
+        before = int(dead.inner_html().split()[0])
+        conn.execute("SELECT pgmq.send('events_dlq', '{}')")
+        expect(dead).to_have_text(f"{before + 1} dead")
+        expect(page.locator("table [data-letters=events_dlq]")).to_have_text(str(before + 1))
         expect(page.locator("figure[data-chart=depth] svg").first).to_be_visible()
         for chart in page.locator("figure svg.chart").all():
             none, half, top = map(read_tick, chart.locator("text").all_text_contents()[:3])

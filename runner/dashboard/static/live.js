@@ -14,6 +14,13 @@ function update(sample) {
       if (place.textContent !== text) place.textContent = text;
     }
   }
+  for (const place of document.querySelectorAll("[data-letters]")) {
+    const reading = sample.queues[place.dataset.letters];
+    if (!reading) continue;
+    const unit = place.dataset.unit;
+    place.textContent = unit && !reading.depth ? "" : sayNumber(reading.depth, reading.about) + (unit ?? "");
+    if (!unit) place.classList.toggle("bad", reading.depth > 0);
+  }
   for (const line of document.querySelectorAll("[data-line]")) {
     const reading = sample.queues[line.dataset.line];
     line.classList.toggle("moving", Boolean(reading && (reading.sent > 0 || reading.left > 0)));
@@ -50,6 +57,13 @@ if (live) {
     if (charts && sample.point) charts.add(sample.point);
   });
   addEventListener("pagehide", () => source.close());
+}
+
+// On a narrow screen, the queues are what to see first.
+const flow = document.querySelector(".flow");
+if (flow && flow.scrollWidth > flow.clientWidth) {
+  const queues = flow.querySelector(".queue rect");
+  if (queues) flow.scrollLeft = queues.getBoundingClientRect().left - flow.getBoundingClientRect().left - 16;
 }
 
 for (const all of document.querySelectorAll("[data-all]")) {
