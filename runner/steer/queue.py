@@ -18,18 +18,21 @@ _SQL = Path(__file__).parent / "sql"
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """``columns`` are those that its queue and archive tables share, in table order."""
+    """``columns`` are those that its queue and archive tables share, in table order; ``stem`` is the name in
+    theirs, where it is another: pgmq writes it in lower case.
+    """
 
     name: str
     columns: Sequence[str]
+    stem: str = ""
 
     @property
     def table(self) -> sql.Identifier:
-        return sql.Identifier("pgmq", f"q_{self.name}")
+        return sql.Identifier("pgmq", f"q_{self.stem or self.name}")
 
     @property
     def archive(self) -> sql.Identifier:
-        return sql.Identifier("pgmq", f"a_{self.name}")
+        return sql.Identifier("pgmq", f"a_{self.stem or self.name}")
 
 
 def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:
@@ -39,7 +42,7 @@ def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:
         raise DatabaseError("pgmq is not installed in the database", help="`changelane apply` installs it")
     row = conn.execute((_SQL / "queue.sql").read_bytes(), {"name": name}).fetchone()
     if row:
-        return Queue(name, row[0])
+        return Queue(name, *row)
     known = [row[0] for row in conn.execute("SELECT queue_name::text FROM pgmq.meta ORDER BY 1")]
     close = get_close_matches(name, known, n=1)
     raise DatabaseError(

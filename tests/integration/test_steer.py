@@ -163,6 +163,17 @@ def test_an_unknown_queue_is_named_with_one_that_is_meant(conn: Connection, queu
     assert caught.value.help == "did you mean jobs?"
 
 
+@pytest.mark.parametrize("name", ["MixedCase", "with blank"])
+def test_a_queue_that_someone_named_otherwise_is_touched_all_the_same(conn: Connection, name: str) -> None:
+    conn.execute("SELECT pgmq.create(%s)", [name])
+    queue = find_queue(conn, name)
+    sent = send(conn, queue, "1")
+    assert [message.id for message in peek(conn, queue).messages] == [sent]
+    assert messages.archive(conn, queue, id=sent, deliveries=0)
+    send(conn, queue, "2")
+    assert sum(purge(conn, queue)) == 1
+
+
 def test_what_is_sent_is_exact_and_keeps_the_order_of_its_key(conn: Connection, queue: Queue) -> None:
     text = (
         '{"key": {"id": 7}, "n": 12345678901234567890.123456789012345678901234567890, "s": "\\ud83d\\ude00"}'
