@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from changelane.catalog import Column, Table
@@ -25,7 +26,7 @@ _SIDES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Capture:
     """What a capture function does, resolved against the catalog.
 
@@ -57,18 +58,18 @@ class Capture:
     grouped: bool = False
     waking: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Of the function and the trigger: readable, and unique to project, table, route and event."""
         identity = "\0".join((self.project, *self.table.identity))
         return f"{self.route}_{self.event}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
-    @property
+    @cached_property
     def sides(self) -> tuple[str, ...]:
         """Which of ``old`` and ``new`` the event has."""
         return _SIDES[self.event]
 
-    @property
+    @cached_property
     def named(self) -> tuple[Column, ...]:
         """The columns that the function names, in table order."""
         if not self.sides:
@@ -78,16 +79,16 @@ class Capture:
             names |= set(self.update_of)
         return tuple(column for column in self.table.columns if column.name in names)
 
-    @property
+    @cached_property
     def weighed(self) -> frozenset[str]:
         """The columns that expressions see, so that their types matter."""
         return frozenset().union(*(expression.columns for expression in self._expressions))
 
-    @property
+    @cached_property
     def _expressions(self) -> list[Expression]:
         return [expression for expression in (self.when, *self.extra.values()) if expression]
 
-    @property
+    @cached_property
     def borrowed(self) -> tuple[str, ...]:
         """Types of the user's that the function names, as expressions see columns of them."""
         seen = {column.type: column for column in self.table.columns if column.name in self.weighed}
@@ -104,7 +105,7 @@ class Capture:
             return column.type if borrowing else choose_stand_in(column)
         return choose_fallback(column)
 
-    @property
+    @cached_property
     def loose_key(self) -> tuple[str, ...]:
         """Columns of the key whose values no index bounds, or that jsonb may refuse."""
         by_name = {column.name: column for column in self.table.columns}
@@ -114,7 +115,7 @@ class Capture:
             if name not in self.table.primary_key and not (name in by_name and is_bounded(by_name[name]))
         )
 
-    @property
+    @cached_property
     def loose_json(self) -> tuple[str, ...]:
         """The columns sent that hold json, whose text jsonb may refuse."""
         if self.columns is None:
@@ -124,12 +125,12 @@ class Capture:
             column.name for column in self.table.columns if "json" in column.atoms and column.name in sent
         )
 
-    @property
+    @cached_property
     def repeatable(self) -> bool:
         """Whether ``when`` may be evaluated twice for a row."""
         return self.when is not None and self.when.repeatable
 
-    @property
+    @cached_property
     def judged(self) -> Literal["old", "new", "pair"] | None:
         """What tells that a row is not wanted: one side, or both. None where no row is surely unwanted."""
         if not self.sides:
@@ -141,17 +142,17 @@ class Capture:
             return "old" if rows == {"old"} else "pair"
         return "pair" if self.event == "update" and self.update_of else None
 
-    @property
+    @cached_property
     def bounded(self) -> bool:
         """Whether no value of the table can be large enough for a message to need care."""
         return not self.extra and all(is_bounded(column) for column in self.table.columns)
 
-    @property
+    @cached_property
     def measures(self) -> bool:
         """Whether the function looks how large a row is."""
         return bool(self.sides) and not self.bounded
 
-    @property
+    @cached_property
     def settings(self) -> tuple[tuple[str, str], ...]:
         """What the function pins while it runs, as ``SET`` clauses.
 
