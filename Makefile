@@ -8,12 +8,17 @@ CHANGELANE := $(BIN)/changelane
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
+# Scripts in it name the folder: one that was moved is installed anew.
+ifneq ($(shell cat $(BIN)/.installed 2>/dev/null),$(shell pwd -P))
+.PHONY: $(BIN)/.installed
+endif
 $(BIN)/.installed: pyproject.toml
 	@# A first try may have left one without pip, as for want of Debian's python3-venv, or of too old a Python.
-	$(BIN)/python -c 'import pip, sys; assert sys.version_info >= (3, 11)' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip --version >/dev/null 2>&1 && $(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null \
+		|| $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install -qq --editable . --group dev
-	@touch $@
+	@pwd -P >$@
 
 .PHONY: install
 install: $(BIN)/.installed ## Virtual environment with everything that the project needs
