@@ -139,9 +139,10 @@ class _Resolver:
             )  # fmt: skip
             return None
         if why_not := _REFUSED_KINDS.get(table.kind):
+            kind = "foreign table" if table.kind == "foreign" else table.kind
             self._report(
-                Code.WRONG_KIND, f"{table} is a {table.kind} and cannot be captured: {why_not}", *path,
-                help="route the tables beneath it",
+                Code.WRONG_KIND, f"{table} is a {kind} and cannot be captured: {why_not}", *path,
+                help="route the tables beneath it" if kind.endswith("view") else "route it there",
             )  # fmt: skip
             return None
         return table

@@ -1,137 +1,17 @@
-"""Random tables, and random programs of statements over them in several sessions."""
+"""Random programs of statements over a random table, in several sessions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
-
-VALUES = {
-    "int": ("0", "1", "NULL", "-2147483648"),
-    "numeric": ("1.50", "1.5", "'NaN'", "NULL", "12345678901234567890.5"),
-    "text": ("''", "'x'", "'ä😀\"\\'", "NULL", "repeat('x', 3000)"),
-    "jsonb": ("'{\"a\": 1}'", "'[]'", "NULL", "'\"x\"'"),
-    "timestamptz": ("'2020-01-01 00:00+00'", "'infinity'", "NULL", "'0044-03-15 BC'"),
-    "bytea": ("'\\x00ff'", "''", "NULL"),
-    "interval": ("'1 mon -2 days'", "'0'", "NULL"),
-    "float8": ("0.1", "'NaN'", "'-Infinity'", "NULL"),
-    "point": ("'(0,1)'", "'(1,0)'", "NULL"),
-    "int[]": ("'{}'", "'{1,NULL}'", "'{{1},{2}}'", "NULL"),
-    "boolean": ("true", "false", "NULL"),
-}
-NAMES = ("a", "new", "old", "message", 'Quoted "name"', "many", "op", "changelane", "source")
-KEYS = 8
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A table. ``key``: none, its columns k and g, or these and deferrable, so that keys may shift.
-
-    ``columns`` are pairs of numbers, of a name and of a type.
-    """
-
-    kind: Literal["plain", "unlogged", "list", "hash", "inherited"]
-    key: Literal["none", "plain", "deferrable"]
-    generated: bool
-    columns: tuple[tuple[int, int], ...]
-
+from tables import KEYS, Table
 
 Operation = tuple[int, int, int, int]
 """Which session, which operation, and two numbers to vary it by."""
 
 Program = list[Operation]
-
-
-@dataclass
-class Table:
-    """``rid`` tells rows apart and never changes; ``k`` and ``g`` are the key, ``g`` the partition."""
-
-    shape: Shape
-    columns: dict[str, str] = field(default_factory=dict)
-    parts: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, type in self.shape.columns:
-            quoted = NAMES[name % len(NAMES)].replace('"', '""')
-            self.columns[f'"{quoted}"'] = tuple(VALUES)[type % len(VALUES)]
-
-    @property
-    def arbiter(self) -> bool:
-        return self.shape.key == "plain" and self.shape.kind != "inherited"
-
-    def create(self) -> list[str]:
-        kind = self.shape.kind
-        columns = ["rid bigint NOT NULL DEFAULT nextval('app.rids')", "k int NOT NULL", "g int NOT NULL"]
-        columns += ["p int REFERENCES app.parent ON DELETE SET NULL ON UPDATE CASCADE"]
-        columns += [f"{name} {type}" for name, type in self.columns.items()]
-        if self.shape.generated:
-            columns.append("twice int GENERATED ALWAYS AS (k * 2) STORED")
-        if self.shape.key != "none":
-            deferrable = " DEFERRABLE" if self.shape.key == "deferrable" else ""
-            columns.append(f"PRIMARY KEY (k, g){deferrable}")
-        head = "CREATE UNLOGGED TABLE" if kind == "unlogged" else "CREATE TABLE"
-        parent = head.replace("TABLE", "TABLE app.parent (id int PRIMARY KEY)")
-        made = [
-            "CREATE SEQUENCE app.rids",
-            parent,
-            f"INSERT INTO app.parent SELECT generate_series(0, {KEYS - 1})",
-        ]
-        text = f"{head} app.t ({', '.join(columns)})"
-        if kind == "list":
-            self.parts = ("p0", "p1", "p2")
-            other = [
-                "dropped int",
-                "g int NOT NULL",
-                *reversed([f"{n} {t}" for n, t in self.columns.items()]),
-            ]
-            other += ["twice int GENERATED ALWAYS AS (k * 2) STORED"] if self.shape.generated else []
-            other += ["p int", "k int NOT NULL", "rid bigint NOT NULL DEFAULT nextval('app.rids')"]
-            made += [
-                text + " PARTITION BY LIST (g)",
-                "CREATE TABLE app.p0 PARTITION OF app.t FOR VALUES IN (0)",
-                f"CREATE TABLE app.p1 ({', '.join(other)})",
-                "ALTER TABLE app.p1 DROP COLUMN dropped",
-                "ALTER TABLE app.t ATTACH PARTITION app.p1 FOR VALUES IN (1)",
-                "CREATE TABLE app.p2 PARTITION OF app.t DEFAULT",
-            ]
-        elif kind == "hash":
-            self.parts = ("p0", "p1")
-            made += [text + " PARTITION BY HASH (g)"]
-            made += [
-                f"CREATE TABLE app.p{n} PARTITION OF app.t FOR VALUES WITH (MODULUS 2, REMAINDER {n})"
-                for n in (0, 1)
-            ]
-        else:
-            made.append(text)
-        if kind == "inherited":
-            self.parts = ("child", "grandchild")
-            made += ["CREATE TABLE app.child (more text) INHERITS (app.t)"]
-            made += ["CREATE TABLE app.grandchild () INHERITS (app.child)"]
-        return made
-
-    def row(self, a: int, b: int) -> str:
-        """Values of k, g, p and the other columns."""
-        values = [str(a % KEYS), str(b % 3), "NULL" if b % 4 == 0 else str((a + b) % KEYS)]
-        return ", ".join(
-            values + [self.value(type, a + b + i) for i, type in enumerate(self.columns.values())]
-        )
-
-    @property
-    def names(self) -> str:
-        return ", ".join(["k", "g", "p", *self.columns])
-
-    def value(self, type: str, number: int) -> str:
-        choices = VALUES[type]
-        return f"({choices[number % len(choices)]})::{type}"
-
-    def assignment(self, a: int, b: int) -> str:
-        """Some SET of columns that are no key."""
-        if not self.columns or b % 5 == 0:
-            return f"p = {a % KEYS}"
-        name, type = list(self.columns.items())[a % len(self.columns)]
-        return f"{name} = {self.value(type, b)}"
 
 
 def insert_one(t: Table, a: int, b: int) -> str:
@@ -211,7 +91,7 @@ def update_from(t: Table, a: int, b: int) -> str:
 
 def merge(t: Table, a: int, b: int) -> str:
     row = t.row(a, b).partition(", ")[2]
-    return (
+    return where_known(
         f"MERGE INTO app.t USING (SELECT generate_series({a % KEYS}, {a % KEYS + 4})) AS s (k)"
         f" ON t.k = s.k AND t.g = {b % 3}"
         f" WHEN MATCHED AND s.k % 3 = {b % 3} THEN DELETE"
@@ -219,6 +99,37 @@ def merge(t: Table, a: int, b: int) -> str:
         f" WHEN MATCHED THEN UPDATE SET {t.assignment(a, b)}, k = t.k + {b % 2 * 50}"
         f" WHEN NOT MATCHED AND s.k % 2 = 0 THEN INSERT ({t.names}) VALUES (s.k, {row})"
     )
+
+
+def merge_by_source(t: Table, a: int, b: int) -> str:
+    return where_known(
+        f"MERGE INTO app.t USING (SELECT generate_series({a % KEYS}, {a % KEYS + 3})) AS s (k) ON t.k = s.k"
+        f" WHEN MATCHED THEN UPDATE SET {t.assignment(a, b)}"
+        f" WHEN NOT MATCHED BY SOURCE AND t.k % 3 = {b % 3} THEN DELETE"
+        f" WHEN NOT MATCHED BY SOURCE AND t.k > 100 THEN UPDATE SET p = NULL"
+        f" WHEN NOT MATCHED THEN INSERT (k, g) VALUES (s.k, {b % 3}) RETURNING merge_action(), t.*"
+    )
+
+
+def where_known(statement: str) -> str:
+    """A statement of later majors, of which earlier ones do nothing."""
+    return f"DO $$ BEGIN EXECUTE $m${statement}$m$; EXCEPTION WHEN syntax_error THEN NULL; END $$"
+
+
+def write_view(t: Table, a: int, b: int) -> str:
+    return (
+        f"INSERT INTO app.seen (k, g) VALUES ({a}, {b % 3}), ({a + 1}, {b % 3})",
+        f"UPDATE app.seen SET k = k + 1 WHERE k % 3 = {a % 3}",
+        f"DELETE FROM app.seen WHERE k = {a}",
+    )[b % 3]
+
+
+def attach_again(t: Table, a: int, b: int) -> str:
+    if t.shape.kind != "list":
+        return update_nothing(t, a, b)
+    part, bound = (("p0", "FOR VALUES IN (0)"), ("p1", "FOR VALUES IN (1)"), ("p2", "DEFAULT"))[b % 3]
+    detach = f"ALTER TABLE app.t DETACH PARTITION app.{part}"
+    return f"{detach}; ALTER TABLE app.t ATTACH PARTITION app.{part} {bound}"
 
 
 def touch_often(t: Table, a: int, b: int) -> str:
@@ -276,7 +187,11 @@ def by_trigger(t: Table, a: int, b: int) -> str:
 
 
 def truncate(t: Table, a: int, b: int) -> str:
-    return "TRUNCATE app.t" if a == 0 else delete_one(t, a, b)
+    if a:
+        return delete_one(t, a, b)
+    # A cascade leaves children alone, and a message says that all is gone.
+    cascade = "app.t" if t.shape.kind == "inherited" else "app.parent CASCADE"
+    return f"TRUNCATE {('app.t', 'app.outside, app.t', cascade)[b % 3]}"
 
 
 Write = Callable[[Table, int, int], str]
@@ -285,7 +200,7 @@ WRITES: tuple[Write, ...] = (
     insert_one, insert_many, insert_many, insert_select, insert_nothing, upsert, upsert_key,
     update_one, update_all, update_nothing, shift_keys, swap_keys, negate_keys, move, delete_one,
     delete_some, update_from, merge, touch_often, delete_parent, update_parents, insert_parents,
-    write_part, use_cursor, loop, by_trigger, truncate,
+    write_part, use_cursor, loop, by_trigger, truncate, merge_by_source, write_view, attach_again,
 )  # fmt: skip
 ENDS = ("savepoint", "rollback to", "release", "commit", "rollback", "prepare", "copy")
 OPERATIONS = len(WRITES) + len(ENDS)

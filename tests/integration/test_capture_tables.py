@@ -374,7 +374,9 @@ def test_a_foreign_table_is_refused_with_the_reason(rig: Rig) -> None:
     )
     with pytest.raises(SpecError) as refused:
         rig.generate({"table": "app.far"})
-    assert "another server" in refused.value.diagnostics[0].summary
+    assert "a foreign table and cannot be captured: its rows change on another server" in (
+        refused.value.diagnostics[0].summary
+    )
     # So is one that took the place of a table since.
     rig.run("CREATE TABLE t (id int)")
     manifest, _ = rig.generate({"capture": "row"})

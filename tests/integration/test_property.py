@@ -15,14 +15,15 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from programs import KEYS, NAMES, OPERATIONS, VALUES, Program, Shape, Table, run_programs
+from programs import OPERATIONS, Program, run_programs
 from rig import WAYS, Rig, lend_rig
 from shadow import LEDGER, check_pairs, check_shadow, drain
+from tables import KEYS, NAMES, VALUES, Shape, Table
 
 TOTAL = int(os.environ.get("CHANGELANE_PROGRAMS", "2048"))
 PROGRAMS = 16
 """Of an example."""
-KINDS = ("plain", "unlogged", "list", "hash", "inherited", "plain", "plain", "list")
+KINDS = ("plain", "unlogged", "list", "hash", "inherited", "plain", "range", "list")
 """One test each, so that several processes share the work."""
 QUEUES = [f"w{number}" for number in range(len(WAYS))]
 
@@ -49,11 +50,7 @@ def prepare(rig: Rig, table: Table) -> list[str]:
     rig.run(
         "TRUNCATE public.ledger",
         *table.create(),
-        "CREATE TABLE app.outside (k int)",
-        "CREATE FUNCTION app.write() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN INSERT INTO app.t (k, g) VALUES (new.k + 400, 1) ON CONFLICT DO NOTHING;"
-        " UPDATE app.t SET p = NULL WHERE k = new.k; RETURN NULL; END $$",
-        "CREATE TRIGGER write AFTER INSERT ON app.outside FOR EACH ROW EXECUTE FUNCTION app.write()",
+        *table.create_writers(),
     )
     # By statement and by row are one where the generator chooses rows.
     ways = [way for way in WAYS if not table.parts or way["capture"] == "row"]
