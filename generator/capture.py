@@ -159,7 +159,8 @@ class Capture:
         A statement of a million rows makes a plan that is worth compiling, and the session keeps that plan:
         compiled anew, a later statement of two rows takes a tenth of a second.
         """
-        chosen = choose_settings(self.table)
+        swayed = any(expression.swayed for expression in self._expressions)
+        chosen = choose_settings(self.table, seen=self.weighed, swayed=swayed)
         return (*chosen, ("jit", "off")) if self.level == "statement" and self.sides else chosen
 
     def model(self) -> Mapping[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from changelane.catalog import Column, Table
 from changelane.generator.quoting import quote_identifier
 
@@ -62,7 +64,7 @@ _ANY = ("DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_d
 _INDEPENDENT = frozenset({"citext", "hstore", "ltree"})
 """Types of Postgres' contrib whose text no setting changes."""
 _PINNED = {
-    "DateStyle": "'ISO, YMD'",
+    "DateStyle": "'ISO, MDY'",
     "IntervalStyle": "'postgres'",
     "TimeZone": "'UTC'",
     "bytea_output": "'hex'",
@@ -72,14 +74,21 @@ _PINNED = {
 }
 
 
-def choose_settings(table: Table) -> tuple[tuple[str, str], ...]:
+_DATES = frozenset({"date", "timestamp", "timestamptz"})
+"""Their JSON follows no DateStyle, but their text does, and what is read as one of them."""
+
+
+def choose_settings(table: Table, *, seen: Collection[str], swayed: bool) -> tuple[tuple[str, str], ...]:
     """The settings that the function pins, each because a column's text would follow the writer's session.
 
+    ``seen`` are the columns that expressions see; ``swayed`` that one of these may follow any setting.
     Each costs up to two microseconds a call, so only those that the column types need, and the zone of the
     time of capture. The text of a type that is not built in may depend on any.
     """
-    needed = {"TimeZone"}
+    needed = {"TimeZone", *(_ANY if swayed else ())}
     for column in table.columns:
+        if column.name in seen and _DATES.intersection(column.atoms):
+            needed.add("DateStyle")
         for atom in column.atoms:
             schema, _, name = atom.rpartition(".")
             needed.update(_ANY if schema and name not in _INDEPENDENT else _TEXT_DEPENDS_ON.get(name, ()))

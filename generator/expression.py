@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pglast import ast, parse_sql
-from pglast.enums import CoercionForm, SubLinkType
+from pglast.enums import CoercionForm, SQLValueFunctionOp, SubLinkType
 from pglast.parser import ParseError, Token, scan
 from pglast.visitors import Visitor
 
@@ -43,12 +43,14 @@ class Reference:
 class Expression:
     """A checked expression: its text and where it refers to the change or message, in order.
 
-    ``repeatable``: it calls no function, so that it says the same when it is evaluated twice.
+    ``repeatable``: it calls no function, so that it says the same when it is evaluated twice. ``swayed``: it
+    holds more than columns and what is like them, so that its value may follow any setting of the session.
     """
 
     text: str
     references: tuple[Reference, ...]
     repeatable: bool = False
+    swayed: bool = False
 
     @property
     def columns(self) -> frozenset[str]:
@@ -102,7 +104,7 @@ def _parse(text: str, *, columns: Collection[str], example: str) -> Expression:
     check = _Check(text=text, tokens=tokens, columns=columns)
     check(value)
     references = tuple(sorted(check.references, key=lambda found: found.start))
-    return Expression(text=text, references=references, repeatable=not check.calls)
+    return Expression(text=text, references=references, repeatable=not check.calls, swayed=check.swayed)
 
 
 def _scan(text: str, *, over: str) -> Sequence[Token]:
@@ -166,6 +168,42 @@ def _take_value(statement: ast.Node | None, text: str, *, example: str) -> ast.N
     return value
 
 
+_STEADY_CALLS = {
+    *(
+        "abs",
+        "btrim",
+        "ceil",
+        "current_setting",
+        "extract",
+        "floor",
+        "left",
+        "length",
+        "lower",
+        "ltrim",
+        "md5",
+    ),
+    *("mod", "octet_length", "position", "replace", "right", "round", "rtrim", "split_part", "starts_with"),
+    *("strpos", "substr", "substring", "upper"),
+}
+"""Functions of the server over text and numbers, which no setting of a session sways."""
+_STEADY_CASTS = {
+    *(
+        "bool",
+        "bpchar",
+        "int2",
+        "int4",
+        "int8",
+        "json",
+        "jsonb",
+        "name",
+        "numeric",
+        "text",
+        "uuid",
+        "varchar",
+    ),
+}
+
+
 class _Check(Visitor):
     """Collects references and refuses what has no place in an expression over one change, or one message
     where there are ``columns``.
@@ -179,6 +217,7 @@ class _Check(Visitor):
         self.sees = "one message only" if columns else "the changed row only"
         self.references: list[Reference] = []
         self.calls = False
+        self.swayed = False
 
     def visit_ColumnRef(self, ancestors: object, node: ast.ColumnRef) -> None:
         start = (node.location or 0) - len(_PREFIX)
@@ -235,8 +274,19 @@ class _Check(Visitor):
     def visit_GroupingFunc(self, ancestors: object, node: ast.GroupingFunc) -> None:
         self._refuse(node, "GROUPING", f"an expression sees {self.sees}")
 
+    def visit_TypeCast(self, ancestors: object, node: ast.TypeCast) -> None:
+        names = node.typeName.names if node.typeName else None
+        *schema, name = [part.sval for part in names or () if isinstance(part, ast.String)]
+        self.swayed |= schema not in ([], ["pg_catalog"]) or name not in _STEADY_CASTS
+
+    def visit_SQLValueFunction(self, ancestors: object, node: ast.SQLValueFunction) -> None:
+        # The first of them tell the time, the rest who and where the session is.
+        self.swayed |= node.op is not None and node.op <= SQLValueFunctionOp.SVFOP_LOCALTIMESTAMP_N
+
     def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
         self.calls = True
+        *schema, name = [part.sval for part in node.funcname or () if isinstance(part, ast.String)]
+        self.swayed |= schema not in ([], ["pg_catalog"]) or name not in _STEADY_CALLS
         if node.over or node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter:
             self._refuse(node, "an aggregate or window call", f"an expression sees {self.sees}")
 

@@ -136,6 +136,9 @@ $changelane$;
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL jit = off;
     PERFORM FROM (SELECT (NULL::"shop"."orders").*) AS new_row
     WHERE false AND num_nulls((new_row."status" = 'paid') IS TRUE) = 0;
 END
@@ -309,6 +312,9 @@ $changelane$;
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL jit = off;
     PERFORM FROM (SELECT (NULL::"shop"."orders").*) AS old_row, (SELECT (NULL::"shop"."orders").*) AS new_row
     WHERE false AND num_nulls((new_row."status" = 'paid') IS TRUE) = 0;
 END

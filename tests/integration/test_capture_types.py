@@ -341,6 +341,27 @@ def test_numbers_reach_python_exactly(rig: Rig) -> None:
     assert (second.new["c"], second.new["d"], second.new["e"]) == ("NaN", "Infinity", Decimal("1e-45"))
 
 
+def test_expressions_do_not_follow_the_session_either(rig: Rig) -> None:
+    expressions = (
+        "new.d::text", "new.d || ''", "'2020-05-04'::timestamptz", "to_char(new.at, 'HH24')", "new.at::date",
+        "interval '1 day 2 hours'", "date_trunc('day', new.at)", "decode('00ff', 'hex')", "0.1::float8 + 0.2",
+        "concat(new.d)", "make_interval(days => 3)", "date '2020-02-01'", "new.d > '03/04/2020'",
+    )  # fmt: skip
+    rig.run("CREATE TABLE t (id int, d date, at timestamptz)")
+    ways = [{"capture": capture, "send": "inline"} for capture in ("statement", "row")]
+    rig.capture(
+        *({**way, "payload": {"extra": {"x": text}}} for way in ways for text in expressions),
+        *({**way, "when": "new.d::text = '2020-03-05'"} for way in ways),
+    )
+    row = "INSERT INTO app.t VALUES (1, '2020-03-05', '2020-01-02T23:04:05Z')"
+    rig.run(row)
+    plain = [(message.get("extra"), headers) for message, headers in rig.messages()]
+    assert len(plain) == 2 * len(expressions) + 2
+    rig.run(*(f"SET {name} = {value}" for name, value in HOSTILE.items()))
+    rig.run(row, "RESET ALL", "SET search_path = app, public")
+    assert [(message.get("extra"), headers) for message, headers in rig.messages()] == plain
+
+
 def test_hashes_do_not_follow_the_session_either(rig: Rig) -> None:
     rig.run("CREATE TABLE t (id int, at timestamptz, raw bytea, i interval, f float8)")
     rig.capture({"payload": {"mask": dict.fromkeys(("at", "raw", "i", "f"), "sha256")}})

@@ -213,6 +213,9 @@ $changelane$;
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL jit = off;
     PERFORM FROM (SELECT (NULL::"public"."customers").*) AS old_row
     WHERE false AND num_nulls((current_setting('app.user', true)), ((CASE WHEN false THEN old_row."note" END) is not null)) = 0;
 END
@@ -345,6 +348,9 @@ $changelane$;
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL jit = off;
     PERFORM FROM (SELECT (NULL::"public"."customers").*) AS new_row
     WHERE false AND num_nulls((current_setting('app.user', true)), (new_row."note" is not null)) = 0;
 END

@@ -201,6 +201,9 @@ $changelane$;
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL jit = off;
     PERFORM FROM (SELECT (NULL::"My Schema"."Order ""x"" $$ ; --").*) AS new_row
     WHERE false AND num_nulls((new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END) and new_row."it's" <> '$$') IS TRUE) = 0;
 END
@@ -361,6 +364,9 @@ $changelane$;
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL jit = off;
     PERFORM FROM (SELECT (NULL::"My Schema"."Order ""x"" $$ ; --").*) AS old_row, (SELECT (NULL::"My Schema"."Order ""x"" $$ ; --").*) AS new_row
     WHERE false AND num_nulls((new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE) = 0;
 END

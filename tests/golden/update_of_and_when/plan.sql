@@ -201,6 +201,9 @@ $changelane$;
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL jit = off;
     PERFORM FROM (SELECT (NULL::"public"."orders").*) AS new_row
     WHERE false AND num_nulls((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE) = 0;
 END
@@ -347,6 +350,9 @@ $changelane$;
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL jit = off;
     PERFORM FROM (SELECT (NULL::"public"."orders").*) AS old_row, (SELECT (NULL::"public"."orders").*) AS new_row
     WHERE false AND num_nulls((new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) = 0;
 END
