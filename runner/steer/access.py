@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import psycopg
@@ -50,13 +51,23 @@ def read_access(conn: psycopg.Connection[Any]) -> list[QueueAccess]:
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute("SET LOCAL search_path = ''")
         rights = observe_rights(conn, ())
-    return [_describe(queue, rights) for queue, archive in rights.tables if not archive]
+    grants, policies = defaultdict(list), defaultdict(list)
+    for grant in rights.grants:
+        grants[grant.queue].append(grant)
+    for policy in rights.policies:
+        policies[policy.queue].append(policy)
+    return [
+        _describe(queue, replace(rights, grants=grants[queue], policies=policies[queue]))
+        for queue, archive in rights.tables
+        if not archive
+    ]
 
 
 def _describe(queue: str, rights: Rights) -> QueueAccess:
+    """``rights`` are those on this queue."""
     table, archive = rights.tables[queue, False], rights.tables.get((queue, True))
-    policies = [policy for policy in rights.policies if policy.queue == queue]
-    names = {grant.role for grant in rights.grants if grant.queue == queue}
+    policies = rights.policies
+    names = {grant.role for grant in rights.grants}
     names |= {role for policy in policies for role in policy.roles}
     return QueueAccess(
         queue=queue,
@@ -75,7 +86,7 @@ def _describe(queue: str, rights: Rights) -> QueueAccess:
 def _describe_role(name: str, queue: str, rights: Rights, policies: Iterable[Policy]) -> RoleAccess:
     role = rights.roles.get(name)
     acting = {"", name, *(role.memberships if role else ())}
-    held = {grant.right for grant in rights.grants if grant.queue == queue and grant.role in acting}
+    held = {grant.right for grant in rights.grants if grant.role in acting}
     applied = [policy for policy in policies if acting & set(policy.roles)]
     return RoleAccess(
         role=name,
