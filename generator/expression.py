@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,7 @@ from pglast.visitors import Visitor
 _PREFIX = "SELECT ("
 # The line break ends a trailing comment, so that it cannot swallow the parenthesis.
 _SUFFIX = "\n)"
+_LONGEST = 100_000
 
 
 class ExpressionError(Exception):
@@ -110,6 +112,11 @@ def _parse(text: str, *, columns: Collection[str], example: str) -> Expression:
 def _scan(text: str, *, over: str) -> Sequence[Token]:
     if not text.strip():
         raise ExpressionError("an empty expression", help=f"write SQL over {over}, or leave the key out")
+    if len(text) > _LONGEST:
+        raise ExpressionError(
+            f"an expression of more than {_LONGEST:,} characters",
+            help="keep such lists in a table, and let the handler look there",
+        )
     if "\0" in text:
         raise ExpressionError("a NUL character in an expression", start=text.index("\0"))
     try:
@@ -251,8 +258,8 @@ class _Check(Visitor):
 
     def _end_of(self, start: int, names: Sequence[str]) -> int:
         """One past the last character of a dotted name: its tokens alternate names and dots."""
-        following = [token for token in self.tokens if token.start >= start][: 2 * len(names) - 1]
-        return int(following[-1].end) + 1
+        first = bisect_left(self.tokens, start, key=lambda token: token.start)
+        return int(self.tokens[first : first + 2 * len(names) - 1][-1].end) + 1
 
     def visit_SubLink(self, ancestors: object, node: ast.SubLink) -> None:
         if not (self.columns and node.subLinkType == SubLinkType.EXPR_SUBLINK):

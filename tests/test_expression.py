@@ -51,3 +51,10 @@ def test_references_are_replaced_wherever_they_stand() -> None:
     expression = parse_expression("""NEW."We ird" = 'new.x' and (old.b).c > 1 and op <> 'é'""")
     bound = expression.bind(lambda found: f"<{found.row}|{found.column}>")
     assert bound == "(<new|We ird> = 'new.x' and (<old|b>).c > 1 and <op|> <> 'é')"
+
+
+def test_an_expression_may_be_long_and_not_without_end() -> None:
+    parts = ["new.id = 1"] * 7000
+    assert len(parse_expression(" or ".join(parts)).references) == 7000
+    with pytest.raises(ExpressionError, match="more than 100,000 characters"):
+        parse_expression(" or ".join(parts + parts))
