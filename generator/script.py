@@ -22,6 +22,8 @@ def split_script(text: str) -> tuple[str, ...]:
         found = parse_sql(text)
     except ParseError as error:
         message, offset = error.args
+        # None is the end of the input.
+        offset = len(text) if offset is None else offset
         raise ChangelaneError(f"{message} ({locate(text, offset)})", help="nothing was run") from None
     statements = []
     for raw in found:

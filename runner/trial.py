@@ -210,6 +210,8 @@ def _say_why(changes: Mapping[str, int], states: Mapping[str, str], *, role: str
     """``changes`` are rows by event, ``states`` those of the triggers by event."""
     happened = {event for event, rows in changes.items() if rows}
     covered = happened & states.keys()
+    if happened and not covered:
+        return f"{_list(changes, happened)}; it captures {', '.join(sorted(states))}"
     concerned = covered or states.keys()
     for state, what in _WRONG.items():
         if any(states[event] == state for event in concerned):
@@ -221,8 +223,6 @@ def _say_why(changes: Mapping[str, int], states: Mapping[str, str], *, role: str
         return "no row passed; track_counts is off, so how many changed is not known"
     if not happened:
         return "no row changed"
-    if not covered:
-        return f"{_list(changes, happened)}; it captures {', '.join(sorted(states))}"
     return f"{_list(changes, covered)}; none passed {_filters(covered)}"
 
 

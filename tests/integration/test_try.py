@@ -113,6 +113,11 @@ def test_messages_are_shown_and_nothing_is_kept(conn: Connection, project: Path)
         ("UPDATE orders SET total = 1", "paid", "1 row updated; none passed"),
         ("UPDATE orders SET status = 'lost'", "paid", "1 row updated; none passed"),
         ("INSERT INTO orders VALUES (2, 1)", "gone", "1 row inserted; it captures delete"),
+        (
+            "ALTER TABLE orders DISABLE TRIGGER ALL; UPDATE orders SET total = 1",
+            "gone",
+            "1 row updated; it captures delete",
+        ),
         ("TRUNCATE customers CASCADE", "customers", "truncated; it captures insert, update"),
         (
             "ALTER TABLE orders DISABLE TRIGGER ALL; UPDATE orders SET status = 'paid'",
@@ -237,6 +242,7 @@ def test_a_failing_statement_is_one_line_with_its_place(
         ("COPY orders TO '/tmp/x'", "or to a file, cannot be tried"),
         ("COPY orders FROM PROGRAM 'id'", "no rollback undoes a program"),
         ("\\copy orders from x", 'syntax error at or near "\\" (line 1, column 1)'),
+        ("UPDATE orders\nSET status =", "syntax error at end of input (line 2, column 13)"),
         ("SELECT 1;\n selekt", 'syntax error at or near "selekt" (line 2, column 2)'),
         (" ; -- nothing", "there is no statement to try"),
     ],
