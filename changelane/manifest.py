@@ -87,6 +87,8 @@ class Capture(Record):
     queues: tuple[str, ...]
     columns: tuple[str, ...] = ()
     """Columns that the function names, so that plan and verify can say which route a drop breaks."""
+    types: dict[str, str] = Field(default_factory=dict)
+    """Columns that its expressions see, each with its type, which another type may not suit."""
     spec: str
     function_live: str
     trigger_live: str

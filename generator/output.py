@@ -179,6 +179,7 @@ def _render_route(
             send=capture.send,
             queues=capture.queues,
             columns=tuple(column.name for column in capture.named),
+            types={column.name: column.type for column in capture.named if column.name in capture.weighed},
             spec=spec,
             function_live=function_live,
             trigger_live=trigger_live,

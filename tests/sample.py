@@ -283,7 +283,7 @@ class Sample:
                 has_parents=False,
                 owned=True,
                 owner="deploy",
-                columns=("id", "status"),
+                columns={"id": "integer", "status": "text"},
             )
             for capture in self.captures
         }

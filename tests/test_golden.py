@@ -48,7 +48,7 @@ def imagine(catalog: Catalog) -> Observed:
             has_parents=bool(table.inherits) or table.partition_of is not None,
             owned=True,
             owner=SESSION.role,
-            columns=tuple(column.name for column in table.columns),
+            columns={column.name: column.type for column in table.columns},
         )
         for table in catalog.tables
     ]

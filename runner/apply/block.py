@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from changelane.manifest import Capture
 from changelane.runner.apply.object import spell, spell_name
 from changelane.runner.apply.observe import Relation
@@ -35,6 +37,17 @@ def find_block(capture: Capture, relation: Relation | None, *, moved: str = "") 
             f"{table} has no {noun} {', '.join(map(spell_name, gone))}, which route {capture.route} names",
             f"add the {noun}, or edit the route; then {anew}",
         )
+    changed = [
+        f"column {spell_name(name)} is {relation.columns[name]}, no longer {type}"
+        for name, type in sorted(capture.types.items())
+        if _forget_length(relation.columns[name]) != _forget_length(type)
+    ]
+    if changed:
+        return (
+            f"{table}: {', '.join(changed)}, and route {capture.route} has an expression over it, "
+            "by which writes may fail",
+            f"see that the expression suits it; then {anew}",
+        )
     shared = relation.kind != "r" or relation.partition or relation.has_children or relation.has_parents
     if shared and capture.level == "statement" and capture.event != "truncate":
         return (
@@ -42,3 +55,8 @@ def find_block(capture: Capture, relation: Relation | None, *, moved: str = "") 
             anew,
         )
     return "", ""
+
+
+def _forget_length(type: str) -> str:
+    """A type without its length or precision, which no expression is made for."""
+    return re.sub(r"\(\d+(,-?\d+)?\)", "", type)

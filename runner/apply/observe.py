@@ -172,7 +172,8 @@ class Trigger:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
     """A relation that the manifest names. ``kind`` is ``relkind``; ``reachable``: the role may use its
-    schema; ``barred`` are its partitions on which the role may make no trigger, as SQL.
+    schema; ``barred`` are its partitions on which the role may make no trigger, as SQL; ``columns`` are name
+    to type.
     """
 
     schema: str
@@ -185,7 +186,7 @@ class Relation:
     owner: str
     reachable: bool = True
     barred: Sequence[str] = ()
-    columns: Sequence[str]
+    columns: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

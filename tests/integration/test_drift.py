@@ -180,6 +180,22 @@ def test_a_dump_restored_without_comments_owns_its_queues_again(
         assert [mark and mark.project for mark in marks] == ["shop", "shop"]
 
 
+def test_a_type_that_an_expression_may_not_suit_blocks_its_route_until_it_is_generated_anew(
+    conn: Connection, declared: Declared, tmp_path: Path, run_changelane: Any
+) -> None:
+    conn.execute("ALTER TABLE orders ALTER COLUMN status TYPE varchar(20), ALTER COLUMN total TYPE int")
+    capture = next(one for one in declared.manifest.captures if one.types)
+    assert capture.types == {"status": "text"}
+    verified = run_changelane("verify")
+    assert verified.returncode == 2
+    assert "column status is character varying(20), no longer text, and route paid has" in verified.stdout
+    assert run_changelane("apply").returncode == 1
+    declared = declare(conn, tmp_path, SPEC)
+    bring(conn, declared)
+    conn.execute("ALTER TABLE orders ALTER COLUMN status TYPE varchar(30)")
+    assert find_wrong(conn, declared) == []
+
+
 @pytest.fixture(params=MAJORS, ids=str)
 def other(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,10 +13,9 @@ SELECT namespace.nspname::text AS schema,
            WHERE class.relkind = 'p' AND relid <> class.oid AND NOT has_table_privilege(relid, 'TRIGGER')
            ORDER BY relid::regclass::text
        ) AS barred,
-       ARRAY(
-           SELECT attname::text FROM pg_attribute
+       (
+           SELECT coalesce(jsonb_object_agg(attname, format_type(atttypid, atttypmod)), '{}') FROM pg_attribute
            WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
-           ORDER BY attnum
        ) AS columns
 FROM (
     SELECT DISTINCT wanted.schema, wanted.name
