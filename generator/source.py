@@ -69,6 +69,11 @@ class Node:
 
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_BOOLEAN = re.compile("true|True|TRUE|false|False|FALSE")
+_NUMBER = re.compile(
+    r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?[.](inf|Inf|INF)|[.](nan|NaN|NAN)"
+    r"|[-+]?([.][0-9]+|[0-9]+([.][0-9]*)?)([eE][-+]?[0-9]+)?"
+)
 
 
 def resolve(value: object) -> object:
@@ -82,6 +87,16 @@ def resolve(value: object) -> object:
         if _INTEGER.fullmatch(value):
             return int(value)
     return value
+
+
+def name_type(value: object) -> str:
+    """What YAML 1.2 (section 10.3.2) reads unquoted text as where that is not text; else empty."""
+    if isinstance(value, Plain):
+        if _BOOLEAN.fullmatch(value):
+            return "a boolean"
+        if _NUMBER.fullmatch(value):
+            return "a number"
+    return ""
 
 
 class Source:

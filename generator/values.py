@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from changelane.generator.codes import Code
-from changelane.generator.source import Plain, resolve
+from changelane.generator.source import Plain, name_type, resolve
 from changelane.generator.table import PATTERN, parse_table
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -44,7 +44,7 @@ def show(text: object) -> str:
 
 
 def read_text(value: object) -> str:
-    """A scalar's literal text. Unquoted ``yes`` or ``012`` are the text that stands there."""
+    """A scalar's literal text. Unquoted ``yes`` or ``2024-01-01`` are the text that stands there."""
     if isinstance(value, list):
         raise refuse(Code.WRONG_TYPE, "must be one value, not a list")
     if isinstance(value, dict):
@@ -56,6 +56,17 @@ def read_text(value: object) -> str:
     if not value.strip():
         raise refuse(Code.EMPTY, "is empty", help="give it a value, or delete the key")
     return str(value)
+
+
+def check_quoted(value: object, text: str) -> str:
+    """The text, if every YAML reader takes it for that, as an editor does that knows the JSON Schema."""
+    if kind := name_type(value):
+        raise refuse(
+            Code.WRONG_TYPE,
+            f"must be text, and YAML reads {show(text)} as {kind}",
+            help=f'put it in quotes: "{text[:60]}"',
+        )
+    return text
 
 
 def read_integer(value: object) -> int:
@@ -136,7 +147,7 @@ def read_table(value: object) -> str:
         parse_table(text)
     except ValueError as error:
         raise refuse(Code.BAD_TABLE, f"must be schema.name, not {show(text)}", help=str(error)) from None
-    return text
+    return check_quoted(value, text)
 
 
 def _match(pattern: str, rule: str, *, length: int | None = None) -> Callable[[object], str]:
@@ -146,7 +157,7 @@ def _match(pattern: str, rule: str, *, length: int | None = None) -> Callable[[o
         text = read_text(value)
         if not re.fullmatch(pattern, text):
             raise refuse(Code.BAD_NAME, f"must be {rule}, not {show(text)}", help=_suggest(text, pattern))
-        return text
+        return check_quoted(value, text)
 
     return read
 
@@ -170,7 +181,7 @@ def _read_expression(value: object) -> str:
     text = read_text(value)
     if resolve(value) is None:
         raise refuse(Code.EMPTY, "has no value", help="give it an SQL expression, or delete the key")
-    return text
+    return check_quoted(value, text)
 
 
 _RATE_UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -216,7 +227,7 @@ Rate = Annotated[
 TableName = Annotated[str, BeforeValidator(read_table), _schema(type="string", pattern=f"^{PATTERN}$")]
 Identifier = Annotated[
     str,
-    BeforeValidator(lambda value: _check_identifier(read_text(value))),
+    BeforeValidator(lambda value: check_quoted(value, _check_identifier(read_text(value)))),
     _schema(type="string", minLength=1, maxLength=63, pattern=r"\S"),
 ]
 Expression = Annotated[

@@ -14,7 +14,7 @@ from typing import Any
 
 from rig import ALL, WAYS
 from shadow import encode
-from tables import Table
+from shape import Table
 
 Row = dict[str, Any]
 Change = tuple[str, Row | None, Row | None, bool]

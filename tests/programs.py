@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
-from tables import KEYS, Table
+from shape import KEYS, Table
 
 Operation = tuple[int, int, int, int]
 """Which session, which operation, and two numbers to vary it by."""

@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,7 +110,9 @@ def test_no_page_names_a_command_or_a_page_that_is_not_there() -> None:
 
 
 def test_the_spec_and_the_handler_of_the_readme_run_on_the_tables_of_the_shop(folder: Path) -> None:
-    blocks = {language: content for language, _, content in reversed(BLOCK.findall(README.read_text()))}
+    found = BLOCK.findall(README.read_text())
+    blocks = {language: content for language, _, content in reversed(found)}
+    (shown,) = (content for language, _, content in found if content.startswith("$ changelane inspect"))
     (folder / "handlers").mkdir()
     (folder / "handlers" / "orders.py").write_text(blocks["python"])
     (folder / "pipelines.yaml").write_text(blocks["yaml"])
@@ -116,11 +120,60 @@ def test_the_spec_and_the_handler_of_the_readme_run_on_the_tables_of_the_shop(fo
     (folder / "pay.sql").write_text(PAY)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "HOME": str(folder)}
-    for command in ("db psql -f schema.sql", "inspect", "generate", "plan", "apply", "db psql -f pay.sql",
-                    "work --drain"):  # fmt: skip
-        run(f"changelane {command}", folder=folder, environment=environment)
+    run("changelane db psql -f schema.sql", folder=folder, environment=environment)
+    for command, _ in read_commands(shown):
+        if "changelane work" in command:
+            run("changelane db psql -f pay.sql", folder=folder, environment=environment)
+            command = command.replace("changelane work", "changelane work --drain")
+        run(command, folder=folder, environment=environment)
     receipts = "changelane db psql -Atc 'SELECT order_id, total FROM shop.receipts'"
     assert run(receipts, folder=folder, environment=environment) == "1|9.50\n"
+
+
+def read_scripts(page: str) -> list[str]:
+    """The lines of a page's ``sh`` blocks."""
+    blocks = BLOCK.findall((DOCS / page).read_text())
+    return [line for language, _, text in blocks if language == "sh" for line in text.splitlines()]
+
+
+def test_the_line_for_cron_keeps_up_the_queues(folder: Path) -> None:
+    (line,) = read_scripts("operations.md")
+    found = re.fullmatch(r"\*/10 \* \* \* \*  (cd /srv/shop && .*)", line)
+    assert found
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(folder)}
+    (folder / "pipelines.yaml").write_text(
+        "version: 1\nproject: shop\nqueues: {events: {archive: {keep: 1 day}}}\n"
+    )
+    run(
+        "changelane inspect && changelane generate && changelane apply",
+        folder=folder,
+        environment=environment,
+    )
+    command = found[1].replace("/srv/shop", f"'{folder}'")
+    assert "events" in run(command, folder=Path("/"), environment=environment)
+
+
+@pytest.mark.parametrize("line", read_scripts("dashboard.md"))
+def test_the_dashboard_starts_as_its_page_says(line: str, folder: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(folder)}
+    run("changelane db start", folder=folder, environment=environment)
+    command = line.partition("#")[0].replace("=...", "=a-token-of-some-length")
+    process = subprocess.Popen(
+        ["bash", "-c", f"{'' if '=' in command.split()[0] else 'exec '}{command} --port 0"],
+        cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout
+    with process:
+        try:
+            found = re.search(r":(\d+)/", process.stdout.readline())
+            assert found
+            with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/healthz", timeout=30) as answer:
+                assert answer.status == 200
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
 
 
 def test_the_reference_is_made_from_the_code_as_it_is(request: pytest.FixtureRequest) -> None:

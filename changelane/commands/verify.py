@@ -9,6 +9,7 @@ import click
 from changelane.cli import Settings
 from changelane.commands.status import render_rows, to_rows
 from changelane.manifest import load_manifest
+from changelane.runner.apply.destroy import find_owned
 from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
 from changelane.runner.apply.state import find_remains
@@ -32,7 +33,9 @@ def command(settings: Settings, *, expect: str, form: str) -> int:
         observed = observe(conn, manifest)
     if expect == "absent":
         differences = tuple(find_remains(manifest.project, observed))
-        fine = f"Nothing of project {manifest.project} is in the database."
+        kept = ", ".join(sorted(find_owned(manifest.project, observed)))
+        apart = f", but for its queues, which only `destroy --drop-queues` drops: {kept}" if kept else ""
+        fine = f"Nothing of project {manifest.project} is in the database{apart}."
     else:
         differences = plan(manifest, observed).differences
         fine = "Database matches pipelines.yaml."

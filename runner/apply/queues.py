@@ -72,11 +72,12 @@ def compare_queue(
         )
     if not live.has_table or not live.has_archive:
         table = f"pgmq.{'a' if live.has_table else 'q'}_{queue.name}"
+        left = "what is left of it, messages and all," if live.has_table else "what is left of it"
         return make(
             state="blocked",
             detail=f"pgmq.meta lists it, but table {table} is gone",
-            help=f"restore it, or SELECT pgmq.drop_queue('{queue.name}') and apply again, "
-            "which makes it anew, empty",
+            help=f"restore it; or SELECT pgmq.drop_queue('{queue.name}'), which drops {left} and apply "
+            "again, which makes it anew, empty",
         )
     marker = live.marker
     ours = marker is not None and marker.project == project

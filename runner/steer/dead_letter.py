@@ -16,6 +16,7 @@ from psycopg import sql
 from changelane.errors import DatabaseError, ManifestError
 from changelane.manifest import Manifest
 from changelane.runner.steer.filter import evaluate, select
+from changelane.runner.steer.queue import find_queue
 
 _SQL = Path(__file__).parent / "sql" / "dead_letter"
 
@@ -95,9 +96,10 @@ def choose(
 ) -> list[int]:
     """The ids of dead letters, oldest first: all, or those of ``ids`` for which ``where`` is true.
 
-    ``where`` is as ``filter.evaluate`` takes it. Raises ChangelaneError for an id that is not there, and for
-    an expression that fails or is not one; psycopg.Error for the rest.
+    ``where`` is as ``filter.evaluate`` takes it. Raises ChangelaneError for a queue or an id that is not
+    there, and for an expression that fails or is not one; psycopg.Error for the rest.
     """
+    find_queue(conn, place.queue)
     listed = sql.SQL("msg_id = ANY ({}::bigint[])").format(sql.Literal(list(ids)))
     with evaluate(conn, where, table=place.table) as condition:
         _check_ids(conn, place, ids)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from programs import OPERATIONS, Program, run_programs
 from rig import WAYS, Rig, lend_rig
 from shadow import LEDGER, check_pairs, check_shadow, drain
-from tables import KEYS, NAMES, VALUES, Shape, Table
+from shape import KEYS, NAMES, VALUES, Shape, Table
 
 TOTAL = int(os.environ.get("CHANGELANE_PROGRAMS", "2048"))
 PROGRAMS = 16

@@ -18,7 +18,7 @@ from oracle import AUDIT, Change, draw_route, expect, normalise
 from programs import OPERATIONS, run_programs
 from rig import Rig, lend_rig
 from shadow import encode
-from tables import KEYS, NAMES, VALUES, Shape, Table
+from shape import KEYS, NAMES, VALUES, Shape, Table
 
 TOTAL = int(os.environ.get("CHANGELANE_ROUTES", "96"))
 PARTS = 4
