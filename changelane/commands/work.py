@@ -12,11 +12,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
+import psycopg
 
 from changelane.cli import Settings
 from changelane.errors import ManifestError
 from changelane.manifest import Consumer, Manifest, load_manifest
 from changelane.runner.database import connect, resolve
+from changelane.runner.session import explain
 from changelane.runner.work.handler import resolve_handlers
 from changelane.runner.work.log import open_log
 from changelane.runner.work.order import open_worked
@@ -98,7 +100,11 @@ def command(
                 commands=[[*arguments, *port] for port in ports], environment=environment, log=log
             )
     handlers = trace_handlers(handlers)
-    worker = Worker(specs=specs, handlers=handlers, conninfo=conninfo, drain=drain, grace=grace, log=log)
+    try:
+        worker = Worker(specs=specs, handlers=handlers, conninfo=conninfo, drain=drain, grace=grace, log=log)
+    except psycopg.Error as error:
+        # Once it runs, a lost connection is made anew; a server that goes away just now is told of at once.
+        raise explain(error, doing="work") from error
     if supervised:
         follow_parent()
     with ending_in_peace(), serve(worker, conninfo=conninfo, host=metrics_host, port=metrics_port, log=log):

@@ -64,6 +64,8 @@ class Worker:
         self._hurry = threading.Event()
         self._link = Link(conninfo, name="changelane work")
         queues = open_worked(self._link.open(), specs)
+        # Asked before there are threads and event loops, which a server gone away would leave behind.
+        self._opened = self._link.open().execute(load_sql("opened")).fetchone() == (True,)
         cell = threading.Lock()
         self._consumers = [
             Consumer(
@@ -80,7 +82,6 @@ class Worker:
         self._pruner = Pruner(specs=specs, conninfo=conninfo, log=log)
         self._by_queue = {consumer.spec.queue: consumer for consumer in self._consumers}
         self._bell = Bell(queues=list(self._by_queue), conninfo=conninfo, log=log)
-        self._opened = self._link.open().execute(load_sql("opened")).fetchone() == (True,)
         if not self._opened:
             log.warning("no schema changelane for this role: no wake-up and no pause; run `changelane apply`")
         self._asked_at = 0.0
