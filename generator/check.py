@@ -7,6 +7,7 @@ from pathlib import Path
 from changelane.catalog import Catalog
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
+from changelane.generator.capture import Capture
 from changelane.generator.document import Document, examine, limit, read_spec
 from changelane.generator.output import Output, generate
 from changelane.generator.resolution import resolve
@@ -33,5 +34,13 @@ def build(path: Path, catalog: Catalog) -> tuple[Document, Output]:
     try:
         document = read_spec(path)
         return document, generate(document, catalog)
+    except SpecError:
+        raise SpecError(find_problems(path, catalog)) from None
+
+
+def resolve_spec(path: Path, catalog: Catalog) -> list[Capture]:
+    """The captures of a spec, not rendered. Raises as ``build``."""
+    try:
+        return resolve(read_spec(path), catalog).require()
     except SpecError:
         raise SpecError(find_problems(path, catalog)) from None

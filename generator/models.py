@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
@@ -11,8 +12,7 @@ from pathlib import Path
 
 from changelane.catalog import Catalog, Column, Table
 from changelane.generator.capture import Capture
-from changelane.generator.check import build
-from changelane.generator.resolution import resolve
+from changelane.generator.check import resolve_spec
 
 _HEAD = '''"""Rows of captured tables, as handlers get them. Written by `changelane models`: do not edit."""
 
@@ -61,9 +61,8 @@ def render_models(path: Path, catalog: Catalog) -> str:
 
     A column that only some routes on a table send is NotRequired. Raises SpecError for a spec with mistakes.
     """
-    document, _ = build(path, catalog)
     captures: dict[tuple[str, str], list[Capture]] = {}
-    for capture in resolve(document, catalog).captures:
+    for capture in resolve_spec(path, catalog):
         if capture.event != "truncate":
             captures.setdefault(capture.declared, []).append(capture)
     tables = [table for table in sorted(catalog.tables, key=lambda table: table.identity)
@@ -109,16 +108,18 @@ def _choose_type(column: Column) -> str:
 def _name_classes(tables: Sequence[Table]) -> dict[tuple[str, str], str]:
     """``orders`` is OrdersRow; where two tables would share that, each has its schema before it."""
     names: dict[tuple[str, str], str] = {}
+    taken: set[str] = set()
     short = [_camel(table.name) for table in tables]
+    counts = Counter(short)
     for table, name in zip(tables, short, strict=True):
-        wanted = name if short.count(name) == 1 else _camel(table.schema_) + name
-        taken = set(names.values())
+        wanted = name if counts[name] == 1 else _camel(table.schema_) + name
         number = 1
         unique = f"{wanted}Row"
         while unique in taken:
             number += 1
             unique = f"{wanted}Row{number}"
         names[table.identity] = unique
+        taken.add(unique)
     return names
 
 

@@ -12,7 +12,6 @@ from changelane import manifest as contract
 from changelane.access import find_api_functions
 from changelane.catalog import Catalog
 from changelane.diagnostic import Diagnostic
-from changelane.errors import SpecError
 from changelane.file import write_whole
 from changelane.generator import rendering
 from changelane.generator.capture import Capture
@@ -48,22 +47,21 @@ class Output:
 def generate(document: Document, catalog: Catalog) -> Output:
     """Render everything. Raises SpecError with every problem that the catalog shows in the spec."""
     resolution = resolve(document, catalog)
-    errors = [problem for problem in resolution.diagnostics if problem.severity == "error"]
-    if errors:
-        raise SpecError(sorted(set(errors)))
-    files: dict[str, _File] = {}
+    required = resolution.require()
+    files: dict[str, SqlFile] = {}
     queues = [_render_queue(document, name, queue, files) for name, queue in list_queues(document)]
     captures = [
         entry
-        for route, captured in groupby(resolution.captures, key=lambda capture: capture.route)
+        for route, captured in groupby(required, key=lambda capture: capture.route)
         for entry in _render_route(route, captured, files)
     ]
     grants = list_grants(document)
     access = [_render_access(name, grant, files) for name, grant in grants]
     api = _render_api(document, [grant for _, grant in grants], files) if document.spec.api else None
+    texts = {name: file.join() for name, file in files.items()}
     manifest = Manifest(
         project=document.spec.project,
-        files={name: contract.hash_text(file.text) for name, file in sorted(files.items())},
+        files={name: contract.hash_text(text) for name, text in sorted(texts.items())},
         queues=tuple({queue.name: queue for queue in queues}.values()),
         captures=tuple(captures),
         consumers=tuple(
@@ -73,33 +71,34 @@ def generate(document: Document, catalog: Catalog) -> Output:
         access=tuple(access),
         api=api,
     )
-    texts = {name: file.text for name, file in files.items()}
     return Output(
         files={**texts, "manifest.json": manifest.dump()},
         warnings=tuple(sorted(set(resolution.diagnostics))),
     )
 
 
-class _File:
-    """A file that grows by steps and knows where each one lies."""
+class SqlFile:
+    """A file that grows by steps and knows where each one lies, in bytes."""
 
     def __init__(self, name: str, head: str) -> None:
         self.name = name
-        self.text = head
+        self.parts = [head]
+        self.length = len(head.encode())
 
     def add(self, sql: str) -> Step:
-        self.text += "\n"
-        start = len(self.text.encode())
-        self.text += sql
         content = sql.encode()
-        return Step(
-            file=self.name, start=start, end=start + len(content), sha256=hashlib.sha256(content).hexdigest()
-        )
+        start = self.length + 1
+        self.length = start + len(content)
+        self.parts += ["\n", sql]
+        return Step(file=self.name, start=start, end=self.length, sha256=hashlib.sha256(content).hexdigest())
+
+    def join(self) -> str:
+        return "".join(self.parts)
 
 
-def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, _File]) -> contract.Queue:
+def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, SqlFile]) -> contract.Queue:
     head = _NOTICE + (_ACCESS_HEAD if document.spec.queues[name].access else "")
-    file = files.setdefault(f"queues/{name}.sql", _File(f"queues/{name}.sql", head))
+    file = files.setdefault(f"queues/{name}.sql", SqlFile(f"queues/{name}.sql", head))
     create = rendering.render_queue(queue, project=document.spec.project)
     settings = rendering.render_queue_settings(queue)
     check_statements(create + settings)
@@ -118,7 +117,7 @@ def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, 
     )
 
 
-def _render_access(name: str, grant: Grant, files: dict[str, _File]) -> contract.Access:
+def _render_access(name: str, grant: Grant, files: dict[str, SqlFile]) -> contract.Access:
     spec = hash_model(["access", rendering.TEMPLATE_VERSION, grant.model()])
     sql = rendering.render_access(grant, spec=spec)
     check_statements(sql)
@@ -134,14 +133,14 @@ def _render_access(name: str, grant: Grant, files: dict[str, _File]) -> contract
     )
 
 
-def _render_api(document: Document, grants: Iterable[Grant], files: dict[str, _File]) -> contract.Api:
+def _render_api(document: Document, grants: Iterable[Grant], files: dict[str, SqlFile]) -> contract.Api:
     allowed: dict[str, set[str]] = {}
     for grant in grants:
         allowed.setdefault(grant.role, set()).update(grant.operations)
     opened = {role: find_api_functions(operations) for role, operations in sorted(allowed.items())}
     project = document.spec.project
     spec = hash_model(["api", rendering.render_api(project=project, spec="")])
-    file = files["api.sql"] = _File("api.sql", _NOTICE)
+    file = files["api.sql"] = SqlFile("api.sql", _NOTICE)
     functions = rendering.render_api(project=project, spec=spec)
     opening = rendering.render_api_grants(opened, project=project)
     check_statements(functions + opening)
@@ -149,7 +148,7 @@ def _render_api(document: Document, grants: Iterable[Grant], files: dict[str, _F
 
 
 def _render_route(
-    route: str, captures: Iterable[Capture], files: dict[str, _File]
+    route: str, captures: Iterable[Capture], files: dict[str, SqlFile]
 ) -> Iterator[contract.Capture]:
     captures = list(captures)
     head = _NOTICE + _SCHEMA
@@ -157,7 +156,7 @@ def _render_route(
         head += _SLEEPERS
     if any(capture.measures for capture in captures):
         head += MEASURE
-    file = files[f"routes/{route}.sql"] = _File(f"routes/{route}.sql", head)
+    file = files[f"routes/{route}.sql"] = SqlFile(f"routes/{route}.sql", head)
     for capture in captures:
         body = rendering.render_body(capture)
         spec = rendering.hash_capture(capture)

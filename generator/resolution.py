@@ -8,6 +8,7 @@ from typing import Literal
 
 from changelane.catalog import Catalog, Table
 from changelane.diagnostic import Diagnostic
+from changelane.errors import SpecError
 from changelane.generator.capture import Capture
 from changelane.generator.codes import Code
 from changelane.generator.document import Document
@@ -33,6 +34,12 @@ class Resolution:
 
     captures: list[Capture] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def require(self) -> list[Capture]:
+        """The captures. Raises SpecError with all errors, sorted, where there are any."""
+        if errors := {problem for problem in self.diagnostics if problem.severity == "error"}:
+            raise SpecError(sorted(errors))
+        return self.captures
 
 
 def resolve(document: Document, catalog: Catalog) -> Resolution:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 import yaml
 
@@ -127,14 +128,11 @@ def _note(catalog: Catalog, tables: list[Table], nameable: list[Table]) -> Itera
 def _name(table: Table, taken: set[str]) -> str:
     """A route's name like the table's, that no other route has."""
     stem = _plain(table.name, longest=36) or "table"
-    candidates = [stem, _plain(f"{table.schema_}_{table.name}", longest=36), *_count(stem)]
+    numbered = (f"{stem}_{number}" for number in range(2, LIMIT + 2))
+    candidates = chain([stem, _plain(f"{table.schema_}_{table.name}", longest=36)], numbered)
     name = next(candidate for candidate in candidates if candidate and candidate not in taken)
     taken.add(name)
     return name
-
-
-def _count(stem: str) -> Iterable[str]:
-    return [f"{stem}_{number}" for number in range(2, LIMIT + 2)]
 
 
 def _plain(text: str, *, longest: int) -> str:
