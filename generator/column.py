@@ -63,7 +63,7 @@ _TEXT_DEPENDS_ON = {
 _ANY = ("DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits")
 _INDEPENDENT = frozenset({"citext", "hstore", "ltree"})
 """Types of Postgres' contrib whose text no setting changes."""
-_PINNED = {
+PINNED = {
     "DateStyle": "'ISO, MDY'",
     "IntervalStyle": "'postgres'",
     "TimeZone": "'UTC'",
@@ -92,4 +92,4 @@ def choose_settings(table: Table, *, seen: Collection[str], swayed: bool) -> tup
         for atom in column.atoms:
             schema, _, name = atom.rpartition(".")
             needed.update(_ANY if schema and name not in _INDEPENDENT else _TEXT_DEPENDS_ON.get(name, ()))
-    return (("search_path", "pg_catalog, pg_temp"), *((name, _PINNED[name]) for name in sorted(needed)))
+    return (("search_path", "pg_catalog, pg_temp"), *((name, PINNED[name]) for name in sorted(needed)))

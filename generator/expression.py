@@ -12,6 +12,8 @@ from pglast.enums import CoercionForm, SQLValueFunctionOp, SubLinkType
 from pglast.parser import ParseError, Token, scan
 from pglast.visitors import Visitor
 
+from changelane.generator.definer import find_definer_value
+
 _PREFIX = "SELECT ("
 # The line break ends a trailing comment, so that it cannot swallow the parenthesis.
 _SUFFIX = "\n)"
@@ -286,11 +288,18 @@ class _Check(Visitor):
         *schema, name = [part.sval for part in names or () if isinstance(part, ast.String)]
         self.swayed |= schema not in ([], ["pg_catalog"]) or name not in _STEADY_CASTS
 
+    def _refuse_definer_value(self, node: ast.Node) -> None:
+        what, help = ("", "") if self.columns else find_definer_value(node)
+        if what:
+            self._refuse(node, what, help)
+
     def visit_SQLValueFunction(self, ancestors: object, node: ast.SQLValueFunction) -> None:
+        self._refuse_definer_value(node)
         # The first of them tell the time, the rest who and where the session is.
         self.swayed |= node.op is not None and node.op <= SQLValueFunctionOp.SVFOP_LOCALTIMESTAMP_N
 
     def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
+        self._refuse_definer_value(node)
         self.calls = True
         *schema, name = [part.sval for part in node.funcname or () if isinstance(part, ast.String)]
         self.swayed |= schema not in ([], ["pg_catalog"]) or name not in _STEADY_CALLS

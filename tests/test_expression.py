@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changelane.generator.expression import ExpressionError, parse_expression
+from changelane.generator.expression import ExpressionError, parse_expression, parse_message_expression
 
 WORDS = """
     new.a old.b op ( ) 'x' ' = and $$ $1 -- /* */ ; select 1 ::text [1] , " E'\\'' é 😀 case when end array[ ]
@@ -36,6 +36,17 @@ def test_any_text_is_an_expression_or_an_error_within_it(text: str) -> None:
         ("new.* is null", "only one column of a row can be named", 0),
         ("count(*) > 1", "an aggregate or window call is not allowed", 0),
         ("$1", "the parameter $1 is not allowed", 0),
+        ("new.a = current_user", "current_user, which is the owner", 8),
+        ("user = new.a", "user, which is the owner", 0),
+        ("CURRENT_ROLE is null", "current_role, which is the owner", 0),
+        ("current_schema <> 'x'", "current_schema, which is the capture function's own", 0),
+        ("new.a = pg_catalog.current_schema()", "current_schema()", 8),
+        ("'x' = any (current_schemas(true))", "current_schemas()", 11),
+        ("current_setting('SEARCH_PATH') = 'x'", "the setting search_path", 0),
+        ("pg_catalog.current_setting('TimeZone'::text, true) = 'x'", "the setting timezone", 0),
+        ("has_table_privilege('t', 'select')", "has_table_privilege() of 2 arguments", 0),
+        ("pg_has_role('x', 'usage')", "pg_has_role() of 2 arguments", 0),
+        ("pg_table_is_visible(new.a)", "pg_table_is_visible()", 0),
     ],
 )
 def test_what_is_no_expression_over_one_change_is_refused_where_it_stands(
@@ -45,6 +56,25 @@ def test_what_is_no_expression_over_one_change_is_refused_where_it_stands(
         parse_expression(text)
     assert what in caught.value.what
     assert caught.value.start == start
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "new.a = session_user",
+        "current_setting('role') = 'x'",
+        "current_setting('app.user', true) = 'x'",
+        "has_table_privilege(session_user, 't', 'select')",
+        "app.current_schema() = 'x'",
+    ],
+)
+def test_what_the_writing_session_decides_is_an_expression(text: str) -> None:
+    assert parse_expression(text).text == text
+
+
+def test_a_message_may_be_compared_with_the_current_user_for_a_policy_runs_as_it() -> None:
+    text = "message ->> 'owner' = current_user"
+    assert parse_message_expression(text, columns=["message"]).text == text
 
 
 def test_references_are_replaced_wherever_they_stand() -> None:
