@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import psycopg
+from psycopg import AsyncConnection, Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
@@ -18,6 +19,27 @@ from changelane.runner.local import server
 
 CONNECT_TIMEOUT = 10
 """Seconds, where neither the conninfo nor PGCONNECT_TIMEOUT says."""
+
+KEEPALIVE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""Where the conninfo does not say: a host that is gone is noticed within a minute. Seconds, probes, and the
+milliseconds that sent data may stay unacknowledged."""
+
+PINNED = {
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "standard_conforming_strings": "on",
+}
+"""Settings of every connection, whatever the server, database, role or environment say. The server reports
+each of them when a session starts (https://www.postgresql.org/docs/current/protocol-flow.html)."""
+
+_PIN = (Path(__file__).parent / "sql" / "pin.sql").read_bytes()
 
 
 def resolve(database_url: str | None) -> str:
@@ -43,31 +65,112 @@ def start_local() -> str:
 
 
 def connect(
-    conninfo: str, *, autocommit: bool = True, application_name: str = "changelane"
-) -> psycopg.Connection[TupleRow]:
-    """Connect, or raise DatabaseError with one line that says why.
+    conninfo: str,
+    *,
+    autocommit: bool = True,
+    application_name: str = "changelane",
+    kind: type[Connection[TupleRow]] = Connection,
+) -> Connection[TupleRow]:
+    """Connect, with the PINNED settings, or raise DatabaseError with one line that says why.
 
-    ``application_name`` holds unless the conninfo or PGAPPNAME names another. Nothing is sent but the startup
-    packet, so any pooler will do.
+    ``application_name`` holds unless the conninfo or PGAPPNAME names another; ``kind`` is the class of the
+    connection. Any pooler will do: one that refuses settings in the startup packet gets them afterwards.
     """
     try:
-        parameters = conninfo_to_dict(conninfo)
-        if "connect_timeout" not in parameters and "PGCONNECT_TIMEOUT" not in os.environ:
-            parameters["connect_timeout"] = CONNECT_TIMEOUT
-        parameters.setdefault("fallback_application_name", application_name)
-        return psycopg.connect(make_conninfo("", **parameters), autocommit=autocommit)
-    except psycopg.ProgrammingError as error:
+        pinned, plain = _complete(conninfo, application_name)
+        try:
+            conn = kind.connect(pinned, autocommit=True)
+        except psycopg.OperationalError as error:
+            if not _refuses_options(error):
+                raise
+            conn = kind.connect(plain, autocommit=True)
+        try:
+            _check_encoding(conn)
+            names = _find_unpinned(conn)
+            if names:
+                conn.execute(_PIN, [names, [PINNED[name] for name in names]], prepare=False)
+            conn.autocommit = autocommit
+        except BaseException:
+            conn.close()
+            raise
+    except psycopg.Error as error:
+        raise _explain_failure(error, conninfo) from None
+    return conn
+
+
+async def connect_async(
+    conninfo: str, *, application_name: str, kind: type[AsyncConnection[TupleRow]] = AsyncConnection
+) -> AsyncConnection[TupleRow]:
+    """As ``connect``, for an async connection in autocommit."""
+    try:
+        pinned, plain = _complete(conninfo, application_name)
+        try:
+            conn = await kind.connect(pinned, autocommit=True)
+        except psycopg.OperationalError as error:
+            if not _refuses_options(error):
+                raise
+            conn = await kind.connect(plain, autocommit=True)
+        try:
+            _check_encoding(conn)
+            names = _find_unpinned(conn)
+            if names:
+                await conn.execute(_PIN, [names, [PINNED[name] for name in names]], prepare=False)
+        except BaseException:
+            await conn.close()
+            raise
+    except psycopg.Error as error:
+        raise _explain_failure(error, conninfo) from None
+    return conn
+
+
+def _complete(conninfo: str, application_name: str) -> tuple[str, str]:
+    """The conninfo with all that it leaves open: with PINNED in the startup packet, and without."""
+    parameters = conninfo_to_dict(conninfo)
+    if "PGCONNECT_TIMEOUT" not in os.environ:
+        parameters.setdefault("connect_timeout", CONNECT_TIMEOUT)
+    parameters.setdefault("fallback_application_name", application_name)
+    for name, value in KEEPALIVE.items():
+        parameters.setdefault(name, value)
+    parameters["client_encoding"] = PINNED["client_encoding"]
+    plain = make_conninfo("", **parameters)
+    if "service" in parameters or "PGSERVICE" in os.environ:
+        # The service may have options, which options given here would replace.
+        return plain, plain
+    given = str(parameters.get("options") or os.environ.get("PGOPTIONS", ""))
+    settings = [f"-c {name}={value.replace(' ', '')}" for name, value in PINNED.items()]
+    return make_conninfo(plain, options=" ".join([given, *settings]).strip()), plain
+
+
+def _refuses_options(error: psycopg.OperationalError) -> bool:
+    """Whether a pooler takes no settings in the startup packet: PgBouncer before 1.20, RDS Proxy."""
+    return "startup parameter" in str(error) or "command-line options" in str(error)
+
+
+def _find_unpinned(conn: Connection[Any] | AsyncConnection[Any]) -> list[str]:
+    """The settings that are not as PINNED, by what the server, or a pooler before it, reported."""
+    return [name for name, value in PINNED.items() if conn.info.parameter_status(name) != value]
+
+
+def _check_encoding(conn: Connection[Any] | AsyncConnection[Any]) -> None:
+    if conn.info.parameter_status("server_encoding") == "SQL_ASCII":
         raise DatabaseError(
+            f"database {conn.info.dbname} has the encoding SQL_ASCII, in which nobody knows what text means",
+            help="dump it, make one by `createdb --encoding UTF8 --template template0`, and restore into it",
+        )
+
+
+def _explain_failure(error: psycopg.Error, conninfo: str) -> DatabaseError:
+    if isinstance(error, psycopg.ProgrammingError):
+        return DatabaseError(
             f"{redact(conninfo)!r} is not a database URL: {_explain(error, conninfo)}",
             help="write postgresql://USER@HOST:PORT/DATABASE, with special characters percent-encoded "
             "(@ is %40, / is %2F, % is %25), or libpq's keyword=value pairs",
-        ) from None
-    except psycopg.Error as error:
-        raise DatabaseError(
-            f"cannot connect to {redact(conninfo) or 'the database of the PG* variables'}: "
-            f"{_explain(error, conninfo)}",
-            help="check --database-url, DATABASE_URL or PG*; the host must accept connections",
-        ) from None
+        )
+    return DatabaseError(
+        f"cannot connect to {redact(conninfo) or 'the database of the PG* variables'}: "
+        f"{_explain(error, conninfo)}",
+        help="check --database-url, DATABASE_URL or PG*; the host must accept connections",
+    )
 
 
 def is_pooled(conn: psycopg.Connection[Any]) -> bool:

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from changelane.errors import LockNotObtained
-from changelane.runner.database import is_pooled
+from changelane.runner.database import connect, is_pooled
 
 _SQL = Path(__file__).parent / "sql"
 Row = tuple[int | None, str | None, timedelta | None, str | None]
@@ -86,7 +86,8 @@ def _choose_keeper(conn: psycopg.Connection[Any]) -> Iterator[psycopg.Connection
     if not is_pooled(conn):
         yield conn
         return
-    with psycopg.connect(make_conninfo(conn.info.dsn, password=conn.info.password)) as keeper:
+    conninfo = make_conninfo(conn.info.dsn, password=conn.info.password)
+    with connect(conninfo, autocommit=False) as keeper:
         keeper.prepare_threshold = None
         yield keeper
         keeper.rollback()

@@ -7,6 +7,7 @@ worker whose lease lapsed delete or extend what another worker holds by then.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
@@ -138,7 +139,7 @@ class Queue:
         """Make each message due in so many seconds, with these notes (JSON text); returns ids still held."""
         values = pair([delivery for delivery, _, _ in entries])
         values["delays"] = [delay for _, delay, _ in entries]
-        values["notes"] = [notes for _, _, notes in entries]
+        values["notes"] = [_spell(notes, connection) for _, _, notes in entries]
         return _ids(connection.execute(self._postpone, values, prepare=False))
 
     def bury(self, connection: Connection[Any], delivery: Delivery, *, notes: dict[str, Any]) -> bool:
@@ -148,7 +149,7 @@ class Queue:
             "msg_id": delivery.msg_id,
             "read_ct": delivery.read_ct,
             "dead_letter": self.dead_letter,
-            "notes": json.dumps(notes),
+            "notes": _spell(json.dumps(notes), connection),
         }
         return connection.execute(self._dead_letter, values, prepare=False).rowcount == 1
 
@@ -182,6 +183,16 @@ def pair(deliveries: Collection[Delivery]) -> dict[str, Any]:
         "msg_ids": f"{{{','.join([str(delivery.msg_id) for delivery in deliveries])}}}",
         "read_cts": f"{{{','.join([str(delivery.read_ct) for delivery in deliveries])}}}",
     }
+
+
+_ESCAPE = re.compile(r"(\\\\)|\\u(?!00[0-7])")
+
+
+def _spell(notes: str, connection: Connection[Any]) -> str:
+    """JSON text that a database of any encoding takes: where that is not UTF8, `€` becomes `\\u20ac`."""
+    if connection.info.parameter_status("server_encoding") == "UTF8":
+        return notes
+    return _ESCAPE.sub(lambda found: found[1] or r"\\u", notes)
 
 
 def _ids(cursor: Any) -> set[int]:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import tuple_row
 
-from changelane.runner.database import CONNECT_TIMEOUT
+from changelane.runner.database import connect_async
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.job import Job, LeaseLost
 from changelane.runner.work.queue import Queue
@@ -136,10 +135,8 @@ class Tasks:
             await connection.close()
 
     async def _connect(self) -> AsyncConnection[Any]:
-        parameters = conninfo_to_dict(self._conninfo)
-        parameters.setdefault("connect_timeout", CONNECT_TIMEOUT)
-        parameters.setdefault("fallback_application_name", f"changelane work {self._queue.name}")
-        connection = await AsyncConnection.connect(make_conninfo("", **parameters), autocommit=True)
+        name = f"changelane work {self._queue.name}"
+        connection = await connect_async(self._conninfo, application_name=name)
         found = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
         if found != (connection.info.backend_pid,):
             # As a Link: behind a pooler, nothing is prepared.
