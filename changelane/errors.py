@@ -45,6 +45,10 @@ class ManifestError(ChangelaneError):
     """``sql_out/`` is missing, stale, edited by hand, or of another version."""
 
 
+class ProjectError(ManifestError):
+    """The spec and ``sql_out/`` are of two projects."""
+
+
 class HandlerError(ChangelaneError):
     """A consumer's handler is missing or takes what the worker cannot give; found before the first claim."""
 

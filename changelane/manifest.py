@@ -157,10 +157,13 @@ class Consumer(Record):
 
 
 class Manifest(Record):
-    """``files`` maps each SQL file to the sha256 of its bytes, in hex."""
+    """``files`` maps each SQL file to the sha256 of its bytes, in hex; ``spec`` is the digest of the spec
+    that it was generated from (``changelane.digest``), empty where an older version wrote it.
+    """
 
     format_version: Literal[1] = 1
     project: str
+    spec: str = ""
     files: dict[str, str]
     queues: tuple[Queue, ...]
     captures: tuple[Capture, ...]

@@ -12,6 +12,7 @@ from changelane import manifest as contract
 from changelane.access import find_api_functions
 from changelane.catalog import Catalog
 from changelane.diagnostic import Diagnostic
+from changelane.digest import digest_spec
 from changelane.file import write_whole
 from changelane.generator import rendering
 from changelane.generator.capture import Capture
@@ -61,6 +62,7 @@ def generate(document: Document, catalog: Catalog) -> Output:
     texts = {name: file.join() for name, file in files.items()}
     manifest = Manifest(
         project=document.spec.project,
+        spec=digest_spec(document.source.text.encode()).sha256,
         files={name: contract.hash_text(text) for name, text in sorted(texts.items())},
         queues=tuple({queue.name: queue for queue in queues}.values()),
         captures=tuple(captures),

@@ -146,7 +146,7 @@ def test_the_line_for_cron_keeps_up_the_queues(folder: Path) -> None:
         "version: 1\nproject: shop\nqueues: {events: {archive: {keep: 1 day}}}\n"
     )
     run(
-        "changelane inspect && changelane generate && changelane apply",
+        "changelane inspect && changelane generate && changelane apply --yes",
         folder=folder,
         environment=environment,
     )

@@ -101,7 +101,7 @@ def test_the_catalog_is_what_a_server_says_of_the_schema_and_the_planned_sql_bri
     assert text + "\n" == (folder / "plan.txt").read_text()
     conn.execute((folder / "plan.sql").read_bytes())
     after = plan(manifest, observe(conn, manifest))
-    assert rendering.render_text(after) == "No changes. Database matches pipelines.yaml."
+    assert rendering.render_text(after) == "No changes. Database matches sql_out/."
 
 
 @behaviours

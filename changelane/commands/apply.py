@@ -21,7 +21,7 @@ from changelane.runner.session import reach
 @click.command(name="apply")
 @click.argument("saved_plan", metavar="[PLAN]", required=False, type=click.Path(path_type=Path))
 @click.option("--prune", is_flag=True, help="Destroy triggers and functions that are no longer declared.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
 @click.option("--only", metavar="ROUTE", help="Just this route and its queues.")
 @click.option(
     "--max-wait",
@@ -37,7 +37,7 @@ from changelane.runner.session import reach
     help="All or nothing: every table is locked until the last one is done.",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
-              help="json: one event a line; asks nothing.")  # fmt: skip
+              help="json: one event a line; needs --yes, for it asks nothing.")  # fmt: skip
 @click.pass_obj
 def command(
     settings: Settings,
@@ -52,20 +52,23 @@ def command(
 ) -> None:
     """Bring the database to what sql_out/ says, then verify.
 
-    With PLAN, a file of `changelane plan --save`, do what it says, or nothing if it is stale. Exits 75 when a
+    With PLAN, a file of `changelane plan --save`, do what it says without asking, or nothing if it is stale.
+    Exits 1 when pipelines.yaml changed since sql_out/ was generated from it, 75 when a
     lock was not obtained: what was done holds, and it is safe to run again.
     """
     if saved_plan and (prune or only):
         raise click.UsageError("--prune and --only are part of a saved plan: give them to `changelane plan`")
     manifest, files = load_generated(settings)
     saved = load_plan(saved_plan) if saved_plan else None
-    teller = Events(files) if form == "json" else Lines()
+    teller = Events(files) if form == "json" else Lines(out=str(settings.out))
 
     def confirm(planned: Plan) -> bool:
+        if planned.counts[2] and form == "text":
+            click.echo(f"Project {planned.project}")
         teller.tell_plan(planned)
         if not planned.steps or yes or saved:
             return False
-        return ask("Apply?", needs="destroying" if planned.counts[2] else "", terminal=form == "text")
+        return ask("Apply?", needs="applying", terminal=form == "text")
 
     with teller, reach(settings.database_url, doing="apply") as conn:
         planned = apply(
@@ -86,17 +89,15 @@ def command(
 
 
 def ask(question: str, *, needs: str, terminal: bool = True) -> bool:
-    """On a terminal, ask, and return True; elsewhere go on, unless ``needs`` says what is not done unasked.
+    """Ask on a terminal; True is the only answer that it returns. ``needs`` names what asks, for errors.
 
-    Raises ChangelaneError on no.
+    Both input and output are a terminal's, for nobody reads a question that goes into a pipe. Raises
+    ChangelaneError on no, and where there is nobody to ask.
     """
-    if terminal and sys.stdin.isatty() and sys.stdout.isatty():
-        if not click.confirm(question):
-            raise ChangelaneError("not confirmed; nothing was changed")
-        return True
-    if needs:
+    if not (terminal and sys.stdin.isatty() and sys.stdout.isatty()):
         raise ChangelaneError(
-            f"{needs} asks for confirmation, and there is no terminal; nothing was changed",
-            help="add --yes",
+            f"{needs} asks for confirmation, and there is no terminal; nothing was changed", help="add --yes"
         )
-    return False
+    if not click.confirm(question):
+        raise ChangelaneError("not confirmed; nothing was changed")
+    return True

@@ -11,6 +11,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.project import announce
 from changelane.commands.text import align, clean
 from changelane.manifest import load_manifest
 from changelane.runner.session import reach
@@ -129,7 +130,7 @@ def discard_(
     yes: bool,
 ) -> None:
     """Delete them for good: all, or those chosen."""
-    place = find_place(load_manifest(settings.out), queue)
+    place = find_place(announce(settings, quiet=form == "json"), queue)
     with reach(settings.database_url, doing="dead-letter discard") as conn:
         found = choose(conn, place, ids=ids, where=where, limit=limit)
         if found and not yes:

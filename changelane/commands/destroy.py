@@ -8,7 +8,8 @@ from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.duration import parse_duration
 from changelane.commands.progress import Lines
-from changelane.manifest import load_manifest
+from changelane.commands.project import announce
+from changelane.manifest import Manifest
 from changelane.runner.apply.destroy import destroy
 from changelane.runner.apply.plan import Plan
 from changelane.runner.session import reach
@@ -25,6 +26,11 @@ from changelane.runner.session import reach
     help="Drop this queue even if it, or its archive, holds messages. May be given again.",
 )
 @click.option(
+    "--project",
+    metavar="NAME",
+    help="Another project than that of sql_out/: what it left after it was renamed, or its spec was lost.",
+)
+@click.option(
     "--max-wait",
     callback=parse_duration,
     default="60s",
@@ -33,13 +39,26 @@ from changelane.runner.session import reach
 )
 @click.pass_obj
 def command(
-    settings: Settings, *, yes: bool, drop_queues: bool, discard: tuple[str, ...], max_wait: float
+    settings: Settings,
+    *,
+    yes: bool,
+    drop_queues: bool,
+    discard: tuple[str, ...],
+    project: str | None,
+    max_wait: float,
 ) -> None:
-    """Remove what bears the project's marker: triggers and functions; queues only when told."""
+    """Remove what bears the project's marker: triggers and functions; queues only when told.
+
+    Refuses where pipelines.yaml and sql_out/ are of two projects, unless --project names the one.
+    """
     if discard and not drop_queues:
         raise click.UsageError("--discard-messages goes with --drop-queues")
-    manifest = load_manifest(settings.out)
-    teller = Lines()
+    if project is None:
+        manifest = announce(settings)
+    else:
+        manifest = Manifest(project=project, files={}, queues=(), captures=(), consumers=())
+        click.echo(f"Project {project}")
+    teller = Lines(out=str(settings.out))
 
     def confirm(planned: Plan) -> bool:
         if not planned.steps:
@@ -48,7 +67,7 @@ def command(
                 click.echo(f"note: {note}")
             return False
         teller.tell_plan(planned)
-        return not yes and ask("Destroy?", needs="destroying")
+        return not yes and ask(f"Destroy project {planned.project}?", needs="destroying")
 
     with teller, reach(settings.database_url, doing="destroy") as conn:
         planned = destroy(

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from changelane.cli import Settings
+from changelane.digest import find_change
 from changelane.manifest import load_manifest
 from changelane.runner.doctor.examine import examine, find_blind_spot
 from changelane.runner.session import reach
@@ -23,7 +24,8 @@ def command(settings: Settings, *, form: str) -> int:
     """
     manifest = load_manifest(settings.out)
     with reach(settings.database_url, doing="doctor") as conn:
-        findings = examine(conn, manifest)
+        change = find_change(settings.file, manifest, out=settings.out)
+        findings = examine(conn, manifest, change=change)
         hidden = find_blind_spot(conn)
     if hidden:
         click.echo(f"note: {hidden}", err=True)

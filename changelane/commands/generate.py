@@ -10,8 +10,11 @@ from changelane.catalog import load_catalog
 from changelane.cli import Settings
 from changelane.commands.report import FORMATS, report
 from changelane.diagnostic import Diagnostic
+from changelane.errors import ManifestError
 from changelane.generator.check import build
 from changelane.generator.output import Output, find_stale, write
+from changelane.manifest import Manifest, load_manifest
+from changelane.runner.apply.object import spell
 
 
 @click.command(name="generate")
@@ -59,9 +62,36 @@ def check_stale(output: Output, settings: Settings, *, notes: bool) -> int:
 
 def write_out(output: Output, settings: Settings, *, notes: bool) -> int:
     """Write what differs and say so; returns the exit code. ``notes``: on stderr."""
+    left = describe_left(output, settings)
     touched = write(output, settings.out)
     for name in touched:
         click.echo(f"{'wrote' if name in output.files else 'deleted'} {settings.out / name}", err=notes)
     if not touched:
         click.echo(f"{settings.out}: up to date", err=notes)
+    if left:
+        click.echo(left, err=True)
     return 0
+
+
+def describe_left(output: Output, settings: Settings) -> str:
+    """What a project of another name leaves in the database, by the manifest there is yet; empty if none."""
+    try:
+        old = load_manifest(settings.out)
+    except ManifestError:
+        return ""
+    new = Manifest.model_validate_json(output.files["manifest.json"]).project
+    if new == old.project:
+        return ""
+    tables = sorted({spell(capture.identity) for capture in old.captures})
+    counted = [
+        f"{len(old.captures)} triggers on {', '.join(tables)}" if tables else "",
+        f"queues {', '.join(queue.name for queue in old.queues)}" if old.queues else "",
+        "access to queues" if old.access else "",
+        "schema pgmq_public" if old.api else "",
+    ]
+    return (
+        f"warning: project {old.project} is project {new} now. What was applied as {old.project} stays in "
+        f"the database, and its triggers go on sending: {'; '.join(filter(None, counted)) or 'nothing'}\n"
+        f"  help: after the next apply, changes are sent twice until `changelane destroy --project "
+        f"{old.project}` removes all of it but the queues. Or take the old name again, and generate"
+    )

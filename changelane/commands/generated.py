@@ -5,16 +5,18 @@ from __future__ import annotations
 from difflib import unified_diff
 
 from changelane.cli import Settings
+from changelane.commands.project import load_current
 from changelane.errors import ChangelaneError, ManifestError
-from changelane.manifest import Manifest, hash_text, load_manifest, read_files
+from changelane.manifest import Manifest, hash_text, read_files
 
 
 def load_generated(settings: Settings) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest, and the bytes of every file that it names.
 
-    Raises ManifestError, with a diff where the spec still says what was generated, when a file was edited.
+    Raises ManifestError when the spec changed since, or when a file was edited: then with a diff where the
+    spec still says what was generated.
     """
-    manifest = load_manifest(settings.out)
+    manifest = load_current(settings)
     try:
         return manifest, read_files(manifest, settings.out)
     except ManifestError as error:

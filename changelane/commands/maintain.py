@@ -9,7 +9,7 @@ import click
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
-from changelane.manifest import load_manifest
+from changelane.commands.project import announce
 from changelane.runner.session import reach
 from changelane.runner.steer.maintain import Upkeep, choose, maintain
 
@@ -33,7 +33,7 @@ def command(settings: Settings, queues: tuple[str, ...], max_wait: float, form: 
     For cron. Workers prune what they archive themselves; partitions are nobody else's business, unless
     pg_partman's background worker runs. Exits 75 where a lock was not obtained; what was done holds.
     """
-    chosen = choose(load_manifest(settings.out), queues)
+    chosen = choose(announce(settings, quiet=form == "json"), queues)
     done: list[Upkeep] = []
     try:
         with reach(settings.database_url, doing="maintain") as conn:

@@ -34,7 +34,7 @@ def command(
 ) -> int:
     """Say what apply would do, and the lock that each step takes. Changes nothing.
 
-    Exits 1 when apply would refuse.
+    Exits 1 when apply would refuse, and when pipelines.yaml changed since sql_out/ was generated from it.
     """
     manifest, files = load_generated(settings)
     with reach(settings.database_url, doing="plan") as conn:
@@ -46,7 +46,7 @@ def command(
     elif form == "sql":
         click.echo(rendering.render_sql(planned, files))
     else:
-        click.echo(rendering.render_text(planned))
+        click.echo(rendering.render_text(planned, out=str(settings.out)))
     if planned.problems:
         return 1
     return 2 if exit_code and planned.steps else 0

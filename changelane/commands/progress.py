@@ -36,7 +36,8 @@ DONE = {
 class Lines:
     """For people: results on stdout, waits and progress on stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, out: str = "sql_out") -> None:
+        self._out = out
         self._total = 0
         self._done = 0
         self._bar: Progress | None = None
@@ -57,7 +58,7 @@ class Lines:
             )
 
     def tell_plan(self, plan: Plan) -> None:
-        click.echo(render_text(plan))
+        click.echo(render_text(plan, out=self._out))
         self._total = len(plan.steps)
 
     def tell_step(self, step: Step) -> None:

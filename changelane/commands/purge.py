@@ -7,6 +7,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.project import announce
 from changelane.runner.session import reach
 from changelane.runner.steer.purge import purge
 from changelane.runner.steer.queue import find_queue
@@ -22,6 +23,8 @@ def command(settings: Settings, *, queue: str, yes: bool, form: str) -> None:
 
     Messages sent meanwhile stay, and so do its archive and its dead letters.
     """
+    if (settings.out / "manifest.json").exists():
+        announce(settings, quiet=form == "json")
     with reach(settings.database_url, doing="purge") as conn:
         found = find_queue(conn, queue)
         if not yes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import click
 
 from changelane.cli import Settings
-from changelane.manifest import load_manifest
+from changelane.commands.project import load_noted
 from changelane.runner.apply.object import Object
 from changelane.runner.apply.observe import observe
 from changelane.runner.apply.state import compare
@@ -23,7 +23,7 @@ def command(settings: Settings, *, form: str) -> None:
 
     States: ok missing outdated drifted disabled orphaned foreign blocked.
     """
-    manifest = load_manifest(settings.out)
+    manifest = load_noted(settings)
     with reach(settings.database_url, doing="status") as conn:
         objects = compare(manifest, observe(conn, manifest))
     if form == "json":

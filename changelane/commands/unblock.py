@@ -7,6 +7,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.project import announce
 from changelane.manifest import load_manifest
 from changelane.runner.session import reach
 from changelane.runner.steer.block import Way, list_blocked, unblock
@@ -29,10 +30,11 @@ def command(settings: Settings, *, queue: str, ids: tuple[int, ...], way: Way, y
 
     `changelane peek QUEUE --state blocked` shows them.
     """
-    manifest = load_manifest(settings.out)
+    discards = way == "discard"
+    manifest = announce(settings, quiet=form == "json") if discards else load_manifest(settings.out)
     with reach(settings.database_url, doing="unblock") as conn:
         found = list_blocked(conn, queue, ids=ids)
-        if found and way == "discard" and not yes:
+        if found and discards and not yes:
             ask(f"Discard {_count(len(found))} of {queue} for good?", needs="discarding")
         done = unblock(conn, manifest, queue, found, way=way)
     if form == "json":

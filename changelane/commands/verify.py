@@ -7,8 +7,8 @@ import json
 import click
 
 from changelane.cli import Settings
+from changelane.commands.project import load_current
 from changelane.commands.status import render_rows, to_rows
-from changelane.manifest import load_manifest
 from changelane.runner.apply.destroy import find_owned
 from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
@@ -27,8 +27,11 @@ from changelane.runner.session import reach
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(settings: Settings, *, expect: str, form: str) -> int:
-    """Exit 2 on any difference between sql_out/ and the database, one line each."""
-    manifest = load_manifest(settings.out)
+    """Exit 2 on any difference between sql_out/ and the database, one line each.
+
+    Exits 1 when pipelines.yaml changed since sql_out/ was generated from it.
+    """
+    manifest = load_current(settings)
     with reach(settings.database_url, doing="verify") as conn:
         observed = observe(conn, manifest)
     if expect == "absent":
@@ -38,7 +41,7 @@ def command(settings: Settings, *, expect: str, form: str) -> int:
         fine = f"Nothing of project {manifest.project} is in the database{apart}."
     else:
         differences = plan(manifest, observed).differences
-        fine = "Database matches pipelines.yaml."
+        fine = f"Database matches {settings.out}/."
     if form == "json":
         click.echo(json.dumps({"format_version": 1, "differences": to_rows(differences)}, indent=2))
     else:

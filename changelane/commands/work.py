@@ -15,6 +15,7 @@ import click
 import psycopg
 
 from changelane.cli import Settings
+from changelane.digest import find_change
 from changelane.errors import ManifestError
 from changelane.manifest import Consumer, Manifest, load_manifest
 from changelane.runner.database import connect, resolve
@@ -82,11 +83,14 @@ def command(
     An async handler past its timeout is cancelled. A plain one cannot be: its transaction is ended, its
     result discarded and its message retried, but its thread stays taken until it returns.
     """
-    specs = choose(load_manifest(settings.out), queues)
+    manifest = load_manifest(settings.out)
+    specs = choose(manifest, queues)
     # Handlers are checked here even when child processes will run them, so that a mistake is said once.
     handlers = resolve_handlers(specs)
     conninfo = resolve(settings.database_url)
     log = open_log()
+    if not supervised and (change := find_change(settings.file, manifest, out=settings.out)):
+        log.warning(f"{change.what}: working by {settings.out}; {change.help}")
     if processes > 1:
         with connect(conninfo, application_name="changelane work") as connection:
             open_worked(connection, specs)

@@ -14,11 +14,11 @@ from changelane.runner.apply import statement
 from changelane.runner.apply.access import list_notes as list_access_notes
 from changelane.runner.apply.access_steps import change_access, drop_api
 from changelane.runner.apply.fingerprint import take_fingerprint
-from changelane.runner.apply.object import Object
+from changelane.runner.apply.object import Object, spell, spell_name
 from changelane.runner.apply.observe import Observed
 from changelane.runner.apply.queue_steps import do_queue, list_notes
 from changelane.runner.apply.rename import Rename, find_renames
-from changelane.runner.apply.state import compare
+from changelane.runner.apply.state import compare, list_other_projects
 from changelane.runner.apply.step import Mode, Sql, Step, do, drop
 
 SETUP = "schema, queues and functions"
@@ -108,6 +108,13 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     notes = [f"{thing}: {thing.detail}; {thing.help}" for thing in orphans if not thing.remedy]
     notes += [f"{thing}: {note}" for thing in objects for note in list_notes(thing, observed)]
     notes += list_access_notes(objects, observed)
+    if only is None:
+        notes += [
+            f"trigger {spell_name(trigger.name)} on {spell((trigger.schema, trigger.table))} is of project "
+            f"{project}, and captures this table, too; if that project is no more: "
+            f"changelane destroy --project {project}"
+            for trigger, project in list_other_projects(manifest, observed)
+        ]
     if prune:
         dropped = [thing for thing in orphans if thing.remedy == "drop"]
         steps += [*drop(dropped), *(drop_api(thing) for thing in dropped if thing.kind == "api")]

@@ -13,8 +13,10 @@ from changelane.runner.apply.step import Step
 _SIGNS = {"add": "+", "destroy": "-"}
 
 
-def render_text(plan: Plan) -> str:
-    """Drift first, then the steps by transaction, problems and notes; the last line sums up."""
+def render_text(plan: Plan, *, out: str = "sql_out") -> str:
+    """Drift first, then the steps by transaction, problems and notes; the last line sums up. ``out`` is the
+    folder of generated files, by which the text names what the database is compared with.
+    """
     parts = []
     if plan.drift:
         lines = [f"  ! {thing}: {thing.detail}" for thing in plan.drift]
@@ -26,14 +28,14 @@ def render_text(plan: Plan) -> str:
         parts.append("\n".join(["Cannot be applied:", *lines]))
     if plan.notes:
         parts.append("\n".join(f"note: {note}" for note in plan.notes))
-    parts.append(summarize(plan))
+    parts.append(summarize(plan, out=out))
     return "\n\n".join(parts)
 
 
-def summarize(plan: Plan) -> str:
+def summarize(plan: Plan, *, out: str = "sql_out") -> str:
     """The last line of a plan."""
     if not plan.steps and not plan.differences:
-        return "No changes. Database matches pipelines.yaml."
+        return f"No changes. Database matches {out}/."
     add, change, destroy = plan.counts
     return f"Plan: {add} to add, {change} to change, {destroy} to destroy."
 

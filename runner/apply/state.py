@@ -103,7 +103,7 @@ def _compare_function(
         return make(
             state="foreign",
             detail=f"changelane.{capture.name} belongs to project {marker.project}",
-            help="rename the route, or destroy that project",
+            help=_part(marker.project),
         )
     if found != marker.live:
         return make(state="drifted", detail=_explain(live), remedy="comment" if right else "replace")
@@ -118,6 +118,10 @@ def _compare_function(
     if marker.spec != capture.spec:
         return make(state="outdated", detail="only its comment", remedy="comment")
     return make(state="ok")
+
+
+def _part(project: str) -> str:
+    return f"rename the route; or, if that project is no more, changelane destroy --project {project}"
 
 
 def _explain(live: Function) -> str:
@@ -174,7 +178,7 @@ def _compare_trigger(
         return make(
             state="foreign",
             detail=f"trigger {capture.name} on {place} belongs to project {marker.project}",
-            help="rename the route, or destroy that project",
+            help=_part(marker.project),
         )
     if live.live != marker.live:
         return make(
@@ -229,6 +233,16 @@ def _find_strangers(manifest: Manifest, observed: Observed) -> Iterator[Object]:
             "renamed without its comment, it sends what others send, too",
             help=drop_trigger(trigger.name, table=place),
         )
+
+
+def list_other_projects(manifest: Manifest, observed: Observed) -> Iterator[tuple[Trigger, str]]:
+    """Triggers of other projects on tables that this one captures, each with its project."""
+    captured = {capture.identity for capture in manifest.captures}
+    for trigger in observed.triggers.values():
+        function = observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
+        marker = (function.marker if function else None) or trigger.marker
+        if marker and marker.project != manifest.project and (trigger.schema, trigger.table) in captured:
+            yield trigger, marker.project
 
 
 def _find_orphans(manifest: Manifest, observed: Observed) -> Iterator[Object]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from changelane.digest import find_change
 from changelane.errors import ManifestError
 from changelane.manifest import Capture, Consumer, Manifest, Queue, load_manifest, read_files
 
@@ -19,11 +20,14 @@ NOTHING = Manifest(project="changelane", files={}, queues=(), captures=(), consu
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A manifest as it was read; ``why`` says what is wrong where there is none."""
+    """A manifest as it was read; ``why`` says what is wrong where there is none, ``stale`` what the spec says
+    otherwise by now.
+    """
 
     manifest: Manifest | None
     why: str = ""
     help: str = ""
+    stale: str = ""
 
     @property
     def project(self) -> str:
@@ -64,14 +68,14 @@ class Project:
         self.out = out
         self.spec = spec
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[tuple[int, int] | None, ...] = ()
         self._declared = Declared(None)
 
     def read(self) -> Declared:
         """The manifest as it is now."""
         with self._lock:
-            stamp = self._look()
-            if stamp is None or stamp != self._stamp:
+            stamp = (_look(self.out / "manifest.json"), _look(self.spec))
+            if stamp[0] is None or stamp != self._stamp:
                 self._declared = self._load()
                 self._stamp = stamp
             return self._declared
@@ -87,17 +91,20 @@ class Project:
         only = manifest.model_copy(update={"files": {name: manifest.files[name]}})
         return read_files(only, self.out)[name].decode()
 
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = (self.out / "manifest.json").stat()
-        except OSError:
-            return None
-        return (found.st_mtime_ns, found.st_size)
-
     def _load(self) -> Declared:
         try:
-            return Declared(load_manifest(self.out))
+            manifest = load_manifest(self.out)
+            change = find_change(self.spec, manifest, out=self.out)
+            return Declared(manifest, stale=f"{change.what}: {change.help}" if change else "")
         except ManifestError as error:
             return Declared(None, why=error.what, help=error.help)
         except OSError as error:
             return Declared(None, why=f"{self.out}: {error.strerror}", help="run `changelane generate`")
+
+
+def _look(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size)

@@ -11,10 +11,10 @@ from psycopg import sql
 
 from changelane.manifest import Capture, Manifest
 from changelane.marker import SCHEMA
-from changelane.runner.apply.object import spell
+from changelane.runner.apply.object import spell, spell_name
 from changelane.runner.apply.observe import Observed
 from changelane.runner.apply.rename import read_queues
-from changelane.runner.apply.state import compare
+from changelane.runner.apply.state import compare, list_other_projects
 from changelane.runner.doctor.finding import Finding
 
 _SQL = Path(__file__).parent / "sql"
@@ -25,11 +25,25 @@ _SENDERS = (_SQL / "senders.sql").read_bytes()
 
 def find_capture(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
     """In the connection's open transaction."""
+    yield from _find_other_projects(manifest, observed)
     yield from _find_lost_queues(manifest.project, observed)
     yield from _find_unable_senders(conn, manifest.project, observed)
     yield from _find_states(manifest, observed)
     yield from _find_replica_settings(conn, manifest)
     yield from _find_subscriptions(conn, manifest)
+
+
+def _find_other_projects(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
+    for trigger, project in list_other_projects(manifest, observed):
+        function = observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
+        queues = ", ".join(sorted(read_queues(function)))
+        yield Finding(
+            code="other-project",
+            what=f"trigger {spell_name(trigger.name)} on {spell((trigger.schema, trigger.table))} is of "
+            f"project {project}" + (f", and sends to {queues}" if queues else ""),
+            why=f"project {manifest.project} captures this table, too: after a rename, changes go twice",
+            mend=f"changelane destroy --project {project}, if there is no such project any more",
+        )
 
 
 def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:

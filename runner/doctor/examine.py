@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from changelane.errors import ManifestError
 from changelane.manifest import Manifest
 from changelane.runner.apply.observe import observe
 from changelane.runner.doctor.capture import find_capture
@@ -21,16 +23,20 @@ LOOK = 3.0
 """Seconds between two looks at queues that hold much, to see whether they grow."""
 
 
-def examine(conn: psycopg.Connection[Any], manifest: Manifest) -> list[Finding]:
+def examine(
+    conn: psycopg.Connection[Any], manifest: Manifest, *, change: ManifestError | None = None
+) -> list[Finding]:
     """Everything that is wrong or about to be, the worst first; changes nothing. ``conn`` is in autocommit.
 
-    Takes LOOK seconds longer where a queue holds much. Raises psycopg.Error.
+    ``change`` is what ``changelane.digest.find_change`` says. Takes LOOK seconds longer where a queue holds
+    much. Raises psycopg.Error.
     """
     observed = observe(conn, manifest)
     with conn.transaction():
         _prepare(conn)
         found = [
             *find_installation(conn),
+            *_find_stale_spec(change),
             *find_capture(conn, manifest, observed),
             *find_horizon(conn),
             *find_flow(conn, manifest, observed),
@@ -43,6 +49,16 @@ def examine(conn: psycopg.Connection[Any], manifest: Manifest) -> list[Finding]:
             _prepare(conn)
             found += find_growth(counts, count(conn, observed), seconds=LOOK)
     return found
+
+
+def _find_stale_spec(change: ManifestError | None) -> Iterator[Finding]:
+    if change is not None:
+        yield Finding(
+            code="spec-changed",
+            what=change.what,
+            why="nothing here is held against what the spec says now, and workers do what it said before",
+            mend=change.help,
+        )
 
 
 def find_blind_spot(conn: psycopg.Connection[Any]) -> str:

@@ -22,7 +22,7 @@ from changelane.runner.apply.transaction import run
 from changelane.runner.session import reach
 
 Connection = psycopg.Connection[TupleRow]
-NOTHING = "No changes. Database matches pipelines.yaml.\n"
+NOTHING = "No changes. Database matches sql_out/.\n"
 NAME = "shop_paid_orders_insert"
 
 
@@ -79,7 +79,7 @@ def test_from_nothing_to_messages_and_back(
     sample.save(tmp_path / "sql_out")
     assert run_changelane("verify").returncode == 2
     assert run_changelane("plan", "--exit-code").returncode == 2
-    applied = run_changelane("apply")
+    applied = run_changelane("apply", "--yes")
     assert applied.returncode == 0, applied.stderr
     assert "added trigger shop_paid_orders_insert on public.orders" in applied.stdout
     assert run_changelane("plan", "--exit-code").stdout == NOTHING
@@ -179,7 +179,7 @@ def test_the_planned_sql_run_by_hand_does_what_apply_does(
     sample.save(tmp_path / "sql_out")
     text = run_changelane("plan", "--format", "sql").stdout
     conn.execute(text.encode())
-    assert run_changelane("apply").stdout == NOTHING
+    assert run_changelane("apply", "--yes").stdout == NOTHING
 
 
 @pytest.mark.usefixtures("tables")
@@ -189,7 +189,7 @@ def test_orphans_stay_until_pruned_and_pruning_asks(
     bring(conn, Sample().queue("events").queue("past").capture().capture("old", table="public.parcels"))
     sample.save(tmp_path / "sql_out")
     assert states(conn, sample) == {("trigger", "orphaned"), ("function", "orphaned"), ("queue", "orphaned")}
-    assert run_changelane("apply").returncode == 0
+    assert run_changelane("apply", "--yes").returncode == 0
     refused = run_changelane("apply", "--prune")
     assert refused.returncode == 1
     assert "add --yes" in refused.stderr
@@ -222,13 +222,13 @@ def test_a_locked_table_gives_75_and_the_next_apply_does_the_rest(
     sample.save(tmp_path / "sql_out")
     with psycopg.connect(database, application_name="nightly report") as other:
         other.execute("LOCK TABLE parcels IN ROW EXCLUSIVE MODE")
-        stopped = run_changelane("apply", "--max-wait", "100ms")
+        stopped = run_changelane("apply", "--yes", "--max-wait", "100ms")
         assert stopped.returncode == 75
         assert f"pid {other.info.backend_pid} (nightly report" in stopped.stderr
         assert "added trigger shop_paid_orders_insert on public.orders" in stopped.stdout
         assert states(conn, sample) == {("trigger", "missing")}
         other.rollback()
-    resumed = run_changelane("apply")
+    resumed = run_changelane("apply", "--yes")
     assert resumed.returncode == 0
     assert "Plan: 1 to add, 0 to change, 0 to destroy." in resumed.stdout
 
@@ -258,21 +258,21 @@ def test_of_two_applies_at_once_one_waits_and_finds_nothing_to_do(
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE orders")
         first = subprocess.Popen(
-            [sys.executable, "-m", "changelane", "--database-url", database, "apply"],
+            [sys.executable, "-m", "changelane", "--database-url", database, "apply", "--yes"],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         assert first.stderr is not None
-        assert "waiting for the lock on public.orders" in first.stderr.readline()
-        second = run_changelane("apply", "--max-wait", "100ms")
+        assert any("waiting for the lock on public.orders" in line for line in first.stderr)
+        second = run_changelane("apply", "--yes", "--max-wait", "100ms")
         assert second.returncode == 75
         assert "another apply or destroy of project shop is running: pid" in second.stderr
         assert "(changelane" in second.stderr
         other.rollback()
     assert first.wait(timeout=60) == 0
-    assert run_changelane("apply").stdout == NOTHING
+    assert run_changelane("apply", "--yes").stdout == NOTHING
 
 
 @pytest.mark.usefixtures("tables")
@@ -287,7 +287,8 @@ def test_two_projects_applied_for_the_first_time_at_once_both_succeed(
         sample.save(tmp_path / sample.project)
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-m", "changelane", "--out", tmp_path / sample.project, "apply"],
+                [sys.executable, "-m", "changelane", "--out", tmp_path / sample.project, "apply", "--yes"],
+                cwd=tmp_path,
                 env={**os.environ, "DATABASE_URL": database},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -311,7 +312,7 @@ def test_every_missing_table_and_foreign_object_is_said_at_once_and_nothing_is_c
     )
     sample.capture("sent", table="public.parcels").capture("gone", table="public.gone")
     sample.save(tmp_path / "sql_out")
-    refused = run_changelane("apply")
+    refused = run_changelane("apply", "--yes")
     assert refused.returncode == 1
     assert "table public.orders does not exist" in refused.stderr
     assert "table public.gone does not exist" in refused.stderr
@@ -360,7 +361,7 @@ def test_a_trigger_made_by_hand_over_a_function_of_ours_is_foreign_and_a_person_
     assert ("trigger", "foreign") in states(conn, sample)
     sample.save(tmp_path / "sql_out")
     assert run_changelane("verify").returncode == 2
-    refused = run_changelane("apply")
+    refused = run_changelane("apply", "--yes")
     assert refused.returncode == 1
     assert drop in refused.stderr
     conn.execute(drop.encode())
@@ -376,9 +377,9 @@ def test_a_statement_that_fails_leaves_nothing_of_its_transaction(
 ) -> None:
     sample = Sample().queue("events").capture().capture("bad", body=" BEGIN nonsense; END ")
     sample.save(tmp_path / "sql_out")
-    failed = run_changelane("apply")
+    failed = run_changelane("apply", "--yes")
     assert failed.returncode == 1
-    assert failed.stderr.startswith("error: function shop_bad_orders_insert: syntax error")
+    assert "error: function shop_bad_orders_insert: syntax error" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert conn.execute("SELECT FROM pg_namespace WHERE nspname = 'changelane'").fetchone() is None
     assert conn.execute("SELECT FROM pgmq.meta").fetchone() is None
@@ -388,9 +389,9 @@ def test_a_statement_that_fails_leaves_nothing_of_its_transaction(
 def test_only_applies_one_route(conn: Connection, tmp_path: Path, run_changelane: Any) -> None:
     sample = Sample().queue("events").queue("other").capture().capture("sent", queue="other")
     sample.save(tmp_path / "sql_out")
-    assert run_changelane("apply", "--only", "paid").returncode == 0
+    assert run_changelane("apply", "--yes", "--only", "paid").returncode == 0
     assert states(conn, sample) == {("queue", "missing"), ("function", "missing"), ("trigger", "missing")}
-    wrong = run_changelane("apply", "--only", "snet")
+    wrong = run_changelane("apply", "--yes", "--only", "snet")
     assert wrong.returncode == 1
     assert "did you mean sent?" in wrong.stderr
 
@@ -402,7 +403,7 @@ def test_files_edited_by_hand_are_never_applied(
     out = sample.save(tmp_path / "sql_out")
     with (out / "routes/shop_paid.sql").open("a") as file:
         file.write("DROP TABLE orders;\n")
-    refused = run_changelane("apply")
+    refused = run_changelane("apply", "--yes")
     assert refused.returncode == 1
     assert "routes/shop_paid.sql: not as generated" in refused.stderr
     assert states(conn, sample) >= {("function", "missing")}
@@ -451,7 +452,7 @@ def test_a_role_that_may_not_even_look_at_pgmq_is_told_so_with_all_the_rest(
         conn.execute(f"ALTER TABLE {table} OWNER TO {role}".encode())
     sample.capture("lined", table="my app.lines").capture("dated", table="public.days")
     sample.save(tmp_path / "sql_out")
-    refused = run_changelane("apply", env={"PGOPTIONS": f"-c role={role}"})
+    refused = run_changelane("apply", "--yes", env={"PGOPTIONS": f"-c role={role}"})
     assert refused.returncode == 1
     assert f"role {role} may not ask which queues there are" in refused.stderr
     assert f"role {role} may not create schema changelane" in refused.stderr
@@ -467,7 +468,7 @@ def test_a_role_that_may_not_even_look_at_pgmq_is_told_so_with_all_the_rest(
         "GRANT TRIGGER ON days_1 TO {}",
     ):
         conn.execute(statement.format(role).encode())
-    applied = run_changelane("apply", env={"PGOPTIONS": f"-c role={role}"})
+    applied = run_changelane("apply", "--yes", env={"PGOPTIONS": f"-c role={role}"})
     assert applied.returncode == 0, applied.stderr
     conn.execute("INSERT INTO days_1 VALUES (1, '2026-01-05')")
     assert depth(conn) == 1
@@ -479,7 +480,7 @@ def test_missing_pgmq_is_installed_by_a_role_that_may(
     sample.save(tmp_path / "sql_out")
     with psycopg.connect(bare_database, autocommit=True) as owner:
         owner.execute("CREATE TABLE orders (id int, status text)")
-        applied = run_changelane("apply", env={"DATABASE_URL": bare_database})
+        applied = run_changelane("apply", "--yes", env={"DATABASE_URL": bare_database})
         assert applied.returncode == 0, applied.stderr
         assert "added schema pgmq" in applied.stdout
         assert states(owner, sample) == set()
@@ -498,7 +499,7 @@ def test_a_plain_role_that_owns_its_tables_can_apply(
     ):
         conn.execute(statement.format(role).encode())
     sample.save(tmp_path / "sql_out")
-    applied = run_changelane("apply", env={"PGOPTIONS": f"-c role={role}"})
+    applied = run_changelane("apply", "--yes", env={"PGOPTIONS": f"-c role={role}"})
     assert applied.returncode == 0, applied.stderr
     conn.execute("INSERT INTO orders VALUES (1, 'paid')")
     assert depth(conn) == 1

@@ -43,7 +43,7 @@ def test_a_table_locked_for_ever_keeps_no_other_from_its_turn(
     declared = declare(conn, tmp_path, SPEC)
     with psycopg.connect(database, application_name="nightly report") as other:
         other.execute("INSERT INTO a VALUES (1)")
-        stopped = run_changelane("apply", "--max-wait", "100ms")
+        stopped = run_changelane("apply", "--yes", "--max-wait", "100ms")
         assert stopped.returncode == 75
         pid = other.info.backend_pid
         assert re.search(
@@ -52,7 +52,7 @@ def test_a_table_locked_for_ever_keeps_no_other_from_its_turn(
         )
         assert "13 of 15 steps are done and hold; run again to do the other 2" in stopped.stderr
         assert {line.split()[-1] for line in find_wrong(conn, declared)} == {"public.a"}
-    assert run_changelane("apply").returncode == 0
+    assert run_changelane("apply", "--yes").returncode == 0
     assert find_wrong(conn, declared) == []
 
 
@@ -64,12 +64,12 @@ def test_in_a_single_transaction_a_locked_table_leaves_everything_as_it_was(
     declared = declare(conn, tmp_path, SPEC)
     with psycopg.connect(database, application_name="nightly report") as other:
         other.execute("INSERT INTO c VALUES (1)")
-        stopped = run_changelane("apply", "--single-transaction", "--max-wait", "100ms")
+        stopped = run_changelane("apply", "--yes", "--single-transaction", "--max-wait", "100ms")
         assert stopped.returncode == 75
         assert "the lock on public.c, held by" in stopped.stderr
         assert "0 of 15 steps are done" in stopped.stderr
         assert conn.execute("SELECT FROM pg_namespace WHERE nspname = 'changelane'").fetchone() is None
-    assert run_changelane("apply", "--single-transaction").returncode == 0
+    assert run_changelane("apply", "--yes", "--single-transaction").returncode == 0
     assert find_wrong(conn, declared) == []
 
 
@@ -104,7 +104,7 @@ def test_a_failure_half_way_says_what_holds_and_what_the_next_apply_does(
         "CREATE EVENT TRIGGER refuse ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER') "
         "EXECUTE FUNCTION public.refuse()"
     )
-    failed = run_changelane("apply")
+    failed = run_changelane("apply", "--yes")
     assert failed.returncode == 1
     assert re.search(r"error: trigger all_insert_\w+ on public\.b: no more of this", failed.stderr)
     assert (
@@ -113,7 +113,7 @@ def test_a_failure_half_way_says_what_holds_and_what_the_next_apply_does(
     )
     assert len(find_wrong(conn, declared)) == 4
     conn.execute("DROP EVENT TRIGGER refuse")
-    assert run_changelane("apply").returncode == 0
+    assert run_changelane("apply", "--yes").returncode == 0
     assert find_wrong(conn, declared) == []
 
 
@@ -126,7 +126,7 @@ def test_an_interrupted_apply_says_what_holds_and_exits_130(
     with psycopg.connect(database) as other:
         other.execute("INSERT INTO a VALUES (1)")
         process = subprocess.Popen(
-            [sys.executable, "-m", "changelane", "--database-url", database, "apply"],
+            [sys.executable, "-m", "changelane", "--database-url", database, "apply", "--yes"],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -138,7 +138,7 @@ def test_an_interrupted_apply_says_what_holds_and_exits_130(
         _, errors = process.communicate(timeout=30)
         assert process.returncode == 130, errors
         assert "interrupted: 13 of 15 steps are done and hold; run again to do the rest" in errors
-    assert run_changelane("apply").returncode == 0
+    assert run_changelane("apply", "--yes").returncode == 0
     assert find_wrong(conn, declared) == []
 
 

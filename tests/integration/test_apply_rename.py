@@ -58,7 +58,7 @@ def test_a_renamed_route_keeps_its_messages_and_captures_each_change_once(
     assert "lock ACCESS EXCLUSIVE on public.orders" in text
     assert text.endswith("Plan: 0 to add, 4 to change, 0 to destroy.\n")
     assert "orphaned" not in text
-    applied = run_changelane("apply")
+    applied = run_changelane("apply", "--yes")
     assert applied.returncode == 0, applied.stderr
     conn.execute("INSERT INTO orders VALUES (2, 'new')")
     assert read_routes(conn) == ["paid", "settled"]
@@ -89,7 +89,7 @@ def test_a_renamed_table_takes_its_trigger_along_and_its_route_too(
     verified = run_changelane("verify")
     assert verified.returncode == 2
     assert "table public.orders does not exist; its trigger is on sales.purchases" in verified.stdout
-    refused = run_changelane("apply")
+    refused = run_changelane("apply", "--yes")
     assert refused.returncode == 1
     assert "name sales.purchases in route paid" in refused.stderr
 

@@ -57,9 +57,9 @@ def test_what_is_set_for_sessions_changes_nothing_of_what_is_applied(
 ) -> None:
     set_for_database(conn, setting, value)
     for command in ("inspect", "generate", "apply", "verify"):
-        done = run_changelane(command)
+        done = run_changelane(command, *(["--yes"] if command == "apply" else []))
         assert done.returncode == 0, done.stderr
-    assert run_changelane("apply").stdout == "No changes. Database matches pipelines.yaml.\n"
+    assert run_changelane("apply", "--yes").stdout == "No changes. Database matches sql_out/.\n"
     conn.execute(sql.SQL("ALTER DATABASE {} RESET ALL").format(sql.Identifier(conn.info.dbname)))
     assert run_changelane("verify").returncode == 0
     conn.execute("INSERT INTO orders VALUES (1, 'paid'), (2, 'a\\b')")
@@ -78,7 +78,7 @@ def test_a_statement_timeout_of_the_role_ends_no_step_that_takes_longer(
         "EXECUTE FUNCTION public.linger()"
     )
     set_for_database(conn, "statement_timeout", "2s")
-    applied = run_changelane("apply")
+    applied = run_changelane("apply", "--yes")
     assert applied.returncode == 0, applied.stderr
 
 
@@ -88,11 +88,11 @@ def test_a_session_that_may_not_write_is_told_before_anything_is_begun(
     for command in ("inspect", "generate"):
         assert run_changelane(command).returncode == 0
     set_for_database(conn, "default_transaction_read_only", "on")
-    refused = run_changelane("apply")
+    refused = run_changelane("apply", "--yes")
     assert refused.returncode == 1
     assert f"in database {conn.info.dbname} are read-only" in refused.stderr
     assert "1 problem found; nothing was changed" in refused.stderr
     writing = {"PGOPTIONS": "-c default_transaction_read_only=off"}
-    assert run_changelane("apply", env=writing).returncode == 0
+    assert run_changelane("apply", "--yes", env=writing).returncode == 0
     # Nothing is to be written, so that it may not is no problem.
-    assert run_changelane("apply").stdout == "No changes. Database matches pipelines.yaml.\n"
+    assert run_changelane("apply", "--yes").stdout == "No changes. Database matches sql_out/.\n"

@@ -77,7 +77,7 @@ def test_nothing_found_exits_0_and_a_finding_2(
     assert "  mend: changelane apply\n" in found.stdout
     (record,) = json.loads(run_changelane("doctor", "--format", "json").stdout)["findings"]
     assert sorted(record) == ["code", "mend", "what", "why"]
-    assert run_changelane("apply").returncode == 0
+    assert run_changelane("apply", "--yes").returncode == 0
     assert examine(conn, declared.manifest) == []
 
 

@@ -146,7 +146,7 @@ def test_an_altered_queue_is_reported_and_left_to_a_person(
     verified = run_changelane("verify")
     assert verified.returncode == 2
     assert detail in verified.stdout
-    refused = run_changelane("apply")
+    refused = run_changelane("apply", "--yes")
     assert refused.returncode == 1
     assert detail in refused.stderr
     conn.execute(mend.encode())
@@ -189,7 +189,7 @@ def test_a_type_that_an_expression_may_not_suit_blocks_its_route_until_it_is_gen
     verified = run_changelane("verify")
     assert verified.returncode == 2
     assert "column status is character varying(20), no longer text, and route paid has" in verified.stdout
-    assert run_changelane("apply").returncode == 1
+    assert run_changelane("apply", "--yes").returncode == 1
     declared = declare(conn, tmp_path, SPEC)
     bring(conn, declared)
     conn.execute("ALTER TABLE orders ALTER COLUMN status TYPE varchar(30)")

@@ -198,14 +198,14 @@ def test_an_error_of_the_server_midway_is_one_line_and_the_next_apply_completes(
         "CREATE EVENT TRIGGER fail ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER') "
         "EXECUTE FUNCTION public.fail()"
     )
-    failed = run_changelane("apply")
+    failed = run_changelane("apply", "--yes")
     assert failed.returncode == 1
     assert "on public.t17: could not extend file" in failed.stderr
     assert "steps are done and hold; the transaction 'table public.t17' left nothing" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert {line.split()[0] for line in find_wrong(conn, declared)} == {"missing"}
     conn.execute("DROP EVENT TRIGGER fail")
-    assert run_changelane("apply").returncode == 0
+    assert run_changelane("apply", "--yes").returncode == 0
     assert find_wrong(conn, declared) == []
 
 

@@ -1,0 +1,45 @@
+"""Which project a command works for: that of ``sql_out/``, held against the spec beside it."""
+
+from __future__ import annotations
+
+import click
+
+from changelane.cli import Settings
+from changelane.digest import find_change
+from changelane.errors import ProjectError
+from changelane.manifest import Manifest, load_manifest
+
+
+def load_current(settings: Settings) -> Manifest:
+    """The manifest, generated from the spec as it is now.
+
+    Without a spec, as where only ``sql_out/`` is deployed, a note says that nothing was compared. Raises
+    ManifestError when the spec changed since.
+    """
+    manifest = load_manifest(settings.out)
+    if not settings.file.exists():
+        click.echo(f"note: {settings.file} is not here, so {settings.out} was not held against it", err=True)
+    if change := find_change(settings.file, manifest, out=settings.out):
+        raise change
+    return manifest
+
+
+def load_noted(settings: Settings) -> Manifest:
+    """The manifest; a warning says that the spec changed since it was generated."""
+    manifest = load_manifest(settings.out)
+    if change := find_change(settings.file, manifest, out=settings.out):
+        click.echo(f"warning: {change.what}\n  help: {change.help}", err=True)
+    return manifest
+
+
+def announce(settings: Settings, *, quiet: bool = False) -> Manifest:
+    """The manifest, for a command that destroys: it begins with the project's name, on stderr if ``quiet``.
+
+    Raises ProjectError where the spec is of another project.
+    """
+    manifest = load_manifest(settings.out)
+    if isinstance(change := find_change(settings.file, manifest, out=settings.out), ProjectError):
+        change.help += f"; `changelane destroy --project {manifest.project}` removes what that one left"
+        raise change
+    click.echo(f"Project {manifest.project}", err=quiet)
+    return manifest
