@@ -9,7 +9,13 @@ from functools import cached_property
 from typing import Literal
 
 from changelane.catalog import Column, Table
-from changelane.generator.column import choose_fallback, choose_settings, choose_stand_in, is_bounded
+from changelane.generator.column import (
+    choose_fallback,
+    choose_settings,
+    choose_stand_in,
+    is_bounded,
+    write_null,
+)
 from changelane.generator.expression import Expression, Reference
 from changelane.generator.quoting import quote_identifier, quote_literal
 from changelane.manifest import Event, Level
@@ -31,7 +37,9 @@ class Capture:
     """What a capture function does, resolved against the catalog.
 
     ``declared`` is the table that messages name, ``table`` the one that bears the trigger. ``columns`` None
-    is the whole row, less ``exclude``. ``delay`` in seconds; ``max_bytes`` limits a message as jsonb.
+    is the whole row, whatever columns it has by then, less the ``virtual`` ones, which triggers see as null.
+    ``unchanged``: updates that change nothing are sent, too. ``delay`` in seconds; ``max_bytes`` limits a
+    message as jsonb.
     ``grouped``: a consumer keeps the order of keys; ``waking`` are the queues whose workers may sleep.
     """
 
@@ -47,7 +55,7 @@ class Capture:
     update_of: tuple[str, ...]
     when: Expression | None
     columns: tuple[str, ...] | None
-    exclude: tuple[str, ...]
+    virtual: tuple[str, ...]
     old: Literal["full", "changed", "none"]
     key: tuple[str, ...]
     delay: int
@@ -55,6 +63,7 @@ class Capture:
     mask: Mapping[str, Literal["sha256", "redact"]] = field(default_factory=dict)
     extra: Mapping[str, Expression] = field(default_factory=dict)
     max_bytes: int | None = None
+    unchanged: bool = False
     grouped: bool = False
     waking: tuple[str, ...] = ()
 
@@ -99,11 +108,11 @@ class Capture:
         name = column.type.removesuffix("[]")
         return column.atoms != ("enum",) or any(name in expression.text for expression in self._expressions)
 
-    def choose_fallback(self, column: Column, *, borrowing: bool) -> str:
-        """The type of the null that stands in for a column; of the user's own types only if ``borrowing``."""
+    def write_null(self, column: Column, *, borrowing: bool) -> str:
+        """SQL of the null that stands in for a column; of the user's own types only if ``borrowing``."""
         if column.name in self.weighed and column.type in self.borrowed:
-            return column.type if borrowing else choose_stand_in(column)
-        return choose_fallback(column)
+            return write_null(column.type if borrowing else choose_stand_in(column))
+        return write_null(choose_fallback(column))
 
     @cached_property
     def loose_key(self) -> tuple[str, ...]:
@@ -168,11 +177,12 @@ class Capture:
         return {
             "declared": self.declared, "table": self.table.identity, "event": self.event, "level": self.level,
             "queues": self.queues, "update_of": self.update_of, "when": self.when and self.when.text,
-            "columns": self.columns, "exclude": self.exclude, "old": self.old, "key": self.key,
+            "columns": self.columns, "virtual": self.virtual, "old": self.old, "key": self.key,
             "delay": self.delay, "send": self.send, "mask": dict(self.mask), "max_bytes": self.max_bytes,
             "extra": {name: expression.text for name, expression in self.extra.items()},
             "bounded": self.bounded, "named": [(column.name, column.type) for column in self.named],
             "settings": self.settings,
+            **({"unchanged": True} if self.unchanged else {}),
             **({"grouped": True} if self.grouped else {}), **({"waking": self.waking} if self.waking else {}),
         }  # fmt: skip
 
@@ -194,6 +204,10 @@ NOT_JSONB = (
 )
 """Regular expression of JSON text that ``json`` takes and ``jsonb`` may refuse."""
 
+TRACEPARENT = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
+"""Regular expression of a traceparent, as W3C Trace Context has it: version, trace, span and flags in hex.
+All else is not sent, so that no session can put text of its own, or of any length, into headers."""
+
 
 def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool = True) -> str:
     """The expression as SQL over ``old_row`` and ``new_row``; a side that the event lacks is nulls."""
@@ -206,12 +220,17 @@ def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool
         if reference.row in capture.sides:
             return f"{reference.row}_row.{name}"
         if capture.sides:
-            # A null of the type that the column has when the trigger fires.
-            return f"(CASE WHEN false THEN {capture.sides[0]}_row.{name} END)"
+            # A null of the type that the column has when the trigger fires. CASE alone makes the base type of
+            # a domain, whose cast back to a domain that forbids null fails.
+            value = f"{capture.sides[0]}_row.{name}"
+            type = columns[reference.column].type
+            if "." in type and not type.endswith("]"):
+                return f"(CASE WHEN false THEN ARRAY[{value}] END)[1]"
+            return f"(CASE WHEN false THEN {value} END)"
         column = columns[reference.column]
         if not borrowing and column.type in capture.borrowed and not column.type.endswith("]"):
             # Of whatever type the expression asks for.
             return "(NULL)"
-        return f"(NULL::{capture.choose_fallback(column, borrowing=borrowing)})"
+        return f"({capture.write_null(column, borrowing=borrowing)})"
 
     return expression.bind(replace)

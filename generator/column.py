@@ -20,6 +20,13 @@ def is_bounded(column: Column) -> bool:
     return bool(column.atoms) and set(column.atoms) <= _BOUNDED and not column.type.endswith("]")
 
 
+def write_null(type: str) -> str:
+    """SQL of a null of the type. The cast of a null to a domain fails where the domain forbids null, and the
+    missing element of a null array is of the domain and is not checked.
+    """
+    return f"(NULL::{type}[])[1]" if "." in type and not type.endswith("]") else f"NULL::{type}"
+
+
 def choose_fallback(column: Column) -> str:
     """A type that stands in for a column's own once the column is gone, its type perhaps with it."""
     if "." not in column.type:

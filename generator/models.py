@@ -92,7 +92,7 @@ def _list_fields(table: Table, captures: Sequence[Capture]) -> Iterator[_Field]:
 
 
 def _sends(capture: Capture, name: str) -> bool:
-    return name in capture.columns if capture.columns is not None else name not in capture.exclude
+    return name in capture.columns if capture.columns is not None else name not in capture.virtual
 
 
 def _choose_type(column: Column) -> str:

@@ -10,7 +10,14 @@ from typing import get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from changelane.access import API_NAMES, API_SCHEMA, OPTIONAL_COLUMN, Place, find_functions, works
-from changelane.generator.capture import NOT_JSONB, ROW_LIMIT, SURELY_SMALL, Capture, bind_expression
+from changelane.generator.capture import (
+    NOT_JSONB,
+    ROW_LIMIT,
+    SURELY_SMALL,
+    TRACEPARENT,
+    Capture,
+    bind_expression,
+)
 from changelane.generator.grant import Grant
 from changelane.generator.queue import Queue
 from changelane.generator.quoting import indent, quote_array, quote_body, quote_identifier, quote_literal
@@ -94,7 +101,7 @@ def _render_body(capture: Capture, *, borrowing: bool) -> str:
         send=capture.send,
         sides=capture.sides,
         named=[
-            {"name": column.name, "fallback": capture.choose_fallback(column, borrowing=borrowing)}
+            {"name": column.name, "null": capture.write_null(column, borrowing=borrowing)}
             for column in capture.named
         ],
         key=capture.key,
@@ -102,9 +109,9 @@ def _render_body(capture: Capture, *, borrowing: bool) -> str:
         loose_json=capture.loose_json,
         not_jsonb=NOT_JSONB,
         columns=capture.columns,
-        exclude=capture.exclude,
+        virtual=capture.virtual,
         mask=capture.mask,
-        masked=[name for name in capture.mask if name not in capture.exclude],
+        unchanged=capture.unchanged,
         keep_old=capture.old,
         extra={
             name: bind_expression(capture, value, borrowing=borrowing)
@@ -119,6 +126,7 @@ def _render_body(capture: Capture, *, borrowing: bool) -> str:
         limits={"row": ROW_LIMIT, "surely_small": SURELY_SMALL},
         queues=capture.queues,
         delay=capture.delay,
+        traceparent=TRACEPARENT,
         grouped=capture.grouped and bool(capture.sides),
         waking=capture.waking,
     )

@@ -15,7 +15,7 @@ from changelane.generator.document import Document
 from changelane.generator.explain import suggest
 from changelane.generator.expression import Expression, ExpressionError, parse_expression
 from changelane.generator.reader import LIMIT_PROBLEMS
-from changelane.generator.spec import Route
+from changelane.generator.spec import Payload, Route
 from changelane.generator.table import parse_table
 from changelane.manifest import Level
 
@@ -280,6 +280,7 @@ class _Resolver:
     ) -> None:
         level, reason = _choose_level(route, bearer)
         payload = route.payload
+        columns = _choose_columns(payload, bearer)
         virtual = [column.name for column in bearer.columns if column.generated == "virtual"]
         for event in route.events:
             if event == "truncate" and bearer != declared:
@@ -298,8 +299,8 @@ class _Resolver:
                     queues=route.queues,
                     update_of=tuple(route.update_of or ()),
                     when=when,
-                    columns=None if payload.columns is None else tuple(payload.columns),
-                    exclude=tuple(dict.fromkeys([*(payload.exclude or ()), *virtual])),
+                    columns=columns,
+                    virtual=tuple(virtual),
                     old=payload.old,
                     key=tuple(route.key or declared.primary_key),
                     delay=int(route.delay),
@@ -307,10 +308,28 @@ class _Resolver:
                     mask=payload.mask,
                     extra=extra,
                     max_bytes=payload.max_bytes,
+                    unchanged=route.unchanged,
                     grouped=any(name in self.ordered for name in route.queues),
                     waking=() if route.delay else tuple(filter(self.consumed.__contains__, route.queues)),
                 )
             )
+
+
+def _choose_columns(payload: Payload, table: Table) -> tuple[str, ...] | None:
+    """The columns that messages hold; None for the whole row, whatever columns the table has by then.
+
+    Where some are masked or excluded, the others are named, so that a new column, or one of these under a new
+    name, is not sent until `inspect` and `generate` have shown it to a person.
+    """
+    if payload.columns is not None:
+        return tuple(payload.columns)
+    if not payload.mask and not payload.exclude:
+        return None
+    return tuple(
+        column.name
+        for column in table.columns
+        if column.generated != "virtual" and column.name not in payload.exclude
+    )
 
 
 def _choose_level(route: Route, table: Table) -> tuple[Level, str]:

@@ -126,15 +126,17 @@ def _check_both(source: Source, path: tuple[Step, ...], one: str, other: str) ->
 
 def _check_update_of(source: Source, route: tuple[Step, ...]) -> Iterator[Diagnostic]:
     events = {_text(source, *route, "events", position) for position in _indexes(source, *route, "events")}
-    if events and events <= {"insert", "delete", "truncate"} and source.find(*route, "update_of"):
-        yield source.diagnose(
-            Code.UPDATE_OF,
-            "`update_of` is given, but `update` is not among the events",
-            *route,
-            "update_of",
-            key=True,
-            help="add update to `events`, or delete `update_of`",
-        )
+    for key in ("update_of", "unchanged"):
+        if events and events <= {"insert", "delete", "truncate"} and source.find(*route, key):
+            yield source.diagnose(
+                Code.UPDATE_OF,
+                f"`{key}` is given, but `update` is not among the events",
+                *route,
+                key,
+                key=True,
+                help=f"add update to `events`, or delete `{key}`",
+            )
+    yield from _check_both(source, route, "update_of", "unchanged")
 
 
 def _check_delay(source: Source, *path: Step) -> Iterator[Diagnostic]:

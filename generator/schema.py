@@ -71,6 +71,7 @@ def _complete(schema: Schema) -> None:
         {"oneOf": [{"required": ["table"]}, {"required": ["tables"]}]},
         {"oneOf": [{"required": ["queue"]}, {"required": ["queues"]}]},
     ]
+    route["not"] = {"required": ["update_of", "unchanged"]}
     route["properties"]["payload"]["not"] = {"required": ["columns", "exclude"]}
     queues = schema["properties"]["queues"]
     queues["additionalProperties"]["type"] = ["object", "null"]

@@ -117,7 +117,9 @@ class Payload(Model):
         examples=[["id", "status", "total"]],
     )
     exclude: tuple[Identifier, ...] = Field(
-        (), min_length=1, description="All columns but these are sent. Not together with `columns`."
+        (),
+        min_length=1,
+        description="All columns of the catalog but these are sent. Not together with `columns`.",
     )
     old: Literal["full", "changed", "none"] = Field(
         "full",
@@ -191,6 +193,9 @@ class Route(Model):
     )
     fire: Literal["origin", "always", "replica"] = Field(
         "origin", description="Under which session_replication_role the trigger fires."
+    )
+    unchanged: Boolean = Field(
+        False, description="Send updates that change nothing, too. Not together with `update_of`."
     )
     _index: int = PrivateAttr(0)
 

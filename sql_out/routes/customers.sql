@@ -42,8 +42,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -123,7 +126,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_14424ead',
-        'changelane:1 project=shop route=customers spec=02798097132d live=0a587149e252 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=3f02615f7143 live=c7c1b246611b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -137,7 +140,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_insert_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=02798097132d live=17919d39ff64 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=3f02615f7143 live=17919d39ff64 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -166,8 +169,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -263,7 +269,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_update_14424ead',
-        'changelane:1 project=shop route=customers spec=ff1e22886f52 live=7f16086b12c1 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=bc37f45faa72 live=695fb29d81d4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -277,7 +283,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_update_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=ff1e22886f52 live=db1eb74590be pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=bc37f45faa72 live=db1eb74590be pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -306,8 +312,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -387,7 +396,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_14424ead',
-        'changelane:1 project=shop route=customers spec=072e6a78dab5 live=26fa11cae774 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=da7440ac9890 live=0eec1c71648a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -401,7 +410,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_delete_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=072e6a78dab5 live=c2d585afba05 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=da7440ac9890 live=c2d585afba05 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -48,8 +48,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -129,7 +132,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_insert_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=33769e047527 live=059db041db9f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=d964a4e93571 live=63a64360addb pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -153,7 +156,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_orders_insert_3d209b31', 'shop', 'orders',
-        'changelane:1 project=shop route=paid_orders spec=33769e047527 live=131d34385bfa pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=d964a4e93571 live=131d34385bfa pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -194,8 +197,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -305,7 +311,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_update_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=1dce9e1b84b7 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=c5459a7e696e live=8213dae26a07 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -329,7 +335,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_orders_update_3d209b31', 'shop', 'orders',
-        'changelane:1 project=shop route=paid_orders spec=995c81d1e8a1 live=51b2947139af pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=c5459a7e696e live=51b2947139af pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -42,8 +42,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -123,7 +126,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_insert_430938cf',
-        'changelane:1 project=shop route=sold_items spec=0a19e4e6804c live=e14b901302f3 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=08e5a36120ce live=633c6fa2df78 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -137,7 +140,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'sold_items_insert_430938cf', 'shop', 'order_items',
-        'changelane:1 project=shop route=sold_items spec=0a19e4e6804c live=eba5ad6bf22a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=08e5a36120ce live=eba5ad6bf22a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -166,8 +169,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -263,7 +269,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_update_430938cf',
-        'changelane:1 project=shop route=sold_items spec=d47211b91014 live=c9888fd613e4 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=571646bb008d live=204cb4a762be pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -277,7 +283,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'sold_items_update_430938cf', 'shop', 'order_items',
-        'changelane:1 project=shop route=sold_items spec=d47211b91014 live=6fc1f4ce9afa pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=571646bb008d live=6fc1f4ce9afa pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -306,8 +312,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -387,7 +396,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_delete_430938cf',
-        'changelane:1 project=shop route=sold_items spec=02c260bc3f43 live=8e222dda9531 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=f54345e6f90d live=9b344ef9dd84 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -401,7 +410,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'sold_items_delete_430938cf', 'shop', 'order_items',
-        'changelane:1 project=shop route=sold_items spec=02c260bc3f43 live=7b44865d947b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=f54345e6f90d live=7b44865d947b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -251,6 +251,49 @@ def test_a_type_renamed_moved_or_dropped_that_an_expression_needs(
     assert len(rig.changes()) == 1 + 2 + 1 + 3 + 1 + 2 + 1
 
 
+DOMAINS = [
+    "RENAME COLUMN n TO z",
+    "DROP COLUMN n, DROP COLUMN tags, DROP COLUMN home",
+    "ALTER COLUMN n TYPE bigint",
+]
+
+
+@ways
+@pytest.mark.parametrize("change", [None, *DOMAINS])
+def test_nulls_of_domains_that_forbid_null(rig: Rig, way: dict[str, str], change: str | None) -> None:
+    rig.run(
+        "CREATE DOMAIN amount AS int NOT NULL",
+        "CREATE DOMAIN price AS amount CHECK (value > 0)",
+        "CREATE DOMAIN tags AS text[] CHECK (value IS NOT NULL)",
+        "CREATE TYPE pair AS (x amount, y text)",
+        "CREATE DOMAIN home AS pair CHECK ((value).x IS NOT NULL)",
+        "CREATE FUNCTION steep(value amount) RETURNS boolean LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN value > 5; END $$",
+        "CREATE TABLE t (id int PRIMARY KEY, n amount, p price, tags tags, home home, kept int)",
+    )
+    extra = {"n": "new.n", "p": "coalesce(old.p, new.p)", "tag": "old.tags[1]", "x": "(new.home).x",
+             "steep": "app.steep(new.n)", "was": "app.steep(old.n)"}  # fmt: skip
+    if change and "bigint" in change:
+        extra = {name: text for name, text in extra.items() if "steep" not in text}
+    when = "new.n IS NULL OR new.n > 0 OR old.p > 0"
+    rig.capture({**way, "when": when, "payload": {"extra": extra}})
+    with rig.session(autocommit=True) as session:
+        session.execute("INSERT INTO t VALUES (1, 7, 8, '{a}', '(1,b)', 1)")
+        if change:
+            rig.run(f"ALTER TABLE t {change}")
+        for statement in (
+            "INSERT INTO t SELECT * FROM t WHERE false",
+            "UPDATE t SET kept = 2",
+            "UPDATE t SET kept = 3 WHERE id = 1",
+            "DELETE FROM t",
+            "TRUNCATE t",
+        ):
+            session.execute(statement.encode())
+    sent = rig.changes()
+    assert [change.op for change in sent] == ["insert", "update", "update", "delete", "truncate"]
+    assert sent[0].extra["n"] == 7
+
+
 def measure(conn: psycopg.Connection[object], statement: str) -> int:
     """kB of its own that the connection's server process took at most while the statement ran."""
     status = Path(f"/proc/{conn.info.backend_pid}/status")

@@ -16,6 +16,8 @@ from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
 
 ways = pytest.mark.parametrize("way", WAYS, ids=name_way)
+COLUMNS = ("id", "status", "total", "place", "doc", "mood", "home", "email", "tags")
+TRACE = f"00-{'ab' * 16}-{'cd' * 8}-01"
 
 
 @pytest.fixture(scope="module")
@@ -289,6 +291,53 @@ def test_nothing_of_a_masked_value_is_anywhere_in_a_message(rig: Rig, way: dict[
     assert found[1][0]["truncated"] is True
 
 
+@ways
+def test_what_the_catalog_does_not_know_is_not_sent_beside_a_mask_or_an_exclusion(
+    rig: Rig, way: dict[str, str]
+) -> None:
+    payloads: list[dict[str, Any]] = [
+        {"exclude": ["email"]}, {"mask": {"email": "sha256"}}, {"mask": {"email": "redact"}},
+        {"exclude": ["email"], "mask": {"place": "redact"}}, {"exclude": ["email"], "old": "changed"},
+    ]  # fmt: skip
+    rig.capture(
+        *(
+            {**way, "queue": f"q{number}", "payload": payload}
+            for number, payload in enumerate([*payloads, {"exclude": list(COLUMNS)}])
+        )
+    )
+    with rig.session(autocommit=True) as session:
+        session.execute("INSERT INTO t (id, email) VALUES (1, 'secret')")
+        rig.run("ALTER TABLE t RENAME COLUMN email TO mail", "ALTER TABLE t ADD COLUMN pin text")
+        session.execute("UPDATE t SET pin = 'secret', mail = 'secret too'")
+        session.execute(
+            "INSERT INTO t (id, mail, pin) SELECT n, 'secret', 'secret' FROM generate_series(2, 3) AS n"
+        )
+        session.execute("DELETE FROM t")
+    for number in range(len(payloads)):
+        messages = [message for message, _ in rig.messages(f"q{number}")]
+        assert [message["key"]["id"] for message in messages] == [1, 1, 2, 3, 1, 2, 3]
+        assert "secret" not in json.dumps(messages)
+        assert all({"pin", "mail"}.isdisjoint(message["new"] or {}) for message in messages)
+    assert all({} in (message["new"], message["old"]) for message, _ in rig.messages(f"q{len(payloads)}"))
+
+
+@ways
+def test_updates_that_change_nothing_are_sent_where_they_are_wanted(rig: Rig, way: dict[str, str]) -> None:
+    rig.capture(
+        {**way, "unchanged": True, "payload": {"old": "changed"}},
+        {**way, "queue": "some", "unchanged": True, "when": "new.total > 1"},
+        {**way, "queue": "changed"},
+    )
+    rig.run(
+        "INSERT INTO t (id, total) VALUES (1, 1), (2, 2), (3, 3)", "UPDATE t SET id = id",
+        "UPDATE t SET total = total WHERE id = 2", "UPDATE t SET id = id WHERE false",
+    )  # fmt: skip
+    assert [(change.op, change.old) for change in rig.changes()[3:]] == [("update", {})] * 4
+    some = [(change.op, change.key["id"]) for change in rig.changes("some") if change.key]
+    assert some == [("insert", 2), ("insert", 3), ("update", 2), ("update", 3), ("update", 2)]
+    assert [change.op for change in rig.changes("changed")] == ["insert"] * 3
+
+
 def test_a_mask_that_hides_nothing_or_a_key_is_refused(rig: Rig) -> None:
     for route, what in (
         ({"payload": {"columns": ["id"], "mask": {"email": "redact"}}}, "the payload leaves it out"),
@@ -420,7 +469,7 @@ def test_delay_and_headers(rig: Rig, way: dict[str, str]) -> None:
     rig.capture({**way, "delay": "90s"}, {**way, "queue": "soon"})
     rig.run(
         "INSERT INTO t (id) VALUES (1), (2)",
-        "SET changelane.traceparent = '00-abc-def-01'",
+        f"SET changelane.traceparent = '{TRACE}'",
         "INSERT INTO t (id) VALUES (3)",
         "UPDATE t SET total = 1",
         "RESET changelane.traceparent",
@@ -432,10 +481,29 @@ def test_delay_and_headers(rig: Rig, way: dict[str, str]) -> None:
     assert rig.value("SELECT count(*) FROM pgmq.q_soon WHERE vt <= clock_timestamp()") == 7
     headers = [headers for _, headers in rig.messages()]
     assert headers == (
-        [{"route": "route0"}] * 2
-        + [{"route": "route0", "traceparent": "00-abc-def-01"}] * 4
-        + [{"route": "route0"}]
+        [{"route": "route0"}] * 2 + [{"route": "route0", "traceparent": TRACE}] * 4 + [{"route": "route0"}]
     )
+
+
+NO_TRACES = [
+    "x", "00-abc-def-01", TRACE.upper(), f"{TRACE}0", f" {TRACE}", f"{TRACE}\n", f"{TRACE}-more",
+    TRACE.replace("00-", "ff-"), f"00-{'0' * 32}-{'cd' * 8}-01", f"00-{'ab' * 16}-{'0' * 16}-01",
+    "\N{GRINNING FACE}", "a" * 1_000_000,
+]  # fmt: skip
+
+
+@ways
+def test_only_a_traceparent_of_the_form_of_w3c_is_sent(rig: Rig, way: dict[str, str]) -> None:
+    rig.capture({**way, "events": ["insert"]})
+    for number, text in enumerate(NO_TRACES):
+        rig.rows("SELECT set_config('changelane.traceparent', '" + text + "', false)")
+        rig.run(f"INSERT INTO t (id) VALUES ({number * 3})")
+        rig.run(f"INSERT INTO t (id) VALUES ({number * 3 + 1}), ({number * 3 + 2})")
+    assert [headers for _, headers in rig.messages()] == [{"route": "route0"}] * 3 * len(NO_TRACES)
+    # Of a later version, of which no more is known than this form.
+    rig.run(f"SET changelane.traceparent = '{TRACE.replace('00-', '01-')}'", "INSERT INTO t VALUES (-1)")
+    ((_, headers),) = rig.messages()
+    assert headers["traceparent"] == TRACE.replace("00-", "01-")
 
 
 @ways

@@ -109,8 +109,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -188,7 +191,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'names_insert_b7b4b613',
-        'changelane:1 project=golden route=names spec=fd4425ebb59b live=34d348ce0745 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=names spec=6198d0ebd90d live=fa3b47e3bc93 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -216,22 +219,25 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', jsonb_build_object(
                 'op', 'insert', 'schema', 'public', 'table', 'customers',
                 'key', jsonb_build_object('id', new_row."id"),
-                'new', (to_jsonb(new_row.changelane_row) - ARRAY['password']::text[]),
+                'new', (jsonb_build_object('id', new_row."id", 'name', new_row."name", 'email', new_row."email")),
                 'old', NULL,
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp())
         FROM (
             SELECT present.*
-            FROM (SELECT NULL::integer AS "id") AS absent,
-                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            FROM (SELECT NULL::integer AS "id", NULL::text AS "name", NULL::text AS "email") AS absent,
+                LATERAL (SELECT "id", "name", "email", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
         WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
         IF FOUND THEN
@@ -241,8 +247,8 @@ BEGIN
         IF NOT EXISTS (
             SELECT FROM (
                 SELECT present.*
-                FROM (SELECT NULL::integer AS "id") AS absent,
-                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+                FROM (SELECT NULL::integer AS "id", NULL::text AS "name", NULL::text AS "email") AS absent,
+                    LATERAL (SELECT "id", "name", "email", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
             WHERE pg_column_size(new_row.changelane_row) > 131072
         ) THEN
@@ -264,15 +270,15 @@ BEGIN
             ELSE jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row) - ARRAY['password']::text[]),
+            'new', (jsonb_build_object('id', new_row."id", 'name', new_row."name", 'email', new_row."email")),
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at
         )
         END
         FROM (
         SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "name", NULL::text AS "email") AS absent,
+            LATERAL (SELECT "id", "name", "email", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
         WHERE (true)
     LOOP
@@ -295,7 +301,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'safe_insert_b7b4b613',
-        'changelane:1 project=golden route=safe spec=abbdad8f1f78 live=ddf6e582bf95 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=safe spec=d3bee6addd49 live=70e9b68ff5e4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -320,7 +326,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'names_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=names spec=fd4425ebb59b live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=names spec=6198d0ebd90d live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -333,7 +339,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'safe_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=safe spec=abbdad8f1f78 live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=safe spec=d3bee6addd49 live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -110,8 +110,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -219,7 +222,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'differences_update_71eb967f',
-        'changelane:1 project=golden route=differences spec=b99a39f6e8fe live=de5538b010dd pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=differences spec=ede7b7434025 live=a20a02b4c652 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -248,8 +251,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -343,7 +349,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'latest_update_71eb967f',
-        'changelane:1 project=golden route=latest spec=94c61d439ce1 live=7cdb7684c2f4 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=latest spec=188bd55fbd81 live=73f1008ddcdc pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -368,7 +374,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'differences_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=differences spec=b99a39f6e8fe live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=differences spec=ede7b7434025 live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -381,7 +387,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'latest_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=latest spec=94c61d439ce1 live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=latest spec=188bd55fbd81 live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -96,8 +96,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     PERFORM pgmq.send('events', jsonb_build_object(
@@ -121,7 +124,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_insert_f8ee3224',
-        'changelane:1 project=golden route=log spec=ee76a6e53b50 live=e67c9135eeac pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=b586c9ca2026 live=499fd80c3695 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -136,8 +139,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     PERFORM pgmq.send('events', jsonb_build_object(
@@ -165,7 +171,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_update_f8ee3224',
-        'changelane:1 project=golden route=log spec=ae24ac4f8ed6 live=491d81a60fae pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=3a6e95033e4a live=0836f2f24060 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -189,7 +195,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'log_insert_f8ee3224', 'public', 'log',
-        'changelane:1 project=golden route=log spec=ee76a6e53b50 live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=b586c9ca2026 live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -201,7 +207,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'log_update_f8ee3224', 'public', 'log',
-        'changelane:1 project=golden route=log spec=ae24ac4f8ed6 live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=3a6e95033e4a live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

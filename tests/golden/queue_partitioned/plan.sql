@@ -138,8 +138,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
@@ -180,7 +183,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=a4b02a52f391 live=b94472550ac8 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=be1c25dd4801 live=8fbf22d35f5b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -205,7 +208,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=a4b02a52f391 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=be1c25dd4801 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

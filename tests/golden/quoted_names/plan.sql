@@ -115,8 +115,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -194,7 +197,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_e0730411',
-        'changelane:1 project=golden route=orders spec=9411c070dde0 live=54681531d9ae pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=6352e0b65e6b live=75847c985d6b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -248,8 +251,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -357,7 +363,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
-        'changelane:1 project=golden route=orders spec=a98ebad6736b live=1c6a8dfb8f36 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=82805d361dbc live=b2e457490c05 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -392,7 +398,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=9411c070dde0 live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=6352e0b65e6b live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -405,7 +411,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_update_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=a98ebad6736b live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=82805d361dbc live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -96,8 +96,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     PERFORM pgmq.send('events', CASE
@@ -130,7 +133,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
-        'changelane:1 project=golden route=by_row spec=26303ad909cd live=3aea290d9fea pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=5c2e91bba1d5 live=156bf0d0bf6c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -145,8 +148,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     PERFORM pgmq.send('events', CASE
@@ -183,7 +189,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
-        'changelane:1 project=golden route=by_row spec=53fe2eafc771 live=ce611435af04 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=4c464f1d646a live=a89998a0c0d6 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -211,8 +217,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -290,7 +299,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'on_replica_insert_71eb967f',
-        'changelane:1 project=golden route=on_replica spec=ffc89c5ca22a live=2e7084449740 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=on_replica spec=8ce89f0eff23 live=a7d4bf83370b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -315,7 +324,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'by_row_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=26303ad909cd live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=5c2e91bba1d5 live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -328,7 +337,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'by_row_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=53fe2eafc771 live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=4c464f1d646a live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -342,7 +351,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'on_replica_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=on_replica spec=ffc89c5ca22a live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=on_replica spec=8ce89f0eff23 live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

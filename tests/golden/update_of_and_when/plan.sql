@@ -115,8 +115,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -194,7 +197,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_insert_71eb967f',
-        'changelane:1 project=golden route=paid spec=b69918d0735c live=15c7986c8285 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=9c2210724a09 live=3fbce477272a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -248,8 +251,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -343,7 +349,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_update_71eb967f',
-        'changelane:1 project=golden route=paid spec=0beb791bde66 live=b8e02e64016e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=074d944f2e17 live=e23d52b094d4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -378,7 +384,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=b69918d0735c live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=9c2210724a09 live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -391,7 +397,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=0beb791bde66 live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=074d944f2e17 live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -41,8 +41,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -120,7 +123,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'names_insert_b7b4b613',
-        'changelane:1 project=golden route=names spec=fd4425ebb59b live=34d348ce0745 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=names spec=6198d0ebd90d live=fa3b47e3bc93 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -134,7 +137,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'names_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=names spec=fd4425ebb59b live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=names spec=6198d0ebd90d live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

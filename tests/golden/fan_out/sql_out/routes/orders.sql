@@ -41,8 +41,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -143,7 +146,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=f590171fc75c live=3e9bff3fc87c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=fc5528d0b2aa live=87a3e4b1f60b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -157,7 +160,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=f590171fc75c live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=fc5528d0b2aa live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

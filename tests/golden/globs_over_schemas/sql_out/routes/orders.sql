@@ -24,8 +24,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -79,7 +82,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_5d27fbb8',
-        'changelane:1 project=golden route=orders spec=c890acb1af39 live=c16734057f72 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=55eb1b0576d7 live=7fbc20e1cb6b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -93,7 +96,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_5d27fbb8', 'tenant_1', 'orders',
-        'changelane:1 project=golden route=orders spec=c890acb1af39 live=292345e5b51b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=55eb1b0576d7 live=292345e5b51b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -121,8 +124,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -176,7 +182,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_2af6195d',
-        'changelane:1 project=golden route=orders spec=6b1fdbabbe11 live=5076f8971dc9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=0507c2d190b6 live=6f2cdfcc1401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -190,7 +196,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_2af6195d', 'tenant_2', 'order_items',
-        'changelane:1 project=golden route=orders spec=6b1fdbabbe11 live=f30f7eeb7e41 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=0507c2d190b6 live=f30f7eeb7e41 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -218,8 +224,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -273,7 +282,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_5538a76f',
-        'changelane:1 project=golden route=orders spec=ff6cd3c00c83 live=b5b9afdc2535 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a54384c8f58b live=e626b003cabb pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -287,7 +296,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_5538a76f', 'tenant_2', 'orders',
-        'changelane:1 project=golden route=orders spec=ff6cd3c00c83 live=a5ca720ce63e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a54384c8f58b live=a5ca720ce63e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -28,8 +28,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     PERFORM pgmq.send('events', CASE
@@ -62,7 +65,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_89feaa0a',
-        'changelane:1 project=golden route=animals spec=a15f0f02e753 live=7f9aa1c744bf pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=eec23e338a6a live=205deb14cf03 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -75,7 +78,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'animals_insert_89feaa0a', 'public', 'animals',
-        'changelane:1 project=golden route=animals spec=a15f0f02e753 live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=eec23e338a6a live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -91,8 +94,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     PERFORM pgmq.send('events', CASE
@@ -125,7 +131,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_f2cbfc48',
-        'changelane:1 project=golden route=animals spec=8a4531f74bfe live=85a53e8c418f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=f4b6445f12db live=2a76f8299c0d pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -138,7 +144,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'animals_insert_f2cbfc48', 'public', 'cats',
-        'changelane:1 project=golden route=animals spec=8a4531f74bfe live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=f4b6445f12db live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

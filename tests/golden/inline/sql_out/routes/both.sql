@@ -30,8 +30,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
@@ -72,7 +75,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'both_delete_71eb967f',
-        'changelane:1 project=golden route=both spec=63aa53947b87 live=b45b81f628cd pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=a5b2a16e8da9 live=7cc223fad264 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -86,7 +89,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'both_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=both spec=63aa53947b87 live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=a5b2a16e8da9 live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -30,8 +30,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
@@ -66,7 +69,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=1870f8c7f774 live=ca9c0ebc8a8b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=6447009dce35 live=1ba13fb560c4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -80,7 +83,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=1870f8c7f774 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=6447009dce35 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -106,8 +109,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -189,7 +195,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=c15c7300bde8 live=487dcf1e0a72 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=d59700631265 live=d38dffc99c31 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -203,7 +209,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=c15c7300bde8 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=d59700631265 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -41,8 +41,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -57,7 +60,7 @@ BEGIN
                 FROM (SELECT jsonb_build_object(
                 'op', 'insert', 'schema', 'public', 'table', 'customers',
                 'key', jsonb_build_object('id', new_row."id"),
-                'new', (to_jsonb(new_row.changelane_row) || jsonb_build_object('email', encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]')),
+                'new', (jsonb_build_object('id', new_row."id", 'email', encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]', 'note', new_row."note")),
                 'old', NULL,
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', (new_row."note" is not null))
             ) AS message OFFSET 0) AS made
@@ -106,7 +109,7 @@ BEGIN
             FROM (SELECT jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (to_jsonb(new_row.changelane_row) || jsonb_build_object('email', encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]')),
+            'new', (jsonb_build_object('id', new_row."id", 'email', encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]', 'note', new_row."note")),
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at, 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', (new_row."note" is not null))
         ) AS message OFFSET 0) AS made
@@ -138,7 +141,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_b7b4b613',
-        'changelane:1 project=golden route=customers spec=b3216b1ec84c live=cbb5fc6821bc pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=67fb7d195535 live=6d483f32ba9e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -162,7 +165,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=b3216b1ec84c live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=67fb7d195535 live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -191,8 +194,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -208,7 +214,7 @@ BEGIN
                 'op', 'delete', 'schema', 'public', 'table', 'customers',
                 'key', jsonb_build_object('id', old_row."id"),
                 'new', NULL,
-                'old', (to_jsonb(old_row.changelane_row) || jsonb_build_object('email', encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]')),
+                'old', (jsonb_build_object('id', old_row."id", 'email', encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]', 'note', old_row."note")),
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', ((CASE WHEN false THEN old_row."note" END) is not null))
             ) AS message OFFSET 0) AS made
             ), changelane_headers, clock_timestamp())
@@ -257,7 +263,7 @@ BEGIN
             'op', 'delete', 'schema', 'public', 'table', 'customers',
             'key', jsonb_build_object('id', old_row."id"),
             'new', NULL,
-            'old', (to_jsonb(old_row.changelane_row) || jsonb_build_object('email', encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]')),
+            'old', (jsonb_build_object('id', old_row."id", 'email', encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]', 'note', old_row."note")),
             'txid', pg_current_xact_id()::text, 'at', changelane_at, 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', ((CASE WHEN false THEN old_row."note" END) is not null))
         ) AS message OFFSET 0) AS made
         )
@@ -288,7 +294,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_b7b4b613',
-        'changelane:1 project=golden route=customers spec=2c9604ce9682 live=466e0456b2c0 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=41476dadb1ce live=64f7b1aeae00 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -312,7 +318,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_delete_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=2c9604ce9682 live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=41476dadb1ce live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -44,8 +44,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -120,7 +123,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'readings_insert_0d4d2d95',
-        'changelane:1 project=golden route=readings spec=4b617e5130e9 live=9f6878816b14 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=readings spec=5fb59d609310 live=d6cf51a77cca pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -134,7 +137,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'readings_insert_0d4d2d95', 'public', 'readings',
-        'changelane:1 project=golden route=readings spec=4b617e5130e9 live=564653c65353 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=readings spec=5fb59d609310 live=564653c65353 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -166,8 +169,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -255,7 +261,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'readings_update_0d4d2d95',
-        'changelane:1 project=golden route=readings spec=7fdbb8fcfb39 live=54849b174770 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=readings spec=5c399a8e4e93 live=6b5abee7f3d6 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -269,7 +275,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'readings_update_0d4d2d95', 'public', 'readings',
-        'changelane:1 project=golden route=readings spec=7fdbb8fcfb39 live=f605fa83f79d pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=readings spec=5c399a8e4e93 live=f605fa83f79d pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

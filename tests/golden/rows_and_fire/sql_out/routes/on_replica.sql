@@ -41,8 +41,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -120,7 +123,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'on_replica_insert_71eb967f',
-        'changelane:1 project=golden route=on_replica spec=ffc89c5ca22a live=2e7084449740 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=on_replica spec=8ce89f0eff23 live=a7d4bf83370b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -135,7 +138,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'on_replica_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=on_replica spec=ffc89c5ca22a live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=on_replica spec=8ce89f0eff23 live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

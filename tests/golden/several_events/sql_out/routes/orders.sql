@@ -41,8 +41,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -120,7 +123,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=ffc89c5ca22a live=2659d1c201f9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=8ce89f0eff23 live=9ef79f32aac4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -134,7 +137,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=ffc89c5ca22a live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=8ce89f0eff23 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -163,8 +166,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -258,7 +264,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=ae386c91ec87 live=059726a8f7d6 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=4c46a87ab065 live=d41f47c9c6bf pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -272,7 +278,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=ae386c91ec87 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=4c46a87ab065 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -301,8 +307,11 @@ BEGIN
 
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     IF changelane_rows = 1 THEN
@@ -380,7 +389,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_delete_71eb967f',
-        'changelane:1 project=golden route=orders spec=f2250aa420b0 live=7b158fe099a6 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=2e8145eb98d0 live=51439438057b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -394,7 +403,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=f2250aa420b0 live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=2e8145eb98d0 live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -411,8 +420,11 @@ DECLARE
 BEGIN
     -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane_headers
-            || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
     END IF;
 
     changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
@@ -433,7 +445,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_truncate_71eb967f',
-        'changelane:1 project=golden route=orders spec=88d64436d946 live=18904ef05127 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=131437cbade5 live=5540dc0c09c0 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -446,7 +458,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_truncate_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=88d64436d946 live=b102bbc5e783 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=131437cbade5 live=b102bbc5e783 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
