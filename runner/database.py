@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 from changelane.errors import DatabaseError
 from changelane.runner import pgmq
 from changelane.runner.local import server
+from changelane.runner.pinned import PinnedConnection
 
 CONNECT_TIMEOUT = 10
 """Seconds, where neither the conninfo nor PGCONNECT_TIMEOUT says."""
@@ -59,7 +60,7 @@ def resolve(database_url: str | None) -> str:
 def start_local() -> str:
     """Start the server of the current directory unless it runs, with pgmq in it; returns its URL."""
     url = server.start(Path.cwd() / server.FOLDER)
-    with connect(url) as conn:
+    with connect(url, kind=PinnedConnection) as conn:
         pgmq.install(conn)
     return url
 
@@ -74,7 +75,9 @@ def connect(
     """Connect, with the PINNED settings, or raise DatabaseError with one line that says why.
 
     ``application_name`` holds unless the conninfo or PGAPPNAME names another; ``kind`` is the class of the
-    connection. Any pooler will do: one that refuses settings in the startup packet gets them afterwards.
+    connection: PinnedConnection for our own statements, Connection for a user's, which find names as the
+    role's sessions do. Any pooler will do: one that refuses settings in the startup packet gets them
+    afterwards.
     """
     try:
         pinned, plain = _complete(conninfo, application_name)
@@ -89,6 +92,8 @@ def connect(
             names = _find_unpinned(conn)
             if names:
                 conn.execute(_PIN, [names, [PINNED[name] for name in names]], prepare=False)
+            if isinstance(conn, PinnedConnection):
+                conn.pin()
             conn.autocommit = autocommit
         except BaseException:
             conn.close()
@@ -171,12 +176,6 @@ def _explain_failure(error: psycopg.Error, conninfo: str) -> DatabaseError:
         f"{_explain(error, conninfo)}",
         help="check --database-url, DATABASE_URL or PG*; the host must accept connections",
     )
-
-
-def is_pooled(conn: psycopg.Connection[Any]) -> bool:
-    """Whether a pooler is between: it tells clients process numbers of its own, to route cancel requests."""
-    row = conn.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
-    return row is not None and row[0] != conn.info.backend_pid
 
 
 _PRIVATE = r"(?:ssl)?password|oauth_client_secret|scram_client_key|scram_server_key"

@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import errors
+from psycopg import Connection, errors
+from psycopg.rows import TupleRow
 
 from changelane.errors import DatabaseError
 from changelane.runner.database import connect, resolve
+from changelane.runner.pinned import PinnedConnection
 
 _SNAPSHOT = (Path(__file__).parent / "sql" / "snapshot.sql").read_bytes()
 
 
 @contextmanager
-def reach(database_url: str | None, *, doing: str) -> Iterator[psycopg.Connection[Any]]:
-    """An autocommit connection; ``doing`` names the command in errors.
+def reach(
+    database_url: str | None, *, doing: str, kind: type[Connection[TupleRow]] = PinnedConnection
+) -> Iterator[psycopg.Connection[Any]]:
+    """An autocommit connection; ``doing`` names the command in errors. ``kind`` is as for ``connect``.
 
     Raises DatabaseError when it cannot be opened, is lost, or a statement fails.
     """
-    conn = connect(resolve(database_url))
+    conn = connect(resolve(database_url), kind=kind)
     # Behind a pooler, what a session prepared may be sought in another.
     conn.prepare_threshold = None
     try:

@@ -15,8 +15,10 @@ from changelane.diagnostic import locate
 from changelane.errors import DatabaseError
 from changelane.manifest import Capture, Manifest
 from changelane.marker import parse_marker
+from changelane.runner.pinned import PATH
 
 _SQL = Path(__file__).parent / "sql" / "trial"
+_PIN = f"SET LOCAL search_path = {PATH}".encode()
 LOCK_TIMEOUT = 5.0
 """Seconds that a statement waits for a lock that another session holds."""
 
@@ -93,18 +95,21 @@ def attempt(
 ) -> Trial:
     """Run the statements, look at what they sent, and roll back.
 
-    ``conn`` is in autocommit and new, for a session's counts of rows reach back to what it wrote before and
-    has not reported yet. ``timeout`` in seconds for each statement; ``limit`` messages of each queue are
-    returned. Values drawn from sequences stay drawn. Raises DatabaseError for a statement that fails, or
-    where pgmq is missing.
+    ``conn`` is in autocommit, with the session's own path, and new, for a session's counts of rows reach back
+    to what it wrote before and has not reported yet. ``timeout`` in seconds for each statement; ``limit``
+    messages of each queue are returned. Values drawn from sequences stay drawn. Raises DatabaseError for a
+    statement that fails, or where pgmq is missing.
     """
     with conn.transaction(force_rollback=True):
         milliseconds = {"timeout": int(timeout * 1000), "lock_timeout": int(LOCK_TIMEOUT * 1000)}
         conn.execute(_read("open"), milliseconds)
+        path = conn.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
+        conn.execute(_PIN)
         if conn.execute("SELECT to_regclass('pgmq.meta')").fetchone() == (None,):
             raise DatabaseError("pgmq is not installed in the database", help="run `changelane apply`")
         with conn.cursor(row_factory=class_row(_Queue)) as cursor:
             queues = cursor.execute(_read("queues")).fetchall()
+        conn.execute("SELECT pg_catalog.set_config('search_path', %s, true)", path)
         commands = tuple(_run(conn, statement) for statement in statements)
         try:
             conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -113,7 +118,7 @@ def attempt(
         # A statement may have taken a role that cannot see the queues.
         conn.execute("RESET SESSION AUTHORIZATION")
         conn.execute("RESET ROLE")
-        conn.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+        conn.execute(_PIN)
         with conn.cursor(row_factory=class_row(_Table)) as cursor:
             tables = cursor.execute(_read("touched")).fetchall()
         written = {table.name for table in tables if table.schema == "pgmq"}

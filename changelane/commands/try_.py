@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import click
 import orjson
+from psycopg import Connection
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
@@ -43,7 +44,7 @@ def command(settings: Settings, *, sql: str, limit: int, timeout: float, form: s
     """
     statements = split_script(sys.stdin.read() if sql == "-" else sql)
     manifest = load_manifest(settings.out)
-    with reach(settings.database_url, doing="try") as conn:
+    with reach(settings.database_url, doing="try", kind=Connection) as conn:
         trial = attempt(conn, statements, manifest, timeout=timeout, limit=limit)
     click.echo(render_json(trial) if form == "json" else render_text(trial))
 

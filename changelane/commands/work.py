@@ -19,6 +19,7 @@ from changelane.digest import find_change
 from changelane.errors import ManifestError
 from changelane.manifest import Consumer, Manifest, load_manifest
 from changelane.runner.database import connect, resolve
+from changelane.runner.pinned import PinnedConnection
 from changelane.runner.session import explain
 from changelane.runner.work.handler import resolve_handlers
 from changelane.runner.work.log import open_log
@@ -92,7 +93,7 @@ def command(
     if not supervised and (change := find_change(settings.file, manifest, out=settings.out)):
         log.warning(f"{change.what}: working by {settings.out}; {change.help}")
     if processes > 1:
-        with connect(conninfo, application_name="changelane work") as connection:
+        with connect(conninfo, application_name="changelane work", kind=PinnedConnection) as connection:
             open_worked(connection, specs)
         arguments = ["--out", str(settings.out), *(["--debug"] if settings.debug else []), "work", *queues]
         arguments += ["--grace", str(grace), "--supervised", *(["--drain"] if drain else [])]

@@ -16,7 +16,8 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from changelane.errors import LockNotObtained
-from changelane.runner.database import connect, is_pooled
+from changelane.runner.database import connect
+from changelane.runner.pinned import is_pooled
 
 _SQL = Path(__file__).parent / "sql"
 Row = tuple[int | None, str | None, timedelta | None, str | None]

@@ -31,7 +31,11 @@ _CREATE_INDEX = sql.SQL("CREATE INDEX CONCURRENTLY {index} ON {table} ({key});")
 _INDEXES = {
     "vt": ("q_{}", "q_{}_vt_idx", sql.SQL("vt")),
     "msg_id": ("q_{}", "q_{}_msg_id_idx", sql.SQL("msg_id")),
-    "key": ("q_{}", "q_{}_key_idx", sql.SQL("(hashtextextended(headers->>'x-pgmq-group', 0)), msg_id")),
+    "key": (
+        "q_{}",
+        "q_{}_key_idx",
+        sql.SQL("(pg_catalog.hashtextextended(headers OPERATOR(pg_catalog.->>) 'x-pgmq-group', 0)), msg_id"),
+    ),
     "archive": ("a_{}", "a_{}_age_idx", sql.SQL("archived_at")),
 }
 """Of a queue: its table, the index's name, and what it is over."""

@@ -124,13 +124,15 @@ def _attempt(
 
 def _run_alone(conn: psycopg.Connection[Any], step: Step, files: dict[str, bytes]) -> None:
     """One statement at a time. What an attempt leaves that was cut short, the next one replaces."""
-    conn.execute(LONGEST_WAIT)
+    # No transaction may hold them, so they name the schema of each function and operator.
+    plain = psycopg.Cursor(conn)
+    plain.execute(LONGEST_WAIT)
     try:
         for sql in read_parts(step, files):
-            conn.execute(sql.encode(conn.info.encoding), prepare=False)
+            plain.execute(sql.encode(conn.info.encoding), prepare=False)
     finally:
         if not conn.broken:
-            conn.execute("RESET lock_timeout; RESET statement_timeout")
+            plain.execute("RESET lock_timeout; RESET statement_timeout")
 
 
 def _open(conn: psycopg.Connection[Any], transaction: Transaction) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
 
 from changelane.errors import DatabaseError
 from changelane.runner.database import connect
+from changelane.runner.pinned import PinnedConnection
 
 SIZE = 4
 """Connections at most."""
@@ -66,8 +69,8 @@ class Pool:
 
     @contextmanager
     def lend_new(self) -> Iterator[psycopg.Connection[Any]]:
-        """One that nobody had before, nor will have. Raises Away when none can be had."""
-        with self._slot(), self._open() as conn:
+        """One that nobody had before, nor will have, for a user's statements. Raises Away without one."""
+        with self._slot(), self._open(kind=Connection) as conn:
             with self._lock:
                 self._busy.add(conn)
             try:
@@ -91,9 +94,9 @@ class Pool:
             conn.execute(_OPEN, {"timeout": timeout, "lock_timeout": LOCK_TIMEOUT})
             yield conn
 
-    def connect(self) -> psycopg.Connection[Any]:
+    def connect(self, *, kind: type[Connection[TupleRow]] = PinnedConnection) -> psycopg.Connection[Any]:
         """A connection of the caller's own, beside the pool. Raises DatabaseError."""
-        conn = connect(self._conninfo, application_name="changelane dashboard")
+        conn = connect(self._conninfo, application_name="changelane dashboard", kind=kind)
         # Behind a pooler, what a session prepared may be sought in another.
         conn.prepare_threshold = None
         if self._read_only and conn.execute("SHOW default_transaction_read_only").fetchone() != ("on",):
@@ -138,12 +141,12 @@ class Pool:
                 self._busy.add(conn)
             return conn
 
-    def _open(self) -> psycopg.Connection[Any]:
+    def _open(self, *, kind: type[Connection[TupleRow]] = PinnedConnection) -> psycopg.Connection[Any]:
         failure = self._failure
         if failure and time.monotonic() - failure[1] < DOWN:
             raise failure[0]
         try:
-            conn = self.connect()
+            conn = self.connect(kind=kind)
         except DatabaseError as error:
             away = Away(error.what, help=error.help)
             self._failure = (away, time.monotonic())

@@ -18,6 +18,7 @@ from changelane.runner.doctor.flow import count, find_flow, find_growth
 from changelane.runner.doctor.horizon import find_horizon
 from changelane.runner.doctor.installation import find_installation
 from changelane.runner.doctor.upkeep import find_upkeep
+from changelane.runner.pinned import PATH
 
 LOOK = 3.0
 """Seconds between two looks at queues that hold much, to see whether they grow."""
@@ -74,4 +75,4 @@ def find_blind_spot(conn: psycopg.Connection[Any]) -> str:
 
 def _prepare(conn: psycopg.Connection[Any]) -> None:
     conn.execute("SET TRANSACTION READ ONLY")
-    conn.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+    conn.execute(f"SET LOCAL search_path = {PATH}".encode())

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, Error
+from psycopg.rows import TupleRow
 
 from changelane.errors import DatabaseError
-from changelane.runner.database import connect, is_pooled
+from changelane.runner.database import connect
+from changelane.runner.pinned import PinnedConnection, is_pooled
 from changelane.runner.work.verdict import is_passing
 
 if TYPE_CHECKING:
@@ -23,12 +25,15 @@ class Link:
     """Lends one autocommit connection at a time, under this ``application_name``.
 
     ``pooled`` says that there is a pooler between. In transaction mode, what one statement prepared may be
-    sought in another session by the next, so nothing is prepared then.
+    sought in another session by the next, so nothing is prepared then. ``kind`` is as for ``connect``.
     """
 
-    def __init__(self, conninfo: str, *, name: str) -> None:
+    def __init__(
+        self, conninfo: str, *, name: str, kind: type[Connection[TupleRow]] = PinnedConnection
+    ) -> None:
         self._conninfo = conninfo
         self._name = name
+        self._kind = kind
         self._pause = 0.0
         self.connection: Connection[Any] | None = None
         self.pooled = False
@@ -37,7 +42,7 @@ class Link:
         """The connection, made unless it stands. Raises DatabaseError when it cannot be made."""
         if self.connection is None or self.connection.closed:
             self.connection = None
-            connection = connect(self._conninfo, application_name=self._name)
+            connection = connect(self._conninfo, application_name=self._name, kind=self._kind)
             self.pooled = is_pooled(connection)
             if self.pooled:
                 connection.prepare_threshold = None

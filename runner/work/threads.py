@@ -70,7 +70,7 @@ class Threads:
             self._waiting.put(None)
 
     def _serve(self) -> None:
-        link = Link(self._conninfo, name=f"changelane work {self._queue.name}")
+        link = Link(self._conninfo, name=f"changelane work {self._queue.name}", kind=Connection)
         while (job := self._waiting.get()) is not None:
             self.running.add(job)
             try:
