@@ -80,7 +80,7 @@ PAGES = (
 @contextmanager
 def run_dashboard(folder: Path, url: str) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "changelane", "--database-url", url, "dashboard", "--port", "0"],
+        [sys.executable, "-m", "changelane", "--database-url", url, "dashboard", "--port", "0", "--no-token"],
         cwd=folder,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,11 +9,20 @@ from pglast.parser import ParseError
 
 from changelane.diagnostic import locate
 from changelane.errors import ChangelaneError
+from changelane.statement import Statement
+
+_COMMANDS = {
+    "SelectStmt": "SELECT",
+    "InsertStmt": "INSERT",
+    "UpdateStmt": "UPDATE",
+    "DeleteStmt": "DELETE",
+    "MergeStmt": "MERGE",
+    "TruncateStmt": "TRUNCATE TABLE",
+}
 
 
-def split_script(text: str) -> tuple[str, ...]:
-    """The statements of ``text``, each fit to run in a transaction that is rolled back, and each preceded by
-    as many lines and blanks as stand before it.
+def split_script(text: str) -> tuple[Statement, ...]:
+    """The statements of ``text``, each fit to run in a transaction that is rolled back.
 
     Raises ChangelaneError where it is not SQL, holds no statement, would end the transaction, or reads and
     writes what lies outside the database. What else a transaction cannot hold, Postgres refuses itself.
@@ -45,7 +54,10 @@ def split_script(text: str) -> tuple[str, ...]:
                 help="write INSERT, or COPY ... FROM a file of the server",
             )
         # Blank for what is before it, so that places in it are places in the whole text.
-        statements.append(re.sub(r"\S", " ", text[: raw.stmt_location]) + text[raw.stmt_location :][:length])
+        before, own = text[: raw.stmt_location], text[raw.stmt_location :][:length]
+        first = re.search(r"[a-z]+", own, re.IGNORECASE)
+        command = _COMMANDS.get(type(raw.stmt).__name__, first[0].upper() if first else "")
+        statements.append(Statement(re.sub(r"\S", " ", before) + own, command))
     if not statements:
         raise ChangelaneError(
             "there is no statement to try", help='for example: changelane try "UPDATE t SET a = a"'

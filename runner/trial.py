@@ -8,20 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.rows import class_row, dict_row
 
 from changelane.diagnostic import locate
 from changelane.errors import DatabaseError
 from changelane.manifest import Capture, Manifest
 from changelane.marker import parse_marker
+from changelane.runner import watchdog
+from changelane.runner.confinement import confine_statements, find_might
 from changelane.runner.pinned import PATH
+from changelane.statement import Statement
 
 _SQL = Path(__file__).parent / "sql" / "trial"
 _PIN = f"SET LOCAL search_path = {PATH}".encode()
 LOCK_TIMEOUT = 5.0
 """Seconds that a statement waits for a lock that another session holds."""
 
+SPARE = 1.0
+"""Seconds after ``statement_timeout`` in which the server itself can end a statement."""
+
+_COUNTED = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 _WRONG = {
     "missing": "its trigger is missing",
     "D": "its trigger is disabled",
@@ -87,18 +94,21 @@ class _Table:
 
 def attempt(
     conn: psycopg.Connection[Any],
-    statements: Sequence[str],
+    statements: Sequence[Statement],
     manifest: Manifest,
     *,
     timeout: float,
     limit: int,
+    confined: bool = False,
 ) -> Trial:
     """Run the statements, look at what they sent, and roll back.
 
     ``conn`` is in autocommit, with the session's own path, and new, for a session's counts of rows reach back
-    to what it wrote before and has not reported yet. ``timeout`` in seconds for each statement; ``limit``
-    messages of each queue are returned. Values drawn from sequences stay drawn. Raises DatabaseError for a
-    statement that fails, or where pgmq is missing.
+    to what it wrote before and has not reported yet. ``timeout`` in seconds for each statement, or for all
+    together where they are ``confined``: run with the rights on the captured tables alone, if the session's
+    role holds more than a stranger may use. ``limit`` messages of each queue are returned. Values drawn from
+    sequences stay drawn. Raises DatabaseError for a statement that fails, or where pgmq is missing, and
+    ChangelaneError for those that take longer or cannot be confined.
     """
     with conn.transaction(force_rollback=True):
         milliseconds = {"timeout": int(timeout * 1000), "lock_timeout": int(LOCK_TIMEOUT * 1000)}
@@ -109,12 +119,15 @@ def attempt(
             raise DatabaseError("pgmq is not installed in the database", help="run `changelane apply`")
         with conn.cursor(row_factory=class_row(_Queue)) as cursor:
             queues = cursor.execute(_read("queues")).fetchall()
+        call = None
+        if confined and find_might(conn):
+            call = confine_statements(conn, {capture.identity for capture in manifest.captures})
         conn.execute("SELECT pg_catalog.set_config('search_path', %s, true)", path)
-        commands = tuple(_run(conn, statement) for statement in statements)
-        try:
-            conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        except psycopg.Error as error:
-            raise DatabaseError(f"at COMMIT: {error.diag.message_primary}", help=_help(error)) from error
+        if call is not None:
+            commands = _run_confined(conn, call, statements, timeout=timeout)
+        else:
+            commands = tuple(_run(conn, statement, timeout=timeout) for statement in statements)
+            _check_constraints(conn)
         # A statement may have taken a role that cannot see the queues.
         conn.execute("RESET SESSION AUTHORIZATION")
         conn.execute("RESET ROLE")
@@ -134,16 +147,51 @@ def attempt(
     )
 
 
-def _run(conn: psycopg.Connection[Any], statement: str) -> str:
+def _run(conn: psycopg.Connection[Any], statement: Statement, *, timeout: float) -> str:
     try:
-        # By the extended protocol, which takes one statement only.
-        cursor = conn.execute(statement.encode(conn.info.encoding), prepare=False, binary=True)
+        with watchdog.limit(conn, seconds=timeout + SPARE, doing="the statement"):
+            # By the extended protocol, which takes one statement only.
+            cursor = conn.execute(statement.text.encode(conn.info.encoding), prepare=False, binary=True)
     except psycopg.Error as error:
-        message = error.diag.message_primary or " ".join(str(error).split())
-        position = error.diag.statement_position
-        place = f" ({locate(statement, int(position) - 1)})" if position else ""
-        raise DatabaseError(f"{message}{place}", help=_help(error)) from error
+        raise _refuse(error, statement.text, error.diag.statement_position) from error
     return cursor.statusmessage or ""
+
+
+def _run_confined(
+    conn: psycopg.Connection[Any], call: sql.SQL, statements: Sequence[Statement], *, timeout: float
+) -> tuple[str, ...]:
+    """Postgres' words on each statement."""
+    texts = [statement.text for statement in statements]
+    try:
+        with watchdog.limit(conn, seconds=timeout + SPARE, doing="the statements"):
+            row = conn.execute(call, {"statements": texts}, prepare=False).fetchone()
+    except errors.InsufficientPrivilege as error:
+        refused = _refuse(error, error.diag.internal_query or "", error.diag.internal_position)
+        raise DatabaseError(
+            refused.what,
+            help="the dashboard tries statements with rights on the captured tables and those of their "
+            "owners; `changelane try` in a shell has the rights of its role",
+        ) from error
+    except psycopg.Error as error:
+        raise _refuse(error, error.diag.internal_query or "", error.diag.internal_position) from error
+    assert row is not None
+    return tuple(
+        f"{statement.command} {count}" if statement.command in _COUNTED else statement.command
+        for statement, count in zip(statements, row[0], strict=True)
+    )
+
+
+def _check_constraints(conn: psycopg.Connection[Any]) -> None:
+    try:
+        conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    except psycopg.Error as error:
+        raise DatabaseError(f"at COMMIT: {error.diag.message_primary}", help=_help(error)) from error
+
+
+def _refuse(error: psycopg.Error, text: str, position: str | None) -> DatabaseError:
+    message = error.diag.message_primary or " ".join(str(error).split())
+    place = f" ({locate(text, int(position) - 1)})" if position and text else ""
+    return DatabaseError(f"{message}{place}", help=_help(error))
 
 
 def _help(error: psycopg.Error) -> str:

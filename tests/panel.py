@@ -38,13 +38,16 @@ class Answer:
 
 @dataclass(kw_only=True)
 class Panel:
-    """``cookie`` is what the visitor sends; ``headers`` go with every request."""
+    """``cookie`` is what the visitor sends; ``headers`` go with every request; ``invitation`` is the path of
+    the one-time address, or empty.
+    """
 
     process: subprocess.Popen[str]
     host: str
     port: int
     log: Path
     cookie: str = ""
+    invitation: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -109,7 +112,10 @@ class Panel:
 def open_panel(
     folder: Path, url: str, *arguments: str, env: Mapping[str, str] | None = None
 ) -> Iterator[Panel]:
-    """A dashboard on a free port, which has looked at the database; killed at the end unless it has ended."""
+    """A dashboard on a free port, with a visitor who took its one-time address; killed unless it has ended.
+
+    With ``--no-token`` or a token of the test's own, the visitor has no session yet.
+    """
     log = folder / "dashboard.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
@@ -127,7 +133,11 @@ def open_panel(
         assert found, said + log.read_text()
         parts = urlsplit(found[0])
         assert parts.port
-        yield Panel(process=process, host="127.0.0.1", port=parts.port, log=log)
+        panel = Panel(process=process, host="127.0.0.1", port=parts.port, log=log)
+        if "--no-token" not in arguments and "CHANGELANE_DASHBOARD_TOKEN" not in (env or {}):
+            panel.invitation = process.stdout.readline().split()[1].removeprefix(panel.origin)
+            panel.get(panel.invitation)
+        yield panel
     finally:
         if process.poll() is None:
             process.kill()

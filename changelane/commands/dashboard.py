@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
 import click
@@ -9,6 +10,7 @@ import click
 from changelane.cli import Settings
 from changelane.errors import ChangelaneError
 from changelane.runner.database import resolve
+from changelane.statement import Statement
 
 
 @click.command()
@@ -20,7 +22,11 @@ from changelane.runner.database import resolve
     "--token",
     envvar="CHANGELANE_DASHBOARD_TOKEN",
     metavar="TOKEN",
-    help="What lets in; needed off loopback. Prefer CHANGELANE_DASHBOARD_TOKEN: an option shows in `ps`.",
+    help="The token that lets in, of at least 16 characters; needed off loopback. Prefer the variable "
+    "CHANGELANE_DASHBOARD_TOKEN: an option shows in `ps`.",
+)
+@click.option(
+    "--no-token", is_flag=True, help="Let every account of this machine in; on loopback only, and not wise."
 )
 @click.option("--read-only", is_flag=True, help="Change nothing; connections are read-only, too.")
 @click.option(
@@ -29,14 +35,32 @@ from changelane.runner.database import resolve
     metavar="URL",
     help="Where people reach it through a proxy, as https://dashboard.example.com; needs a token.",
 )
+@click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A proxy in front, or its network, whose X-Forwarded-For names visitors; can be repeated.",
+)
 @click.pass_obj
-def command(settings: Settings, *, host: str, port: int, token: str | None, read_only: bool, url: str) -> int:
+def command(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    no_token: bool,
+    read_only: bool,
+    url: str,
+    proxies: Sequence[str],
+) -> int:
     """Serve the web page: the flow with its rates, queues and messages, dead letters, routes, doctor.
 
-    Runs until SIGTERM (exits 0) or SIGINT (exits 130). On loopback whoever uses this machine may use it, with
-    the rights of the database's role; on other addresses it refuses to start without a token. Every change is
-    written to the table changelane.audit.
+    Runs until SIGTERM (exits 0) or SIGINT (exits 130). Without a token it prints an address that lets one
+    browser in, once; on other addresses than loopback it refuses to start without a token. Its users act with
+    the rights of the database's role. Every change is written to the table changelane.audit.
     """
+    from changelane.runner.dashboard.proxies import read_proxies
     from changelane.runner.dashboard.server import Options, serve
 
     # What is typed or pasted at the login loses its blanks, too.
@@ -44,7 +68,21 @@ def command(settings: Settings, *, host: str, port: int, token: str | None, read
         raise ChangelaneError(
             "the token is empty: not started", help="give a long random text, or no token on loopback"
         )
-    options = Options(host=host, port=port, token=token, read_only=read_only, url=url.rstrip("/"))
+    if token is not None and no_token:
+        raise ChangelaneError(
+            "--no-token contradicts the token that was given: not started",
+            help="leave out --no-token, or --token and CHANGELANE_DASHBOARD_TOKEN",
+        )
+    invites = token is None and not no_token
+    options = Options(
+        host=host,
+        port=port,
+        token=secrets.token_urlsafe(32) if invites else token,
+        invites=invites,
+        read_only=read_only,
+        url=url.rstrip("/"),
+        proxies=read_proxies(proxies),
+    )
     return serve(
         options,
         conninfo=resolve(settings.database_url),
@@ -54,7 +92,7 @@ def command(settings: Settings, *, host: str, port: int, token: str | None, read
     )
 
 
-def split(text: str) -> Sequence[str]:
+def split(text: str) -> Sequence[Statement]:
     """SQL as statements that a rollback undoes; raises ChangelaneError."""
     from changelane.generator.script import split_script
 

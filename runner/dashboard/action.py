@@ -11,6 +11,7 @@ from starlette.requests import Request
 from changelane.errors import ChangelaneError
 from changelane.runner.dashboard import audit
 from changelane.runner.dashboard.page import get_site, get_visit
+from changelane.runner.dashboard.pool import Pool
 
 TIMEOUT = 30_000
 """Milliseconds that a statement of a change may take."""
@@ -20,16 +21,22 @@ Work = Callable[[psycopg.Connection[Any]], str]
 
 
 def perform(
-    request: Request, action: str, *, queue: str | None, arguments: Mapping[str, object], work: Work
+    request: Request,
+    action: str,
+    *,
+    queue: str | None,
+    arguments: Mapping[str, object],
+    work: Work,
+    pool: Pool | None = None,
 ) -> str:
-    """Make a change and write it down, in one transaction; returns its outcome.
+    """Make a change and write it down, in one transaction; returns its outcome. ``pool`` None is the pages'.
 
     One that fails is written down, too, as far as the database lets it. Raises ChangelaneError and
     psycopg.Error.
     """
     site, visit = get_site(request), get_visit(request)
     try:
-        with site.pool.change(timeout=TIMEOUT) as conn:
+        with (pool or site.pool).change(timeout=TIMEOUT) as conn:
             audit.prepare(conn)
             outcome = work(conn)
             audit.write(conn, visit, action=action, queue=queue, arguments=arguments, outcome=outcome)

@@ -71,7 +71,7 @@ def build(site: Site) -> ASGIApp:
         lifespan=_live,
     )
     app.state.site = site
-    guarded = Guard(app, rules=site.rules, sessions=site.sessions, tell=tell)
+    guarded = Guard(app, rules=site.rules, sessions=site.sessions, guesses=site.guesses, tell=tell)
     return _Told(guarded, app=app, site=site)
 
 
@@ -105,6 +105,8 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
     finally:
         watching.cancel()
         site.pool.close()
+        site.trying.close()
+        site.searching.close()
         with suppress(asyncio.CancelledError):
             await watching
 

@@ -13,6 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from changelane.errors import ChangelaneError
+from changelane.runner.dashboard.guesses import Guesses
+from changelane.runner.dashboard.proxies import Proxies
 from changelane.runner.dashboard.session import LIFETIME, Sessions, Visit, read_cookie
 
 BODY = 1_048_576
@@ -53,11 +55,13 @@ Tell = Callable[[Request, Refusal], Response]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """``hosts`` are those that a request may name, None for any; ``origin`` is that of a proxy in front,
-    as ``https://host``, or empty; ``cookie`` is the session's name.
+    as ``https://host``, or empty; ``proxies`` may name the visitor's address; ``cookie`` is the name of the
+    session's cookie.
     """
 
     hosts: frozenset[str] | None
     origin: str
+    proxies: Proxies
     cookie: str
     read_only: bool
 
@@ -65,10 +69,13 @@ class Rules:
 class Guard:
     """ASGI middleware around the whole site; puts a Visit into ``scope["visit"]``."""
 
-    def __init__(self, app: ASGIApp, *, rules: Rules, sessions: Sessions, tell: Tell) -> None:
+    def __init__(
+        self, app: ASGIApp, *, rules: Rules, sessions: Sessions, guesses: Guesses, tell: Tell
+    ) -> None:
         self._app = app
         self._rules = rules
         self._sessions = sessions
+        self._guesses = guesses
         self._tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +94,8 @@ class Guard:
             if request.method not in ("GET", "HEAD", "POST"):
                 raise Refusal(405, "only GET, HEAD and POST are answered")
             if not visit.user and not _is_open(request.url.path):
-                await self._turn_away(request)(scope, receive, answer)
+                status = await self._guesses.hold() if visit.program else 401
+                await self._turn_away(request, status)(scope, receive, answer)
                 return
             if request.method == "POST":
                 scope["visit"] = visit = replace(visit, form=await _read_form(request))
@@ -98,13 +106,14 @@ class Guard:
 
     def _identify(self, request: Request) -> Visit:
         sessions = self._sessions
-        remote = request.client.host if request.client else "unknown"
+        peer = request.client.host if request.client else "unknown"
+        remote = self._rules.proxies.find_visitor(peer, request.headers.getlist("x-forwarded-for"))
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if sessions.guarded and scheme.lower() == "bearer":
             # Headers are read as Latin-1, and sent as UTF-8.
             given = given.strip().encode("latin-1").decode(errors="replace")
             return Visit(
-                user=sessions.admit(given, remote),
+                user=sessions.admit(given),
                 program=True,
                 session="",
                 fresh=False,
@@ -141,11 +150,13 @@ class Guard:
                 help="open it by the address that it printed; behind a proxy, start it with --url",
             )
 
-    def _turn_away(self, request: Request) -> Response:
-        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+    def _turn_away(self, request: Request, status: int) -> Response:
+        if status == 401 and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(target, safe='')}", 303)
-        refusal = Refusal(401, "this takes the token", help="send `Authorization: Bearer TOKEN`, or log in")
+        refusal = Refusal(
+            status, "this takes the token", help="send `Authorization: Bearer TOKEN`, or log in"
+        )
         told = self._tell(request, refusal)
         told.headers["WWW-Authenticate"] = 'Bearer realm="changelane"'
         return told

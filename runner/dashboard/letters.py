@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from changelane.errors import ChangelaneError
-from changelane.runner.dashboard.action import TIMEOUT, perform
+from changelane.runner.dashboard.action import TIMEOUT, note, perform
 from changelane.runner.dashboard.guard import Refusal
 from changelane.runner.dashboard.page import get_name, get_site, get_visit, go, say_count, show, slug
 from changelane.runner.dashboard.pool import Away
@@ -24,6 +24,9 @@ from changelane.runner.steer.queue import Queue
 PAGE = 50
 MOST = 100_000
 """Letters that one action takes at most."""
+
+SECONDS = 10.0
+"""In which a person's expression must have been evaluated over all of them."""
 
 PREVIEW = 5
 
@@ -118,8 +121,13 @@ def decide(request: Request) -> Response:
 def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where: str | None) -> Response:
     site, visit = get_site(request), get_visit(request)
     here = f"/dead-letters/{slug(place.source)}"
+    chosen: dict[str, object] = {"ids": ids[:100], "count": len(ids)} if ids else {}
+    chosen = chosen | ({"where": where} if where else {}) or {"all": True}
     if not visit.get("confirmed"):
-        with site.pool.read(timeout=TIMEOUT) as conn:
+        if where is not None:
+            note(request, "dead-letter preview", queue=place.source, arguments=chosen, outcome="shown")
+        # The transaction may write: a role without rights, which evaluates the expression, is made in it.
+        with site.searching.change(timeout=TIMEOUT) as conn:
             found = _choose(conn, place, ids, where)
             letters = read(conn, place, found[:PREVIEW])
         return show(
@@ -142,8 +150,14 @@ def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where
             return f"{say_count(len(redrive(conn, place, found)), 'dead letter')} sent back to {place.source}"
         return f"{say_count(len(discard(conn, place, found)), 'dead letter')} of {place.source} discarded"
 
-    chosen = {"ids": ids[:100], "count": len(ids)} if ids else {"where": where} if where else {"all": True}
-    outcome = perform(request, f"dead-letter {verb}", queue=place.source, arguments=chosen, work=work)
+    outcome = perform(
+        request,
+        f"dead-letter {verb}",
+        queue=place.source,
+        arguments=chosen,
+        work=work,
+        pool=site.searching if where else None,
+    )
     return go(request, here, f"{outcome}.")
 
 
@@ -152,8 +166,8 @@ def _choose(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int], whe
         # What another took meanwhile is left out, rather than the whole refused.
         there: list[Letter] = read(conn, place, ids)
         ids = [letter.id for letter in there]
-        return choose(conn, place, ids=ids, where=where) if ids else []
-    return choose(conn, place, where=where, limit=MOST)
+        return choose(conn, place, ids=ids, where=where, seconds=SECONDS, confined=True) if ids else []
+    return choose(conn, place, where=where, limit=MOST, seconds=SECONDS, confined=True)
 
 
 def _find(request: Request, conn: psycopg.Connection[Any]) -> tuple[Session, Place]:

@@ -9,6 +9,7 @@ import orjson
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from changelane.runner.dashboard.page import get_site, show
 from changelane.runner.dashboard.picture import draw
@@ -54,26 +55,38 @@ def give_samples(request: Request) -> Response:
     return Response(orjson.dumps({"samples": records}), media_type="application/json")
 
 
-def stream(request: Request) -> Response:
+async def stream(request: Request) -> Response:
     """Each new sample as a server-sent event."""
     site = get_site(request)
     if site.watch.streams >= STREAMS:
         return Response("too many streams\n", 503, media_type="text/plain")
-    return EventSourceResponse(_follow(site, request.query_params.get("queue")), ping=PING)
+    # Counted before the answer begins: many requests can come in before the first of them is answered.
+    site.watch.streams += 1
+    return _Stream(_follow(site, request.query_params.get("queue")), site=site)
+
+
+class _Stream(EventSourceResponse):
+    """Gives its place back whatever ended it, also a visitor who left before it began."""
+
+    def __init__(self, content: AsyncIterator[ServerSentEvent], *, site: Site) -> None:
+        super().__init__(content, ping=PING)
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._site.watch.streams -= 1
 
 
 async def _follow(site: Site, queue: str | None) -> AsyncIterator[ServerSentEvent]:
-    site.watch.streams += 1
-    try:
-        at = 0.0
-        yield ServerSentEvent(retry=3000, comment="samples follow")
-        while not site.watch.closing:
-            sample = await site.watch.wait(at, timeout=1)
-            if sample is not None:
-                at = sample.at
-                yield ServerSentEvent(event="sample", data=orjson.dumps(_tell(site, sample, queue)).decode())
-    finally:
-        site.watch.streams -= 1
+    at = 0.0
+    yield ServerSentEvent(retry=3000, comment="samples follow")
+    while not site.watch.closing:
+        sample = await site.watch.wait(at, timeout=1)
+        if sample is not None:
+            at = sample.at
+            yield ServerSentEvent(event="sample", data=orjson.dumps(_tell(site, sample, queue)).decode())
 
 
 def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:

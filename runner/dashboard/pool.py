@@ -45,12 +45,17 @@ class Away(DatabaseError):
 
 
 class Pool:
-    """Connections in autocommit; with ``read_only`` the server refuses every write on them."""
+    """Connections in autocommit; with ``read_only`` the server refuses every write on them.
 
-    def __init__(self, conninfo: str, *, read_only: bool) -> None:
+    ``size`` of them at most. Without ``reuse`` each is closed after its use, with its session's state.
+    """
+
+    def __init__(self, conninfo: str, *, read_only: bool, size: int = SIZE, reuse: bool = True) -> None:
+        self._size = size
+        self._reuse = reuse
         self._conninfo = _forbid_writes(conninfo) if read_only else conninfo
         self._read_only = read_only
-        self._slots = threading.BoundedSemaphore(SIZE)
+        self._slots = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
         self._idle: list[tuple[psycopg.Connection[Any], float]] = []
         self._busy: set[psycopg.Connection[Any]] = set()
@@ -122,7 +127,10 @@ class Pool:
     @contextmanager
     def _slot(self) -> Iterator[None]:
         if not self._slots.acquire(timeout=WAIT):
-            raise Away(f"all {SIZE} connections of the dashboard are busy", help="try again in a moment")
+            raise Away(
+                f"all {self._size} connections for this are busy",
+                help="try again in a moment",
+            )
         try:
             yield
         finally:
@@ -158,7 +166,7 @@ class Pool:
         idle = not conn.closed and conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         with self._lock:
             self._busy.discard(conn)
-            if idle and not self._closed:
+            if idle and self._reuse and not self._closed:
                 self._idle.append((conn, time.monotonic()))
                 return
         conn.close()

@@ -9,13 +9,13 @@ from starlette.routing import Route
 from changelane.errors import ChangelaneError
 from changelane.manifest import Capture
 from changelane.runner.apply.object import Object, spell
-from changelane.runner.dashboard.action import note
+from changelane.runner.dashboard.action import perform
 from changelane.runner.dashboard.guard import Refusal
 from changelane.runner.dashboard.page import get_name, get_site, get_visit, show, slug
 from changelane.runner.trial import Trial, attempt
 
 TRY_TIMEOUT = 10.0
-"""Seconds that a tried statement may take."""
+"""Seconds that tried statements may take."""
 
 TRY_SHOWN = 20
 """Messages of each queue that a trial shows."""
@@ -47,19 +47,15 @@ def try_sql(request: Request) -> Response:
     _find(request)
     assert manifest is not None
     trial, error = None, None
+    said = {"route": get_name(request, "route"), "sql": text}
+    # On record before it runs, whatever becomes of it.
+    perform(request, "try", queue=None, arguments=said, work=lambda conn: "begun")
     try:
         statements = site.split(text)
-        with site.pool.lend_new() as conn:
-            trial = attempt(conn, statements, manifest, timeout=TRY_TIMEOUT, limit=TRY_SHOWN)
+        with site.trying.lend_new() as conn:
+            trial = attempt(conn, statements, manifest, timeout=TRY_TIMEOUT, limit=TRY_SHOWN, confined=True)
     except ChangelaneError as failure:
         error = failure
-    note(
-        request,
-        "try",
-        queue=None,
-        arguments={"route": get_name(request, "route"), "characters": len(text)},
-        outcome=f"rolled back: {', '.join(trial.commands)}" if trial else "failed, and rolled back",
-    )
     return _show(request, sql=text, trial=trial, error=error)
 
 

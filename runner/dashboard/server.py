@@ -16,35 +16,52 @@ import uvicorn
 
 from changelane.errors import ChangelaneError
 from changelane.runner.dashboard.application import build
+from changelane.runner.dashboard.connection import Connection
 from changelane.runner.dashboard.guard import LOOPBACK, Rules
+from changelane.runner.dashboard.guesses import Guesses
 from changelane.runner.dashboard.pool import Pool
 from changelane.runner.dashboard.project import Project
-from changelane.runner.dashboard.session import Sessions
+from changelane.runner.dashboard.proxies import Proxies
+from changelane.runner.dashboard.session import INVITATION, Sessions
 from changelane.runner.dashboard.site import Site, Split
 from changelane.runner.dashboard.watch import Watch
 
 GRACE = 5
 """Seconds that requests may take to finish once the server was told to stop."""
 
-SHORT = 16
-"""Characters below which a token is remarked on."""
+TRYING = 1
+"""Tried statements that run at once: two would wait for each other's rights on the same tables."""
+
+SEARCHING = 2
+"""Expressions of people that run at once."""
+
+SHORTEST = 16
+"""Characters of a token at least: its length protects it, for wrong tokens never lock the right one out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """``url`` is where people reach it through a proxy, or empty; port 0 takes a free one.
+    """``url`` is where people reach it through a proxy, or empty; port 0 takes a free one; ``token`` None
+    lets everybody in; ``invites`` prints an address that lets in once.
 
-    Raises ChangelaneError where others than this machine could reach it without a token.
+    Raises ChangelaneError where others than this machine could reach it without a token of the user's.
     """
 
     host: str
     port: int
     token: str | None
+    invites: bool
     read_only: bool
     url: str
+    proxies: Proxies
 
     def __post_init__(self) -> None:
-        if not self.token and (self.url or not is_loopback(self.host)):
+        if self.token and len(self.token) < SHORTEST:
+            raise ChangelaneError(
+                f"the token has {len(self.token)} characters, which can be guessed: not started",
+                help=f"give at least {SHORTEST} random ones, as `openssl rand -hex 24` makes them",
+            )
+        if (self.invites or not self.token) and (self.url or not is_loopback(self.host)):
             what = f"--url {self.url}" if self.url else f"--host {self.host}"
             raise ChangelaneError(
                 f"{what} opens the dashboard to others than this machine, which takes a token: not started",
@@ -62,19 +79,23 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
 
     Raises ChangelaneError when it cannot listen.
     """
-    if options.token and len(options.token) < SHORT:
-        _log(f"the token has {len(options.token)} characters: a longer one is harder to guess")
+    if options.token is None:
+        _log("--no-token: every account of this machine may use the dashboard, with its role's rights")
     with _listen(options.host, options.port) as listener:
         port = listener.getsockname()[1]
         pool = Pool(conninfo, read_only=options.read_only)
         project = Project(out, spec=spec)
         site = Site(
             pool=pool,
+            trying=Pool(conninfo, read_only=options.read_only, size=TRYING, reuse=False),
+            searching=Pool(conninfo, read_only=options.read_only, size=SEARCHING, reuse=False),
             project=project,
             sessions=Sessions(options.token),
+            guesses=Guesses(),
             rules=Rules(
                 hosts=_name_hosts(options),
                 origin=_read_origin(options.url),
+                proxies=options.proxies,
                 cookie=f"changelane_{port}",
                 read_only=options.read_only,
             ),
@@ -90,7 +111,9 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
                 server_header=False,
                 lifespan="on",
                 ws="none",
-                proxy_headers=bool(options.url),
+                # What a proxy says of the visitor is read by the guard, from proxies that were named.
+                proxy_headers=False,
+                http=Connection,
                 timeout_graceful_shutdown=GRACE,
                 timeout_keep_alive=15,
             ),
@@ -99,6 +122,10 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
         shown = f"[{options.host}]" if ":" in options.host else options.host
         notes = "read-only" if options.read_only else "changes are allowed"
         print(f"Dashboard on http://{shown}:{port}/ ({notes}); Ctrl-C ends it.", flush=True)
+        if options.invites:
+            address = f"http://{shown}:{port}/login?once={site.sessions.invite()}"
+            minutes = INVITATION // 60
+            print(f"Open {address} - it lets in once, within {minutes} minutes.", flush=True)
         server.run([listener])
         return 130 if server.interrupted else 0
 

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -15,13 +14,8 @@ from typing import Literal
 LIFETIME = 12 * 3600
 """Seconds for which a session holds."""
 
-ATTEMPTS = 10
-"""Wrong tokens that an address may try within a MINUTE; then the right one is not taken either."""
-
-MINUTE = 60.0
-
-ADDRESSES = 1000
-"""Of which wrong tokens are remembered."""
+INVITATION = 15 * 60
+"""Seconds within which a one-time address lets in."""
 
 Rank = Literal["guest", "user"]
 
@@ -58,7 +52,7 @@ class Sessions:
         self._token = token
         self._key = secrets.token_bytes(32)
         self._ended: dict[str, float] = {}
-        self._wrong: dict[str, deque[float]] = {}
+        self._invitation: tuple[str, float] | None = None
 
     @property
     def guarded(self) -> bool:
@@ -92,19 +86,23 @@ class Sessions:
     def is_protected(self, cookie: str, given: str) -> bool:
         return _same(given, self.protect(cookie))
 
-    def admit(self, given: str, remote: str) -> bool:
-        """Whether it is the token, in a time that tells nothing of it; counts wrong ones by address."""
-        now = time.monotonic()
-        wrong = self._wrong.setdefault(remote, deque(maxlen=ATTEMPTS))
-        if self._token is None or (len(wrong) == ATTEMPTS and now - wrong[0] < MINUTE):
+    def admit(self, given: str) -> bool:
+        """Whether it is the token, in a time that does not depend on the token."""
+        return self._token is not None and _same(given, self._token)
+
+    def invite(self) -> str:
+        """A code that lets one visitor in, once, within INVITATION seconds. It replaces the one before."""
+        code = secrets.token_urlsafe(24)
+        self._invitation = (code, time.monotonic() + INVITATION)
+        return code
+
+    def redeem(self, code: str) -> bool:
+        """Whether the code lets in; it does not a second time."""
+        if self._invitation is None or not _same(code, self._invitation[0]):
             return False
-        if _same(given, self._token):
-            del self._wrong[remote]
-            return True
-        wrong.append(now)
-        if len(self._wrong) > ADDRESSES:
-            del self._wrong[next(iter(self._wrong))]
-        return False
+        _, until = self._invitation
+        self._invitation = None
+        return time.monotonic() < until
 
     def name(self, cookie: str) -> str:
         """A short name by which the audit log tells sessions apart, and which does not let in."""

@@ -6,25 +6,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from changelane.runner.dashboard.guard import Rules
+from changelane.runner.dashboard.guesses import Guesses
 from changelane.runner.dashboard.pool import Pool
 from changelane.runner.dashboard.project import Project
 from changelane.runner.dashboard.session import Sessions
 from changelane.runner.dashboard.watch import Watch
+from changelane.statement import Statement
 
 NOTES = 1000
 """Sessions for which notes are kept."""
 
-Split = Callable[[str], Sequence[str]]
+Split = Callable[[str], Sequence[Statement]]
 """Takes SQL apart into statements that a rollback undoes; raises ChangelaneError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """``log`` takes one line for the server's stderr."""
+    """``pool`` is for pages. ``trying`` and ``searching`` are for statements and expressions of people:
+    pages never wait for those. ``log`` takes one line for the server's stderr.
+    """
 
     pool: Pool
+    trying: Pool
+    searching: Pool
     project: Project
     sessions: Sessions
+    guesses: Guesses
     rules: Rules
     watch: Watch
     split: Split
@@ -36,7 +43,9 @@ class Site:
         return self.rules.read_only
 
     def add_note(self, session: str, note: str) -> None:
-        """Have the next page of this session say it."""
+        """Have the next page of this session say it. Programs have no session, and read answers instead."""
+        if not session:
+            return
         self._notes.setdefault(session, []).append(note)
         if len(self._notes) > NOTES:
             del self._notes[next(iter(self._notes))]

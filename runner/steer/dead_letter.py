@@ -93,15 +93,18 @@ def choose(
     ids: Sequence[int] = (),
     where: str | None = None,
     limit: int | None = None,
+    seconds: float | None = None,
+    confined: bool = False,
 ) -> list[int]:
     """The ids of dead letters, oldest first: all, or those of ``ids`` for which ``where`` is true.
 
-    ``where`` is as ``filter.evaluate`` takes it. Raises ChangelaneError for a queue or an id that is not
-    there, and for an expression that fails or is not one; psycopg.Error for the rest.
+    ``where``, ``seconds`` and ``confined`` are as ``filter.evaluate`` takes them. Raises ChangelaneError
+    for a queue or an id that is not there, and for an expression that fails or is not one; psycopg.Error for
+    the rest.
     """
     find_queue(conn, place.queue)
     listed = sql.SQL("msg_id = ANY ({}::bigint[])").format(sql.Literal(list(ids)))
-    with evaluate(conn, where, table=place.table) as condition:
+    with evaluate(conn, where, table=place.table, seconds=seconds, confined=confined) as condition:
         _check_ids(conn, place, ids)
         query = sql.SQL(_read("choose")).format(
             queue=place.table,

@@ -11,6 +11,8 @@ import psycopg
 from psycopg import errors, sql
 
 from changelane.errors import ChangelaneError
+from changelane.runner import watchdog
+from changelane.runner.confinement import confine_where, find_might
 
 LONGEST = 600
 """Seconds that a statement with an expression takes at most where nothing else limits it."""
@@ -21,18 +23,30 @@ _BALANCE = sql.SQL((Path(__file__).parent / "sql" / "filter" / "balance.sql").re
 
 @contextmanager
 def evaluate(
-    conn: psycopg.Connection[Any], where: str | None, *, table: sql.Identifier, seconds: float | None = None
+    conn: psycopg.Connection[Any],
+    where: str | None,
+    *,
+    table: sql.Identifier,
+    seconds: float | None = None,
+    confined: bool = False,
 ) -> Iterator[sql.SQL]:
     """A read-only transaction that is rolled back; what it yields is the expression, ``true`` for None.
 
     The expression is one over message, headers, msg_id and enqueued_at of ``table``. A statement holds it
     between parentheses, on lines of its own, and is run by ``select``. ``seconds`` limits each statement,
-    LONGEST where nothing else does. Raises ChangelaneError for text that is not one
-    expression, fails or takes too long.
+    LONGEST where nothing else does. ``confined`` evaluates it without any rights, if the session's role holds
+    more than a stranger may use. Raises ChangelaneError for text that is not one expression, fails or takes
+    too long.
     """
     if where is not None and not where.strip():
         raise _refuse(where, "it is empty")
     with conn.transaction(), conn.transaction(force_rollback=True):
+        call = None
+        if confined and where is not None and find_might(conn):
+            try:
+                call = confine_where(conn, where)
+            except errors.SyntaxError as error:
+                raise _refuse(where, error.diag.message_primary or str(error)) from error
         conn.execute("SET TRANSACTION READ ONLY")
         if seconds is not None:
             conn.execute(
@@ -42,6 +56,10 @@ def evaluate(
             # The server does not see that a client was killed, and would hold its snapshot to the end.
             conn.execute(_LIMIT, [LONGEST * 1000])
         try:
+            if call is not None:
+                with watchdog.limit(conn, seconds=(seconds or LONGEST) + 1, doing="the search"):
+                    yield call
+                return
             if where is not None:
                 select(conn, _BALANCE.format(where=_paste(where), queue=table))
             yield _paste("true" if where is None else where)

@@ -78,7 +78,7 @@ def shoot(folder: Path, url: str) -> None:
         log = (folder / "worker.log").open("w")
         worker = subprocess.Popen([*command, "work"], cwd=folder, env=environment, stderr=log)
         try:
-            with open_panel(folder, url) as panel, sync_playwright() as playwright:
+            with open_panel(folder, url, "--no-token") as panel, sync_playwright() as playwright:
                 work(conn)
                 chromium = playwright.chromium.launch(
                     executable_path=shutil.which("chromium"), args=["--no-sandbox"]

@@ -85,7 +85,7 @@ def project(conn: Connection, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def panel(conn: Connection, project: Path) -> Iterator[Panel]:
-    with open_panel(project, find_url(conn)) as panel:
+    with open_panel(project, find_url(conn), "--no-token") as panel:
         panel.wait("/queues", lambda page: "events_dlq" in page.words)
         panel.wait("/drift", lambda page: "Database matches" in page.words)
         yield panel

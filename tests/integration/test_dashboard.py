@@ -71,7 +71,7 @@ def test_it_ends_at_once_while_pages_follow_it_and_says_by_which_signal(
     assert "choose another --port" in taken.stderr
     following = [http.client.HTTPConnection(panel.host, panel.port, timeout=30) for _ in range(20)]
     for stream in following:
-        stream.request("GET", "/events")
+        stream.request("GET", "/events", headers={"Cookie": panel.cookie})
         assert stream.getresponse().status == 200
     panel.process.send_signal(signal.SIGINT)
     assert panel.process.wait(timeout=30) == 130

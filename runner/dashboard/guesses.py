@@ -1,0 +1,35 @@
+"""Wrong tokens: told slowly, and counted for all visitors together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+PAUSE = 0.5
+"""Seconds before a visitor learns that a token is wrong."""
+
+AT_ONCE = 8
+"""Wrong tokens that are told in one PAUSE. The others wait: all visitors together try 16 a second."""
+
+LIMIT = 60
+"""Wrong tokens within a MINUTE, above which the answer says that there were too many."""
+
+MINUTE = 60.0
+
+
+class Guesses:
+    """Slows down who guesses. A right token never comes here, so no stranger's guesses can lock it out."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._told: deque[float] = deque(maxlen=LIMIT)
+
+    async def hold(self) -> int:
+        """Wait for a turn; returns the HTTP status of the answer, 401, or 429 after LIMIT wrong ones."""
+        async with self._turn:
+            await asyncio.sleep(PAUSE)
+        now = time.monotonic()
+        many = len(self._told) == LIMIT and now - self._told[0] < MINUTE
+        self._told.append(now)
+        return 429 if many else 401
