@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from random import Random
 
-import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +10,10 @@ from hypothesis import strategies as st
 from changelane.change import Change, DeadLetter, Discard, Failed, Retry
 from changelane.manifest import Consumer
 from changelane.runner.work.division import divide
-from changelane.runner.work.job import Job, LeaseLost
+from changelane.runner.work.fault import Fault, LeaseLost, Released, TimedOut
+from changelane.runner.work.job import Job
 from changelane.runner.work.message import Delivery
 from changelane.runner.work.settle import Fate
-from changelane.runner.work.verdict import Released, TimedOut
 
 CONSUMER = Consumer(queue="jobs", handler="a:b", dead_letter="jobs_dlq")
 
@@ -32,7 +31,7 @@ def deliver(*msg_ids: int) -> list[Delivery]:
     ]
 
 
-def end(job: Job, error: BaseException | None) -> Job:
+def end(job: Job, error: BaseException | Fault | None) -> Job:
     job.start()
     job.end(error)
     return job
@@ -91,11 +90,12 @@ def test_an_error_that_names_nobody_halves_the_batch() -> None:
         (DeadLetter("all"), "dead_letter"),
         (Released(), "release"),
         (LeaseLost(), "release"),
-        (psycopg.OperationalError("lost"), "release"),
+        (Fault("interrupted"), "release"),
+        (Fault("transient"), "release"),
     ],
     ids=str,
 )
-def test_what_holds_for_all_is_not_halved(error: BaseException | None, action: str) -> None:
+def test_what_holds_for_all_is_not_halved(error: BaseException | Fault | None, action: str) -> None:
     assert split(end(Job(deliver(1, 2)), error)) == ({1: action, 2: action}, [])
 
 

@@ -1,20 +1,28 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from typing import Any, Literal
 
 import psycopg
 import pytest
 from psycopg import errors
 
-from changelane.change import DeadLetter, Discard, Retry
+from changelane.change import DeadLetter, Discard, Failed, Retry
 from changelane.errors import DatabaseError
 from changelane.manifest import Retry as Policy
-from changelane.runner.work.verdict import (
+from changelane.runner.work.fault import (
     ERROR_LIMIT,
-    TRACEBACK_LIMIT,
+    TRACE_LIMIT,
+    Fault,
     Released,
     TimedOut,
     Unfinished,
+    read_fault,
+)
+from changelane.runner.work.verdict import (
+    PARDONED,
     Verdict,
     compute_backoff,
     is_transient,
@@ -24,8 +32,9 @@ from changelane.runner.work.verdict import (
 POLICY = Policy(attempts=3, first=1, max=60)
 
 
-def decide(error: BaseException | None, *, failed: int = 0, released: int = 0) -> Verdict:
-    return judge(error, failed=failed, released=released, policy=POLICY, on_exhausted="dead_letter")
+def decide(error: BaseException | Fault | None, **counts: int) -> Verdict:
+    counts = {"failed": 0, "released": 0, **counts}
+    return judge(error, policy=POLICY, on_exhausted="dead_letter", **counts)
 
 
 def test_a_returned_handler_and_a_discard_are_acked() -> None:
@@ -80,10 +89,111 @@ def test_a_release_spends_no_attempt() -> None:
 
 
 def test_transient_errors_spend_no_attempt_and_wait_longer_each_time() -> None:
-    verdicts = [decide(errors.SerializationFailure(), failed=2, released=count) for count in (0, 3, 100)]
+    verdicts = [decide(Fault("transient"), failed=2, released=9, returned=count) for count in (0, 3, 19)]
     assert {verdict.action for verdict in verdicts} == {"release"}
-    assert {verdict.failed for verdict in verdicts} == {2}
+    assert {(verdict.failed, verdict.released) for verdict in verdicts} == {(2, 10)}
+    assert [verdict.returned for verdict in verdicts] == [1, 4, 20]
     assert verdicts[0].delay <= 0.1 < verdicts[1].delay < verdicts[2].delay <= 30
+
+
+@pytest.mark.parametrize("kind", ["transient", "interrupted"])
+def test_what_comes_back_for_ever_is_a_failure_in_the_end(kind: Literal["transient", "interrupted"]) -> None:
+    assert decide(Fault(kind), returned=PARDONED).action == "retry"
+    assert decide(Fault(kind), returned=PARDONED, failed=2).action == "dead_letter"
+
+
+def test_a_lost_session_counts_as_the_death_of_a_worker_and_fails_a_suspect() -> None:
+    assert decide(Fault("interrupted"), released=4).released == 4
+    assert decide(Fault("interrupted"), suspect=True).action == "retry"
+
+
+class Mean(Exception):
+    """Whose every attribute exits."""
+
+    def __str__(self) -> str:
+        raise SystemExit(1)
+
+    def __getattribute__(self, name: str) -> Any:
+        raise KeyboardInterrupt(name)
+
+
+class Bare(Retry):
+    def __init__(self) -> None:
+        """Without that of the class above."""
+
+
+class Liar(Retry):
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]
+        raise SystemExit
+
+
+class Named(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise SystemExit
+
+
+class Nameless(Exception, metaclass=Named):
+    pass
+
+
+class Loose(Failed):
+    def __init__(self, errors: Any) -> None:
+        self.errors = errors
+
+
+def retry_at(after: Any) -> Retry:
+    asked = Retry("later")
+    asked.after = after
+    return asked
+
+
+QUIET = {"__init__": lambda self: None, "__str__": lambda self: 1}
+RAISED: dict[str, tuple[Callable[[], BaseException], str]] = {
+    "a mean one": (Mean, "retry"),
+    "a retry without its constructor": (Bare, "retry"),
+    "one that lies of its class": (Liar, "retry"),
+    "one without a name": (Nameless, "retry"),
+    "a dead letter without a text": (type("Quiet", (DeadLetter,), QUIET), "dead_letter"),
+    "a mean discard": (type("Forgotten", (Discard,), {"__str__": Mean.__str__}), "ack"),
+    "a failure of nothing": (lambda: Loose(None), "retry"),
+    "a failure of none": (lambda: Loose({}), "retry"),
+    "a failure of a mean one": (lambda: Loose(Mean()), "retry"),
+    **{
+        f"a retry after {number}": (partial(retry_at, after), "retry")
+        for number, after in enumerate(("soon", float("nan"), 1e300, -1, [], Mean(), True))
+    },
+}
+
+
+@pytest.mark.parametrize("name", RAISED)
+def test_whatever_a_handler_raises_is_judged(name: str) -> None:
+    make, action = RAISED[name]
+    verdict = decide(make())
+    assert (verdict.action, verdict.failed <= 1) == (action, True)
+    assert 0 <= verdict.delay <= 1
+    verdict.error.encode()
+
+
+def test_the_faults_of_a_batch_are_read_one_by_one() -> None:
+    parts = read_fault(Loose({"jobs:1": Mean(), "jobs:2": 7, "jobs:3": DeadLetter("no")})).parts
+    assert [parts[f"jobs:{number}"].kind for number in (1, 2, 3)] == ["failed", "failed", "dead_letter"]
+
+
+def test_a_fault_says_where_it_was_raised_and_quotes_no_row() -> None:
+    def reindex() -> None:
+        raise ValueError("no such index\nDETAIL: secret")
+
+    try:
+        reindex()
+    except ValueError as error:
+        fault = read_fault(error)
+    assert fault.place.endswith("in reindex")
+    assert "test_work_verdict.py:" in fault.place
+    assert "no such index" in fault.brief
+    assert "reindex" in fault.brief
+    assert "secret" not in fault.brief
 
 
 class Foreign(Exception):
@@ -164,6 +274,6 @@ def test_error_and_traceback_are_bounded_and_fit_jsonb() -> None:
     except ValueError as error:
         verdict = decide(error, failed=2)
     assert len(verdict.error) == ERROR_LIMIT
-    assert len(verdict.traceback) <= TRACEBACK_LIMIT
+    assert len(verdict.traceback) <= TRACE_LIMIT
     assert "\0" not in verdict.error + verdict.traceback
     verdict.error.encode()

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from changelane.manifest import Consumer, Manifest, load_manifest
 from changelane.runner.database import connect, resolve
 from changelane.runner.pinned import PinnedConnection
 from changelane.runner.session import explain
-from changelane.runner.work.handler import resolve_handlers
+from changelane.runner.work.handler import Handler, resolve_handlers
 from changelane.runner.work.log import open_log
 from changelane.runner.work.order import open_worked
 from changelane.runner.work.supervisor import follow_parent, supervise
@@ -90,6 +90,8 @@ def command(
     handlers = resolve_handlers(specs)
     conninfo = resolve(settings.database_url)
     log = open_log()
+    if not supervised:
+        warn_of_handlers(handlers, specs, log=log)
     if not supervised and (change := find_change(settings.file, manifest, out=settings.out)):
         log.warning(f"{change.what}: working by {settings.out}; {change.help}")
     if processes > 1:
@@ -121,6 +123,20 @@ def command(
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def warn_of_handlers(
+    handlers: Mapping[str, Handler], specs: Sequence[Consumer], *, log: FilteringBoundLogger
+) -> None:
+    """Say of each transactional consumer whose handler takes no connection that it gains nothing by it."""
+    for spec in specs:
+        if spec.mode == "transactional" and not handlers[spec.queue].transaction:
+            log.warning(
+                "mode: transactional, but the handler takes no connection: what it writes does not commit "
+                "with the ack; give it a second parameter, tx, or set mode: at_least_once",
+                queue=spec.queue,
+                handler=spec.handler,
+            )
 
 
 @contextmanager

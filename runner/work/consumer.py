@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from changelane.manifest import Consumer as Spec
+from changelane.runner.work.fault import Released, TimedOut
 from changelane.runner.work.handler import Handler
 from changelane.runner.work.job import Job
 from changelane.runner.work.link import Link
@@ -21,7 +22,6 @@ from changelane.runner.work.pool import make_pool
 from changelane.runner.work.queue import Queue, explain
 from changelane.runner.work.settler import Settler
 from changelane.runner.work.stock import Stock
-from changelane.runner.work.verdict import Released, TimedOut
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

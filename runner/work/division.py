@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from changelane.change import Failed, Outcome
 from changelane.manifest import Consumer
-from changelane.runner.work.job import Job, LeaseLost
+from changelane.runner.work.fault import Fault
+from changelane.runner.work.job import Job
 from changelane.runner.work.message import Delivery
 from changelane.runner.work.settle import Fate, judge_delivery, judge_job, judge_rest, release
-from changelane.runner.work.verdict import Released, is_transient
 
 Part = tuple[Delivery, ...]
 
@@ -21,7 +20,7 @@ def divide(
     was rolled back, run again without them. Any other error of several changes says nothing, so its halves
     are run, one after the other, until one change fails alone. When ``stopping``, they are released instead.
     """
-    if job.error is None and not job.rest:
+    if job.fault is None and not job.rest:
         return judge_job(job, consumer=consumer), None
     fates, parts = _split(job, consumer=consumer, transaction=transaction)
     parts += job.rest
@@ -35,17 +34,18 @@ def divide(
 def _split(job: Job, *, consumer: Consumer, transaction: bool) -> tuple[list[Fate], tuple[Part, ...]]:
     handed = tuple(job.handed)
     spared = judge_rest(job, consumer=consumer)
-    error = job.error
-    if isinstance(error, Failed):
-        causes = {item: error.errors[item.name] for item in handed if item.name in error.errors}
-        if len(causes) == len(error.errors):
+    fault = job.fault
+    if fault is not None and fault.kind == "divided":
+        causes = {item: fault.parts[item.name] for item in handed if item.name in fault.parts}
+        if len(causes) == len(fault.parts):
             others = tuple(item for item in handed if item not in causes)
             fates = [judge_delivery(item, cause, consumer=consumer) for item, cause in causes.items()]
             if transaction and others:
                 return fates + spared, (others,)
             return fates + spared + [judge_delivery(item, None, consumer=consumer) for item in others], ()
-        job.error = ValueError("Failed names changes that the handler was not given")
-    elif error is None or isinstance(error, Outcome | Released | LeaseLost) or is_transient(error):
+        text = "ValueError: Failed names changes that the handler was not given"
+        job.fault = Fault("failed", text=text, place=fault.place)
+    elif fault is None or fault.kind != "failed":
         return judge_job(job, consumer=consumer), ()
     if len(handed) < 2:
         return judge_job(job, consumer=consumer), ()

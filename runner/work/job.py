@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from changelane.change import DeadLetter
+from changelane.runner.work.fault import Fault, read_fault
 from changelane.runner.work.message import Delivery
 
 if TYPE_CHECKING:
@@ -18,18 +19,14 @@ if TYPE_CHECKING:
 _ending = threading.Lock()
 
 
-class LeaseLost(Exception):
-    """The fenced ack touched nothing: the message is another worker's by now, so nothing of ours may stay."""
-
-
 @dataclass(slots=True, eq=False)
 class Job:
     """``started`` and ``finished`` are on the monotonic clock, None until then; ``backend`` is the server
-    process of its transaction.
+    process of its transaction, and ``begun`` says that the handler was called.
 
     ``handed`` are those that the handler really got, ``missed`` those whose leases passed before it could,
     ``unfit`` those that are nothing for it, with what is wrong. ``acked`` says that the handed went with its
-    transaction; ``error`` is what it raised. ``rest`` are further parts of a batch that failed, each to be
+    transaction; ``fault`` is what it raised. ``rest`` are further parts of a batch that failed, each to be
     handed over once this one has ended.
     """
 
@@ -40,10 +37,11 @@ class Job:
     started: float | None = None
     finished: float | None = None
     backend: int | None = None
+    begun: bool = False
     ended: bool = False
     settled: bool = False
     acked: bool = False
-    error: BaseException | None = None
+    fault: Fault | None = None
     rest: tuple[tuple[Delivery, ...], ...] = ()
 
     def start(self, row: RowType | None = None) -> list[Change]:
@@ -68,13 +66,14 @@ class Job:
         self.started = now
         return changes
 
-    def end(self, error: BaseException | None = None, *, acked: bool = False) -> bool:
+    def end(self, error: BaseException | Fault | None = None, *, acked: bool = False) -> bool:
         """Say how it ended; False when that was said before, as when a handler returns past its timeout."""
+        fault = read_fault(error) if isinstance(error, BaseException) else error
         with _ending:
             if self.ended:
                 return False
             self.ended = True
             self.finished = time.monotonic()
-            self.error = error
+            self.fault = fault
             self.acked = acked
             return True

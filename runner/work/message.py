@@ -51,7 +51,8 @@ class Malformed(Exception):
 class Delivery:
     """One claim of one message. ``read_ct`` is the fencing token, ``leased_until`` on the monotonic clock.
 
-    ``failed`` counts failed attempts before this one. ``lost`` says that another holds the message by now,
+    ``failed`` counts failed attempts before this one, ``returned`` how often the message came back for the
+    database's sake. ``lost`` says that another holds the message by now,
     ``settling`` that its lease is no longer to be renewed. ``text`` is the message as it was claimed, until
     ``decode`` makes the ``change`` of it, or says in ``malformed`` why it cannot.
     """
@@ -69,6 +70,7 @@ class Delivery:
     queue: str = ""
     text: str | None = None
     headers: dict[str, Any] = field(default_factory=dict)
+    returned: int = 0
 
     @property
     def name(self) -> str:
@@ -79,9 +81,10 @@ class Delivery:
     def suspect(self) -> bool:
         return self.read_ct - 1 > self.failed + self.released + 1
 
-    def notes(self, *, failed: int, released: int, error: str) -> str:
+    def notes(self, *, failed: int, released: int, error: str, returned: int = 0) -> str:
         """The value of the ``changelane`` header as JSON text."""
-        return json.dumps({"attempts": failed, "released": released, "error": error})
+        counts = {"attempts": failed, "released": released, **({"returned": returned} if returned else {})}
+        return json.dumps({**counts, "error": error})
 
     def decode(self) -> None:
         """Left to the thread that handles the change, so that the next claim need not wait for it."""
@@ -125,6 +128,7 @@ def read_delivery(
         if isinstance(notes, dict):
             delivery.failed = _count(notes, "attempts")
             delivery.released = _count(notes, "released")
+            delivery.returned = _count(notes, "returned")
             delivery.error = str(notes.get("error") or "")
     return delivery
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 
 from changelane.manifest import Consumer
-from changelane.runner.work.job import Job, LeaseLost
+from changelane.runner.work.fault import Fault
+from changelane.runner.work.job import Job
 from changelane.runner.work.message import Delivery
 from changelane.runner.work.queue import Queue
 from changelane.runner.work.verdict import ACK, Verdict, is_passing, judge
@@ -35,15 +36,15 @@ def judge_job(job: Job, *, consumer: Consumer) -> list[Fate]:
     Where the lease was lost, or passed before the handler got the message, it is released: the fence leaves
     alone what another holds, and the rest is spared the wait and the suspicion.
     """
-    if isinstance(job.error, LeaseLost):
+    if job.fault is not None and job.fault.kind == "lost":
         return [release(item) for item in job.deliveries]
     spared = judge_rest(job, consumer=consumer) if job.missed or job.unfit else []
     if job.acked:
         return spared
-    if job.error is None:
+    if job.fault is None:
         return spared + [(item, ACK) for item in job.handed]
     judged = job.deliveries if job.started is None else job.handed
-    return spared + [judge_delivery(item, job.error, consumer=consumer) for item in judged]
+    return spared + [judge_delivery(item, job.fault, consumer=consumer) for item in judged]
 
 
 def judge_rest(job: Job, *, consumer: Consumer) -> list[Fate]:
@@ -52,7 +53,7 @@ def judge_rest(job: Job, *, consumer: Consumer) -> list[Fate]:
     return unfit + [release(item) for item in job.missed]
 
 
-def judge_delivery(delivery: Delivery, error: BaseException | None, *, consumer: Consumer) -> Fate:
+def judge_delivery(delivery: Delivery, error: BaseException | Fault | None, *, consumer: Consumer) -> Fate:
     """The verdict on one delivery whose handler raised ``error``, or returned."""
     verdict = judge(
         error,
@@ -60,13 +61,15 @@ def judge_delivery(delivery: Delivery, error: BaseException | None, *, consumer:
         released=delivery.released,
         policy=consumer.retry,
         on_exhausted=consumer.on_exhausted,
+        returned=delivery.returned,
+        suspect=delivery.suspect,
     )
     return delivery, verdict
 
 
 def release(delivery: Delivery) -> Fate:
     """Give it back at once; no attempt is spent."""
-    return delivery, Verdict("release", delivery.failed, delivery.released + 1)
+    return delivery, Verdict("release", delivery.failed, delivery.released + 1, delivery.returned)
 
 
 def settle(
@@ -121,7 +124,13 @@ def charge(
     """Write down an attempt of each before it begins; returns those still held, whose leases begin anew."""
     until = time.monotonic() + lease
     notes = [
-        (item, lease, item.notes(failed=item.failed + 1, released=item.released, error=VANISHED))
+        (
+            item,
+            lease,
+            item.notes(
+                failed=item.failed + 1, released=item.released, returned=item.returned, error=VANISHED
+            ),
+        )
         for item in suspects
     ]
     held = queue.postpone(connection, notes)
@@ -133,7 +142,9 @@ def charge(
 
 def _note(delivery: Delivery, verdict: Verdict) -> tuple[Delivery, float, str]:
     error = verdict.error or delivery.error
-    notes = delivery.notes(failed=verdict.failed, released=verdict.released, error=error)
+    notes = delivery.notes(
+        failed=verdict.failed, released=verdict.released, returned=verdict.returned, error=error
+    )
     return delivery, verdict.delay, notes
 
 
@@ -169,7 +180,7 @@ def _retire(
         "dead letter" if buried else "archived unhandled",
         msg_id=delivery.msg_id,
         attempts=verdict.failed,
-        error=_first_line(verdict.error),
+        **_explain(verdict),
     )
     return "dead" if buried else "archived"
 
@@ -182,7 +193,7 @@ def _tell(delivery: Delivery, verdict: Verdict, *, log: FilteringBoundLogger) ->
             "blocked: its key waits; `changelane unblock` lets it go on",
             msg_id=delivery.msg_id,
             attempts=verdict.failed,
-            error=_first_line(verdict.error),
+            **_explain(verdict),
         )
         return
     log.warning(
@@ -190,8 +201,19 @@ def _tell(delivery: Delivery, verdict: Verdict, *, log: FilteringBoundLogger) ->
         msg_id=delivery.msg_id,
         failed=verdict.failed,
         retry_in=round(verdict.delay, 3),
-        error=_first_line(verdict.error),
+        **({"returned": verdict.returned} if verdict.action == "release" else {}),
+        **_explain(verdict),
     )
+
+
+def _explain(verdict: Verdict) -> dict[str, str]:
+    """The error, where it was raised, and, of the first failure of a message, the traceback."""
+    told = {"error": _first_line(verdict.error)}
+    if verdict.place:
+        told["where"] = verdict.place
+    if verdict.failed == 1 and verdict.brief:
+        told["exception"] = verdict.brief
+    return told
 
 
 def _first_line(text: str) -> str:

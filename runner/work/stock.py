@@ -11,13 +11,13 @@ from typing import Any
 import psycopg
 
 from changelane.manifest import Consumer as Spec
+from changelane.runner.work.fault import Crowded, LeaseLost, Released, Unfinished
 from changelane.runner.work.handler import Handler
-from changelane.runner.work.job import Job, LeaseLost
+from changelane.runner.work.job import Job
 from changelane.runner.work.message import Delivery
 from changelane.runner.work.pool import Pool
 from changelane.runner.work.queue import Queue
 from changelane.runner.work.settle import VANISHED, charge
-from changelane.runner.work.verdict import Crowded, Released, Unfinished
 
 BRISK = 0.1
 """Seconds. Handlers that use up their stock in less have more claimed meanwhile."""

@@ -6,17 +6,16 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
-
-from psycopg import AsyncConnection
-from psycopg.rows import tuple_row
+from typing import Any, cast
 
 from changelane.runner.database import connect_async
+from changelane.runner.work.fault import LeaseLost, Released, TimedOut
 from changelane.runner.work.handler import Handler, check_result
-from changelane.runner.work.job import Job, LeaseLost
+from changelane.runner.work.inside import Inside, find_job, make_context
+from changelane.runner.work.job import Job
+from changelane.runner.work.lent import LentAsyncConnection
 from changelane.runner.work.queue import Queue
-from changelane.runner.work.transaction import blame, check_transaction, excusing
-from changelane.runner.work.verdict import Released, TimedOut
+from changelane.runner.work.transaction import blame, check_awaited, check_transaction, excusing
 
 RECONNECT_PAUSE = 0.5
 
@@ -35,7 +34,8 @@ class Tasks:
         report: Callable[[Job], None],
     ) -> None:
         self.size = size
-        self.running: set[Job] = set()
+        self.running: dict[Job, asyncio.Task[Any] | None] = {}
+        self._exits: dict[Job, BaseException] = {}
         self._handler = handler
         self._queue = queue
         self._conninfo = conninfo
@@ -60,9 +60,20 @@ class Tasks:
         asyncio.run_coroutine_threadsafe(begin(), self._loop).result()
 
     def _turn(self) -> None:
-        # A handler may stop the loop that runs it.
-        while True:
-            self._loop.run_forever()
+        # A handler may stop the loop that runs it, or have a task or callback of its own exit.
+        while not self._loop.is_closed():
+            try:
+                self._loop.run_forever()
+            except BaseException as error:  # noqa: BLE001
+                self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """End the call whose task or callback exited, which ends an event loop."""
+        job = find_job(error.__traceback__)
+        task = self.running.get(job) if job is not None else None
+        if job is not None and task is not None:
+            self._exits[job] = error
+            task.cancel()
 
     def submit(self, jobs: list[Job]) -> None:
         self._waiting.extend(jobs)
@@ -112,51 +123,69 @@ class Tasks:
                         raise
 
     async def _serve(self) -> None:
-        connection: AsyncConnection[Any] | None = None
+        connection: LentAsyncConnection | None = None
         while (job := await self._take()) is not None:
-            self.running.add(job)
+            self.running[job] = asyncio.current_task()
             try:
                 if self._handler.transaction and (connection is None or connection.closed):
+                    connection = None
                     connection = await self._connect()
                 await self._run(job, connection)
             except asyncio.CancelledError as error:
                 if self._closing:
                     job.end(Released())
                     raise
-                job.end(error)
+                job.end(self._exits.get(job, error))
             except BaseException as error:  # noqa: BLE001
-                job.end(blame(error, connection))
+                fault = blame(error, connection, begun=job.begun)
+                job.end(fault)
+                if fault.kind == "transient" and connection is not None:
+                    # It may be what is wrong: read-only, or with plans of tables as they were.
+                    await connection.close()
                 if connection is None and self._handler.transaction:
                     await asyncio.sleep(RECONNECT_PAUSE)
             finally:
-                self.running.discard(job)
+                task = self.running.pop(job)
+                self._exits.pop(job, None)
                 self._report(job)
+            await self._forget_cancellation(task)
         if connection is not None:
             await connection.close()
 
-    async def _connect(self) -> AsyncConnection[Any]:
+    async def _forget_cancellation(self, task: asyncio.Task[Any] | None) -> None:
+        """Of a handler that cancelled its own task: the next one's first step is not to feel it."""
+        while task is not None and task.cancelling() and not self._closing:
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                if self._closing:
+                    raise
+            task.uncancel()
+
+    async def _connect(self) -> LentAsyncConnection:
         name = f"changelane work {self._queue.name}"
-        connection = await connect_async(self._conninfo, application_name=name)
+        connection = await connect_async(self._conninfo, application_name=name, kind=LentAsyncConnection)
         found = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
         if found != (connection.info.backend_pid,):
             # As a Link: behind a pooler, nothing is prepared.
             connection.prepare_threshold = None
-        return connection
+        return cast(LentAsyncConnection, connection)
 
-    async def _run(self, job: Job, connection: AsyncConnection[Any] | None) -> None:
+    async def _run(self, job: Job, connection: LentAsyncConnection | None) -> None:
         changes = job.start(self._handler.row)
         if not changes:
             job.end()
             return
         argument: Any = changes if self._handler.batch else changes[0]
         if connection is None:
-            await self._call(argument)
+            await self._call(job, argument)
             job.end()
             return
         job.backend = connection.info.backend_pid
-        connection.row_factory = tuple_row
+        connection.begin()
         async with connection.transaction():
-            await self._call(argument, connection)
+            await self._call(job, argument, connection)
+            check_awaited(connection)
             check_transaction(connection)
             with excusing():
                 held = await self._queue.ack_within_async(connection, job.handed)
@@ -164,13 +193,17 @@ class Tasks:
                 raise LeaseLost
         job.end(acked=True)
 
-    async def _call(self, *arguments: Any) -> None:
+    async def _call(self, job: Job, *arguments: Any) -> None:
+        context = make_context(job)
+        job.begun = True
         # The limit is the handler's alone: an ack that has begun is not cut off.
         scope = asyncio.timeout(self._timeout)
         try:
             async with scope:
-                check_result(await self._handler.function(*arguments))
+                check_result(await Inside(context, context.run(self._handler.function, *arguments)))
         except TimeoutError as error:
             if scope.expired():
                 raise TimedOut(f"the handler ran longer than its timeout of {self._timeout:g} s") from error
             raise
+        if job in self._exits:
+            raise self._exits[job]

@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, cast
 
-from psycopg import Connection
-from psycopg.rows import tuple_row
-
+from changelane.runner.work.fault import LeaseLost
 from changelane.runner.work.handler import Handler, check_result
-from changelane.runner.work.job import Job, LeaseLost
+from changelane.runner.work.inside import make_context
+from changelane.runner.work.job import Job
+from changelane.runner.work.lent import LentConnection
 from changelane.runner.work.link import Link
 from changelane.runner.work.queue import Queue
 from changelane.runner.work.transaction import blame, check_transaction, excusing
@@ -70,13 +70,17 @@ class Threads:
             self._waiting.put(None)
 
     def _serve(self) -> None:
-        link = Link(self._conninfo, name=f"changelane work {self._queue.name}", kind=Connection)
+        link = Link(self._conninfo, name=f"changelane work {self._queue.name}", kind=LentConnection)
         while (job := self._waiting.get()) is not None:
             self.running.add(job)
             try:
-                self._run(job, link.open() if self._handler.transaction else None)
+                self._run(job, cast(LentConnection, link.open()) if self._handler.transaction else None)
             except BaseException as error:  # noqa: BLE001
-                job.end(blame(error, link.connection))
+                fault = blame(error, cast(LentConnection | None, link.connection), begun=job.begun)
+                job.end(fault)
+                if fault.kind == "transient":
+                    # It may be what is wrong: read-only, or with plans of tables as they were.
+                    link.close()
                 if link.connection is None and self._handler.transaction:
                     time.sleep(RECONNECT_PAUSE)
             finally:
@@ -84,23 +88,28 @@ class Threads:
                 self._report(job)
         link.close()
 
-    def _run(self, job: Job, connection: Connection[Any] | None) -> None:
+    def _run(self, job: Job, connection: LentConnection | None) -> None:
         changes = job.start(self._handler.row)
         if not changes:
             job.end()
             return
         argument: Any = changes if self._handler.batch else changes[0]
         if connection is None:
-            check_result(self._handler.function(argument))
+            self._call(job, argument)
             job.end()
             return
         job.backend = connection.info.backend_pid
-        connection.row_factory = tuple_row
+        connection.begin()
         with connection.transaction():
-            check_result(self._handler.function(argument, connection))
+            self._call(job, argument, connection)
             check_transaction(connection)
             with excusing():
                 held = self._queue.ack_within(connection, job.handed)
             if held != len(job.handed):
                 raise LeaseLost
         job.end(acked=True)
+
+    def _call(self, job: Job, *arguments: Any) -> None:
+        context = make_context(job)
+        job.begun = True
+        check_result(context.run(self._handler.function, *arguments))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, Connection, OperationalError
+from psycopg import AsyncConnection, Connection
 from psycopg.pq import TransactionStatus
 
-from changelane.runner.work.verdict import CUT_SHORT
+from changelane.runner.work.fault import Fault, LeaseLost, read_fault
+from changelane.runner.work.lent import LentAsyncConnection, LentConnection
+from changelane.runner.work.verdict import is_passing
 
 
 class TransactionMisused(Exception):
     """The handler ended the transaction that it was lent, or left it failed."""
+
+
+class NeverAwaited(TransactionMisused):
+    """An async handler called the connection and did not wait for it, so that nothing was written."""
 
 
 def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> None:
@@ -37,23 +44,51 @@ def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> Non
         raise TransactionMisused("the handler closed the connection that it was lent; leave it open")
 
 
+class AckFailed(Exception):
+    """The acknowledgement failed for a reason that passes, after the handler had returned."""
+
+
 @contextmanager
 def excusing() -> Iterator[None]:
     """Around the ack: where a timeout of the server or a person cut it short, no handler is to blame."""
     try:
         yield
     except psycopg.Error as error:
-        if error.sqlstate in CUT_SHORT:
-            raise OperationalError("the acknowledgement was cut short") from error
+        if is_passing(error):
+            raise AckFailed(f"the acknowledgement failed: {error}") from error
         raise
 
 
-def blame(error: BaseException, connection: Connection[Any] | AsyncConnection[Any] | None) -> BaseException:
-    """The error to judge: a lost connection where that is what lies behind whatever the handler raised."""
-    if isinstance(error, TransactionMisused):
-        return error
-    if connection is not None and connection.broken:
-        lost = OperationalError("the connection was lost while the handler ran")
-        lost.__cause__ = error
-        return lost
-    return error
+def check_awaited(connection: LentAsyncConnection) -> None:
+    """Raise NeverAwaited where the handler left a call of the connection to nobody."""
+    names = connection.memory.take_open()
+    if names:
+        raise NeverAwaited(f"the handler never awaited its `{names[0]}`; write `await tx.{names[0]}(...)`")
+
+
+def blame(
+    error: BaseException, connection: LentConnection | LentAsyncConnection | None, *, begun: bool
+) -> Fault:
+    """The fault of a call that ended by ``error``: the database's, only where this connection says so.
+
+    Unless it has ``begun``, the handler was not called, and the error is the worker's own.
+    """
+    if not begun:
+        return read_fault(error, kind="transient" if is_passing(error) else None)
+    if connection is None:
+        return read_fault(error)
+    if issubclass(type(error), LeaseLost | TransactionMisused):
+        return read_fault(error)
+    if connection.broken:
+        fault = read_fault(error, kind="interrupted")
+        return replace(fault, text=f"the connection was lost while the handler ran ({fault.text})")
+    if type(error) is AckFailed or any(map(_is_transient, connection.memory.find(error))):
+        return read_fault(error, kind="transient")
+    return read_fault(error)
+
+
+def _is_transient(error: psycopg.Error) -> bool:
+    state = error.sqlstate or ""
+    # By the function, for the message is translated: a statement was prepared, and its tables changed since.
+    stale = state == "0A000" and error.diag.source_function == "RevalidateCachedQuery"
+    return stale or state.startswith("40") or state in ("25006", "53300")
