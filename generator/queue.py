@@ -8,6 +8,7 @@ from typing import Literal
 
 from changelane import manifest as contract
 from changelane.generator.document import Document
+from changelane.generator.grant import list_grants
 from changelane.generator.spec import Autovacuum
 from changelane.marker import hash_model, hash_queue
 
@@ -25,6 +26,8 @@ class Queue:
     autovacuum: tuple[str, ...]
     dead_letter: str | None = None
     ordered: bool = False
+    restricted: bool = False
+    """Whether its spec says who may use it, so that it begins with nobody's rights but its owner's."""
 
     @property
     def retention(self) -> tuple[int, int] | None:
@@ -56,6 +59,7 @@ def list_queues(document: Document) -> Iterator[tuple[str, Queue]]:
     has its own.
     """
     spec = document.spec
+    restricted = {grant.queue for _, grant in list_grants(document)}
     for name, declared in spec.queues.items():
         consumer = spec.consumers.get(name)
         partition, archive = declared.partition, declared.archive
@@ -71,11 +75,20 @@ def list_queues(document: Document) -> Iterator[tuple[str, Queue]]:
                 autovacuum=_list_parameters(declared.autovacuum),
                 dead_letter=spec.dead_letter(name),
                 ordered=consumer is not None and consumer.ordering == "key",
+                restricted=name in restricted,
             ),
         )
         if spec.dead_letter(name) not in spec.queues:
             # Always logged: what failed for good is to be there when a person looks.
-            yield name, Queue(name=spec.dead_letter(name), autovacuum=_list_parameters(Autovacuum()))
+            letters = spec.dead_letter(name)
+            yield (
+                name,
+                Queue(
+                    name=letters,
+                    autovacuum=_list_parameters(Autovacuum()),
+                    restricted=letters in restricted,
+                ),
+            )
 
 
 def _list_parameters(autovacuum: Autovacuum) -> tuple[str, ...]:

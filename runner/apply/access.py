@@ -10,7 +10,7 @@ from changelane.manifest import Access, Manifest
 from changelane.marker import SCHEMA
 from changelane.runner.apply.object import Object, Withdrawal, spell_name
 from changelane.runner.apply.observe import Observed
-from changelane.runner.apply.rights import Policy, Rights, Role
+from changelane.runner.apply.rights import Grant, Policy, Rights, Role
 
 _Known = frozenset[tuple[str, bool, str]]
 
@@ -124,14 +124,17 @@ def _find_wrong_policies(ours: Sequence[Policy], known: _Known, changed: Collect
 def _find_wrong_rights(access: Access, observed: Observed) -> Iterator[str]:
     rights = observed.rights
     role = rights.roles[access.role]
-    held = {
-        grant.right for grant in rights.grants if (grant.queue, grant.role) == (access.queue, access.role)
-    }
+    grants = [grant for grant in rights.grants if (grant.queue, grant.role) == (access.queue, access.role)]
+    held = {grant.right for grant in grants if not grant.part}
     wanted = find_rights(access.allow, columns=observed.queues[access.queue].columns)
     if held - wanted:
         yield f"it may also {_spell_rights(held - wanted)}"
     if wanted - held:
         yield f"it may not {_spell_rights(wanted - held)}"
+    if parts := [grant for grant in grants if grant.part]:
+        yield f"it may also {spell_grants(parts)}"
+    if given := [grant for grant in grants if grant.grantable]:
+        yield f"it may give to others: {spell_grants(given)}"
     if not role.uses_pgmq:
         yield "it may not use schema pgmq"
     if works(access.allow) and not role.uses_changelane:
@@ -149,6 +152,17 @@ def _spell_rights(rights: Iterable[Right]) -> str:
     )
 
 
+def spell_grants(grants: Iterable[Grant]) -> str:
+    """Rights, by what they are on."""
+    grants = tuple(grants)
+    parts = [_spell_rights({grant.right for grant in grants if not grant.part})]
+    for part in sorted({grant.part for grant in grants if grant.part}):
+        kind, _, name = part.partition(" ")
+        rights = {Right("queue", grant.privilege, grant.column) for grant in grants if grant.part == part}
+        parts.append(f"{_spell_rights(rights)} on {kind.lower()} {name}")
+    return ", ".join(filter(None, parts))
+
+
 def _find_wrong_tables(queue: str, rights: Rights) -> Iterator[str]:
     for archive, name in ((False, f"pgmq.q_{queue}"), (True, f"pgmq.a_{queue}")):
         table = rights.tables.get((queue, archive))
@@ -156,8 +170,8 @@ def _find_wrong_tables(queue: str, rights: Rights) -> Iterator[str]:
             yield f"row security of {name} is off"
         if table is not None and table.forced:
             yield f"row security of {name} holds its owner, too"
-    if public := {grant.right for grant in rights.grants if grant.queue == queue and not grant.role}:
-        yield f"PUBLIC may {_spell_rights(public)}"
+    if public := [grant for grant in rights.grants if grant.queue == queue and not grant.role]:
+        yield f"PUBLIC may {spell_grants(public)}"
 
 
 def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
@@ -180,26 +194,12 @@ def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
                 f"SELECT pgmq.disable_notify_insert('{access.queue}'), or let the role write it"
             )
         queues.add(access.queue)
-    yield from _list_undeclared(queues, observed)
     for policy in rights.policies:
         if policy.queue in queues and policy.marker is None and not policy.name.startswith("changelane_"):
             yield (
                 f"policy {spell_name(policy.name)} on pgmq.{policy.table} is not of Changelane, and holds "
                 "beside what is declared"
             )
-
-
-def _list_undeclared(queues: Collection[str], observed: Observed) -> Iterator[str]:
-    """What roles hold to whom no project gives access. Roles of Postgres's own get theirs of pgmq."""
-    rights = observed.rights
-    declared = {(policy.queue, role) for policy in rights.policies if policy.marker for role in policy.roles}
-    found: dict[tuple[str, str], set[Right]] = {}
-    for grant in rights.grants:
-        pair = (grant.queue, grant.role)
-        if grant.queue in queues and grant.role and pair not in declared and grant.role[:3] != "pg_":
-            found.setdefault(pair, set()).add(grant.right)
-    for (queue, role), held in sorted(found.items()):
-        yield f"role {spell_name(role)} may {_spell_rights(held)} on queue {queue}, and nothing declares it"
 
 
 def find_withdrawn(project: str, observed: Observed, *, declared: Iterable[Access] = ()) -> Iterator[Object]:

@@ -73,7 +73,7 @@ def apply(
 
 
 def _verify(after: Plan) -> None:
-    wrong = [thing for thing in after.differences if thing.state != "orphaned" or after.steps]
+    wrong = [thing for thing in after.differences if thing.remedy != "drop" or after.steps]
     if wrong:
         raise DatabaseError(
             "applied, but the database does not report what was applied: "

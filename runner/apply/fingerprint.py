@@ -45,7 +45,7 @@ def _describe_rights(thing: Object, rights: Rights) -> list[object]:
     grants = [grant for grant in rights.grants if (grant.queue, grant.role) == (entry.queue, entry.role)]
     return [
         [[policy.table, policy.name, policy.live, policy.comment] for policy in policies],
-        [[grant.archive, grant.privilege, grant.column] for grant in grants],
+        [[grant.archive, grant.part, grant.privilege, grant.column, grant.grantable] for grant in grants],
     ]
 
 

@@ -32,12 +32,13 @@ def spell_name(name: str) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
     """What is taken away on a queue: ``policies`` as (table, name), all rights there of ``role``, unless
-    None, and its USAGE on ``schemas``.
+    None, those on ``parts``, which are SQL of partitions and sequences, and its USAGE on ``schemas``.
     """
 
     queue: str
     role: str | None
-    policies: tuple[tuple[str, str], ...]
+    policies: tuple[tuple[str, str], ...] = ()
+    parts: tuple[str, ...] = ()
     schemas: tuple[str, ...] = ()
 
 
@@ -63,6 +64,11 @@ class Object:
     queue: Queue | None = None
     access: Access | None = None
     withdrawal: Withdrawal | None = None
+
+    @property
+    def undeclared(self) -> bool:
+        """Whether it is a right by hand on a queue with declared access: only ``--prune`` takes it back."""
+        return self.kind == "access" and self.state == "drifted" and self.remedy == "drop"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" + (f" on {self.place}" if self.kind == "trigger" else "")

@@ -69,7 +69,8 @@ class Plan:
 
 
 def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: str | None = None) -> Plan:
-    """Compare and decide. ``prune`` destroys orphaned triggers and functions; ``only`` narrows to one route.
+    """Compare and decide. ``prune`` destroys orphaned triggers and functions, and revokes undeclared rights;
+    ``only`` narrows to one route.
 
     Raises ChangelaneError when no route is called ``only``.
     """
@@ -80,7 +81,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         renames = [rename for rename in renames if rename.capture.route == only]
     steps = [
         *_set_up(objects, manifest, observed),
-        *change_access(objects, api=manifest.api),
+        *change_access([thing for thing in objects if prune or not thing.undeclared], api=manifest.api),
         *_change_tables(objects, manifest, observed),
     ]
     steps = _rename(steps, [rename for rename in renames if rename.known or prune])
@@ -120,6 +121,11 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         steps += [*drop(dropped), *(drop_api(thing) for thing in dropped if thing.kind == "api")]
     else:
         notes += [f"orphaned: {thing}; run with --prune to drop" for thing in orphans if thing.remedy]
+        notes += [
+            f"{thing}: {thing.detail}; declare it, or run with --prune to revoke it"
+            for thing in objects
+            if thing.undeclared
+        ]
     return Plan(
         project=manifest.project,
         manifest=hash_text(manifest.dump()),

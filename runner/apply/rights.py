@@ -60,12 +60,19 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One privilege of a role, or of PUBLIC where ``role`` is empty; ``column`` empty: on the whole table."""
+    """One privilege of a role, or of PUBLIC where ``role`` is empty; ``column`` empty: on the whole table.
+
+    ``part`` is SQL of the partition or of the sequence that it is on, empty for the table of the queue or
+    archive itself: its row security does not hold who goes by a partition. ``grantable``: the role may give
+    it to others.
+    """
 
     queue: str
     archive: bool
+    part: str = ""
     role: str
     privilege: str
+    grantable: bool = False
     column: str
 
     @property

@@ -15,6 +15,7 @@ from changelane.runner.apply.observe import Function, Observed, Trigger
 from changelane.runner.apply.queues import compare_queue
 from changelane.runner.apply.schemas import compare_schemas
 from changelane.runner.apply.statement import drop_trigger
+from changelane.runner.apply.undeclared import find_undeclared
 from changelane.runner.partman import find_obstacle
 
 ENABLED = {"origin": "O", "always": "A", "replica": "R"}
@@ -66,6 +67,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
         ),
         *_find_strangers(manifest, observed),
         *compare_access(manifest, observed),
+        *find_undeclared(manifest, observed),
         *compare_api(manifest, observed),
         *_find_orphans(manifest, observed),
         *find_withdrawn(project, observed, declared=manifest.access),

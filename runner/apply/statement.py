@@ -41,7 +41,9 @@ _INDEXES = {
 """Of a queue: its table, the index's name, and what it is over."""
 _DROP_TEMPLATES = (Path(__file__).parent / "sql" / "drop_templates.sql").read_text()
 _NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', {names}, true);\n")
-_REVOKE = sql.SQL("REVOKE ALL ON {queue}, {archive} FROM {role};")
+# What the role gave on to others goes with what it holds.
+_REVOKE = sql.SQL("REVOKE ALL ON {queue}, {archive} FROM {role} CASCADE;")
+_REVOKE_PART = sql.SQL("REVOKE ALL ON {part} FROM {role} CASCADE;")
 _COUNT_MESSAGES = sql.SQL("SELECT (SELECT count(*) FROM {queue}), (SELECT count(*) FROM {archive})")
 
 
@@ -142,6 +144,8 @@ def withdraw(withdrawal: Withdrawal) -> str:
         role = sql.Identifier(withdrawal.role)
         queue, archive = (sql.Identifier("pgmq", f"{letter}_{withdrawal.queue}") for letter in "qa")
         parts.append(_REVOKE.format(queue=queue, archive=archive, role=role))
+        # Quoted by the server, as it came from there.
+        parts += [_REVOKE_PART.format(part=sql.SQL(part), role=role) for part in withdrawal.parts]
         parts += [
             sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {};").format(sql.Identifier(schema), role)
             for schema in withdrawal.schemas

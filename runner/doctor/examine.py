@@ -12,6 +12,7 @@ from psycopg import sql
 from changelane.errors import ManifestError
 from changelane.manifest import Manifest
 from changelane.runner.apply.observe import observe
+from changelane.runner.doctor.access import find_access
 from changelane.runner.doctor.capture import find_capture
 from changelane.runner.doctor.finding import Finding
 from changelane.runner.doctor.flow import count, find_flow, find_growth
@@ -39,6 +40,7 @@ def examine(
             *find_installation(conn),
             *_find_stale_spec(change),
             *find_capture(conn, manifest, observed),
+            *find_access(conn, manifest, observed),
             *find_horizon(conn),
             *find_flow(conn, manifest, observed),
             *find_upkeep(conn, manifest, observed),

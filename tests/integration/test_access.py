@@ -371,10 +371,10 @@ def test_what_a_role_holds_by_hand_that_nothing_declares_is_told(
     conn: Connection, declared: Declared, roles: dict[str, str], run_changelane: Any
 ) -> None:
     for right in ("SELECT, DELETE ON pgmq.q_jobs", "SELECT ON pgmq.a_jobs"):
-        conn.execute(f"GRANT {right} TO {roles['anon']}, pg_read_all_data".encode())
+        conn.execute(f"GRANT {right} TO {roles['anon']}, pg_monitor".encode())
     told = run_changelane("plan").stdout
-    assert f"role {roles['anon']} may SELECT on the archive, DELETE, SELECT on queue jobs" in told
-    assert "pg_read_all_data" not in told
+    assert f"jobs for {roles['anon']}: it may SELECT on the archive, DELETE, SELECT, and nothing decl" in told
+    assert "jobs for pg_monitor: it may DELETE, and nothing declares it" in told
 
 
 def test_a_schema_without_its_mark_is_anothers_and_left_alone(conn: Connection, declared: Declared) -> None:

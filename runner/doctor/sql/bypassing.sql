@@ -1,0 +1,1 @@
+SELECT rolname::text FROM pg_roles WHERE rolbypassrls AND NOT rolsuper
