@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from changelane.errors import ChangelaneError, PreflightError, SpecError
+from changelane.errors import ChangelaneError, ProblemsError, SpecError
 
 COMMANDS = {
     "apply": "Bring the database to what sql_out/ says, then verify.",
@@ -176,7 +176,7 @@ def show_error(error: ChangelaneError) -> None:
         from changelane.diagnostic import render_text
 
         click.echo(render_text(error.diagnostics), err=True)
-    if isinstance(error, PreflightError):
+    if isinstance(error, ProblemsError):
         for problem in error.problems:
             show_error(problem)
     click.echo(f"error: {error.what}", err=True)

@@ -53,13 +53,32 @@ class HandlerError(ChangelaneError):
     """A consumer's handler is missing or takes what the worker cannot give; found before the first claim."""
 
 
-class PreflightError(ChangelaneError):
+class ProblemsError(ChangelaneError):
+    """Several problems at once, each an error with its own help."""
+
+    def __init__(self, what: str, problems: Sequence[ChangelaneError]) -> None:
+        super().__init__(what)
+        self.problems = tuple(problems)
+
+
+class PreflightError(ProblemsError):
     """An apply that would fail half-way, refused before it changed anything; holds every problem found."""
 
     def __init__(self, problems: Sequence[ChangelaneError]) -> None:
         count = len(problems)
-        super().__init__(f"{count} problem{'' if count == 1 else 's'} found; nothing was changed")
-        self.problems = tuple(problems)
+        super().__init__(f"{count} problem{'' if count == 1 else 's'} found; nothing was changed", problems)
+
+
+class IncompleteError(ProblemsError):
+    """An apply that did what it could; holds everything that it left."""
+
+    def __init__(self, problems: Sequence[ChangelaneError], *, done: int) -> None:
+        count = len(problems)
+        super().__init__(
+            f"{done} step{'' if done == 1 else 's'} done and verified; "
+            f"left: the {'problem' if count == 1 else f'{count} problems'} above",
+            problems,
+        )
 
 
 class LockNotObtained(ChangelaneError):

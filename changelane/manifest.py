@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from changelane.access import Operation
 from changelane.catalog import Record
 from changelane.errors import ManifestError
+from changelane.selection import Selection
 
 FORMAT_VERSION = 1
 
@@ -100,6 +101,32 @@ class Capture(Record):
         return (self.schema_, self.table)
 
 
+class Table(Record):
+    """What ``catalog.json`` said of a table that bears triggers of a route."""
+
+    schema_: str = Field(alias="schema")
+    name: str
+    primary_key: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return (self.schema_, self.name)
+
+
+class Route(Record):
+    """Which tables a route means, so that the live database can be asked whether they are the captured ones.
+
+    ``keyed``: the spec names the key of its messages, which otherwise is the primary key. ``sends``: all
+    columns that a row has, the reviewed ones (those of the catalog), or those that the spec names.
+    """
+
+    name: str
+    selection: Selection
+    keyed: bool = False
+    sends: Literal["all", "reviewed", "named"] = "all"
+
+
 class Access(Record):
     """What one role may do with one queue. ``narrowed`` are the operations that see some rows only.
 
@@ -167,6 +194,8 @@ class Manifest(Record):
     files: dict[str, str]
     queues: tuple[Queue, ...]
     captures: tuple[Capture, ...]
+    routes: tuple[Route, ...] = ()
+    tables: tuple[Table, ...] = ()
     consumers: tuple[Consumer, ...]
     access: tuple[Access, ...] = ()
     api: Api | None = None

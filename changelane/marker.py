@@ -60,6 +60,11 @@ def parse_marker(comment: str | None) -> Marker | None:
     return Marker(**{**found.groupdict(), "pg": int(found["pg"])})  # type: ignore[arg-type]
 
 
+def hash_place(*, project: str, schema: str, table: str) -> str:
+    """8 hex digits at the end of a capture's name, by which it is known whose changes its function sends."""
+    return hashlib.sha256("\0".join((project, schema, table)).encode()).hexdigest()[:8]
+
+
 def hash_model(model: object) -> str:
     """12 hex digits of a JSON-able value."""
     text = json.dumps(model, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

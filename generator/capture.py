@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ from changelane.generator.column import (
 from changelane.generator.expression import Expression, Reference
 from changelane.generator.quoting import quote_identifier, quote_literal
 from changelane.manifest import Event, Level
+from changelane.marker import hash_place
 
 CapturedEvent = Event | Literal["snapshot"]
 """What a message can be of: a snapshot is of a row that was there before."""
@@ -70,8 +70,9 @@ class Capture:
     @cached_property
     def name(self) -> str:
         """Of the function and the trigger: readable, and unique to project, table, route and event."""
-        identity = "\0".join((self.project, *self.table.identity))
-        return f"{self.route}_{self.event}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+        schema, table = self.table.identity
+        place = hash_place(project=self.project, schema=schema, table=table)
+        return f"{self.route}_{self.event}_{place}"
 
     @cached_property
     def sides(self) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ from changelane.generator.document import Document
 from changelane.generator.grammar import check_function, check_statements
 from changelane.generator.grant import Grant, list_grants
 from changelane.generator.queue import Queue, list_queues
-from changelane.generator.resolution import resolve
-from changelane.generator.spec import Consumer
+from changelane.generator.resolution import Resolution, resolve
+from changelane.generator.spec import Consumer, Route
 from changelane.generator.values import read_rate
 from changelane.manifest import Manifest, Step
 from changelane.marker import hash_model
@@ -66,6 +66,8 @@ def generate(document: Document, catalog: Catalog) -> Output:
         files={name: contract.hash_text(text) for name, text in sorted(texts.items())},
         queues=tuple({queue.name: queue for queue in queues}.values()),
         captures=tuple(captures),
+        routes=tuple(_describe_routes(document.spec.routes, resolution)),
+        tables=tuple(_describe_tables(resolution.captures)),
         consumers=tuple(
             _describe_consumer(document, queue, consumer)
             for queue, consumer in document.spec.consumers.items()
@@ -186,6 +188,28 @@ def _render_route(
             trigger_live=trigger_live,
             function_step=file.add(function),
             trigger_step=file.add(trigger),
+        )
+
+
+def _describe_routes(routes: Iterable[Route], resolution: Resolution) -> Iterator[contract.Route]:
+    closed = {capture.route for capture in resolution.captures if capture.columns is not None}
+    for route in routes:
+        yield contract.Route(
+            name=route.name,
+            selection=resolution.targets[route.name].selection,
+            keyed=bool(route.key),
+            sends="named" if route.payload.columns else "reviewed" if route.name in closed else "all",
+        )
+
+
+def _describe_tables(captures: Iterable[Capture]) -> Iterator[contract.Table]:
+    tables = {capture.table.identity: capture.table for capture in captures}
+    for _, table in sorted(tables.items()):
+        yield contract.Table(
+            schema_=table.schema_,
+            name=table.name,
+            primary_key=table.primary_key,
+            columns=tuple(column.name for column in table.columns),
         )
 
 

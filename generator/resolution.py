@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from changelane.catalog import Catalog, Table
+from changelane.catalog import Catalog, Column, Table
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
 from changelane.generator.capture import Capture
@@ -16,23 +16,18 @@ from changelane.generator.explain import suggest
 from changelane.generator.expression import Expression, ExpressionError, parse_expression
 from changelane.generator.reader import LIMIT_PROBLEMS
 from changelane.generator.spec import Payload, Route
-from changelane.generator.table import parse_table
+from changelane.generator.target import Targets, find_targets
 from changelane.manifest import Level
 
-_REFUSED_KINDS = {
-    "view": "a view holds no rows of its own and fires no row events",
-    "materialized view": "a refresh fires no trigger",
-    "foreign": "its rows change on another server, where no trigger of this one fires",
-}
-_SYSTEM = ("pg_catalog", "information_schema", "pgmq", "pgmq_public", "changelane", "pg_toast")
 _RESERVED = {f"changelane_{name}" for name in ("old", "new", "row", "rows", "number", "at", "headers")}
 
 
 @dataclass(slots=True)
 class Resolution:
-    """The captures of a spec in file order, and every problem met on the way."""
+    """The captures of a spec in file order, the tables by route, and every problem met on the way."""
 
     captures: list[Capture] = field(default_factory=list)
+    targets: dict[str, Targets] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def require(self) -> list[Capture]:
@@ -83,89 +78,24 @@ class _Resolver:
 
     def _resolve_route(self, route: Route) -> None:
         base = ("routes", route.index)
-        declared = self._find_tables(route)
+        targets = find_targets(route, self.tables, report=self._report)
         when = self._parse(route.when, *base, "when")
         parsed = {
             name: self._parse(text, *base, "payload", "extra", name)
             for name, text in route.payload.extra.items()
         }
         extra = {name: expression for name, expression in parsed.items() if expression is not None}
-        for table in declared:
+        self._check_projection(route, targets)
+        for table in targets.declared:
             self._check_mask(route, table)
             self._check_columns(route, table)
             self._check_key(route, table)
             self._check_expression(table, when, *base, "when")
             for name, expression in extra.items():
                 self._check_expression(table, expression, *base, "payload", "extra", name)
-        named = {table.identity for table in declared}
-        for table in declared:
-            # A table's inheritance children are read through it, so their changes are its changes.
-            for bearer in (table, *self._descend(table, named)):
-                self._capture(route, declared=table, bearer=bearer, when=when, extra=extra)
-
-    def _find_tables(self, route: Route) -> list[Table]:
-        found: dict[tuple[str, str], Table] = {}
-        for position, text in enumerate(route.tables):
-            path = route.table_path(position)
-            pattern = parse_table(text)
-            if pattern.is_glob:
-                matched = [
-                    table
-                    for table in self.tables.values()
-                    if pattern.matches(*table.identity)
-                    and table.kind not in _REFUSED_KINDS
-                    and table.partition_of is None
-                ]
-                if not matched:
-                    self._report(
-                        Code.NO_TABLE,
-                        f"no table matches {text}",
-                        *path,
-                        help="run `changelane inspect` if it is new",
-                    )
-                found.update((table.identity, table) for table in matched)
-            elif table := self._find_table(pattern.schema, pattern.name, path):
-                found[table.identity] = table
-        return list(found.values())
-
-    def _find_table(self, schema: str, name: str, path: Sequence[str | int]) -> Table | None:
-        if schema in _SYSTEM or schema.startswith("pg_"):
-            why = "a temporary table" if schema.startswith("pg_temp") else "a system table"
-            self._report(
-                Code.WRONG_KIND, f"{schema}.{name} is {why} and cannot be captured", *path,
-                help="route the ordinary table that your application writes",
-            )  # fmt: skip
-            return None
-        table = self.tables.get((schema, name))
-        if table is None:
-            close = suggest(f"{schema}.{name}", self.tables.values())
-            meant = f"{close} Else " if close else ""
-            self._report(
-                Code.NO_TABLE, f"table {schema}.{name} is not in the catalog", *path,
-                help=f"{meant}run `changelane inspect` if it is new",
-            )  # fmt: skip
-            return None
-        if why_not := _REFUSED_KINDS.get(table.kind):
-            kind = "foreign table" if table.kind == "foreign" else table.kind
-            self._report(
-                Code.WRONG_KIND, f"{table} is a {kind} and cannot be captured: {why_not}", *path,
-                help="route the tables beneath it" if kind.endswith("view") else "route it there",
-            )  # fmt: skip
-            return None
-        return table
-
-    def _descend(self, table: Table, named: set[tuple[str, str]]) -> Iterator[Table]:
-        """Inheritance children at any depth that the route does not name itself."""
-        seen: set[tuple[str, str]] = set()
-        waiting = list(table.inherited_by)
-        while waiting:
-            identity = waiting.pop(0)
-            child = self.tables.get(identity)
-            if child is None or identity in seen or identity in named or child.kind in _REFUSED_KINDS:
-                continue
-            seen.add(identity)
-            waiting.extend(child.inherited_by)
-            yield child
+        for table, bearer in targets.selection.spread(targets.declared, self.tables):
+            self._capture(route, declared=table, bearer=bearer, when=when, extra=extra)
+        self.result.targets[route.name] = targets
 
     def _parse(self, text: str | None, *path: str | int) -> Expression | None:
         if text is None:
@@ -195,7 +125,7 @@ class _Resolver:
         key = route.key or table.primary_key
         for name, how in payload.mask.items():
             path = ("routes", route.index, "payload", "mask", name)
-            sent = name in payload.columns if payload.columns is not None else name not in payload.exclude
+            sent = name in payload.columns if payload.columns else name not in payload.exclude
             if not sent and name not in key:
                 self._report(
                     Code.BAD_VALUE,
@@ -220,15 +150,11 @@ class _Resolver:
         base = ("routes", route.index)
         lists: Iterable[tuple[Sequence[str] | None, tuple[str | int, ...]]] = (
             (route.update_of, (*base, "update_of")),
-            (route.payload.columns, (*base, "payload", "columns")),
-            (route.payload.exclude, (*base, "payload", "exclude")),
             (route.key, (*base, "key")),
         )
         for names, path in lists:
             for position, name in enumerate(names or ()):
                 self._check_column(table, name, *path, position)
-        for name in route.payload.mask:
-            self._check_column(table, name, *base, "payload", "mask", name, key=True)
         for name in sorted(_RESERVED & {column.name for column in table.columns}):
             self._report(
                 Code.WRONG_KIND, f"{table} has a column {name}, which capture itself needs", *base, "name",
@@ -237,8 +163,8 @@ class _Resolver:
         for column in table.columns:
             if (
                 column.generated == "virtual"
-                and route.payload.columns is None
-                and column.name not in (route.payload.exclude or ())
+                and not route.payload.columns
+                and column.name not in route.payload.exclude
             ):
                 self._report(
                     Code.VIRTUAL_COLUMN,
@@ -247,6 +173,33 @@ class _Resolver:
                     *base, "name", help="make it stored, or list it under payload.exclude", warning=True,
                 )  # fmt: skip
 
+    def _check_projection(self, route: Route, targets: Targets) -> None:
+        """A named table must have every column that the payload names; of matched tables, one must."""
+        base = ("routes", route.index, "payload")
+        payload = route.payload
+        places: list[tuple[str, tuple[str | int, ...]]] = [
+            *((name, (*base, "columns", at)) for at, name in enumerate(payload.columns or ())),
+            *((name, (*base, "exclude", at)) for at, name in enumerate(payload.exclude)),
+            *((name, (*base, "mask", name)) for name in payload.mask),
+        ]
+        declared = targets.declared
+        matched = [table for table in declared if not targets.selection.names(table.identity)]
+        for name, path in places:
+            having = [table for table in declared if _find_column(table, name)]
+            if matched and not having:
+                known = {column.name for table in declared for column in table.columns}
+                self._report(
+                    Code.NO_COLUMN,
+                    f"no table of route {route.name} has a column {name}",
+                    *path,
+                    key="mask" in path,
+                    help=suggest(name, sorted(known)) or "run `changelane inspect` if it is new",
+                )
+                continue
+            for table in declared:
+                if table in having or table not in matched:
+                    self._check_column(table, name, *path, key="mask" in path, virtual="exclude" in path)
+
     def _check_column(
         self,
         table: Table,
@@ -254,15 +207,17 @@ class _Resolver:
         *path: str | int,
         key: bool = False,
         within: tuple[int, int] | None = None,
+        virtual: bool = False,
     ) -> None:
-        column = next((column for column in table.columns if column.name == name), None)
+        """``virtual``: a virtual generated column will do."""
+        column = _find_column(table, name)
         if column is None:
             close = suggest(name, [column.name for column in table.columns])
             self._report(
                 Code.NO_COLUMN, f"{table} has no column {name}", *path, key=key, within=within,
                 help=close or "run `changelane inspect` if it is new",
             )  # fmt: skip
-        elif column.generated == "virtual":
+        elif column.generated == "virtual" and not virtual:
             self._report(
                 Code.VIRTUAL_COLUMN,
                 f"{table} column {name} is a virtual generated column, which triggers see as null",
@@ -282,6 +237,7 @@ class _Resolver:
         payload = route.payload
         columns = _choose_columns(payload, bearer)
         virtual = [column.name for column in bearer.columns if column.generated == "virtual"]
+        present = {column.name for column in bearer.columns}
         for event in route.events:
             if event == "truncate" and bearer != declared:
                 # A message would say that the declared table is empty, which it is not.
@@ -305,7 +261,7 @@ class _Resolver:
                     key=tuple(route.key or declared.primary_key),
                     delay=int(route.delay),
                     send=route.send,
-                    mask=payload.mask,
+                    mask={name: how for name, how in payload.mask.items() if name in present},
                     extra=extra,
                     max_bytes=payload.max_bytes,
                     unchanged=route.unchanged,
@@ -315,15 +271,20 @@ class _Resolver:
             )
 
 
+def _find_column(table: Table, name: str) -> Column | None:
+    return next((column for column in table.columns if column.name == name), None)
+
+
 def _choose_columns(payload: Payload, table: Table) -> tuple[str, ...] | None:
     """The columns that messages hold; None for the whole row, whatever columns the table has by then.
 
-    Where some are masked or excluded, the others are named, so that a new column, or one of these under a new
-    name, is not sent until `inspect` and `generate` have shown it to a person.
+    Where the spec says `reviewed`, or masks or excludes some, the others are named, so that a new column, or
+    one of these under a new name, is not sent until `inspect` and `generate` have shown it to a person.
     """
-    if payload.columns is not None:
-        return tuple(payload.columns)
-    if not payload.mask and not payload.exclude:
+    if payload.columns:
+        present = {column.name for column in table.columns}
+        return tuple(name for name in payload.columns if name in present)
+    if not (payload.reviewed or payload.mask or payload.exclude):
         return None
     return tuple(
         column.name

@@ -118,7 +118,7 @@ def _check_either(
 
 def _check_both(source: Source, path: tuple[Step, ...], one: str, other: str) -> Iterator[Diagnostic]:
     first, second = source.find(*path, one), source.find(*path, other)
-    if first and second:
+    if first and second and not (one == "columns" and first.content == "reviewed"):
         late = one if first.start > second.start else other
         message = f"both `{one}` and `{other}` are given"
         yield source.diagnose(Code.ONE_OF, message, *path, late, key=True, help="keep one of them")

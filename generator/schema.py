@@ -72,7 +72,10 @@ def _complete(schema: Schema) -> None:
         {"oneOf": [{"required": ["queue"]}, {"required": ["queues"]}]},
     ]
     route["not"] = {"required": ["update_of", "unchanged"]}
-    route["properties"]["payload"]["not"] = {"required": ["columns", "exclude"]}
+    route["properties"]["payload"]["not"] = {
+        "required": ["columns", "exclude"],
+        "patternProperties": {"^columns$": {"not": {"const": "reviewed"}}},
+    }
     queues = schema["properties"]["queues"]
     queues["additionalProperties"]["type"] = ["object", "null"]
     # All entries may be commented out.

@@ -10,7 +10,9 @@ from changelane.access import Operation
 from changelane.generator.source import resolve
 from changelane.generator.values import (
     Boolean,
+    Columns,
     Duration,
+    ExceptedName,
     Expression,
     Handler,
     Identifier,
@@ -108,18 +110,20 @@ class Queue(Model):
 
 
 class Payload(Model):
-    """What of a row a message holds. ``max_bytes`` in bytes; ``columns`` None means all."""
+    """What of a row a message holds. ``max_bytes`` in bytes; ``columns`` None means all, and empty means
+    those of the catalog.
+    """
 
-    columns: tuple[Identifier, ...] | None = Field(
+    columns: Columns | None = Field(
         None,
-        min_length=1,
-        description="The columns sent. Default: all. Not together with `exclude`.",
+        description="The columns sent, not together with `exclude`; or `reviewed`: those in catalog.json, "
+        "so that a new column is sent once it was inspected and generated. Default: all.",
         examples=[["id", "status", "total"]],
     )
     exclude: tuple[Identifier, ...] = Field(
         (),
         min_length=1,
-        description="All columns of the catalog but these are sent. Not together with `columns`.",
+        description="All columns of the catalog but these are sent. Not together with a list of `columns`.",
     )
     old: Literal["full", "changed", "none"] = Field(
         "full",
@@ -139,6 +143,11 @@ class Payload(Model):
         examples=["256 kB"],
     )
 
+    @property
+    def reviewed(self) -> bool:
+        """Whether the columns of the catalog are sent, and no other ones."""
+        return self.columns == ()
+
 
 class Route(Model):
     """From changes of tables to queues. ``delay`` in seconds; ``capture`` None leaves it to the generator."""
@@ -155,6 +164,14 @@ class Route(Model):
         min_length=1,
         description="Several tables, instead of `table`.",
         examples=[["public.orders", "billing.*"]],
+    )
+    except_: tuple[ExceptedName, ...] = Field(
+        (),
+        alias="except",
+        min_length=1,
+        description="Tables that the route's globs leave out: schema.name, or a name alone for every schema; "
+        "globs, too.",
+        examples=[["auth.users", "*_audit"]],
     )
     events: tuple[Event, ...] = Field(
         min_length=1, description="What is captured.", examples=[["insert", "update"]]

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from changelane.selection import TablePattern
 
 _PART = r'(?:"(?:[^"]|"")+"|[^."\s](?:[^."]*[^."\s])?)'
 PATTERN = rf"({_PART})\.({_PART})"
 """The shape of a table's name, in a dialect that JSON Schema shares."""
-
-
-@dataclass(frozen=True, slots=True)
-class TablePattern:
-    """Schema and name without quotes; where ``schema_glob`` or ``name_glob``, ``*`` and ``?`` stand for any
-    characters and for one.
-    """
-
-    schema: str
-    name: str
-    schema_glob: bool = False
-    name_glob: bool = False
-
-    @property
-    def is_glob(self) -> bool:
-        return self.schema_glob or self.name_glob
-
-    def matches(self, schema: str, name: str) -> bool:
-        """Whether a table of the catalog is meant."""
-        return _match(schema, self.schema, glob=self.schema_glob) and _match(
-            name, self.name, glob=self.name_glob
-        )
+EXCEPTION = rf"(?:({_PART})\.)?({_PART})"
+"""The shape of a name under ``except``: without a schema, it means tables of every schema."""
 
 
 def parse_table(text: str) -> TablePattern:
@@ -38,7 +19,16 @@ def parse_table(text: str) -> TablePattern:
     if found is None:
         raise ValueError(_advise(text))
     (schema, schema_glob), (name, name_glob) = map(_read_part, found.groups())
-    return TablePattern(schema, name, schema_glob=schema_glob, name_glob=name_glob)
+    return TablePattern(schema_=schema, name=name, schema_glob=schema_glob, name_glob=name_glob)
+
+
+def parse_exception(text: str) -> TablePattern:
+    """Read ``schema.name`` or ``name``. Raises ValueError, its text the help, where ``text`` is neither."""
+    found = re.fullmatch(EXCEPTION, text)
+    if found is None:
+        raise ValueError("write schema.name, or a name alone for tables of every schema")
+    (schema, schema_glob), (name, name_glob) = map(_read_part, (found[1] or "*", found[2]))
+    return TablePattern(schema_=schema, name=name, schema_glob=schema_glob, name_glob=name_glob)
 
 
 def _advise(text: str) -> str:
@@ -53,23 +43,3 @@ def _read_part(part: str) -> tuple[str, bool]:
     if part.startswith('"'):
         return part[1:-1].replace('""', '"'), False
     return part, "*" in part or "?" in part
-
-
-def _match(text: str, pattern: str, *, glob: bool) -> bool:
-    """Greedy with one step back to the last ``*``, so that no pattern costs more than their product."""
-    if not glob:
-        return text == pattern
-    at = place = 0
-    star, resume = -1, 0
-    while at < len(text):
-        if place < len(pattern) and pattern[place] == "*":
-            star, resume = place, at
-            place += 1
-        elif place < len(pattern) and pattern[place] in ("?", text[at]):
-            place, at = place + 1, at + 1
-        elif star >= 0:
-            resume += 1
-            place, at = star + 1, resume
-        else:
-            return False
-    return pattern[place:].strip("*") == ""

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from annotated_types import MinLen
+from pydantic import BeforeValidator, WithJsonSchema, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from changelane.generator.codes import Code
 from changelane.generator.source import Plain, name_type, resolve
-from changelane.generator.table import PATTERN, parse_table
+from changelane.generator.table import EXCEPTION, PATTERN, parse_exception, parse_table
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _WORDS = {
@@ -150,6 +151,23 @@ def read_table(value: object) -> str:
     return check_quoted(value, text)
 
 
+def read_exception(value: object) -> str:
+    """A name under ``except`` as it was written, known to parse."""
+    text = read_text(value)
+    try:
+        parse_exception(text)
+    except ValueError as error:
+        raise refuse(
+            Code.BAD_TABLE, f"must be schema.name or a name alone, not {show(text)}", help=str(error)
+        ) from None
+    return check_quoted(value, text)
+
+
+def read_columns(value: object, read_list: Callable[[object], tuple[str, ...]]) -> tuple[str, ...]:
+    """A list of columns, or the text ``reviewed``, for which the empty tuple stands."""
+    return () if isinstance(value, str) and value == "reviewed" else read_list(value)
+
+
 def _match(pattern: str, rule: str, *, length: int | None = None) -> Callable[[object], str]:
     """A reader of text that matches ``pattern``; ``rule`` says so in words."""
 
@@ -225,10 +243,20 @@ Rate = Annotated[
     _schema(type="string", pattern="^[1-9][0-9]{0,8}/(s|m|h)$"),
 ]
 TableName = Annotated[str, BeforeValidator(read_table), _schema(type="string", pattern=f"^{PATTERN}$")]
+ExceptedName = Annotated[
+    str, BeforeValidator(read_exception), _schema(type="string", pattern=f"^{EXCEPTION}$")
+]
+_IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 63, "pattern": r"\S"}
 Identifier = Annotated[
     str,
     BeforeValidator(lambda value: check_quoted(value, _check_identifier(read_text(value)))),
-    _schema(type="string", minLength=1, maxLength=63, pattern=r"\S"),
+    _schema(**_IDENTIFIER),
+]
+Columns = Annotated[
+    tuple[Identifier, ...],
+    MinLen(1),
+    WrapValidator(read_columns),
+    _schema(type=["array", "string"], items=_IDENTIFIER, minItems=1, uniqueItems=True, pattern="^reviewed$"),
 ]
 Expression = Annotated[
     str, BeforeValidator(_read_expression), _schema(type="string", minLength=1, pattern=r"\S")

@@ -11,7 +11,25 @@ from psycopg.rows import dict_row
 from changelane.catalog import Catalog, Table
 from changelane.runner.session import snapshot
 
-_QUERY = (Path(__file__).parent / "sql" / "inspect.sql").read_text()
+_SQL = Path(__file__).parent / "sql"
+_RELATION = (_SQL / "relation.sql").read_text()
+
+
+def read_query(name: str) -> str:
+    """The text of a query over the relations that a spec could name."""
+    return (_SQL / f"{name}.sql").read_text().replace("{relation}", _RELATION)
+
+
+_QUERY = read_query("inspect")
+_TABLES = read_query("tables")
+
+
+def list_tables(conn: psycopg.Connection[Any]) -> list[Table]:
+    """The tables and partitioned tables that a glob could match, without their columns; in the connection's
+    open transaction.
+    """
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return [Table.model_validate(row) for row in cursor.execute(_TABLES).fetchall()]
 
 
 def inspect(conn: psycopg.Connection[Any]) -> Catalog:

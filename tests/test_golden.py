@@ -48,6 +48,7 @@ def imagine(catalog: Catalog) -> Observed:
             has_parents=bool(table.inherits) or table.partition_of is not None,
             owned=True,
             owner=SESSION.role,
+            primary_key=table.primary_key,
             columns={column.name: column.type for column in table.columns},
         )
         for table in catalog.tables
@@ -58,6 +59,7 @@ def imagine(catalog: Catalog) -> Observed:
         ),
         session=replace(SESSION, has_schema=False, schema_comment=None),
         relations={(relation.schema, relation.name): relation for relation in relations},
+        tables={table.identity: table for table in catalog.tables if table.kind in ("table", "partitioned")},
     )
 
 

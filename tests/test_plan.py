@@ -299,14 +299,17 @@ def test_a_capture_that_its_table_cannot_bear_is_blocked(facts: dict[str, object
     relation = replace(observed.relations["public", "orders"], **facts)  # type: ignore[arg-type]
     observed = replace(observed, relations={("public", "orders"): relation})
     assert states(sample, observed) == {"schema": "ok", "function": "blocked", "trigger": "blocked"}
-    ((problem, help),) = make_plan(sample, observed).problems
+    planned = make_plan(sample, observed)
+    assert planned.problems == ()
+    ((problem, help),) = planned.explain_left()
     assert problem.startswith(what)
     assert help
 
 
-def test_a_missing_table_blocks_its_route_once_in_the_problems(sample: Sample) -> None:
+def test_a_missing_table_is_left_and_said_once(sample: Sample) -> None:
     planned = make_plan(sample, replace(sample.empty, relations={}))
-    assert [what for what, _ in planned.problems] == ["table public.orders does not exist"]
+    assert planned.problems == ()
+    assert [what for what, _ in planned.explain_left()] == ["table public.orders does not exist"]
 
 
 def test_row_capture_and_truncate_are_fine_on_a_partitioned_table() -> None:

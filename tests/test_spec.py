@@ -13,7 +13,8 @@ from changelane.generator.document import Document, read_spec
 from changelane.generator.reader import parse_source
 from changelane.generator.schema import render_schema
 from changelane.generator.source import Value, name_type, read_source, resolve
-from changelane.generator.table import TablePattern, parse_table
+from changelane.generator.table import parse_table
+from changelane.selection import TablePattern
 
 HERE = Path(__file__).parent
 VALID = sorted((HERE / "spec_valid").glob("*.yaml"))
@@ -201,13 +202,13 @@ def test_other_sizes_are_refused(spec: Path, size: str) -> None:
 @pytest.mark.parametrize(
     ("text", "pattern"),
     [
-        ("public.orders", TablePattern("public", "orders")),
-        ("public.Order", TablePattern("public", "Order")),
-        ('public."weird.name"', TablePattern("public", "weird.name")),
-        ('"My Schema"."T""x"', TablePattern("My Schema", 'T"x')),
-        ("billing.*", TablePattern("billing", "*", name_glob=True)),
-        ('tenant_?."*"', TablePattern("tenant_?", "*", schema_glob=True)),
-        ("my schema.t", TablePattern("my schema", "t")),
+        ("public.orders", TablePattern(schema_="public", name="orders")),
+        ("public.Order", TablePattern(schema_="public", name="Order")),
+        ('public."weird.name"', TablePattern(schema_="public", name="weird.name")),
+        ('"My Schema"."T""x"', TablePattern(schema_="My Schema", name='T"x')),
+        ("billing.*", TablePattern(schema_="billing", name="*", name_glob=True)),
+        ('tenant_?."*"', TablePattern(schema_="tenant_?", name="*", schema_glob=True)),
+        ("my schema.t", TablePattern(schema_="my schema", name="t")),
     ],
 )
 def test_table_names_are_exact_quoted_or_globs(text: str, pattern: TablePattern) -> None:
@@ -250,7 +251,7 @@ def test_a_glob_of_many_stars_ends() -> None:
 def test_any_name_can_be_written_in_quotes(schema: str, table: str) -> None:
     text = ".".join(f'"{part.replace(chr(34), chr(34) * 2)}"' for part in (schema, table))
     pattern = parse_table(text)
-    assert (pattern.schema, pattern.name, pattern.is_glob) == (schema, table, False)
+    assert (pattern.schema_, pattern.name, pattern.is_glob) == (schema, table, False)
     assert pattern.matches(schema, table)
 
 

@@ -52,6 +52,9 @@ def command(
 ) -> None:
     """Bring the database to what sql_out/ says, then verify.
 
+    A table that cannot be captured as sql_out/ says is left as it is: the others are applied, then apply
+    exits 1.
+
     With PLAN, a file of `changelane plan --save`, do what it says without asking, or nothing if it is stale.
     Exits 1 when pipelines.yaml changed since sql_out/ was generated from it, 75 when a
     lock was not obtained: what was done holds, and it is safe to run again.

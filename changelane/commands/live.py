@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from changelane.catalog import Catalog
 from changelane.cli import Settings
 from changelane.diagnostic import Diagnostic, Span
-from changelane.errors import SpecError
+from changelane.errors import DatabaseError, SpecError
 from changelane.generator.check import build, find_problems
 from changelane.generator.codes import Code
 from changelane.generator.document import Document
@@ -39,7 +39,9 @@ def find_live_problems(settings: Settings, saved: Catalog | None) -> tuple[Diagn
         manifest = Manifest.model_validate_json(output.files["manifest.json"])
         observed = observe(conn, manifest)
         installed = pgmq.detect(conn)
-        refused = check(plan(manifest, observed), observed)
+        planned = plan(manifest, observed)
+        refused = check(planned, observed)
+        refused += [DatabaseError(what, help=help) for what, help in planned.explain_left()]
     if saved is not None and (stale := _find_stale(settings, saved, live, output)):
         problems.append(stale)
     problems += _check_pgmq(document, installed, refused=bool(refused))

@@ -34,7 +34,8 @@ def command(
 ) -> int:
     """Say what apply would do, and the lock that each step takes. Changes nothing.
 
-    Exits 1 when apply would refuse, and when pipelines.yaml changed since sql_out/ was generated from it.
+    Exits 1 when apply would refuse or leave a table as it is, and when pipelines.yaml changed since sql_out/
+    was generated from it.
     """
     manifest, files = load_generated(settings)
     with reach(settings.database_url, doing="plan") as conn:
@@ -47,6 +48,6 @@ def command(
         click.echo(rendering.render_sql(planned, files))
     else:
         click.echo(rendering.render_text(planned, out=str(settings.out)))
-    if planned.problems:
+    if planned.problems or planned.left:
         return 1
     return 2 if exit_code and planned.steps else 0

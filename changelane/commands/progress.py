@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from changelane.errors import ChangelaneError, PreflightError
+from changelane.errors import ChangelaneError, ProblemsError
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.rendering import render_text, to_record
 from changelane.runner.apply.step import Step
@@ -111,7 +111,7 @@ class Events:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, ChangelaneError):
-            problems = error.problems if isinstance(error, PreflightError) else ()
+            problems = error.problems if isinstance(error, ProblemsError) else ()
             self._say(
                 "error",
                 what=error.what,

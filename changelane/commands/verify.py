@@ -11,8 +11,9 @@ from changelane.commands.project import load_current
 from changelane.commands.status import render_rows, to_rows
 from changelane.runner.apply.destroy import find_owned
 from changelane.runner.apply.observe import observe
+from changelane.runner.apply.orphans import find_remains
 from changelane.runner.apply.plan import plan
-from changelane.runner.apply.state import find_remains
+from changelane.runner.apply.tables import note_unreviewed
 from changelane.runner.session import reach
 
 
@@ -34,6 +35,7 @@ def command(settings: Settings, *, expect: str, form: str) -> int:
     manifest = load_current(settings)
     with reach(settings.database_url, doing="verify") as conn:
         observed = observe(conn, manifest)
+    notes: tuple[str, ...] = ()
     if expect == "absent":
         differences = tuple(find_remains(manifest.project, observed))
         kept = ", ".join(sorted(find_owned(manifest.project, observed)))
@@ -41,9 +43,13 @@ def command(settings: Settings, *, expect: str, form: str) -> int:
         fine = f"Nothing of project {manifest.project} is in the database{apart}."
     else:
         differences = plan(manifest, observed).differences
+        notes = tuple(note_unreviewed(manifest, observed))
         fine = f"Database matches {settings.out}/."
     if form == "json":
-        click.echo(json.dumps({"format_version": 1, "differences": to_rows(differences)}, indent=2))
+        record = {"format_version": 1, "differences": to_rows(differences), "notes": notes}
+        click.echo(json.dumps(record, indent=2))
     else:
         click.echo(render_rows(differences) if differences else fine)
+        for note in notes:
+            click.echo(f"note: {note}")
     return 2 if differences else 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from changelane.errors import ChangelaneError, DatabaseError, PreflightError
+from changelane.errors import ChangelaneError, DatabaseError, IncompleteError, PreflightError
 from changelane.manifest import Manifest
 from changelane.runner.apply.lock import hold_project
 from changelane.runner.apply.observe import observe
@@ -41,7 +41,8 @@ def apply(
     once for the project's lock and once for all tables.
 
     Raises ChangelaneError for a saved plan that is stale, PreflightError (in both nothing was changed),
-    LockNotObtained, DatabaseError, psycopg.Error.
+    LockNotObtained, DatabaseError, psycopg.Error; IncompleteError when all is done but what one table holds
+    back, which with ``together`` holds back everything.
     """
     if saved is not None:
         prune, only = saved.options.prune, saved.options.only
@@ -50,10 +51,12 @@ def apply(
         planned = plan(manifest, observed, prune=prune, only=only)
         if saved is not None:
             check_saved(saved, planned, files)
-        if problems := check(planned, observed):
-            raise PreflightError(problems)
+        left = [DatabaseError(what, help=help) for what, help in planned.explain_left()]
+        problems = check(planned, observed)
+        if problems or (left and together):
+            raise PreflightError([*problems, *left])
         asked = confirm(planned)
-        if not planned.steps:
+        if not planned.steps and not left:
             return planned
         if asked and plan(manifest, observe(conn, manifest), prune=prune, only=only) != planned:
             raise ChangelaneError(
@@ -68,12 +71,19 @@ def apply(
             report=report,
             notify=notify,
         )
-        _verify(plan(manifest, observe(conn, manifest), prune=prune, only=only))
+        _verify(plan(manifest, observe(conn, manifest), prune=prune, only=only), planned)
+    if left:
+        raise IncompleteError(left, done=len(planned.steps))
     return planned
 
 
-def _verify(after: Plan) -> None:
-    wrong = [thing for thing in after.differences if thing.remedy != "drop" or after.steps]
+def _verify(after: Plan, planned: Plan) -> None:
+    left = set(map(str, planned.left))
+    wrong = [
+        thing
+        for thing in after.differences
+        if str(thing) not in left and (thing.remedy != "drop" or after.steps)
+    ]
     if wrong:
         raise DatabaseError(
             "applied, but the database does not report what was applied: "

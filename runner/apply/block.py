@@ -7,35 +7,48 @@ import re
 from changelane.manifest import Capture
 from changelane.runner.apply.object import spell, spell_name
 from changelane.runner.apply.observe import Relation
+from changelane.runner.apply.tables import ANEW
+from changelane.selection import Identity, Selection
 
 
-def find_block(capture: Capture, relation: Relation | None, *, moved: str = "") -> tuple[str, str]:
+def find_block(
+    capture: Capture,
+    relation: Relation | None,
+    *,
+    selection: Selection | None = None,
+    moved: Identity | None = None,
+    stray: str = "",
+) -> tuple[str, str]:
     """Why a capture cannot be applied to its relation, and the help; empty strings where it can.
 
-    ``moved`` is the table, if another, that bears its trigger, which a renamed table takes along.
+    ``selection`` is the one of its route. ``moved`` is the table, if another, that bears its trigger, which a
+    renamed table takes along. ``stray`` says why the route no longer means the table.
     """
     table = spell(capture.identity)
-    anew = "run `changelane inspect`, then `changelane generate`"
+    named = selection is None or selection.names(capture.identity)
+    leave_out = f"take it out of route {capture.route}; then {ANEW}" if named else ANEW
     if relation is None and moved:
         return (
-            f"table {table} does not exist; its trigger is on {moved}, so it was renamed or moved",
-            f"name {moved} in route {capture.route}; then {anew}: no message is lost or sent twice",
+            f"table {table} does not exist; its trigger is on {spell(moved)}, so it was renamed or moved",
+            _follow(capture, moved, selection, named=named),
         )
     if relation is None:
-        return f"table {table} does not exist", f"create it, or take it out of route {capture.route}"
+        return f"table {table} does not exist", f"create it, or {leave_out}" if named else ANEW
+    if stray:
+        return stray, f"{ANEW} and `changelane apply`"
     if relation.kind == "f":
         return (
             f"{table} is a foreign table now, whose rows change where no trigger of this server fires",
-            f"take it out of route {capture.route}",
+            leave_out,
         )
     if relation.kind not in "rp":
-        return f"{table} is not a table", f"name a table in route {capture.route}"
+        return f"{table} is not a table", leave_out
     gone = sorted(set(capture.columns) - set(relation.columns))
     if gone:
         noun = "column" if len(gone) == 1 else "columns"
         return (
             f"{table} has no {noun} {', '.join(map(spell_name, gone))}, which route {capture.route} names",
-            f"add the {noun}, or edit the route; then {anew}",
+            f"add the {noun}, or edit the route; then {ANEW}",
         )
     changed = [
         f"column {spell_name(name)} is {relation.columns[name]}, no longer {type}"
@@ -46,15 +59,27 @@ def find_block(capture: Capture, relation: Relation | None, *, moved: str = "") 
         return (
             f"{table}: {', '.join(changed)}, and route {capture.route} has an expression over it, "
             "by which writes may fail",
-            f"see that the expression suits it; then {anew}",
+            f"see that the expression suits it; then {ANEW}",
         )
     shared = relation.kind != "r" or relation.partition or relation.has_children or relation.has_parents
     if shared and capture.level == "statement" and capture.event != "truncate":
         return (
             f"{table} is partitioned, inherited or foreign now: statement capture would miss changes",
-            anew,
+            ANEW,
         )
     return "", ""
+
+
+def _follow(capture: Capture, moved: Identity, selection: Selection | None, *, named: bool) -> str:
+    """What has the route follow its table to another name."""
+    if named:
+        return f"name {spell(moved)} in route {capture.route}; then {ANEW}: no message is lost or sent twice"
+    if selection and any(pattern.matches(*moved) for pattern in selection.tables):
+        return f"{ANEW}: no message is lost or sent twice"
+    return (
+        f"{ANEW}, and `changelane apply --prune` drops the trigger; "
+        f"or name {spell(moved)} in route {capture.route} to go on capturing it"
+    )
 
 
 def _forget_length(type: str) -> str:

@@ -15,9 +15,9 @@ from changelane.runner.apply.access_steps import change_access, drop_api
 from changelane.runner.apply.lock import hold_project
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Observed, Queue, observe
+from changelane.runner.apply.orphans import find_remains
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.preflight import check
-from changelane.runner.apply.state import find_remains
 from changelane.runner.apply.statement import count_messages, drop_queue, drop_trigger
 from changelane.runner.apply.step import Step, drop
 from changelane.runner.apply.transaction import run

@@ -9,7 +9,7 @@ from typing import Literal
 from changelane.manifest import Access, Capture, Queue
 
 State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
-Kind = Literal["schema", "queue", "function", "trigger", "access", "api"]
+Kind = Literal["schema", "queue", "function", "trigger", "table", "access", "api"]
 Remedy = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "drop"]
 
 
@@ -44,7 +44,8 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Object:
-    """One thing of a project and its state. ``table`` is ``(schema, name)`` for triggers and functions.
+    """One thing of a project and its state. ``table`` is ``(schema, name)`` for triggers, functions, and
+    tables, which are listed only where they are not as ``sql_out/`` has them.
 
     ``detail`` says why the state is not ok; ``help`` what a person does about it where apply cannot;
     ``remedy`` is what apply does, empty for nothing. ``relation`` is the ``relkind`` of an orphan's table,
@@ -71,7 +72,8 @@ class Object:
         return self.kind == "access" and self.state == "drifted" and self.remedy == "drop"
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}" + (f" on {self.place}" if self.kind == "trigger" else "")
+        where = {"trigger": f" on {self.place}", "table": f" of route {self.route}"}
+        return f"{self.kind} {self.name}{where.get(self.kind, '')}"
 
     @property
     def place(self) -> str:

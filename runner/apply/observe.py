@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.rows import class_row
 
+from changelane.catalog import Table
 from changelane.manifest import Manifest
 from changelane.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
 from changelane.runner.apply.rights import Rights, observe_rights
+from changelane.runner.inspect import list_tables
 from changelane.runner.partman import Partitioning, Partman, observe_partitions, observe_partman
 from changelane.runner.session import snapshot
 
@@ -172,8 +174,8 @@ class Trigger:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
     """A relation that the manifest names. ``kind`` is ``relkind``; ``reachable``: the role may use its
-    schema; ``barred`` are its partitions on which the role may make no trigger, as SQL; ``columns`` are name
-    to type.
+    schema; ``barred`` are its partitions on which the role may make no trigger, as SQL; ``primary_key`` is
+    empty where there is none; ``columns`` are name to type.
     """
 
     schema: str
@@ -186,13 +188,14 @@ class Relation:
     owner: str
     reachable: bool = True
     barred: Sequence[str] = ()
+    primary_key: Sequence[str] = ()
     columns: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """One snapshot of the database. Functions by name, triggers by (schema, table, name), relations by
-    (schema, name), queues by name.
+    """One snapshot of the database. Functions by name, triggers by (schema, table, name), relations and
+    tables by (schema, name), queues by name. ``tables`` are all that a glob could match, without columns.
     """
 
     session: Session
@@ -201,6 +204,7 @@ class Observed:
     functions: Mapping[str, Function] = field(default_factory=dict)
     triggers: Mapping[tuple[str, str, str], Trigger] = field(default_factory=dict)
     relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
+    tables: Mapping[tuple[str, str], Table] = field(default_factory=dict)
     rights: Rights = field(default_factory=Rights)
 
 
@@ -223,6 +227,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         functions = _fetch(conn, Function, "observe_functions")
         triggers = _fetch(conn, Trigger, "observe_triggers", named)
         relations = _fetch(conn, Relation, "observe_relations", named)
+        tables = list_tables(conn)
         roles = {access.role for access in manifest.access}
         rights = observe_rights(conn, roles, has_pgmq=listed)
     return Observed(
@@ -232,6 +237,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         functions={function.name: function for function in functions},
         triggers={trigger.identity: trigger for trigger in triggers},
         relations={(relation.schema, relation.name): relation for relation in relations},
+        tables={table.identity: table for table in tables},
         rights=rights,
     )
 

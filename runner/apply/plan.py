@@ -20,6 +20,7 @@ from changelane.runner.apply.queue_steps import do_queue, list_notes
 from changelane.runner.apply.rename import Rename, find_renames
 from changelane.runner.apply.state import compare, list_other_projects
 from changelane.runner.apply.step import Mode, Sql, Step, do, drop
+from changelane.runner.apply.tables import note_unreviewed
 
 SETUP = "schema, queues and functions"
 _SCHEMA_SQL = (Path(__file__).parent / "sql" / "schema.sql").read_text() + MEASURE
@@ -27,8 +28,9 @@ _SCHEMA_SQL = (Path(__file__).parent / "sql" / "schema.sql").read_text() + MEASU
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``steps`` in the order of their doing; ``problems`` is (what, help) of all that apply cannot mend;
-    ``drift`` are the objects changed outside Changelane, ``notes`` lines for a person.
+    """``steps`` in the order of their doing; ``problems`` is (what, help) of all for which apply refuses;
+    ``left`` is what apply leaves as it is while it does the rest; ``drift`` are the objects changed outside
+    Changelane, ``notes`` lines for a person.
 
     ``manifest`` is the hash of the manifest, ``observed`` that of each object as it was found: from both the
     plan follows, with the options ``prune`` and ``only``.
@@ -42,11 +44,21 @@ class Plan:
     objects: tuple[Object, ...]
     steps: tuple[Step, ...]
     problems: tuple[tuple[str, str], ...] = ()
+    left: tuple[Object, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def drift(self) -> tuple[Object, ...]:
         return tuple(thing for thing in self.objects if thing.state in ("drifted", "disabled"))
+
+    def explain_left(self) -> tuple[tuple[str, str], ...]:
+        """(what, help) of what is left, each once."""
+        # What blocks a function blocks its trigger too, and is said once, of the table.
+        told = [
+            (f"{thing}: {thing.detail}" if thing.state == "orphaned" else thing.detail, thing.help)
+            for thing in self.left
+        ]
+        return tuple(dict.fromkeys(told))
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -85,11 +97,14 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         *_change_tables(objects, manifest, observed),
     ]
     steps = _rename(steps, [rename for rename in renames if rename.known or prune])
+    doubles = [rename for rename in renames if rename.doubled]
+    ended = [rename for rename in doubles if rename.known or prune]
+    steps += drop(rename.explain_double() for rename in ended)
+    steps += drop(rename.function for rename in ended if rename.function)
     problems = [
-        # What blocks a function blocks its trigger too, and is said once, of the table.
         (f"{thing}: {thing.detail}" if thing.capture is None else thing.detail, thing.help)
         for thing in objects
-        if thing.help and thing.state != "orphaned"
+        if thing.help and thing.state != "orphaned" and not _holds_back_itself(thing)
     ]
     problems += [
         (
@@ -98,17 +113,19 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
             "look at both; --prune drops it in the transaction that adds the new one",
         )
         for rename in renames
-        if not (rename.known or prune)
+        if not (rename.known or prune or rename.doubled)
     ]
-    renamed = [thing for rename in renames for thing in (rename.trigger, rename.function) if thing]
+    renamed = [thing for rename in renames for thing in rename.objects]
     orphans = [
         thing
         for thing in objects
         if thing.state == "orphaned" and thing not in renamed and not thing.withdrawal
     ]
+    left = [thing for thing in objects if _holds_back_itself(thing)]
     notes = [f"{thing}: {thing.detail}; {thing.help}" for thing in orphans if not thing.remedy]
     notes += [f"{thing}: {note}" for thing in objects for note in list_notes(thing, observed)]
     notes += list_access_notes(objects, observed)
+    notes += note_unreviewed(manifest, observed)
     if only is None:
         notes += [
             f"trigger {spell_name(trigger.name)} on {spell((trigger.schema, trigger.table))} is of project "
@@ -120,7 +137,13 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         dropped = [thing for thing in orphans if thing.remedy == "drop"]
         steps += [*drop(dropped), *(drop_api(thing) for thing in dropped if thing.kind == "api")]
     else:
-        notes += [f"orphaned: {thing}; run with --prune to drop" for thing in orphans if thing.remedy]
+        left += [thing for thing in orphans if thing.remedy and thing.help]
+        left += [rename.explain_double() for rename in doubles if not rename.known]
+        notes += [
+            f"orphaned: {thing}{f': {thing.detail}' if thing.detail else ''}; run with --prune to drop"
+            for thing in orphans
+            if thing.remedy and not thing.help
+        ]
         notes += [
             f"{thing}: {thing.detail}; declare it, or run with --prune to revoke it"
             for thing in objects
@@ -135,8 +158,14 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         objects=objects,
         steps=tuple(steps),
         problems=tuple(dict.fromkeys(problems)),
+        left=tuple(left),
         notes=tuple(notes),
     )
+
+
+def _holds_back_itself(thing: Object) -> bool:
+    """Whether a table is not as ``sql_out/`` has it, which keeps apply from that table and from no other."""
+    return thing.kind == "table" or (thing.capture is not None and thing.state == "blocked")
 
 
 def _narrow(
@@ -248,6 +277,11 @@ def _do_function(thing: Object, manifest: Manifest, observed: Observed, *, trans
     return do(thing, sql=sql, transaction=transaction)
 
 
+def _name_former(rename: Rename) -> str:
+    elsewhere = rename.trigger.table != rename.capture.identity
+    return rename.trigger.name + (f" on {rename.trigger.place}" if elsewhere else "")
+
+
 def _rename(steps: Sequence[Step], renames: Iterable[Rename]) -> list[Step]:
     """The steps, those that add a capture in an orphan's place with that orphan's drop before them.
 
@@ -262,13 +296,14 @@ def _rename(steps: Sequence[Step], renames: Iterable[Rename]) -> list[Step]:
         if not found or step.action != "add":
             renamed.append(step)
             continue
-        was = f"was {', '.join(rename.trigger.name for rename in found)}"
+        was = f"was {', '.join(_name_former(rename) for rename in found)}"
         if step.kind == "function":
             renamed.append(replace(step, action="rename", reason=was))
             continue
         drops: list[str] = []
         for rename in found:
-            drops.append(statement.drop_trigger(rename.trigger.name, table=rename.capture.identity))
+            assert rename.trigger.table is not None
+            drops.append(statement.drop_trigger(rename.trigger.name, table=rename.trigger.table))
             drops += [statement.drop_function(rename.function.name)] if rename.function else []
         reason = "; ".join([f"{was}, and takes its place in one transaction", *filter(None, [step.reason])])
         renamed.append(

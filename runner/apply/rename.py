@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from changelane.manifest import Capture
 from changelane.marker import SCHEMA, TRIGGER_EVENTS
-from changelane.runner.apply.object import Object
+from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Function, Observed, Trigger
+from changelane.runner.apply.tables import list_ancestors
 
 _SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z_][a-z0-9_]{0,46})['"]""")
 
@@ -18,16 +19,33 @@ _SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z_][a-z0-9_]{0,46})[
 class Rename:
     """``trigger``, an orphan, makes way for ``capture`` in one transaction, with its ``function`` if that is
     the project's. ``known``: nothing that the orphan sends goes unsent; otherwise it takes a prune.
+    ``doubled``: the capture's trigger is there already, so the orphan goes by itself.
     """
 
     capture: Capture
     trigger: Object
     function: Object | None
     known: bool
+    doubled: bool = False
+
+    @property
+    def objects(self) -> list[Object]:
+        return [thing for thing in (self.trigger, self.function) if thing]
+
+    def explain_double(self) -> Object:
+        """The trigger, with why its changes are sent twice."""
+        above = spell(self.capture.identity)
+        return replace(
+            self.trigger,
+            detail=f"{self.trigger.place} is a partition of {above}, whose trigger of route "
+            f"{self.capture.route} sends the same changes",
+            help="--prune drops it",
+        )
 
 
 def find_renames(objects: Iterable[Object], observed: Observed) -> list[Rename]:
-    """Every orphaned trigger beside which a new one is to fire on the same table and event for the same rows.
+    """Every orphaned trigger beside which a declared one fires for the same rows and event: one that is to be
+    added to the same table, or one of a partitioned table above it, added or there already.
 
     Both firing would send each change twice. It is the same route, if table or declaration are the same; or
     one that sends to no queue that the new one does not send to. An orphan that sends elsewhere is none.
@@ -36,25 +54,37 @@ def find_renames(objects: Iterable[Object], observed: Observed) -> list[Rename]:
     functions = {
         thing.name: thing for thing in objects if thing.kind == "function" and thing.state == "orphaned"
     }
-    added = [
-        thing.capture
-        for thing in objects
-        if thing.kind == "trigger" and thing.state == "missing" and thing.remedy and thing.capture
-    ]
+    added, there = _list_captures(objects)
     renames = []
     for thing in objects:
-        if thing.kind == "trigger" and thing.state == "orphaned" and thing.table:
-            trigger = observed.triggers[(*thing.table, thing.name)]
+        if thing.kind != "trigger" or thing.state != "orphaned" or not thing.table:
+            continue
+        trigger = observed.triggers[(*thing.table, thing.name)]
+        function = functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
+        above = set(list_ancestors(thing.table, observed))
+        for captures, tables in ((added, {thing.table, *above}), (there, above)):
             rivals = [
                 capture
-                for capture in added
-                if capture.identity == thing.table and TRIGGER_EVENTS[capture.event] & trigger.type
+                for capture in captures
+                if capture.identity in tables and TRIGGER_EVENTS[capture.event] & trigger.type
             ]
-            found = _choose(trigger, rivals, observed.functions)
-            if found:
-                name = trigger.function.removeprefix(f"{SCHEMA}.")
-                renames.append(Rename(found[0], thing, functions.get(name), known=found[1]))
+            if found := _choose(trigger, rivals, observed.functions):
+                capture, known = found
+                renames.append(Rename(capture, thing, function, known, doubled=captures is there))
+                break
     return renames
+
+
+def _list_captures(objects: Iterable[Object]) -> tuple[list[Capture], list[Capture]]:
+    """Captures whose trigger is to be added, and those whose trigger fires already."""
+    added, there = [], []
+    for thing in objects:
+        if thing.kind == "trigger" and thing.capture:
+            if thing.state == "missing" and thing.remedy:
+                added.append(thing.capture)
+            elif thing.state in ("ok", "outdated", "drifted"):
+                there.append(thing.capture)
+    return added, there
 
 
 def _choose(

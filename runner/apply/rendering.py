@@ -23,9 +23,12 @@ def render_text(plan: Plan, *, out: str = "sql_out") -> str:
         parts.append("\n".join(["Changed outside Changelane:", *lines]))
     for transaction, steps in groupby(plan.steps, key=lambda step: step.transaction):
         parts.append("\n".join([f"{_title(transaction)}:", *map(_render_step, steps)]))
-    if plan.problems:
-        lines = [f"  {what}" + (f"\n    help: {help}" if help else "") for what, help in plan.problems]
-        parts.append("\n".join(["Cannot be applied:", *lines]))
+    for title, told in (
+        ("Cannot be applied:", plan.problems),
+        ("Left as it is:", plan.explain_left()),
+    ):
+        lines = [f"  {what}" + (f"\n    help: {help}" if help else "") for what, help in told]
+        parts += ["\n".join([title, *lines])] if lines else []
     if plan.notes:
         parts.append("\n".join(f"note: {note}" for note in plan.notes))
     parts.append(summarize(plan, out=out))
@@ -79,6 +82,7 @@ def to_record(plan: Plan, files: dict[str, bytes]) -> dict[str, object]:
             for step in plan.steps
         ],
         "problems": [{"what": what, "help": help} for what, help in plan.problems],
+        "left": [{"what": what, "help": help} for what, help in plan.explain_left()],
         "notes": plan.notes,
     }
 

@@ -8,13 +8,15 @@ from functools import partial
 from changelane.manifest import Capture, Manifest
 from changelane.marker import SCHEMA
 from changelane.runner.apply.access import compare_access, find_withdrawn
-from changelane.runner.apply.api import compare_api, find_api
+from changelane.runner.apply.api import compare_api
 from changelane.runner.apply.block import find_block
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Function, Observed, Trigger
+from changelane.runner.apply.orphans import find_orphans
 from changelane.runner.apply.queues import compare_queue
 from changelane.runner.apply.schemas import compare_schemas
 from changelane.runner.apply.statement import drop_trigger
+from changelane.runner.apply.tables import compare_tables, find_strays
 from changelane.runner.apply.undeclared import find_undeclared
 from changelane.runner.partman import find_obstacle
 
@@ -23,17 +25,30 @@ ENABLED = {"origin": "O", "always": "A", "replica": "R"}
 
 
 def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
-    """Schemas, queues, functions, triggers by table, then what is orphaned: each with its state."""
+    """Schemas, queues, functions, triggers by table, tables that are not as ``sql_out/`` has them, then what
+    is orphaned: each with its state.
+    """
     captures = sorted(manifest.captures, key=lambda capture: (*capture.identity, capture.name))
     functions, triggers, relations = observed.functions, observed.triggers, observed.relations
     project = manifest.project
     moved = {
-        trigger.name: spell((trigger.schema, trigger.table))
+        trigger.name: (trigger.schema, trigger.table)
         for trigger in triggers.values()
         if trigger.marker and trigger.marker.project == project
     }
+    selections = {route.name: route.selection for route in manifest.routes}
+    strays = find_strays(manifest, observed)
     blocks = [
-        (capture, find_block(capture, relations.get(capture.identity), moved=moved.get(capture.name, "")))
+        (
+            capture,
+            find_block(
+                capture,
+                relations.get(capture.identity),
+                selection=selections.get(capture.route),
+                moved=moved.get(capture.name),
+                stray=strays.get((capture.route, capture.identity), ""),
+            ),
+        )
         for capture in captures
     ]
     session = observed.session
@@ -65,11 +80,12 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
             )
             for capture, block in blocks
         ),
+        *compare_tables(manifest, observed),
         *_find_strangers(manifest, observed),
         *compare_access(manifest, observed),
         *find_undeclared(manifest, observed),
         *compare_api(manifest, observed),
-        *_find_orphans(manifest, observed),
+        *find_orphans(manifest, observed, blocked={capture.name for capture, block in blocks if block[0]}),
         *find_withdrawn(project, observed, declared=manifest.access),
     )
 
@@ -245,53 +261,3 @@ def list_other_projects(manifest: Manifest, observed: Observed) -> Iterator[tupl
         marker = (function.marker if function else None) or trigger.marker
         if marker and marker.project != manifest.project and (trigger.schema, trigger.table) in captured:
             yield trigger, marker.project
-
-
-def _find_orphans(manifest: Manifest, observed: Observed) -> Iterator[Object]:
-    triggers = {(*capture.identity, capture.name) for capture in manifest.captures}
-    functions = {capture.name for capture in manifest.captures}
-    for thing in _find_marked(manifest.project, observed):
-        known = thing.name in functions if thing.table is None else (*thing.table, thing.name) in triggers
-        if not known:
-            yield thing
-    queues = {queue.name for queue in manifest.queues}
-    for queue in observed.queues.values():
-        if queue.name not in queues and queue.marker and queue.marker.project == manifest.project:
-            yield Object(
-                kind="queue",
-                name=queue.name,
-                state="orphaned",
-                detail="no longer declared; its messages are kept",
-                help=f"SELECT pgmq.drop_queue('{queue.name}') once it is drained",
-            )
-
-
-def find_remains(project: str, observed: Observed) -> Iterator[Object]:
-    """All that bears the project's marker but queues: triggers, functions, access to queues, the API."""
-    yield from _find_marked(project, observed)
-    yield from find_withdrawn(project, observed)
-    yield from find_api(project, observed)
-
-
-def _find_marked(project: str, observed: Observed) -> Iterator[Object]:
-    """Every trigger, then every function, that bears the project's marker."""
-    for trigger in observed.triggers.values():
-        if trigger.marker and trigger.marker.project == project:
-            yield Object(
-                kind="trigger",
-                name=trigger.name,
-                table=(trigger.schema, trigger.table),
-                route=trigger.marker.name,
-                state="orphaned",
-                remedy="drop",
-                relation=trigger.relation,
-            )
-    for function in observed.functions.values():
-        if function.marker and function.marker.project == project:
-            yield Object(
-                kind="function",
-                name=function.name,
-                route=function.marker.name,
-                state="orphaned",
-                remedy="drop",
-            )

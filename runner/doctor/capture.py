@@ -13,6 +13,7 @@ from changelane.manifest import Capture, Manifest
 from changelane.marker import SCHEMA
 from changelane.runner.apply.object import spell, spell_name
 from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.orphans import is_misplaced
 from changelane.runner.apply.rename import read_queues
 from changelane.runner.apply.state import compare, list_other_projects
 from changelane.runner.doctor.finding import Finding
@@ -29,6 +30,7 @@ def find_capture(conn: psycopg.Connection[Any], manifest: Manifest, observed: Ob
     yield from _find_lost_queues(manifest.project, observed)
     yield from _find_unable_senders(conn, manifest.project, observed)
     yield from _find_states(manifest, observed)
+    yield from _find_leftovers(manifest, observed)
     yield from _find_replica_settings(conn, manifest)
     yield from _find_subscriptions(conn, manifest)
 
@@ -87,6 +89,7 @@ def _find_unable_senders(
 
 def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
     said = set()
+    missing: dict[tuple[str, str], list[str]] = {}
     for thing in compare(manifest, observed):
         if thing.state == "disabled":
             yield Finding(
@@ -102,6 +105,59 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
                 what=thing.detail,
                 why=f"route {thing.route} cannot be applied",
                 mend=thing.help,
+            )
+        elif thing.kind == "table" and thing.state == "missing":
+            yield Finding(
+                code="table-uncaptured",
+                what=thing.detail,
+                why=f"changes that route {thing.route} declares are not captured, now or later",
+                mend=thing.help,
+            )
+        elif thing.kind == "table":
+            yield Finding(
+                code="key-changed",
+                what=thing.detail,
+                why="consumers that go by the key go by one that may not tell rows apart",
+                mend=thing.help,
+            )
+        elif thing.state == "missing" and thing.kind == "trigger" and thing.capture:
+            missing.setdefault((thing.route, thing.place), []).append(thing.capture.event)
+    for (route, table), events in missing.items():
+        yield Finding(
+            code="capture-missing",
+            what=f"{table} has no trigger of route {route} for {', '.join(events)}",
+            why=f"changes that route {route} declares are not captured, now or later",
+            mend="changelane apply",
+        )
+
+
+def _find_leftovers(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
+    """Triggers of the project that go on sending what is not declared, by route and table."""
+    declared = {(*capture.identity, capture.name) for capture in manifest.captures}
+    names: dict[tuple[str, str, bool], list[str]] = {}
+    for trigger in observed.triggers.values():
+        marker = trigger.marker
+        if marker is None or marker.project != manifest.project or trigger.enabled == "D":
+            continue
+        misplaced = is_misplaced(trigger)
+        if misplaced or trigger.identity not in declared:
+            place = spell((trigger.schema, trigger.table))
+            names.setdefault((marker.name, place, misplaced), []).append(trigger.name)
+    for (route, place, misplaced), triggers in names.items():
+        listed = f"{place} has triggers of route {route}: {', '.join(triggers)}"
+        if misplaced:
+            yield Finding(
+                code="trigger-misnamed",
+                what=f"{listed}; they send its changes under the name of another table",
+                why="who follows that other table applies changes that are not its own",
+                mend="changelane inspect and changelane generate, then changelane apply --prune",
+            )
+        else:
+            yield Finding(
+                code="still-sending",
+                what=f"{listed}; sql_out/ no longer declares them",
+                why="they go on sending what nobody declares",
+                mend="changelane apply --prune",
             )
 
 

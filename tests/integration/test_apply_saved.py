@@ -149,7 +149,8 @@ def test_events_are_one_json_object_a_line(conn: Connection, run_changelane: Any
     conn.execute("DROP TABLE parcels")
     refused = run_changelane("apply", "--yes", "--format", "json")
     assert refused.returncode == 1
-    (event,) = [json.loads(line) for line in refused.stdout.splitlines()]
+    planned, event = [json.loads(line) for line in refused.stdout.splitlines()]
+    assert planned["left"] == event["problems"]
     assert (event["event"], event["exit_code"]) == ("error", 1)
     assert event["problems"][0]["what"] == "table public.parcels does not exist"
 

@@ -13,6 +13,14 @@ SELECT namespace.nspname::text AS schema,
            WHERE class.relkind = 'p' AND relid <> class.oid AND NOT has_table_privilege(relid, 'TRIGGER')
            ORDER BY relid::regclass::text
        ) AS barred,
+       ARRAY(
+           SELECT attname::text
+           FROM pg_index
+           CROSS JOIN unnest(indkey::int2[]) WITH ORDINALITY AS key(number, position)
+           JOIN pg_attribute ON attrelid = indrelid AND attnum = key.number
+           WHERE indrelid = class.oid AND indisprimary AND key.position <= indnkeyatts
+           ORDER BY key.position
+       ) AS primary_key,
        (
            SELECT coalesce(jsonb_object_agg(attname, format_type(atttypid, atttypmod)), '{}') FROM pg_attribute
            WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
