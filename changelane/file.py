@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write UTF-8 text whole or not at all, with the folders above it.
+    """Write UTF-8 text whole or not at all, with the folders above it. A link in its place is replaced.
 
     Raises OSError, which names the file.
     """
-    part = path.with_name(f"{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A name that nobody can have put a link at, and that is refused where somebody did.
+    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.part")
     try:
-        part.write_text(text, encoding="utf-8", newline="\n")
+        opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        with open(opened, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        # What fails in the middle of writing, as for want of room, names none.
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        # An error in the middle of writing, as where no room is left, names no file.
         raise OSError(error.errno, error.strerror, str(path)) from error

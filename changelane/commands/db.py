@@ -11,6 +11,7 @@ from psycopg.pq import Conninfo
 from changelane.cli import Settings
 from changelane.runner import database
 from changelane.runner.local import server
+from changelane.runner.local.place import find_left
 
 
 @click.group
@@ -25,6 +26,8 @@ def start() -> None:
     running = server.find(root)
     url = database.start_local()
     click.echo(f"the server of {root} {'runs already' if running else 'has started'}", err=True)
+    for left in find_left():
+        click.echo(f"a deleted or moved folder left {left}; unless it was moved: rm -r {left}", err=True)
     click.echo(url)
 
 

@@ -6,6 +6,7 @@ import click
 
 from changelane.cli import Settings
 from changelane.errors import ChangelaneError
+from changelane.file import write_whole
 from changelane.generator.suggestion import suggest
 from changelane.runner.inspect import inspect
 from changelane.runner.session import reach
@@ -32,8 +33,11 @@ def command(settings: Settings, *, force: bool) -> None:
     text = suggest(catalog, database=database, sizes=sizes)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        if force:
+            write_whole(path, text)
+        else:
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
     except FileExistsError:
         raise exists from None
     except OSError as error:

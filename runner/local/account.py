@@ -1,10 +1,10 @@
-"""As whom the local server runs. Postgres refuses root, so root lends it a name that has no rights."""
+"""As whom the local server runs. Postgres refuses root, so root lends it an account without rights."""
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,14 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 Command = list[str | Path]
 
 
+FIRST, COUNT = 61184, 4336
+"""User numbers that systemd sets apart for accounts that exist for a while (DynamicUser: 61184 to 65519)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """``prefix`` goes before every command. ``uid`` and ``gid`` None: the caller's own."""
+    """``uid`` and ``gid`` None: the caller's own."""
 
-    prefix: tuple[str, ...] = ()
     uid: int | None = None
     gid: int | None = None
 
@@ -36,47 +39,58 @@ class Account:
         """Start a command as this account, in the clean environment."""
         if self.is_other:
             options |= {"user": self.uid, "group": self.gid, "extra_groups": ()}
-        return subprocess.Popen([*self.prefix, *command], env=ENVIRONMENT, cwd="/", **options)  # noqa: S603
+        return subprocess.Popen(command, env=ENVIRONMENT, cwd="/", **options)  # noqa: S603
+
+    def own(self, path: Path) -> None:
+        """Give it a file or a folder with all that is in it; links are not followed."""
+        if self.is_other:
+            for place in (path, *path.rglob("*")):
+                os.chown(place, self.uid or 0, self.gid or 0, follow_symlinks=False)
 
 
-def choose(folder: Path, binaries: Path) -> Account:
-    """The account for a server whose data are in ``folder``: the caller's own, unless that is root.
+def choose(seed: int) -> Account:
+    """The caller's own account; for root, one that nobody else has, found from ``seed``.
 
-    Root in a user namespace of its own is nobody special to Postgres, yet owns its files. Where the system
-    allows no such namespace (or CHANGELANE_NO_USERNS is set), or root itself may not write the folder there,
-    it is the account ``nobody``.
+    It needs no entry in /etc/passwd: files and processes bear its number.
     """
     if os.geteuid() != 0:
         return Account()
-    unshare = shutil.which("unshare")
-    if unshare and not os.environ.get("CHANGELANE_NO_USERNS"):
-        own = Account(prefix=(unshare, "--user", "--map-user=1000"))
-        probe: Command = ["sh", "-c", 'test -w "$1" && "$2" --version', "sh", folder, binaries / "postgres"]
-        if _runs(own, probe):
-            return own
-    return find_nobody()
+    number = next(number for step in range(COUNT) if _is_free(number := FIRST + (seed + step) % COUNT))
+    return Account(uid=number, gid=number)
 
 
 def find_nobody() -> Account:
+    """The account that makes the cluster: initdb wants one with a name. Raises ServerError."""
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError:
         raise ServerError(
-            "Postgres does not run as root, user namespaces are not permitted, and no account is nobody",
+            "Postgres does not run as root, and no account is called nobody",
             help="run as another user, or use another server with --database-url or DATABASE_URL",
         ) from None
     return Account(uid=entry.pw_uid, gid=entry.pw_gid)
 
 
 def can_run(account: Account, program: Path) -> bool:
-    return _runs(account, [program, "--version"])
-
-
-def _runs(account: Account, command: Command) -> bool:
+    """Whether the account reaches and starts a program."""
     try:
         process = account.spawn(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
     except OSError:
         return False
     return process.wait() == 0
+
+
+def _is_free(number: int) -> bool:
+    try:
+        pwd.getpwuid(number)
+    except KeyError:
+        try:
+            grp.getgrgid(number)
+        except KeyError:
+            return True
+    return False

@@ -38,23 +38,22 @@ def prepare(root: Path) -> Place:
     ``root/data`` is a link to the data. Raises ServerError.
     """
     folder = binaries.find_folder()
-    data = root / "data"
-    if data.is_dir() and not data.is_symlink() and data.stat().st_uid != os.geteuid():
-        # Root may look into it, where others were stopped before.
-        raise ServerError(f"{data} belongs to another user", help="run as its owner, or from another folder")
-    linked, base = find_base(root)
-    who = account.find_nobody() if linked else account.choose(root, folder)
+    who = account.choose(int(_digest(root), 16))
     if not who.is_other:
-        return Place(who, folder, data, _make_socket(root))
-    if data.exists() and not linked:
-        raise ServerError(
-            f"{data} was made by root in a user namespace, which is not permitted here",
-            help=f"permit user namespaces, or remove {data} to begin with an empty database",
-        )
+        return Place(who, folder, root / "data", _make_socket(root))
+    _, base = find_base(root)
     _claim(base, mode=0o711)
+    (base / "root").write_bytes(os.fsencode(root))
     home = base / "home"
     home.mkdir(mode=0o700, exist_ok=True)
-    os.chown(home, who.uid or 0, who.gid or 0)
+    # Also what an account that was given to somebody else meanwhile, or the one of an older version, left.
+    if home.stat().st_uid != who.uid:
+        try:
+            who.own(home)
+        except OSError:
+            # A container that maps fewer user numbers.
+            who = account.find_nobody()
+            who.own(home)
     if not account.can_run(who, folder / "postgres"):
         folder = binaries.copy_tree(folder, base / "postgres")
     return Place(who, folder, home / "data", home)
@@ -67,6 +66,17 @@ def find_base(root: Path) -> tuple[bool, Path]:
     if data.is_symlink() and (base := Path(os.readlink(data)).parents[1]).name.startswith(_PRIVATE):
         return True, base
     return False, _name(Path("/var/tmp"), root)  # noqa: S108
+
+
+def find_left() -> list[Path]:
+    """Folders under /var/tmp of this user's servers whose own folders are gone: deleted, or moved since."""
+    left = []
+    for base in sorted(_name(Path("/var/tmp"), Path()).parent.glob(f"{_PRIVATE}{os.geteuid()}-*")):  # noqa: S108
+        with contextlib.suppress(OSError):
+            root = Path(os.fsdecode((base / "root").read_bytes()))
+            if base.stat().st_uid == os.geteuid() and not root.exists():
+                left.append(base)
+    return left
 
 
 def is_private(socket: Path) -> bool:
@@ -94,10 +104,13 @@ def _fits(socket: Path) -> bool:
     return len(name) <= _SOCKET_BYTES and b"," not in name
 
 
+def _digest(root: Path) -> str:
+    return hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
+
+
 def _name(parent: Path, root: Path) -> Path:
     """A folder for ``root`` in one that all may write: the same at each call, another for each user."""
-    digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
-    return parent.resolve() / f"{_PRIVATE}{os.geteuid()}-{digest}"
+    return parent.resolve() / f"{_PRIVATE}{os.geteuid()}-{_digest(root)}"
 
 
 def _claim(path: Path, *, mode: int) -> None:

@@ -16,10 +16,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from changelane.errors import ServerError
 from changelane.runner.local import postmaster
+from changelane.runner.local.account import find_nobody
 from changelane.runner.local.binaries import find_binary
 from changelane.runner.local.place import PORT, Place, find_base, is_private, prepare
 from changelane.runner.local.postmaster import Postmaster
@@ -49,6 +51,9 @@ def start(root: Path, *, settings: Mapping[str, str] | None = None) -> str:
             chosen = {**SETTINGS, **(settings or {})}
             if not (root / "data").exists():
                 _initialise(root, place, lock, chosen)
+            elif place.account.is_other and not (root / "data").is_symlink():
+                # Made by an older version, which ran it with root's rights on files.
+                _settle(root, place, root / "data")
             running = _launch(root, place, chosen)
         return _url(running.socket)
 
@@ -98,10 +103,16 @@ def _locked(root: Path, *, create: bool) -> Iterator[int]:
     try:
         if create:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            ignore = root / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("*\n")
-        lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        if create and root.stat().st_uid != os.geteuid():
+            raise ServerError(
+                f"{root} belongs to another user", help="run as its owner, or from another folder"
+            )
+        if create:
+            with contextlib.suppress(FileExistsError):
+                ignore = os.open(root / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+                with open(ignore, "w") as file:
+                    file.write("*\n")
+        lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise ServerError(
             f"cannot write {root}: {error.strerror}",
@@ -116,8 +127,13 @@ def _locked(root: Path, *, create: bool) -> Iterator[int]:
 
 def _initialise(root: Path, place: Place, lock: int, settings: Mapping[str, str]) -> None:
     """Make the cluster beside its place, then move it there: a killed start leaves no half of one."""
-    partial = place.data.with_name("data.new")
+    maker = find_nobody() if place.account.is_other else place.account
+    workshop = place.data.parent.with_name("new") if place.account.is_other else place.data.parent
+    partial = workshop / "data.new"
     shutil.rmtree(partial, ignore_errors=True)
+    workshop.mkdir(mode=0o700, exist_ok=True)
+    if maker.is_other:
+        maker.own(workshop)
     command: list[str | Path] = [
         place.binaries / "initdb", "--pgdata", partial, "--username=postgres", "--auth=trust",
         "--encoding=UTF8", "--locale=C",
@@ -127,22 +143,38 @@ def _initialise(root: Path, place: Place, lock: int, settings: Mapping[str, str]
     if settings.get("fsync") == "off":
         command += ["--no-sync"]
     log = root / "server.log"
-    with log.open("ab") as output:
+    with _append(log) as output:
         begin = output.tell()
         # The lock is inherited: should this process be killed, the next start waits until initdb has ended.
-        process = place.account.spawn(
+        process = maker.spawn(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(lock,)
         )
         if process.wait() != 0:
             raise _failure("the local server's database could not be initialised", log, begin)
-    if place.account.is_other:
-        # Left by a folder that was deleted since.
-        postmaster.end(place.data)
-        shutil.rmtree(place.data, ignore_errors=True)
-        (root / "data").unlink(missing_ok=True)
-    partial.rename(place.data)
-    if place.account.is_other:
-        (root / "data").symlink_to(place.data)
+    if not place.account.is_other:
+        partial.rename(place.data)
+        return
+    (root / "data").unlink(missing_ok=True)
+    _settle(root, place, partial)
+    workshop.rmdir()
+
+
+def _settle(root: Path, place: Place, cluster: Path) -> None:
+    """Move a cluster that no server runs to the account's own place, and link it from ``root``."""
+    # Left by a folder that was deleted since.
+    postmaster.end(place.data)
+    shutil.rmtree(place.data, ignore_errors=True)
+    moved = place.data.with_name("data.moved")
+    shutil.rmtree(moved, ignore_errors=True)
+    shutil.move(cluster, moved)
+    place.account.own(moved)
+    moved.rename(place.data)
+    (root / "data").symlink_to(place.data)
+
+
+def _append(log: Path) -> BinaryIO:
+    """The log, opened at its end; a link in its place is refused with OSError."""
+    return open(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab")
 
 
 def _major(folder: Path) -> int:
@@ -155,14 +187,20 @@ def _launch(root: Path, place: Place, settings: Mapping[str, str]) -> Postmaster
     """Start the postmaster, detached, and wait until it is ready."""
     # A list, whose items are quoted as identifiers are.
     socket = str(place.socket).replace('"', '""')
-    own = {"listen_addresses": "", "port": str(PORT), "unix_socket_directories": f'"{socket}"'}
+    own = {
+        "listen_addresses": "",
+        "port": str(PORT),
+        "unix_socket_directories": f'"{socket}"',
+        # For this account and for root, who reaches everything.
+        "unix_socket_permissions": "0700",
+    }
     command: list[str | Path] = [place.binaries / "postgres", "-D", place.data]
     for name, value in {**settings, **own}.items():
         command += ["-c", f"{name}={value}"]
     log = root / "server.log"
     process = None
     deadline = time.monotonic() + START_SECONDS
-    with log.open("ab") as output:
+    with _append(log) as output:
         begin = output.tell()
         while time.monotonic() < deadline:
             found = postmaster.find(place.data)
