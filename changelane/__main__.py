@@ -1,3 +1,28 @@
-from changelane.cli import main
+"""The command line's process: what must hold before its first import that takes time."""
 
-main()
+from __future__ import annotations
+
+import os
+import signal
+
+if os.getpid() == 1:
+    # For the first process of a container, the system ignores signals that have no handler.
+    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+
+for descriptor in range(3):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        # Closed by whoever started this: the next file or socket would take its place, and its output.
+        os.open(os.devnull, os.O_RDWR)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    from changelane.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

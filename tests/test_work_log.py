@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from changelane.runner.work.log import open_log
+from changelane.runner.work.log import flush, open_log
 
 
 def test_a_line_is_written_whole_so_that_processes_can_share_the_stream(
@@ -19,5 +19,6 @@ def test_a_line_is_written_whole_so_that_processes_can_share_the_stream(
 
     monkeypatch.setattr("sys.stderr", Stream())
     open_log().info("working", queue="jobs")
+    flush()
     assert len(writes) == 1
     assert writes[0].endswith("}\n")

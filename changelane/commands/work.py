@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -15,21 +15,28 @@ import click
 import psycopg
 
 from changelane.cli import Settings
+from changelane.commands.duration import parse_duration
+from changelane.commands.size import parse_size
 from changelane.digest import find_change
 from changelane.errors import ManifestError
 from changelane.manifest import Consumer, Manifest, load_manifest
 from changelane.runner.database import connect, resolve
 from changelane.runner.pinned import PinnedConnection
 from changelane.runner.session import explain
+from changelane.runner.work.ending import Ending
 from changelane.runner.work.handler import Handler, resolve_handlers
-from changelane.runner.work.log import open_log
+from changelane.runner.work.lifetime import Lifetime
+from changelane.runner.work.log import flush, open_log
 from changelane.runner.work.order import open_worked
-from changelane.runner.work.supervisor import follow_parent, supervise
+from changelane.runner.work.supervisor import Line, supervise
 from changelane.runner.work.tracing import trace_handlers
 from changelane.runner.work.worker import Worker
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
+
+LAST = 5.0
+"""Seconds that the process may take to end once the worker has."""
 
 
 @click.command()
@@ -64,6 +71,21 @@ if TYPE_CHECKING:
     metavar="HOST",
     help="The address to serve them on; 0.0.0.0 is all.",
 )
+@click.option(
+    "--max-messages",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Replace a process once it has settled so many messages. Another works in its place before it ends.",
+)
+@click.option(
+    "--max-memory",
+    callback=parse_size,
+    metavar="SIZE",
+    help="Replace a process that has so much memory, as in 512MB.",
+)
+@click.option(
+    "--max-age", callback=parse_duration, metavar="DURATION", help="Replace a process this old, as in 12h."
+)
 @click.option("--supervised", is_flag=True, hidden=True)
 @click.pass_obj
 def command(
@@ -74,6 +96,9 @@ def command(
     grace: float,
     metrics_port: int | None,
     metrics_host: str,
+    max_messages: int | None,
+    max_memory: int | None,
+    max_age: float | None,
     supervised: bool,
 ) -> int:
     """Consume queues into handlers: those named, or all that have a consumer.
@@ -94,33 +119,64 @@ def command(
         warn_of_handlers(handlers, specs, log=log)
     if not supervised and (change := find_change(settings.file, manifest, out=settings.out)):
         log.warning(f"{change.what}: working by {settings.out}; {change.help}")
-    if processes > 1:
+    if max_age == 0:
+        raise click.BadParameter("0 is no age that a process could work for", param_hint="'--max-age'")
+    lifetime = Lifetime(messages=max_messages, memory=max_memory, age=max_age)
+    if not supervised and (processes > 1 or lifetime.bounded):
         with connect(conninfo, application_name="changelane work", kind=PinnedConnection) as connection:
             open_worked(connection, specs)
         arguments = ["--out", str(settings.out), *(["--debug"] if settings.debug else []), "work", *queues]
         arguments += ["--grace", str(grace), "--supervised", *(["--drain"] if drain else [])]
+        arguments += [f"--max-messages={max_messages}"] if max_messages else []
+        arguments += [f"--max-memory={max_memory}B"] if max_memory else []
+        arguments += [f"--max-age={max_age}s"] if max_age else []
         # By the environment, for a command line can be read by every user of the machine.
         environment = {"DATABASE_URL": conninfo} if conninfo else {}
         ports = choose_ports(host=metrics_host, first=metrics_port, count=processes)
         with ending_in_peace():
             return supervise(
-                commands=[[*arguments, *port] for port in ports], environment=environment, log=log
+                commands=[[*arguments, *port] for port in ports],
+                environment=environment,
+                grace=grace,
+                log=log,
             )
     handlers = trace_handlers(handlers)
+    ending = Ending(log=log)
+    line = Line() if supervised else None
     try:
-        worker = Worker(specs=specs, handlers=handlers, conninfo=conninfo, drain=drain, grace=grace, log=log)
+        worker = Worker(
+            specs=specs,
+            handlers=handlers,
+            conninfo=conninfo,
+            drain=drain,
+            grace=grace,
+            log=log,
+            limit=ending.limit,
+            lifetime=lifetime,
+            tell=line.tell if line else lambda said: None,
+        )
     except psycopg.Error as error:
         # Once it runs, a lost connection is made anew; a server that goes away just now is told of at once.
         raise explain(error, doing="work") from error
-    if supervised:
-        follow_parent()
-    with ending_in_peace(), serve(worker, conninfo=conninfo, host=metrics_host, port=metrics_port, log=log):
-        code = worker.run()
+    code = 1
+    try:
+        with (
+            ending_in_peace(),
+            serve(
+                worker, conninfo=conninfo, host=metrics_host, port=metrics_port, log=log, shared=supervised
+            ) as close,
+        ):
+            if line:
+                line.follow(retire=lambda: worker.retire(leave=close))
+            code = worker.run()
+    finally:
+        # Threads of the handlers' own, and what is registered for the exit, have so long.
+        ending.limit(LAST, code)
+        flush()
     if worker.stuck:
         # Waiting for threads that outlasted the grace would be no end at all.
         logging.shutdown()
         sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     return code
 
@@ -168,22 +224,28 @@ def choose_ports(*, host: str, first: int | None, count: int) -> list[list[str]]
 
 @contextmanager
 def serve(
-    worker: Worker, *, conninfo: str, host: str, port: int | None, log: FilteringBoundLogger
-) -> Iterator[None]:
-    """Serve metrics and health meanwhile, where a port is given. Raises ChangelaneError when it is taken."""
+    worker: Worker, *, conninfo: str, host: str, port: int | None, log: FilteringBoundLogger, shared: bool
+) -> Iterator[Callable[[], None]]:
+    """Serve metrics and health meanwhile, where a port is given; yields the way to end that early.
+
+    Raises ChangelaneError when the port is taken.
+    """
     if port is None:
-        yield
+        yield lambda: None
         return
     from changelane.runner.work.endpoint import Endpoint
     from changelane.runner.work.metrics import Metrics
 
     endpoint = Endpoint(
-        host=host, port=port, metrics=Metrics(consumers=worker.consumers, conninfo=conninfo, log=log)
+        host=host,
+        port=port,
+        metrics=Metrics(consumers=worker.consumers, conninfo=conninfo, log=log),
+        shared=shared,
     )
     endpoint.start()
     log.info("metrics", url=f"http://{host}:{endpoint.port}/metrics")
     try:
-        yield
+        yield endpoint.stop
     finally:
         endpoint.stop()
 

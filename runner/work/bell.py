@@ -36,10 +36,14 @@ _UNLISTEN = sql.SQL("UNLISTEN {}")
 
 
 class Bell:
-    """``works`` says that notifications arrive: over a connection of its own, not through every pooler."""
+    """``works`` says that notifications arrive: over a connection of its own, not through every pooler.
+
+    ``lost`` says that the last wait found that connection gone.
+    """
 
     def __init__(self, *, queues: Sequence[str], conninfo: str, log: FilteringBoundLogger) -> None:
         self.works = False
+        self.lost = False
         self._log = log
         self._link = Link(conninfo, name="changelane work wake-up")
         self._channels = {f"changelane_{queue}": queue for queue in queues}
@@ -97,6 +101,7 @@ class Bell:
 
     def wait(self, timeout: float) -> Counter[str]:
         """Until ``timeout`` (seconds), a ring or notifications, of which it returns the count by queue."""
+        self.lost = False
         heard: Counter[str] = Counter()
         poll = select.poll()
         poll.register(self._out, select.POLLIN)
@@ -112,6 +117,7 @@ class Bell:
                 while (note := connection.pgconn.notifies()) is not None:
                     heard[self._channels.get(note.relname.decode(), "")] += 1
             except psycopg.Error:
+                self.lost = True
                 self._detach()
         del heard[""]
         return heard

@@ -6,7 +6,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -26,6 +25,12 @@ from changelane.runner.work.stock import Stock
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+
+HEARTBEAT = 10.0
+"""Seconds after which a consumer that had nothing to ask of the database asks all the same."""
+
+SILENCE = 30.0
+"""Seconds without an answer from the database after which a consumer is not healthy."""
 
 BLOCKED = 1.0
 """Seconds past its timeout after which an async handler was not cancelled because it could not be."""
@@ -57,6 +62,7 @@ class Consumer:
         self._deadline: float | None = None
         self._link = Link(conninfo, name=f"changelane work {queue.name}")
         self._woken = False
+        self._claimed_at = time.monotonic()
         self._pace = Pace(rate=spec.rate)
         self.settler = Settler(
             spec=spec, queue=queue, transaction=handler.transaction, conninfo=conninfo,
@@ -118,6 +124,16 @@ class Consumer:
         return self._thread.is_alive()
 
     @property
+    def silent(self) -> bool:
+        """Whether the database has not answered it for long."""
+        return time.monotonic() - self._link.spoke_at > SILENCE
+
+    @property
+    def claimed_at(self) -> float:
+        """When the last claim succeeded, on the monotonic clock; before the first, when this was made."""
+        return self._claimed_at
+
+    @property
     def jammed(self) -> bool:
         """Whether every slot is taken by a handler that ran past its timeout and cannot be stopped."""
         late = [job.finished for job in self._pool.running.copy() if job.finished is not None]
@@ -146,8 +162,10 @@ class Consumer:
                     msg_ids=[delivery.msg_id for delivery in job.deliveries],
                     timeout=timeout,
                 )
-                if job.backend is not None:
-                    backends.append(job.backend)
+                if job.connection is not None:
+                    backends.append(job.connection.wire.pid)
+                    # A handler that waits for the database gets an error, and its slot is free again.
+                    job.connection.wire.cut()
                 self.settler.put(job)
         return backends
 
@@ -179,19 +197,25 @@ class Consumer:
         room = self._stock.measure_room()
         limit = self._pace.admit(room)
         now = time.monotonic()
+        beat = self._link.spoke_at + HEARTBEAT
         # Woken while it was judged idle, it is not.
-        if limit and (self._woken or not self.idle or now >= self.queue.next_at):
+        if limit and (self._woken or not self.idle or now >= min(self.queue.next_at, beat)):
             self._claim(connection, limit=limit)
             return
-        pause = inf
+        if now >= beat:
+            # So that a connection which was lost is known before a message waits for it.
+            connection.execute("SELECT", prepare=False)
+            return
+        pause = beat - now
         if room and not self.paused:
-            pause = self.queue.next_at - now if self.idle else self._pace.measure_pause()
-        self._event.wait(None if pause == inf else max(pause, 0.001))
+            pause = min(pause, self.queue.next_at - now if self.idle else self._pace.measure_pause())
+        self._event.wait(max(pause, 0.001))
         self._event.clear()
 
     def _claim(self, connection: psycopg.Connection[Any], *, limit: int) -> None:
         self._woken = False
         claimed = self.queue.claim(connection, limit=limit, lease=self.spec.lease)
+        self._claimed_at = time.monotonic()
         self._stock.add(claimed)
         self._pace.spend(len(claimed))
         self.idle = self.queue.next_at > time.monotonic() and not self._woken
@@ -204,6 +228,8 @@ class Consumer:
         while self._pool.running and time.monotonic() < (self._deadline or 0.0):
             self._event.wait(0.1)
             self._event.clear()
+            # One that found no connection is back among those that no handler has begun.
+            self._stock.give_back()
             self._attempt(self.settler.settle)
         if self._pool.running:
             self._log.warning(
@@ -216,5 +242,6 @@ class Consumer:
             for job in self._pool.running.copy():
                 if job.end(Released()):
                     self.settler.put(job)
+        self._stock.give_back()
         self._attempt(self.settler.settle)
         self._pool.close()

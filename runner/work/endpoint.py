@@ -19,24 +19,27 @@ if TYPE_CHECKING:
 class Endpoint:
     """Serves one worker process, in threads of its own; ``port`` is the one that was bound.
 
-    Raises ChangelaneError when the port cannot be had.
+    Where it is ``shared``, the process that takes this one's place may have it, too, meanwhile. Raises
+    ChangelaneError when the port cannot be had.
     """
 
-    def __init__(self, *, host: str, port: int, metrics: Metrics) -> None:
+    def __init__(self, *, host: str, port: int, metrics: Metrics, shared: bool = False) -> None:
         self._metrics = metrics
-        self._server = _listen(host, port, type("Handler", (_Handler,), {"metrics": metrics}))
+        handler = type("Handler", (_Handler,), {"metrics": metrics})
+        self._server = _listen(host, port, handler, shared=shared)
+        self._stopped = False
         self.port = int(self._server.server_address[1])
 
     def start(self) -> None:
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self.close()
-
-    def close(self) -> None:
-        self._server.server_close()
-        self._metrics.close()
+        """Listen no more; more than once, too."""
+        if not self._stopped:
+            self._stopped = True
+            self._server.shutdown()
+            self._server.server_close()
+            self._metrics.close()
 
 
 def check_port(*, host: str, port: int) -> None:
@@ -70,10 +73,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: a scrape is no event."""
 
 
-def _listen(host: str, port: int, kind: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+def _listen(
+    host: str, port: int, kind: type[BaseHTTPRequestHandler], *, shared: bool = False
+) -> ThreadingHTTPServer:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        server = type("Server", (ThreadingHTTPServer,), {"address_family": found[0][0]})
+        settings = {"address_family": found[0][0], "allow_reuse_port": shared}
+        server = type("Server", (ThreadingHTTPServer,), settings)
         made: ThreadingHTTPServer = server(found[0][4][:2], kind)
     except OSError as error:
         raise ChangelaneError(

@@ -14,6 +14,7 @@ from changelane.runner.work.message import Delivery
 
 if TYPE_CHECKING:
     from changelane.change import Change
+    from changelane.runner.work.lent import LentAsyncConnection, LentConnection
     from changelane.runner.work.row import RowType
 
 _ending = threading.Lock()
@@ -21,8 +22,8 @@ _ending = threading.Lock()
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """``started`` and ``finished`` are on the monotonic clock, None until then; ``backend`` is the server
-    process of its transaction, and ``begun`` says that the handler was called.
+    """``started`` and ``finished`` are on the monotonic clock, None until then; ``connection``
+    is that of its transaction. ``begun`` says that the handler was called.
 
     ``handed`` are those that the handler really got, ``missed`` those whose leases passed before it could,
     ``unfit`` those that are nothing for it, with what is wrong. ``acked`` says that the handed went with its
@@ -36,7 +37,7 @@ class Job:
     unfit: Sequence[tuple[Delivery, BaseException]] = ()
     started: float | None = None
     finished: float | None = None
-    backend: int | None = None
+    connection: LentConnection | LentAsyncConnection | None = None
     begun: bool = False
     ended: bool = False
     settled: bool = False
@@ -45,7 +46,9 @@ class Job:
     rest: tuple[tuple[Delivery, ...], ...] = ()
 
     def start(self, row: RowType | None = None) -> list[Change]:
-        """The changes to hand over, with rows of that type; may be none."""
+        """The changes to hand over, with rows of that type; may be none, as where it was ended before."""
+        if self.ended:
+            return []
         now = time.monotonic()
         changes, handed, missed = [], [], []
         unfit: list[tuple[Delivery, BaseException]] = []

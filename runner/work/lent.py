@@ -13,10 +13,11 @@ from types import CoroutineType
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor, Connection
-from psycopg.rows import TupleRow, tuple_row
+from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor
+from psycopg.rows import tuple_row
 
 from changelane.runner.work.fault import follow
+from changelane.runner.work.watchdog import WatchedAsyncConnection, WatchedConnection
 
 KEPT = 100
 """Errors that are remembered of one call, at most: a handler may catch any number."""
@@ -56,7 +57,7 @@ class _Memory:
         return names
 
 
-class LentConnection(Connection[TupleRow]):
+class LentConnection(WatchedConnection):
     """``begin`` and ``memory`` are the worker's; the rest is the handler's."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -99,7 +100,7 @@ class _LentServerCursor(AsyncServerCursor[Any]):
     executemany = _remembered(AsyncServerCursor.executemany)
 
 
-class LentAsyncConnection(AsyncConnection[TupleRow]):
+class LentAsyncConnection(WatchedAsyncConnection):
     """As LentConnection, for async handlers."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

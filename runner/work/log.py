@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
+
+from changelane.runner.work.sink import Sink
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
+
+
+_sinks: dict[int, Sink] = {}
+
+
+def flush() -> None:
+    """Wait a moment until the log is written: what follows ends the process, or writes on stderr, too."""
+    for sink in list(_sinks.values()):
+        sink.drain()
+
+
+atexit.register(flush)
 
 
 def open_log() -> FilteringBoundLogger:
     """A logger of its own: what the handlers' application makes of structlog is left alone."""
     import structlog
 
-    terminal = sys.stderr.isatty()
+    # None where the process was started without it.
+    stream = sys.stderr
+    terminal = stream is not None and stream.isatty()
+    sink = _sinks.get(id(stream))
+    if sink is None or sink.stream is not stream:
+        sink = _sinks[id(stream)] = Sink(stream)
     last: Processor = (
         structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
         if terminal
@@ -27,7 +47,7 @@ def open_log() -> FilteringBoundLogger:
     ]
     log: FilteringBoundLogger = structlog.wrap_logger(
         # One write for each line: processes that share the stream would tear each other's lines.
-        structlog.WriteLogger(sys.stderr),
+        structlog.WriteLogger(cast(TextIO, sink)),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger("info"),
     )

@@ -37,6 +37,11 @@ KEPT = 2.0
 TIMEOUT = 5000
 """Milliseconds that a question to the database may take."""
 
+PATIENCE = 0.5
+"""Seconds that a scrape waits for an answer; the last one is served then, unless it is older than STALE."""
+
+STALE = 15.0
+
 OUTCOMES = ("handled", "failed", "dead", "archived", "blocked", "released", "lost")
 
 SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -75,13 +80,14 @@ class Metrics(Collector):
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self._consumers = consumers
-        self._link = Link(conninfo, name="changelane work metrics")
-        self._lock = threading.Lock()
+        self._link = Link(conninfo, name="changelane work metrics", limit=TIMEOUT / 1000)
+        self._changed = threading.Condition()
+        self._asking = False
         self._log = log
         self._gauges = _compose([consumer.queue for consumer in consumers])
         self._horizon = sql.SQL(load_sql("horizon"))
-        self._answer: list[Metric] | None = None
-        self._asked = 0.0
+        self._answer: list[Metric] = []
+        self._answered_at = -STALE
         self._said = ""
         label = ("queue",)
         seconds = Histogram(
@@ -108,13 +114,19 @@ class Metrics(Collector):
         flying = GaugeMetricFamily(
             "changelane_in_flight", "Messages claimed and not settled yet.", labels=["queue"]
         )
+        claim = GaugeMetricFamily(
+            "changelane_last_claim_seconds", "Seconds since the last claim that succeeded.", labels=["queue"]
+        )
+        now = time.monotonic()
         for consumer in self._consumers:
             name = consumer.spec.queue
             for outcome in OUTCOMES:
                 counts.add_metric([name, outcome], consumer.counts[outcome])
             flying.add_metric([name], len(consumer.held))
+            claim.add_metric([name], max(0.0, now - consumer.claimed_at))
         yield counts
         yield flying
+        yield claim
         yield from self.ask()
 
     def describe(self) -> Iterable[Metric]:
@@ -123,25 +135,43 @@ class Metrics(Collector):
 
     @property
     def alive(self) -> bool:
-        """Whether every consumer is at work, with a slot at least that can be free again."""
-        return all(consumer.alive and not consumer.jammed for consumer in self._consumers)
+        """Whether every consumer works, is in touch with the database, and has a slot that can be free."""
+        return all(
+            consumer.alive and not consumer.jammed and not consumer.silent for consumer in self._consumers
+        )
 
     @property
     def ready(self) -> bool:
-        """Whether, besides, the database answers."""
+        """Whether, besides, the database answers just now."""
         return self.alive and bool(self.ask())
 
     def ask(self) -> list[Metric]:
-        """What the database knows, at most KEPT seconds old; empty while it does not answer."""
-        with self._lock:
-            if self._answer is None or time.monotonic() - self._asked > KEPT:
-                self._answer = self._query()
-                self._asked = time.monotonic()
-            return self._answer
+        """What the database knows, without a wait of more than PATIENCE; empty while it does not answer."""
+        with self._changed:
+            asked_at = time.monotonic()
+            if asked_at - self._answered_at > KEPT:
+                if not self._asking:
+                    self._asking = True
+                    threading.Thread(target=self._refresh, name="metrics-ask", daemon=True).start()
+                self._changed.wait_for(lambda: self._answered_at >= asked_at, PATIENCE)
+            fresh = time.monotonic() - self._answered_at < STALE
+            return self._answer if fresh else []
+
+    def _refresh(self) -> None:
+        answer: list[Metric] = []
+        try:
+            answer = self._query()
+        finally:
+            with self._changed:
+                self._answer, self._answered_at = answer, time.monotonic()
+                self._asking = False
+                self._changed.notify_all()
 
     def close(self) -> None:
-        with self._lock:
-            self._link.close()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._asking, PATIENCE)
+            if not self._asking:
+                self._link.close()
 
     def _query(self) -> list[Metric]:
         try:

@@ -1,14 +1,15 @@
-"""Runs several worker processes: starts them, passes signals on, restarts what crashed."""
+"""Runs worker processes: starts them, passes signals on, restarts what crashed, replaces what is old."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,87 +20,204 @@ LAST_PAUSE = 30.0
 SETTLED_AFTER = 60.0
 """Seconds after which a child that crashes is restarted without the pause that its earlier crashes earned."""
 
+KILLED_AFTER = 4.5
+"""Seconds beyond its grace after which a child that was asked to end is killed."""
+
+WORKING, REPLACE, RETIRE = b"w", b"e", b"r"
+"""What a child says once it works, and when it is old; what it is told once another has its place."""
+
+
+class Process:
+    """One worker process. ``working`` and ``old`` are what it said of itself."""
+
+    def __init__(self, *, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.started = time.monotonic()
+        self.working = False
+        self.old = False
+        self._line, theirs = socket.socketpair()
+        self._line.setblocking(False)
+        with theirs:
+            # A session of its own: an interrupt typed at the terminal reaches it once, through its parent.
+            # Its end of the line tells it when the parent has ended, however that ended.
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "changelane", *arguments],
+                env={**os.environ, **environment},
+                stdin=theirs.fileno(),
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code, once it has ended."""
+        code = self._process.poll()
+        if code is not None:
+            self._line.close()
+            return code
+        try:
+            said = self._line.recv(16)
+        except OSError:
+            return None
+        self.working = self.working or WORKING in said
+        self.old = self.old or REPLACE in said
+        return None
+
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def retire(self) -> None:
+        try:
+            self._line.send(RETIRE)
+        except OSError:
+            # It has ended, or does so just now.
+            return
+
 
 class Child:
-    """One process, and when it may be started again."""
+    """One place: the process that has it, its successor while that starts, and those that still finish."""
 
     def __init__(self, *, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self._arguments = arguments
         self._environment = environment
-        self.pause = 0.0
-        self.due = 0.0
-        self.done = False
-        self.process: subprocess.Popen[bytes] | None = None
-        self.code = 0
+        self._pause = 0.0
+        self._due = 0.0
+        self._current: Process | None = None
+        self._next: Process | None = None
+        self._leaving: list[Process] = []
+        self._done = False
 
-    def start(self) -> None:
-        # A session of its own: an interrupt typed at the terminal reaches it once, through its parent. Its
-        # stdin is a pipe that ends with the parent, however that ends.
-        self.process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "changelane", *self._arguments],
-            env={**os.environ, **self._environment},
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self.started = time.monotonic()
+    @property
+    def processes(self) -> Iterator[Process]:
+        yield from (process for process in (self._current, self._next, *self._leaving) if process)
 
-    def check(self, log: FilteringBoundLogger, *, stopping: bool) -> None:
-        """Start it when due; when it has crashed, say when that is; when it has ended in order, leave it."""
+    @property
+    def replacing(self) -> bool:
+        return self._next is not None
+
+    def check(self, log: FilteringBoundLogger, *, stopping: bool, replace: bool) -> bool:
+        """Start it when due, replace it when it is old and that may be now; False once it has ended."""
+        self._leaving = [process for process in self._leaving if process.poll() is None]
+        self._check_next(log)
+        self._check_current(log, stopping=stopping)
         now = time.monotonic()
-        if self.process is None:
-            if not stopping and now >= self.due:
-                self.start()
+        if not stopping and not self._done and now >= self._due:
+            if self._current is None:
+                self._current = self._start()
+            elif self._current.old and replace:
+                self._next = self._start()
+        return any(self.processes) or not (stopping or self._done)
+
+    def _start(self) -> Process:
+        return Process(arguments=self._arguments, environment=self._environment)
+
+    def _check_next(self, log: FilteringBoundLogger) -> None:
+        process = self._next
+        if process is None:
             return
-        code = self.process.poll()
-        if code is None:
+        code = process.poll()
+        if code is not None:
+            self._next = None
+            self._postpone(process, code, log)
+        elif process.working:
+            if self._current is not None:
+                self._current.retire()
+                self._leaving.append(self._current)
+            self._current, self._next = process, None
+
+    def _check_current(self, log: FilteringBoundLogger, *, stopping: bool) -> None:
+        process = self._current
+        code = process.poll() if process else None
+        if process is None or code is None:
             return
-        pid, self.process = self.process.pid, None
+        self._current, self._next = self._next, None
         if code == 0 or stopping:
-            self.done = True
-            self.code = code
-            return
-        calm = now - self.started > SETTLED_AFTER
-        self.pause = FIRST_PAUSE if calm or not self.pause else min(LAST_PAUSE, self.pause * 2)
-        self.due = now + self.pause
-        log.error("worker process ended; restarting", pid=pid, exit_code=code, restart_in=self.pause)
+            self._done = True
+        else:
+            self._postpone(process, code, log)
+
+    def _postpone(self, process: Process, code: int, log: FilteringBoundLogger) -> None:
+        now = time.monotonic()
+        calm = now - process.started > SETTLED_AFTER
+        self._pause = FIRST_PAUSE if calm or not self._pause else min(LAST_PAUSE, self._pause * 2)
+        self._due = now + self._pause
+        log.error("worker process ended; restarting", pid=process.pid, exit_code=code, restart_in=self._pause)
 
 
 def supervise(
-    *, commands: Sequence[Sequence[str]], environment: Mapping[str, str], log: FilteringBoundLogger
+    *,
+    commands: Sequence[Sequence[str]],
+    environment: Mapping[str, str],
+    grace: float,
+    log: FilteringBoundLogger,
 ) -> int:
     """Run ``changelane ARGUMENTS`` for each of ``commands`` until all have ended in order or a signal came.
 
-    Returns 0, or 130 after SIGINT.
+    Those that are left ``grace`` seconds and a little after the signal are killed. Returns 0, or 130 after
+    SIGINT.
     """
     children = [Child(arguments=arguments, environment=environment) for arguments in commands]
     received: list[int] = []
-    rouse = threading.Event()
+    killed_at = [0.0]
 
     def forward(number: int, _frame: object) -> None:
+        if not received:
+            killed_at[0] = time.monotonic() + grace + KILLED_AFTER
         received.append(number)
         for child in children:
-            if child.process is not None:
-                child.process.send_signal(number)
-        rouse.set()
+            for process in child.processes:
+                process.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
     while True:
+        replacing = any(child.replacing for child in children)
+        left = False
         for child in children:
-            if not child.done:
-                child.check(log, stopping=bool(received))
-        if all(child.done or (received and child.process is None) for child in children):
+            left |= child.check(log, stopping=bool(received), replace=not replacing)
+            replacing = replacing or child.replacing
+        if not left:
             return 130 if signal.SIGINT in received else 0
-        rouse.wait(0.1)
-        rouse.clear()
+        if received and time.monotonic() > killed_at[0]:
+            for child in children:
+                for process in child.processes:
+                    log.error("worker process did not end; killed", pid=process.pid)
+                    process.send_signal(signal.SIGKILL)
+            killed_at[0] += KILLED_AFTER
+        time.sleep(0.1)
 
 
-def follow_parent() -> None:
-    """In a child: stop in order when the parent is gone, which closes the pipe that is this one's stdin."""
+class Line:
+    """A child's side of the line to its parent."""
 
-    def watch() -> None:
-        while os.read(0, 1024):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
+    def __init__(self) -> None:
+        # Kept from what handlers start, which would otherwise have it as their standard input.
+        self._line = socket.socket(fileno=os.dup(0))
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
 
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+    def follow(self, *, retire: Callable[[], object]) -> None:
+        """From now on, stop in order when the parent is gone, and ``retire`` when it says so."""
+
+        def listen() -> None:
+            while self._receive():
+                retire()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=listen, name="parent", daemon=True).start()
+
+    def tell(self, said: bytes) -> None:
+        """Say WORKING or REPLACE."""
+        try:
+            self._line.send(said)
+        except OSError:
+            # The parent is gone, which the other thread has noticed.
+            return
+
+    def _receive(self) -> bytes:
+        try:
+            return self._line.recv(16)
+        except OSError:
+            return b""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
-from changelane.runner.database import connect_async
+from changelane.change import Change
 from changelane.runner.work.fault import LeaseLost, Released, TimedOut
+from changelane.runner.work.fork import ending_children, keep_from_children
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.inside import Inside, find_job, make_context
 from changelane.runner.work.job import Job
-from changelane.runner.work.lent import LentAsyncConnection
+from changelane.runner.work.link import AsyncLink
 from changelane.runner.work.queue import Queue
-from changelane.runner.work.transaction import blame, check_awaited, check_transaction, excusing
-
-RECONNECT_PAUSE = 0.5
+from changelane.runner.work.transaction import blame, check_awaited, check_transaction, excusing, lending
+from changelane.runner.work.verdict import is_passing
+from changelane.runner.work.watchdog import BEGIN
 
 
 class Tasks:
@@ -42,7 +44,9 @@ class Tasks:
         self._timeout = timeout
         self._report = report
         # Not shared with other queues: a handler that blocks it holds up its own kind only.
-        self._loop = asyncio.new_event_loop()
+        self._selector = selectors.DefaultSelector()
+        self._loop = asyncio.SelectorEventLoop(self._selector)
+        keep_from_children(self)
         self._waiting: deque[Job] = deque()
         self._ready: deque[asyncio.Future[None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
@@ -63,9 +67,14 @@ class Tasks:
         # A handler may stop the loop that runs it, or have a task or callback of its own exit.
         while not self._loop.is_closed():
             try:
-                self._loop.run_forever()
+                with ending_children():
+                    self._loop.run_forever()
             except BaseException as error:  # noqa: BLE001
                 self._fail(error)
+
+    def list_descriptors(self) -> list[int]:
+        """What a forked child must not have: by it, the child would change what the parent waits for."""
+        return [self._selector.fileno()] if isinstance(self._selector, selectors.EpollSelector) else []
 
     def _fail(self, error: BaseException) -> None:
         """End the call whose task or callback exited, which ends an event loop."""
@@ -123,34 +132,46 @@ class Tasks:
                         raise
 
     async def _serve(self) -> None:
-        connection: LentAsyncConnection | None = None
+        link = AsyncLink(self._conninfo, name=f"changelane work {self._queue.name}")
         while (job := await self._take()) is not None:
             self.running[job] = asyncio.current_task()
             try:
-                if self._handler.transaction and (connection is None or connection.closed):
-                    connection = None
-                    connection = await self._connect()
-                await self._run(job, connection)
+                done = await self._handle(job, link)
+            finally:
+                task = self.running.pop(job)
+                self._exits.pop(job, None)
+                if job.ended:
+                    self._report(job)
+            await self._forget_cancellation(task)
+            if not done and not job.ended:
+                # For whichever task has a connection.
+                self._waiting.appendleft(job)
+                await asyncio.sleep(link.outage.measure_pause())
+        await link.close()
+
+    async def _handle(self, job: Job, link: AsyncLink) -> bool:
+        """Run a job; False where its handler could not begin, for there was no connection to be had."""
+        while True:
+            fresh = link.connection is None
+            try:
+                await self._run(job, link)
             except asyncio.CancelledError as error:
                 if self._closing:
                     job.end(Released())
                     raise
                 job.end(self._exits.get(job, error))
             except BaseException as error:  # noqa: BLE001
-                fault = blame(error, connection, begun=job.begun)
-                job.end(fault)
-                if fault.kind == "transient" and connection is not None:
+                if not job.begun and is_passing(error):
+                    await link.close()
+                    if fresh:
+                        return False
+                    continue
+                fault = blame(error, job.connection, begun=job.begun)
+                if fault.kind == "transient":
                     # It may be what is wrong: read-only, or with plans of tables as they were.
-                    await connection.close()
-                if connection is None and self._handler.transaction:
-                    await asyncio.sleep(RECONNECT_PAUSE)
-            finally:
-                task = self.running.pop(job)
-                self._exits.pop(job, None)
-                self._report(job)
-            await self._forget_cancellation(task)
-        if connection is not None:
-            await connection.close()
+                    await link.close()
+                job.end(fault)
+            return True
 
     async def _forget_cancellation(self, task: asyncio.Task[Any] | None) -> None:
         """Of a handler that cancelled its own task: the next one's first step is not to feel it."""
@@ -162,29 +183,24 @@ class Tasks:
                     raise
             task.uncancel()
 
-    async def _connect(self) -> LentAsyncConnection:
-        name = f"changelane work {self._queue.name}"
-        connection = await connect_async(self._conninfo, application_name=name, kind=LentAsyncConnection)
-        found = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
-        if found != (connection.info.backend_pid,):
-            # As a Link: behind a pooler, nothing is prepared.
-            connection.prepare_threshold = None
-        return cast(LentAsyncConnection, connection)
-
-    async def _run(self, job: Job, connection: LentAsyncConnection | None) -> None:
-        changes = job.start(self._handler.row)
-        if not changes:
+    async def _run(self, job: Job, link: AsyncLink) -> None:
+        if not self._handler.transaction:
+            changes = job.start(self._handler.row)
+            if changes:
+                await self._call(job, changes)
             job.end()
             return
-        argument: Any = changes if self._handler.batch else changes[0]
-        if connection is None:
-            await self._call(job, argument)
-            job.end()
-            return
-        job.backend = connection.info.backend_pid
+        connection = job.connection = await link.lend()
+        connection.wire.cancels, connection.wire.limit = False, BEGIN
         connection.begin()
         async with connection.transaction():
-            await self._call(job, argument, connection)
+            link.outage.end()
+            changes = job.start(self._handler.row)
+            if not changes:
+                job.end()
+                return
+            with lending(connection.wire, limit=link.limit):
+                await self._call(job, changes, connection)
             check_awaited(connection)
             check_transaction(connection)
             with excusing():
@@ -193,14 +209,18 @@ class Tasks:
                 raise LeaseLost
         job.end(acked=True)
 
-    async def _call(self, job: Job, *arguments: Any) -> None:
+    async def _call(self, job: Job, changes: list[Change], *arguments: Any) -> None:
+        argument: Any = changes if self._handler.batch else changes[0]
         context = make_context(job)
         job.begun = True
         # The limit is the handler's alone: an ack that has begun is not cut off.
         scope = asyncio.timeout(self._timeout)
         try:
             async with scope:
-                check_result(await Inside(context, context.run(self._handler.function, *arguments)))
+                with ending_children():
+                    call = context.run(self._handler.function, argument, *arguments)
+                    result = await Inside(context, call)
+                check_result(result)
         except TimeoutError as error:
             if scope.expired():
                 raise TimedOut(f"the handler ran longer than its timeout of {self._timeout:g} s") from error

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, cast
+from typing import Any
 
+from changelane.change import Change
 from changelane.runner.work.fault import LeaseLost
+from changelane.runner.work.fork import ending_children
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.inside import make_context
 from changelane.runner.work.job import Job
-from changelane.runner.work.lent import LentConnection
-from changelane.runner.work.link import Link
+from changelane.runner.work.link import LendingLink
 from changelane.runner.work.queue import Queue
-from changelane.runner.work.transaction import blame, check_transaction, excusing
-
-RECONNECT_PAUSE = 0.5
+from changelane.runner.work.transaction import blame, check_transaction, excusing, lending
+from changelane.runner.work.verdict import is_passing
+from changelane.runner.work.watchdog import BEGIN
 
 
 class Threads:
@@ -33,6 +33,7 @@ class Threads:
         self._conninfo = conninfo
         self._report = report
         self._waiting: SimpleQueue[Job | None] = SimpleQueue()
+        self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._serve, name=f"{queue.name}-{number}", daemon=True)
             for number in range(size)
@@ -66,42 +67,63 @@ class Threads:
 
     def close(self) -> None:
         """Let the threads end and close their connections, once they have nothing to do."""
+        self._closing.set()
         for _ in self._threads:
             self._waiting.put(None)
 
     def _serve(self) -> None:
-        link = Link(self._conninfo, name=f"changelane work {self._queue.name}", kind=LentConnection)
+        link = LendingLink(self._conninfo, name=f"changelane work {self._queue.name}")
         while (job := self._waiting.get()) is not None:
             self.running.add(job)
             try:
-                self._run(job, cast(LentConnection, link.open()) if self._handler.transaction else None)
+                done = self._handle(job, link)
+            finally:
+                self.running.discard(job)
+            if done or job.ended:
+                self._report(job)
+            else:
+                # For whichever thread has a connection.
+                self._waiting.put(job)
+                self._closing.wait(link.outage.measure_pause())
+        link.close()
+
+    def _handle(self, job: Job, link: LendingLink) -> bool:
+        """Run a job; False where its handler could not begin, for there was no connection to be had."""
+        while True:
+            fresh = link.connection is None
+            try:
+                self._run(job, link)
             except BaseException as error:  # noqa: BLE001
-                fault = blame(error, cast(LentConnection | None, link.connection), begun=job.begun)
-                job.end(fault)
+                if not job.begun and is_passing(error):
+                    link.close()
+                    if fresh:
+                        return False
+                    continue
+                fault = blame(error, job.connection, begun=job.begun)
                 if fault.kind == "transient":
                     # It may be what is wrong: read-only, or with plans of tables as they were.
                     link.close()
-                if link.connection is None and self._handler.transaction:
-                    time.sleep(RECONNECT_PAUSE)
-            finally:
-                self.running.discard(job)
-                self._report(job)
-        link.close()
+                job.end(fault)
+            return True
 
-    def _run(self, job: Job, connection: LentConnection | None) -> None:
-        changes = job.start(self._handler.row)
-        if not changes:
+    def _run(self, job: Job, link: LendingLink) -> None:
+        if not self._handler.transaction:
+            changes = job.start(self._handler.row)
+            if changes:
+                self._call(job, changes)
             job.end()
             return
-        argument: Any = changes if self._handler.batch else changes[0]
-        if connection is None:
-            self._call(job, argument)
-            job.end()
-            return
-        job.backend = connection.info.backend_pid
+        connection = job.connection = link.lend()
+        connection.wire.cancels, connection.wire.limit = False, BEGIN
         connection.begin()
         with connection.transaction():
-            self._call(job, argument, connection)
+            link.outage.end()
+            changes = job.start(self._handler.row)
+            if not changes:
+                job.end()
+                return
+            with lending(connection.wire, limit=link.limit):
+                self._call(job, changes, connection)
             check_transaction(connection)
             with excusing():
                 held = self._queue.ack_within(connection, job.handed)
@@ -109,7 +131,10 @@ class Threads:
                 raise LeaseLost
         job.end(acked=True)
 
-    def _call(self, job: Job, *arguments: Any) -> None:
+    def _call(self, job: Job, changes: list[Change], *arguments: Any) -> None:
+        argument: Any = changes if self._handler.batch else changes[0]
         context = make_context(job)
         job.begun = True
-        check_result(context.run(self._handler.function, *arguments))
+        with ending_children():
+            result = context.run(self._handler.function, argument, *arguments)
+        check_result(result)

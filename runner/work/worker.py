@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,11 +20,15 @@ from changelane.runner.work.bell import Bell
 from changelane.runner.work.consumer import Consumer
 from changelane.runner.work.handler import Handler
 from changelane.runner.work.lease import Keeper
+from changelane.runner.work.lifetime import FOREVER, Lifetime
 from changelane.runner.work.link import Link
 from changelane.runner.work.order import OrderedQueue, open_worked
 from changelane.runner.work.prune import Pruner
 from changelane.runner.work.queue import Queue, explain, load_sql
+from changelane.runner.work.signals import obeying
+from changelane.runner.work.supervisor import REPLACE, WORKING
 from changelane.runner.work.verdict import is_passing
+from changelane.runner.work.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -39,12 +44,22 @@ CROWD = 20
 CROWD_RATE = 300.0
 """Messages a second above which a queue is polled: a notification costs each commit a lock that all share."""
 
+HURRY = 1.0
+"""Seconds that are left after a second signal."""
+
 SUMMARY_EVERY = 30.0
 BACKLOG_CAP = 10_000
 
+MARGIN = 4.0
+"""Seconds beyond its grace after which a process that was asked to end is ended, whatever still runs."""
+
 
 class Worker:
-    """Runs until told to stop, or, with ``drain``, until every queue is empty. ``grace`` in seconds."""
+    """Runs until told to stop, or, with ``drain``, until every queue is empty. ``grace`` in seconds.
+
+    ``limit`` is told, with each signal, within how many seconds the process must end, and its exit code;
+    ``tell``, for the supervisor, that the worker works, and that its ``lifetime`` is over.
+    """
 
     def __init__(
         self,
@@ -55,13 +70,23 @@ class Worker:
         drain: bool,
         grace: float,
         log: FilteringBoundLogger,
+        limit: Callable[[float, int], None] = lambda seconds, code: None,
+        lifetime: Lifetime = FOREVER,
+        tell: Callable[[bytes], None] = lambda said: None,
     ) -> None:
+        self._limit = limit
+        self._lifetime = lifetime
+        self._tell = tell
+        self._old = False
         self._drain = drain
         self._grace = grace
         self._log = log
         self._signal: int | None = None
+        self._deadline: float | None = None
         self._stop = threading.Event()
         self._hurry = threading.Event()
+        self._watchdog = Watchdog(log=log)
+        self._watchdog.start()
         self._link = Link(conninfo, name="changelane work")
         queues = open_worked(self._link.open(), specs)
         # Asked before there are threads and event loops, which a server gone away would leave behind.
@@ -91,34 +116,48 @@ class Worker:
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Stop in order; called again, release what runs and stop; a third time, end on the spot."""
-        if self._stop.is_set():
-            if self._hurry.is_set():
-                os._exit(128 + (self._signal or number))
-            self._hurry.set()
         self._signal = self._signal or number
+        self._deadline = min(self._deadline or inf, time.monotonic() + self._grace)
+        seconds = self._grace + MARGIN
+        if self._stop.is_set():
+            seconds = 0.0 if self._hurry.is_set() else HURRY
+            self._hurry.set()
+        self._limit(seconds, self._code)
+        self._stop.set()
+        self._bell.ring()
+
+    def retire(self, *, leave: Callable[[], None]) -> None:
+        """Claim no more, ``leave`` the port to the next, and end once what runs has ended."""
+        leave()
+        self._log.info("another process works in this one's place; finishing")
+        self._deadline = self._deadline or inf
         self._stop.set()
         self._bell.ring()
 
     def run(self) -> int:
         """Work; returns the exit code: 0, or 130 after SIGINT. Raises what made a consumer give up."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda received, _frame: self.stop(received))
-        # Before the first claim, which a queue that is paused already must not see.
-        self._heed(self._ask(self._due) or ())
-        self._keeper.start()
-        self._pruner.start()
-        for consumer in self._consumers:
-            consumer.start()
-        self._log.info(
-            "working", queues=[consumer.spec.queue for consumer in self._consumers], pid=os.getpid()
-        )
-        try:
-            self._watch()
-        finally:
-            self._leave()
+        with obeying(self.stop):
+            # Before the first claim, which a queue that is paused already must not see.
+            self._heed(self._ask(self._due) or ())
+            self._keeper.start()
+            self._pruner.start()
+            for consumer in self._consumers:
+                consumer.start()
+            self._log.info(
+                "working", queues=[consumer.spec.queue for consumer in self._consumers], pid=os.getpid()
+            )
+            self._tell(WORKING)
+            try:
+                self._watch()
+            finally:
+                self._leave()
         for consumer in self._consumers:
             if consumer.failure is not None:
                 raise consumer.failure
+        return self._code
+
+    @property
+    def _code(self) -> int:
         return 130 if self._signal == signal.SIGINT else 0
 
     def _watch(self) -> None:
@@ -129,6 +168,9 @@ class Worker:
         heard: Counter[str] = Counter()
         while not self._stop.is_set():
             notified = self._bell.wait(next_look - time.monotonic())
+            if self._bell.lost:
+                # What was sent since is known to nobody.
+                next_look = min(next_look, time.monotonic() + FIRST_POLL)
             for queue in notified:
                 self._by_queue[queue].wake()
             heard += notified
@@ -141,6 +183,7 @@ class Worker:
                 self._summarize()
                 next_summary = now + SUMMARY_EVERY
             total = Counter({name: consumer.counts.total() for name, consumer in self._by_queue.items()})
+            self._check_lifetime(total.total())
             span = max(now - looked_at, 0.001)
             busy = {name for name in total if (total[name] - handled[name] + heard[name]) / span > CROWD_RATE}
             interval = FIRST_POLL if total != handled else min(LAST_POLL, interval * 2)
@@ -167,6 +210,13 @@ class Worker:
                     self._rouse(queue, handled=total[queue], now=now)
                 else:
                     next_look = min(next_look, now + seconds + 0.001)
+
+    def _check_lifetime(self, messages: int) -> None:
+        reason = "" if self._old else self._lifetime.find_end(messages=messages)
+        if reason:
+            self._old = True
+            self._log.info("to be replaced", reason=reason)
+            self._tell(REPLACE)
 
     def _rouse(self, name: str, *, handled: int, now: float) -> None:
         """Wake a consumer for what is due, but seldom where that may wait for its key's turn all the time."""
@@ -252,7 +302,7 @@ class Worker:
             )
 
     def _leave(self) -> None:
-        deadline = time.monotonic() + self._grace
+        deadline = self._deadline = self._deadline or time.monotonic() + self._grace
         for consumer in self._consumers:
             consumer.stop(deadline=deadline)
         if self._signal is not None:
@@ -261,12 +311,15 @@ class Worker:
         while any(consumer.alive for consumer in self._consumers):
             for consumer in self._consumers:
                 consumer.join(timeout=0.05)
-            if self._hurry.is_set():
+            wanted = 0.0 if self._hurry.is_set() else self._deadline
+            if wanted < deadline:
+                deadline = wanted
                 for consumer in self._consumers:
-                    consumer.stop(deadline=0.0)
+                    consumer.stop(deadline=deadline)
         self._keeper.stop()
         self._pruner.stop()
         self._bell.close()
+        self._watchdog.stop()
         for consumer in self._consumers:
             self._log.info("stopped", queue=consumer.spec.queue, **_shown(consumer.counts))
         self._link.close()

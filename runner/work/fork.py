@@ -1,0 +1,68 @@
+"""Children that a handler forks: none of them speaks on the worker's connections or goes on with its work."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Owner(Protocol):
+    """Has open descriptors that are the parent's alone."""
+
+    def list_descriptors(self) -> Iterable[int]: ...
+
+
+_lock = threading.Lock()
+_owners: WeakSet[Owner] = WeakSet()
+
+
+def keep_from_children(owner: Owner) -> None:
+    """In each child of this process, the owner's descriptors are those of the null device from the start."""
+    with _lock:
+        _owners.add(owner)
+
+
+@contextmanager
+def ending_children() -> Iterator[None]:
+    """Around a handler's call: a child that comes out of it ends here, with the code that it asked for."""
+    parent = os.getpid()
+    try:
+        yield
+    except BaseException as error:
+        if os.getpid() != parent:
+            _end(error)
+        raise
+    if os.getpid() != parent:
+        _end(None)
+
+
+def _end(error: BaseException | None) -> None:
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        traceback.print_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            continue
+    os._exit(code & 0xFF)
+
+
+def _part() -> None:
+    _lock.release()
+    null = os.open(os.devnull, os.O_RDWR)
+    for owner in list(_owners):
+        for descriptor in owner.list_descriptors():
+            os.dup2(null, descriptor)
+    os.close(null)
+
+
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_part)
