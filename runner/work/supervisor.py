@@ -99,7 +99,7 @@ class Child:
     def check(self, log: FilteringBoundLogger, *, stopping: bool, replace: bool) -> bool:
         """Start it when due, replace it when it is old and that may be now; False once it has ended."""
         self._leaving = [process for process in self._leaving if process.poll() is None]
-        self._check_next(log)
+        self._check_next(log, stopping=stopping)
         self._check_current(log, stopping=stopping)
         now = time.monotonic()
         if not stopping and not self._done and now >= self._due:
@@ -112,14 +112,15 @@ class Child:
     def _start(self) -> Process:
         return Process(arguments=self._arguments, environment=self._environment)
 
-    def _check_next(self, log: FilteringBoundLogger) -> None:
+    def _check_next(self, log: FilteringBoundLogger, *, stopping: bool) -> None:
         process = self._next
         if process is None:
             return
         code = process.poll()
         if code is not None:
             self._next = None
-            self._postpone(process, code, log)
+            if not stopping:
+                self._postpone(process, code, log)
         elif process.working:
             if self._current is not None:
                 self._current.retire()

@@ -146,6 +146,7 @@ class Tasks:
             if not done and not job.ended:
                 # For whichever task has a connection.
                 self._waiting.appendleft(job)
+                self._rouse()
                 await asyncio.sleep(link.outage.measure_pause())
         await link.close()
 

@@ -41,8 +41,9 @@ class Wire:
     """The socket of one connection, which any thread may cut off.
 
     ``began`` is when the worker began to wait for an answer, on the monotonic clock, None while it does not;
-    ``spoke_at`` is when the last answer came. ``pid`` is the server's process. An answer may take ``limit`` seconds. ``cancels`` says that the
-    server is asked to stop first, so that it does not go on alone with what nobody waits for.
+    ``spoke_at`` is when the last answer came. An answer may take ``limit`` seconds. ``cancels`` says that the
+    server is asked to stop first, so that it does not go on alone with what nobody waits for. ``pid`` is the
+    server's process.
     """
 
     def __init__(self, connection: Connection[Any] | AsyncConnection[Any]) -> None:
