@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 import yaml
 
 from changelane.catalog import Catalog, Table
+from changelane.generator.caution import find_secrets, is_bookkeeping
 from changelane.generator.source import REFUSED
 
 LIMIT = 1000
 """Routes that are suggested at most, for a spec has a largest size."""
+LARGE = 20
+"""Tables of a schema from which one route over a glob is suggested, too."""
 
 _HEAD = """\
 # What Changelane captures, where it goes, and who handles it. Written by `changelane init` {origin}.
@@ -40,7 +43,7 @@ queues:
 # A route may also say:
 #   update_of: [status]              an update counts only if one of these columns changed
 #   when: new.status = 'paid'        SQL over new, old and op; only rows for which it is true are sent
-#   payload: {{exclude: [password]}}   or columns: [...]; old: changed | none
+#   payload: {{exclude: [password]}}   or columns: [...], or columns: reviewed; old: changed | none
 #   key: [customer_id]               default: the primary key
 #   delay: 30s                       before a message can be read
 routes:
@@ -63,9 +66,17 @@ def suggest(catalog: Catalog, *, database: str, sizes: Mapping[tuple[str, str], 
     project = _plain(database, longest=31) or "app"
     queue = f"{project}_changes"
     tables = [table for table in catalog.tables if _is_routable(table)]
-    nameable = [table for table in tables if not REFUSED.search(table.schema_ + table.name)]
+    nameable = [
+        table
+        for table in tables
+        if not REFUSED.search(table.schema_ + table.name) and not is_bookkeeping(table)
+    ]
     parts = [_HEAD.format(origin=f"from database {_show(database)}", project=_scalar(project), queue=queue)]
     names = set[str]()
+    for schema in sorted({table.schema_ for table in nameable}):
+        beside = [table for table in tables if table.schema_ == schema]
+        if len(beside) >= LARGE:
+            parts.append("\n".join(_render_glob(schema, beside, names, queue=queue)) + "\n\n")
     for table in nameable[:LIMIT]:
         route = _name(table, names)
         parts.append("\n".join(_render(table, route, queue=queue, size=sizes.get(table.identity))) + "\n\n")
@@ -79,6 +90,37 @@ def _is_routable(table: Table) -> bool:
     return table.kind in ("table", "partitioned") and table.partition_of is None and not table.inherits
 
 
+def _render_glob(schema: str, tables: list[Table], names: set[str], *, queue: str) -> Iterator[str]:
+    """One route for a whole schema."""
+    route = _take(f"all_{_plain(schema, longest=30)}".rstrip("_"), names=names)
+    excepted = [table for table in tables if is_bookkeeping(table)]
+    keys = {name for table in tables for name in table.primary_key}
+    secrets = sorted({name for table in tables for name in find_secrets(table)} - keys)
+    yield f"  ## {_show(schema)}: {len(tables) - len(excepted):,} tables. One route for all, now and later,"
+    yield "  ## instead of routes of their own. `reviewed`: a new column is sent once it was inspected."
+    if excepted:
+        yield "  ## `except` names the bookkeeping of a migration tool."
+    if secrets:
+        yield "  ## `exclude` names columns that look secret."
+    yield f"  # - name: {_scalar(route)}"
+    yield f"  #   tables: [{json.dumps(f'{_quote(schema)}.*', ensure_ascii=False)}]"
+    if excepted:
+        listed = ", ".join(_scalar(".".join(map(_quote, table.identity))) for table in excepted)
+        yield f"  #   except: [{listed}]"
+    yield "  #   events: [insert, update, delete]"
+    if listed := _list(secrets):
+        yield f"  #   payload: {{columns: reviewed, exclude: {listed}}}"
+    else:
+        yield "  #   payload: {columns: reviewed}"
+    yield f"  #   queue: {queue}"
+
+
+def _list(columns: Iterable[str]) -> str:
+    """Columns as a YAML list on one line; empty for none that a spec can name."""
+    named = [_scalar(name) for name in columns if not REFUSED.search(name) and name.strip()]
+    return f"[{', '.join(named)}]" if named else ""
+
+
 def _render(table: Table, route: str, *, queue: str, size: tuple[int, int, int] | None) -> Iterator[str]:
     facts = [*_measure(size)]
     facts.append(f"key {', '.join(map(_show, table.primary_key))}" if table.primary_key else "no primary key")
@@ -86,11 +128,16 @@ def _render(table: Table, route: str, *, queue: str, size: tuple[int, int, int] 
         facts.append("with its inheritance children")
     if table.persistence == "unlogged":
         facts.append("unlogged: empty after a crash")
+    secrets = find_secrets(table)
+    if secrets:
+        facts.append(f"looks secret: {', '.join(map(_show, secrets))}")
     # Two signs: with the routes below uncommented by an editor, it is a comment still.
     yield f"  ## {_show(str(table))}: {'; '.join(facts)}"
     yield f"  # - name: {_scalar(route)}"
     yield f"  #   table: {_scalar('.'.join(map(_quote, table.identity)))}"
     yield "  #   events: [insert, update, delete]"
+    if listed := _list(name for name in secrets if name not in table.primary_key):
+        yield f"  #   payload: {{exclude: {listed}}}"
     yield f"  #   queue: {queue}"
 
 
@@ -118,8 +165,13 @@ def _note(catalog: Catalog, tables: list[Table], nameable: list[Table]) -> Itera
         yield "- {name: paid_orders, table: public.orders, events: [insert, update], queue: ...}"
     if len(nameable) > LIMIT:
         yield f"{len(nameable) - LIMIT:,} further tables are not listed."
-    if len(nameable) < len(tables):
-        yield f"{len(tables) - len(nameable)} tables have names with characters that a spec may not hold."
+    kept = [table for table in tables if is_bookkeeping(table)]
+    if kept:
+        listed = ", ".join(_show(str(table)) for table in kept)
+        yield f"Bookkeeping of migration tools is not listed: {listed}."
+    if len(nameable) + len(kept) < len(tables):
+        lost = len(tables) - len(nameable) - len(kept)
+        yield f"{lost} tables have names with characters that a spec may not hold."
     others = sum(table.kind in ("view", "materialized view", "foreign") for table in catalog.tables)
     if others:
         yield f"Views and foreign tables are not listed ({others}): no trigger here sees their rows change."
@@ -128,10 +180,14 @@ def _note(catalog: Catalog, tables: list[Table], nameable: list[Table]) -> Itera
 def _name(table: Table, taken: set[str]) -> str:
     """A route's name like the table's, that no other route has."""
     stem = _plain(table.name, longest=36) or "table"
-    numbered = (f"{stem}_{number}" for number in range(2, LIMIT + 2))
-    candidates = chain([stem, _plain(f"{table.schema_}_{table.name}", longest=36)], numbered)
-    name = next(candidate for candidate in candidates if candidate and candidate not in taken)
-    taken.add(name)
+    return _take(stem, _plain(f"{table.schema_}_{table.name}", longest=36), names=taken)
+
+
+def _take(stem: str, *others: str, names: set[str]) -> str:
+    """The first of the names, or of the first one with a number, that is not taken; now it is."""
+    numbered = (f"{stem}_{number}" for number in range(2, LIMIT + 3))
+    name = next(name for name in chain([stem, *others], numbered) if name and name not in names)
+    names.add(name)
     return name
 
 

@@ -19,7 +19,9 @@ from changelane.runner.survey import survey
 def command(settings: Settings, *, force: bool) -> None:
     """Write a commented pipelines.yaml from the live schema.
 
-    It holds a route for each table, switched off by comment signs, with the table's size and key.
+    It holds a route for each table, switched off by comment signs, with the table's size and key, and one
+    over a glob for each large schema. Bookkeeping of migration tools is left out, and so are columns that
+    look secret.
     """
     path = settings.file
     exists = ChangelaneError(f"{path} exists", help="name another with --file, or overwrite it with --force")

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from psycopg.rows import TupleRow
 
 from changelane.catalog import Catalog, Table
+from changelane.generator.caution import is_bookkeeping
 from changelane.generator.document import read_spec
 from changelane.generator.resolution import resolve
 from changelane.generator.source import REFUSED
-from changelane.generator.suggestion import LIMIT, suggest
+from changelane.generator.suggestion import LARGE, LIMIT, suggest
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -149,7 +150,11 @@ def check(path: Path, pairs: list[tuple[str, str]], database: str) -> None:
     path.write_text(uncomment(text), encoding="utf-8", newline="\n")
     document = read_spec(path)
     assert len({route.name for route in document.spec.routes}) == len(document.spec.routes)
-    expected = {pair for pair in pairs if not REFUSED.search("".join(pair))}
+    expected = {
+        table.identity
+        for table in tables
+        if not REFUSED.search("".join(table.identity)) and not is_bookkeeping(table)
+    }
     captured = {capture.table.identity for capture in resolve(document, catalog).captures}
     assert captured == expected
 
@@ -160,4 +165,40 @@ def test_more_tables_than_a_spec_can_hold_are_cut_off_and_said_to_be(tmp_path: P
     assert "20 further tables are not listed" in text
     path = tmp_path / "pipelines.yaml"
     path.write_text(uncomment(text), encoding="utf-8")
-    assert len(read_spec(path).spec.routes) == LIMIT
+    assert len(read_spec(path).spec.routes) == LIMIT + 1, "and one over a glob"
+
+
+def test_a_large_schema_gets_a_glob_without_bookkeeping_and_secrets(
+    conn: Connection, tmp_path: Path, run_changelane: Any
+) -> None:
+    for number in range(LARGE):
+        conn.execute(f"CREATE TABLE t{number} (id int PRIMARY KEY, v text)".encode())
+    conn.execute(
+        "CREATE TABLE schema_migrations (version text PRIMARY KEY);"
+        'CREATE TABLE "__EFMigrationsHistory" ("MigrationId" text PRIMARY KEY);'
+        'CREATE TABLE users (id int PRIMARY KEY, email text, password_digest text, "apiKey" text,'
+        " password_changed_at timestamptz, has_token boolean, pinned text);"
+        "CREATE TABLE sessions (token text PRIMARY KEY, opened text)"
+    )
+    assert run_changelane("init").returncode == 0
+    spec = tmp_path / "pipelines.yaml"
+    text = spec.read_text()
+    assert "Bookkeeping of migration tools is not listed" in text
+    assert "- name: schema_migrations" not in text
+    assert "looks secret: password_digest, apiKey\n" in text
+    assert "looks secret: token\n" in text
+    spec.write_text(uncomment(text, "all_public"))
+    (route,) = read_spec(spec).spec.routes
+    assert route.tables == ("public.*",)
+    assert set(route.except_) == {"public.schema_migrations", "public.__EFMigrationsHistory"}
+    assert route.payload.reviewed
+    assert set(route.payload.exclude) == {"password_digest", "apiKey"}
+    for command in (["inspect"], ["generate"], ["apply", "--yes"], ["verify"]):
+        done = run_changelane(*command)
+        assert done.returncode == 0, done.stderr + done.stdout
+    conn.execute("INSERT INTO users VALUES (1, 'a@b.example', 'digest', 'key')")
+    conn.execute("INSERT INTO schema_migrations VALUES ('1')")
+    ((message,),) = conn.execute("SELECT message->'new' FROM pgmq.q_" + route.queues[0]).fetchall()
+    assert set(message) == {"id", "email", "password_changed_at", "has_token", "pinned"}
+    spec.write_text(uncomment(text))
+    assert run_changelane("generate").returncode == 0
