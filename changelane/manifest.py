@@ -86,6 +86,12 @@ class Capture(Record):
     fire: Literal["origin", "always", "replica"] = "origin"
     send: Literal["pgmq", "inline"] = "pgmq"
     queues: tuple[str, ...]
+    calls: tuple[tuple[str, str], ...] = ()
+    """Functions, operators and types of a user's schemas in its expressions, as (schema, name)."""
+    measures: bool = False
+    """Whether it calls ``changelane.measure``."""
+    waking: bool = False
+    """Whether it looks who sleeps, in ``changelane.sleepers``."""
     columns: tuple[str, ...] = ()
     """Columns that the function names, so that plan and verify can say which route a drop breaks."""
     types: dict[str, str] = Field(default_factory=dict)
@@ -125,6 +131,13 @@ class Route(Record):
     selection: Selection
     keyed: bool = False
     sends: Literal["all", "reviewed", "named"] = "all"
+
+
+class Owner(Record):
+    """The role that capture functions belong to. ``step`` makes it, and gives it what it lacks to send."""
+
+    role: str
+    step: Step
 
 
 class Access(Record):
@@ -192,6 +205,7 @@ class Manifest(Record):
     project: str
     spec: str = ""
     files: dict[str, str]
+    owner: Owner | None = None
     queues: tuple[Queue, ...]
     captures: tuple[Capture, ...]
     routes: tuple[Route, ...] = ()
@@ -222,7 +236,7 @@ def load_manifest(out: Path) -> Manifest:
         ) from None
 
 
-_FILE = re.compile(r"(queues|routes|access)/[a-z_][a-z0-9_]*\.sql|api\.sql")
+_FILE = re.compile(r"(queues|routes|access)/[a-z_][a-z0-9_]*\.sql|(?:api|owner)\.sql")
 
 
 def read_files(manifest: Manifest, out: Path) -> dict[str, bytes]:

@@ -41,6 +41,7 @@ class Capture:
     ``unchanged``: updates that change nothing are sent, too. ``delay`` in seconds; ``max_bytes`` limits a
     message as jsonb.
     ``grouped``: a consumer keeps the order of keys; ``waking`` are the queues whose workers may sleep.
+    ``owner`` is the role that the function is to belong to, None for the one that applies.
     """
 
     project: str
@@ -66,6 +67,7 @@ class Capture:
     unchanged: bool = False
     grouped: bool = False
     waking: tuple[str, ...] = ()
+    owner: str | None = None
 
     @cached_property
     def name(self) -> str:
@@ -184,6 +186,7 @@ class Capture:
             "bounded": self.bounded, "named": [(column.name, column.type) for column in self.named],
             "settings": self.settings,
             **({"unchanged": True} if self.unchanged else {}),
+            **({"owner": self.owner} if self.owner else {}),
             **({"grouped": True} if self.grouped else {}), **({"waking": self.waking} if self.waking else {}),
         }  # fmt: skip
 

@@ -58,6 +58,9 @@ def list_grants(document: Document) -> list[tuple[str, Grant]]:
 def _gather(spec: Spec, queue: str) -> Iterator[Grant]:
     """By role. One that works the queue may send to its dead-letter queue, unless that says who may."""
     declared: dict[str, dict[Operation, str | None]] = {}
+    if spec.owner and spec.queues[queue].access and any(queue in route.queues for route in spec.routes):
+        # Row security holds the owner of capture functions, who does not own the queue.
+        declared[spec.owner] = {"send": None}
     for access in spec.queues[queue].access:
         declared.setdefault(access.role, {}).update(dict.fromkeys(access.allow, access.using))
     for role, found in declared.items():

@@ -15,10 +15,12 @@ from changelane.diagnostic import Diagnostic
 from changelane.digest import digest_spec
 from changelane.file import write_whole
 from changelane.generator import rendering
+from changelane.generator.calls import list_calls
 from changelane.generator.capture import Capture
 from changelane.generator.document import Document
 from changelane.generator.grammar import check_function, check_statements
 from changelane.generator.grant import Grant, list_grants
+from changelane.generator.owner import gather_owner
 from changelane.generator.queue import Queue, list_queues
 from changelane.generator.resolution import Resolution, resolve
 from changelane.generator.spec import Consumer, Route
@@ -56,12 +58,14 @@ def generate(document: Document, catalog: Catalog) -> Output:
         for route, captured in groupby(required, key=lambda capture: capture.route)
         for entry in _render_route(route, captured, files)
     ]
+    owner = _render_owner(document.spec.owner, required, files) if document.spec.owner else None
     grants = list_grants(document)
     access = [_render_access(name, grant, files) for name, grant in grants]
     api = _render_api(document, [grant for _, grant in grants], files) if document.spec.api else None
     texts = {name: file.join() for name, file in files.items()}
     manifest = Manifest(
         project=document.spec.project,
+        owner=owner,
         spec=digest_spec(document.source.text.encode()).sha256,
         files={name: contract.hash_text(text) for name, text in sorted(texts.items())},
         queues=tuple({queue.name: queue for queue in queues}.values()),
@@ -151,6 +155,13 @@ def _render_api(document: Document, grants: Iterable[Grant], files: dict[str, Sq
     return contract.Api(grants=opened, spec=spec, step=file.add(functions), grant_step=file.add(opening))
 
 
+def _render_owner(role: str, captures: Iterable[Capture], files: dict[str, SqlFile]) -> contract.Owner:
+    sql = rendering.render_owner(gather_owner(role, captures))
+    check_statements(sql)
+    file = files["owner.sql"] = SqlFile("owner.sql", _NOTICE)
+    return contract.Owner(role=role, step=file.add(sql))
+
+
 def _render_route(
     route: str, captures: Iterable[Capture], files: dict[str, SqlFile]
 ) -> Iterator[contract.Capture]:
@@ -181,6 +192,9 @@ def _render_route(
             fire=capture.fire,
             send=capture.send,
             queues=capture.queues,
+            calls=list_calls(capture),
+            measures=capture.measures,
+            waking=bool(capture.waking),
             columns=tuple(column.name for column in capture.named),
             types={column.name: column.type for column in capture.named if column.name in capture.weighed},
             spec=spec,
@@ -245,7 +259,7 @@ def _find_leftover(output: Output, out: Path) -> list[str]:
     """Files that an earlier run wrote and this one does not; a file without our notice is left alone."""
     return [
         name
-        for pattern in ("queues/*.sql", "routes/*.sql", "api.sql")
+        for pattern in ("queues/*.sql", "routes/*.sql", "api.sql", "owner.sql")
         for path in sorted(out.glob(pattern))
         if (name := path.relative_to(out).as_posix()) not in output.files
         and (_read(path) or "").startswith(_NOTICE)

@@ -19,6 +19,7 @@ from changelane.generator.capture import (
     bind_expression,
 )
 from changelane.generator.grant import Grant
+from changelane.generator.owner import Owner
 from changelane.generator.queue import Queue
 from changelane.generator.quoting import indent, quote_array, quote_body, quote_identifier, quote_literal
 from changelane.interval import spell_interval
@@ -156,6 +157,7 @@ def render_function(capture: Capture, *, body: str, spec: str, live: str) -> str
         schema=capture.table.schema_,
         table=capture.table.name,
         sides=capture.sides,
+        owner=capture.owner,
         expressions=[*when, *(bind_expression(capture, value) for value in capture.extra.values())],
     )
 
@@ -198,6 +200,13 @@ def render_trigger(capture: Capture, *, spec: str, live: str) -> str:
         old_table=_transition(capture, "old"),
         new_table=_transition(capture, "new"),
         marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
+    )
+
+
+def render_owner(owner: Owner) -> str:
+    """SQL that makes the role where it is missing, and gives it what it lacks to send; locks no table."""
+    return _ENVIRONMENT.get_template("owner.sql.j2").render(
+        role=owner.role, queues=owner.queues, schemas=owner.schemas, functions=owner.functions
     )
 
 

@@ -245,6 +245,7 @@ class _Resolver:
             self.result.captures.append(
                 Capture(
                     project=self.document.spec.project,
+                    owner=self.document.spec.owner,
                     route=route.name,
                     declared=declared.identity,
                     table=bearer,

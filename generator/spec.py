@@ -17,6 +17,7 @@ from changelane.generator.values import (
     Handler,
     Identifier,
     Integer,
+    OwnerName,
     ProjectName,
     QueueName,
     Rate,
@@ -308,6 +309,12 @@ class Spec(Model):
     )
     project: ProjectName = Field(
         description="Marks what is applied as owned by this spec.", examples=["shop"]
+    )
+    owner: OwnerName | None = Field(
+        None,
+        description="Role that the capture functions belong to, which may send to the queues and do nothing "
+        "else; `apply` creates it. Default: the role that applies, with all its rights.",
+        examples=["changelane_capture"],
     )
     queues: dict[QueueName, Annotated[Queue, BeforeValidator(_empty_as_mapping)]] = Field(
         {}, description="Queues by name."

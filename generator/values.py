@@ -195,6 +195,17 @@ def _check_identifier(text: str) -> str:
     return text
 
 
+def _read_owner(value: object) -> str:
+    text = check_quoted(value, _check_identifier(read_text(value)))
+    if text in ("public", "none") or text.startswith("pg_"):
+        raise refuse(
+            Code.BAD_NAME,
+            f"is a name that no role of yours can have: {show(text)}",
+            help="write changelane_capture, which apply creates",
+        )
+    return text
+
+
 def _read_expression(value: object) -> str:
     text = read_text(value)
     if resolve(value) is None:
@@ -257,6 +268,9 @@ Columns = Annotated[
     MinLen(1),
     WrapValidator(read_columns),
     _schema(type=["array", "string"], items=_IDENTIFIER, minItems=1, uniqueItems=True, pattern="^reviewed$"),
+]
+OwnerName = Annotated[
+    str, BeforeValidator(_read_owner), _schema(type="string", minLength=1, maxLength=63, pattern=r"\S")
 ]
 Expression = Annotated[
     str, BeforeValidator(_read_expression), _schema(type="string", minLength=1, pattern=r"\S")

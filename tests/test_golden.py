@@ -21,6 +21,7 @@ from changelane.generator.document import read_spec
 from changelane.generator.output import generate
 from changelane.manifest import Manifest
 from changelane.runner.apply import rendering
+from changelane.runner.apply.definer import Definer, Definers
 from changelane.runner.apply.observe import Observed, Relation, observe
 from changelane.runner.apply.plan import plan
 from changelane.runner.inspect import inspect
@@ -36,8 +37,8 @@ def update(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
 
 
-def imagine(catalog: Catalog) -> Observed:
-    """A database of the current role's own with the catalog's tables, pgmq, pg_partman, and nothing else."""
+def imagine(catalog: Catalog, manifest: Manifest) -> Observed:
+    """A superuser's database with the catalog's tables, pgmq, pg_partman, and nothing else."""
     relations = [
         Relation(
             schema=table.schema_,
@@ -58,6 +59,11 @@ def imagine(catalog: Catalog) -> Observed:
             server=SESSION.server, version="5.2.4", schema="partman", readable=True, writable=True
         ),
         session=replace(SESSION, has_schema=False, schema_comment=None),
+        definers=Definers(
+            declared=manifest.owner is not None,
+            by_capture={capture.name: SESSION.role for capture in manifest.captures},
+            roles={SESSION.role: Definer(name=SESSION.role, superuser=True)},
+        ),
         relations={(relation.schema, relation.name): relation for relation in relations},
         tables={table.identity: table for table in catalog.tables if table.kind in ("table", "partitioned")},
     )
@@ -68,7 +74,7 @@ def render(folder: Path) -> dict[str, str]:
     catalog = load_catalog(folder / "sql_out" / "catalog.json")
     output = generate(read_spec(folder / "pipelines.yaml"), catalog)
     manifest = Manifest.model_validate_json(output.files["manifest.json"])
-    planned = plan(manifest, imagine(catalog))
+    planned = plan(manifest, imagine(catalog, manifest))
     files = {name: text.encode() for name, text in output.files.items()}
     return {
         **{f"sql_out/{name}": text for name, text in output.files.items()},
@@ -80,7 +86,7 @@ def render(folder: Path) -> dict[str, str]:
 
 def find_files(folder: Path) -> Iterator[str]:
     """Paths in a folder of all that is rendered, but the catalog."""
-    for pattern in ("sql_out/*/*", "sql_out/manifest.json", "plan.*"):
+    for pattern in ("sql_out/*/*", "sql_out/owner.sql", "sql_out/manifest.json", "plan.*"):
         yield from (path.relative_to(folder).as_posix() for path in folder.glob(pattern))
 
 
@@ -100,6 +106,7 @@ def test_the_catalog_is_what_a_server_says_of_the_schema_and_the_planned_sql_bri
     assert path.read_text() == found
     manifest = Manifest.model_validate_json((folder / "sql_out" / "manifest.json").read_bytes())
     text = rendering.render_text(plan(manifest, observe(conn, manifest)))
+    text = text.replace(f"run as role {conn.info.user},", f"run as role {SESSION.role},")
     assert text + "\n" == (folder / "plan.txt").read_text()
     conn.execute((folder / "plan.sql").read_bytes())
     after = plan(manifest, observe(conn, manifest))

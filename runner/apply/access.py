@@ -21,14 +21,16 @@ def compare_access(manifest: Manifest, observed: Observed) -> Iterator[Object]:
     for access in sorted(manifest.access, key=lambda access: (access.queue, access.role)):
         first = access.queue not in queues
         queues.add(access.queue)
-        yield _compare(access, observed, project=manifest.project, first=first)
+        yield _compare(access, observed, manifest=manifest, first=first)
 
 
-def _compare(access: Access, observed: Observed, *, project: str, first: bool) -> Object:
-    rights = observed.rights
+def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: bool) -> Object:
+    rights, project = observed.rights, manifest.project
     role = spell_name(access.role)
     make = partial(Object, kind="access", name=f"{access.queue} for {role}", access=access)
     if access.role not in rights.roles:
+        if manifest.owner and access.role == manifest.owner.role:
+            return make(state="missing", detail=describe(access), remedy="create")
         return make(
             state="blocked",
             detail=f"role {role} does not exist",

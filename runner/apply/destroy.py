@@ -18,7 +18,7 @@ from changelane.runner.apply.observe import Observed, Queue, observe
 from changelane.runner.apply.orphans import find_remains
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.preflight import check
-from changelane.runner.apply.statement import count_messages, drop_queue, drop_trigger
+from changelane.runner.apply.statement import count_messages, drop_owner, drop_queue, drop_trigger
 from changelane.runner.apply.step import Step, drop
 from changelane.runner.apply.transaction import run
 
@@ -86,7 +86,7 @@ def plan_destroy(
     """What destroy would do, as a value: triggers by table, functions, queues, then the schema if empty."""
     remains = tuple(find_remains(project, observed))
     owned = find_owned(project, observed)
-    steps = [*change_access(remains, api=None), *drop(remains)]
+    steps = [*change_access(remains, api=None), *drop(remains), *_drop_owners(project, observed)]
     steps += [drop_api(thing) for thing in remains if thing.kind == "api"]
     problems = _find_dependents(remains, observed)
     notes = []
@@ -113,6 +113,24 @@ def plan_destroy(
     return Plan(
         project=project, objects=remains, steps=tuple(steps), problems=tuple(problems), notes=tuple(notes)
     )
+
+
+def _drop_owners(project: str, observed: Observed) -> Iterator[Step]:
+    """Take back what roles were given to own this project's functions and do nothing else."""
+    owners: dict[str, set[str]] = {}
+    for function in observed.functions.values():
+        if function.marker and not function.owner_creates:
+            owners.setdefault(function.owner, set()).add(function.marker.project)
+    for role in sorted(role for role, projects in owners.items() if projects == {project}):
+        yield Step(
+            action="destroy",
+            kind="owner",
+            name=role,
+            table=None,
+            reason="its rights in this database; the role stays",
+            transaction="drop functions",
+            sql=(drop_owner(role),),
+        )
 
 
 def _find_dependents(dropped: Iterable[Object], observed: Observed) -> list[tuple[str, str]]:

@@ -30,6 +30,8 @@ def _describe(thing: Object, observed: Observed) -> list[object]:
     if thing.kind == "queue":
         queue = observed.queues.get(thing.name)
         return [queue and [queue.live, queue.comment]]
+    if thing.kind == "owner":
+        return []
     if thing.kind in ("access", "api"):
         return _describe_rights(thing, observed.rights)
     return [observed.session.schema_comment]

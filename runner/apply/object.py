@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from changelane.manifest import Access, Capture, Queue
+from changelane.manifest import Access, Capture, Owner, Queue
 
 State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
-Kind = Literal["schema", "queue", "function", "trigger", "table", "access", "api"]
+Kind = Literal["schema", "owner", "queue", "function", "trigger", "table", "access", "api"]
 Remedy = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "drop"]
 
 
@@ -63,6 +63,7 @@ class Object:
     relation: str = "r"
     capture: Capture | None = None
     queue: Queue | None = None
+    owner: Owner | None = None
     access: Access | None = None
     withdrawal: Withdrawal | None = None
 

@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from changelane.catalog import Table
 from changelane.manifest import Manifest
 from changelane.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
+from changelane.runner.apply.definer import Definers, observe_definers
 from changelane.runner.apply.rights import Rights, observe_rights
 from changelane.runner.inspect import list_tables
 from changelane.runner.partman import Partitioning, Partman, observe_partitions, observe_partman
@@ -26,9 +27,10 @@ _Row = TypeVar("_Row")
 class Session:
     """Facts on the server, the role and the two schemas. ``server`` is the major version;
     ``reads_only``: so are the role's transactions unless it says otherwise; ``reads_queues``: it may ask
-    which queues there are; ``lends_pgmq``: it may grant USAGE of pgmq; ``schema_objects`` is how many things
-    schema ``changelane`` holds beside its own tables, ``has_tables`` that it has those, and
-    ``grants_right`` that they are open to whom they are meant for, and the schema to nobody else.
+    which queues there are; ``lends_pgmq``: it may grant USAGE of pgmq, and CREATE in ours,
+    ``lends_schema``; ``schema_objects`` is how many things schema ``changelane`` holds beside its own tables,
+    ``has_tables`` that it has those, and ``grants_right`` that they are open to whom they are meant for, and
+    the schema to nobody else.
     """
 
     server: int
@@ -48,6 +50,8 @@ class Session:
     schema_objects: int
     creates_functions: bool
     owns_schema: bool
+    lends_schema: bool = True
+    creates_roles: bool = True
     has_tables: bool = True
     grants_right: bool = True
 
@@ -206,6 +210,7 @@ class Observed:
     relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
     tables: Mapping[tuple[str, str], Table] = field(default_factory=dict)
     rights: Rights = field(default_factory=Rights)
+    definers: Definers = field(default_factory=Definers)
 
 
 def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
@@ -229,6 +234,8 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         relations = _fetch(conn, Relation, "observe_relations", named)
         tables = list_tables(conn)
         roles = {access.role for access in manifest.access}
+        owners = {function.name: (function.owner, function.owner_creates) for function in functions}
+        definers = observe_definers(conn, manifest, owners=owners, role=session.role)
         rights = observe_rights(conn, roles, has_pgmq=listed)
     return Observed(
         session=session,
@@ -239,6 +246,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         relations={(relation.schema, relation.name): relation for relation in relations},
         tables={table.identity: table for table in tables},
         rights=rights,
+        definers=definers,
     )
 
 

@@ -16,6 +16,8 @@ from changelane.runner.apply.access_steps import change_access, drop_api
 from changelane.runner.apply.fingerprint import take_fingerprint
 from changelane.runner.apply.object import Object, spell, spell_name
 from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.owner import list_definer_notes
+from changelane.runner.apply.owner_steps import lend_schema
 from changelane.runner.apply.queue_steps import do_queue, list_notes
 from changelane.runner.apply.rename import Rename, find_renames
 from changelane.runner.apply.state import compare, list_other_projects
@@ -126,6 +128,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     notes += [f"{thing}: {note}" for thing in objects for note in list_notes(thing, observed)]
     notes += list_access_notes(objects, observed)
     notes += note_unreviewed(manifest, observed)
+    notes += list_definer_notes(manifest, observed, changed=any(step.kind == "function" for step in steps))
     if only is None:
         notes += [
             f"trigger {spell_name(trigger.name)} on {spell((trigger.schema, trigger.table))} is of project "
@@ -184,7 +187,7 @@ def _narrow(
     return tuple(
         thing
         for thing in objects
-        if thing.kind == "schema"
+        if thing.kind in ("schema", "owner")
         or thing.route == route
         or (thing.state == "orphaned" and thing.route in former)
         or (thing.kind == "queue" and thing.name in queues)
@@ -195,6 +198,7 @@ def _set_up(objects: Iterable[Object], manifest: Manifest, observed: Observed) -
     objects = tuple(objects)
     together = _replaced_together(objects)
     steps = []
+    functions: list[Step] = []
     apart: list[Step] = []
     for thing in objects:
         if not thing.remedy or thing.remedy == "drop":
@@ -208,8 +212,14 @@ def _set_up(objects: Iterable[Object], manifest: Manifest, observed: Observed) -
             step = do_queue(thing, thing.queue, observed, project=manifest.project, transaction=SETUP)
             (steps if step.transaction == SETUP else apart).append(step)
         elif thing.kind == "function" and thing.name not in together:
-            steps.append(_do_function(thing, manifest, observed, transaction=SETUP))
-    return [*steps, *apart]
+            functions.append(_do_function(thing, manifest, observed, transaction=SETUP))
+    # What is made just now, the owner may not use yet.
+    made = any(step.action == "add" for step in steps)
+    for thing in objects:
+        if thing.owner and thing.state != "blocked" and (thing.remedy or made):
+            owner = replace(thing, remedy=thing.remedy or "replace")
+            steps.append(do(owner, sql=(thing.owner.step,), transaction=SETUP))
+    return [*steps, *lend_schema(functions, manifest, observed), *apart]
 
 
 def _replaced_together(objects: Iterable[Object]) -> frozenset[str]:
@@ -234,7 +244,8 @@ def _change_tables(objects: Iterable[Object], manifest: Manifest, observed: Obse
             continue
         transaction = f"table {thing.place}"
         if thing.name in together:
-            steps.append(_do_function(functions[thing.name], manifest, observed, transaction=transaction))
+            step = _do_function(functions[thing.name], manifest, observed, transaction=transaction)
+            steps += lend_schema([step], manifest, observed)
         sql: Sql = (capture.trigger_step,)
         if thing.remedy == "comment":
             mark = statement.mark_trigger(
@@ -270,10 +281,12 @@ def _do_function(thing: Object, manifest: Manifest, observed: Observed, *, trans
         )
         sql = (mark,)
     live = observed.functions.get(thing.name)
-    if live and not live.owner_creates:
+    owner = manifest.owner.role if manifest.owner else None
+    if thing.remedy == "own":
+        sql = (statement.own_function(thing.name, role=owner),)
+    elif live and owner is None and not live.owner_creates:
         # CREATE OR REPLACE leaves the owner as it is.
-        own = statement.own_function(thing.name)
-        sql = (own,) if thing.remedy == "own" else (own, *sql)
+        sql = (statement.own_function(thing.name, role=None), *sql)
     return do(thing, sql=sql, transaction=transaction)
 
 

@@ -9,6 +9,7 @@ from psycopg import sql
 from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.apply.object import spell, spell_name
 from changelane.runner.apply.observe import Observed
+from changelane.runner.apply.owner import check_owner, list_lacks
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.step import Step
 
@@ -16,7 +17,28 @@ from changelane.runner.apply.step import Step
 def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:
     """The plan's problems, then the privileges that the role lacks for its steps."""
     problems = [*_find_read_only(plan, observed), *plan.problems, *_find_missing_privileges(plan, observed)]
+    problems += check_owner(plan.objects, observed)
+    problems += _find_unable_senders(plan, observed)
     return [DatabaseError(what, help=help) for what, help in dict.fromkeys(problems)]
+
+
+def _find_unable_senders(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]:
+    """What keeps functions from sending that are to be made or replaced."""
+    if observed.session.has_pgmq and not observed.session.reads_queues:
+        return
+    changed = {step.name for step in plan.steps if step.kind == "function" and step.action != "destroy"}
+    lacks = [
+        lack
+        for thing in plan.objects
+        if thing.kind == "function" and thing.capture and thing.name in changed
+        for lack in list_lacks(thing.capture, observed)
+    ]
+    if lacks := list(dict.fromkeys(lacks)):
+        yield (
+            f"role {observed.session.role}, as which the triggers run, may not "
+            f"{'; '.join(lack.what for lack in lacks)}: writes would fail",
+            "; ".join(lack.mend for lack in lacks),
+        )
 
 
 def _find_read_only(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]:
@@ -85,13 +107,6 @@ def _find_missing_privileges(plan: Plan, observed: Observed) -> Iterator[tuple[s
                 )
         elif step.kind in ("access", "api"):
             yield from _check_access(step, observed)
-    for queue in _sent_to(plan):
-        live = observed.queues.get(queue)
-        if live and live.has_table and not (session.uses_pgmq and live.inserts):
-            yield (
-                f"role {role}, as which the triggers run, may not send to queue {queue}",
-                f'GRANT USAGE ON SCHEMA pgmq TO "{role}"; GRANT INSERT ON pgmq.q_{queue} TO "{role}"',
-            )
 
 
 def _check_schema(step: Step, observed: Observed) -> Iterator[tuple[str, str]]:
@@ -138,15 +153,3 @@ def _check_access(step: Step, observed: Observed) -> Iterator[tuple[str, str]]:
             f"role {role} may not create schema pgmq_public in database {session.database}",
             f'GRANT CREATE ON DATABASE "{session.database}" TO "{role}"',
         )
-
-
-def _sent_to(plan: Plan) -> list[str]:
-    functions = {step.name for step in plan.steps if step.kind == "function" and step.action != "destroy"}
-    return sorted(
-        {
-            queue
-            for thing in plan.objects
-            if thing.kind == "function" and thing.capture and thing.name in functions
-            for queue in thing.capture.queues
-        }
-    )

@@ -13,6 +13,7 @@ from changelane.runner.apply.block import find_block
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Function, Observed, Trigger
 from changelane.runner.apply.orphans import find_orphans
+from changelane.runner.apply.owner import compare_owner, find_lack
 from changelane.runner.apply.queues import compare_queue
 from changelane.runner.apply.schemas import compare_schemas
 from changelane.runner.apply.statement import drop_trigger
@@ -39,8 +40,9 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
     selections = {route.name: route.selection for route in manifest.routes}
     strays = find_strays(manifest, observed)
     blocks = [
-        (
-            capture,
+        (capture, found if found[0] or not functions.get(capture.name) else find_lack(capture, observed))
+        for capture in captures
+        for found in (
             find_block(
                 capture,
                 relations.get(capture.identity),
@@ -49,8 +51,8 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
                 stray=strays.get((capture.route, capture.identity), ""),
             ),
         )
-        for capture in captures
     ]
+    owner = manifest.owner.role if manifest.owner else None
     session = observed.session
     obstacle = find_obstacle(observed.partman, role=session.role, has_pgmq=session.has_pgmq)
     inline = {queue for capture in captures if capture.send == "inline" for queue in capture.queues}
@@ -70,8 +72,9 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
             )
             for queue in sorted(manifest.queues, key=lambda queue: queue.name)
         ),
+        *compare_owner(manifest, observed),
         *(
-            _compare_function(capture, functions.get(capture.name), project=project, block=block)
+            _compare_function(capture, functions.get(capture.name), project=project, block=block, owner=owner)
             for capture, block in blocks
         ),
         *(
@@ -91,7 +94,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
 
 
 def _compare_function(
-    capture: Capture, live: Function | None, *, project: str, block: tuple[str, str]
+    capture: Capture, live: Function | None, *, project: str, block: tuple[str, str], owner: str | None
 ) -> Object:
     make = partial(
         Object,
@@ -108,10 +111,15 @@ def _compare_function(
         return make(state="missing", remedy="create")
     found = live.live
     right = found == capture.function_live
+    owned = owner is None or live.owner == owner
     marker = live.marker
     if marker is None:
         if right:
-            return make(state="drifted", detail="its comment was removed", remedy="comment")
+            return make(
+                state="drifted",
+                detail="its comment was removed",
+                remedy="comment" if owned else "replace",
+            )
         return make(
             state="foreign",
             detail=f"changelane.{capture.name} exists and is not Changelane's",
@@ -124,8 +132,16 @@ def _compare_function(
             help=_part(marker.project),
         )
     if found != marker.live:
-        return make(state="drifted", detail=_explain(live), remedy="comment" if right else "replace")
-    if not live.owner_creates:
+        return make(
+            state="drifted", detail=_explain(live), remedy="comment" if right and owned else "replace"
+        )
+    if not owned and marker.spec == capture.spec:
+        return make(
+            state="drifted",
+            detail=f"its owner became {live.owner}, declared is {owner}",
+            remedy="own" if right else "replace",
+        )
+    if not owner and not live.owner_creates:
         return make(
             state="drifted",
             detail=f"its owner became {live.owner}, who may not create in schema changelane",
@@ -133,6 +149,8 @@ def _compare_function(
         )
     if not right:
         return make(state="outdated", detail="its definition changes", remedy="replace")
+    if not owned:
+        return make(state="outdated", detail=f"its owner is to be {owner}", remedy="replace")
     if marker.spec != capture.spec:
         return make(state="outdated", detail="only its comment", remedy="comment")
     return make(state="ok")

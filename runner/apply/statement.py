@@ -21,10 +21,17 @@ _LOCKS = {
     "ACCESS EXCLUSIVE": sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;"),
 }
 _ONLY = sql.SQL("ONLY {}")
-_OWN = sql.SQL("ALTER FUNCTION {}() OWNER TO CURRENT_USER;")
+_OWN = sql.SQL("ALTER FUNCTION {}() OWNER TO {};")
+_LEND = sql.SQL(
+    "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));\n"
+    "GRANT CREATE ON SCHEMA {} TO {};"
+)
+_TAKE_BACK = sql.SQL("REVOKE CREATE ON SCHEMA {} FROM {};")
 _LOCK_QUEUE = sql.SQL("LOCK TABLE {queue}, {archive} IN ACCESS EXCLUSIVE MODE;\n")
 _DROP_QUEUE = sql.SQL("SELECT pgmq.drop_queue({name}::text);")
 _NAME_QUEUE = sql.SQL("SELECT pg_catalog.set_config('changelane.queue', {name}, true);\n")
+_NAME_OWNER = sql.SQL("SELECT pg_catalog.set_config('changelane.owner', {role}, true);\n")
+_DROP_OWNER = (Path(__file__).parent / "sql" / "drop_owner.sql").read_text()
 _DROP_EMPTY_QUEUE = (Path(__file__).parent / "sql" / "drop_empty_queue.sql").read_text()
 _DROP_INDEX = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {index};")
 _CREATE_INDEX = sql.SQL("CREATE INDEX CONCURRENTLY {index} ON {table} ({key});")
@@ -105,9 +112,26 @@ def lock_tables(tables: Mapping[tuple[str, str], bool], *, mode: str) -> str:
     return _LOCKS[mode].format(sql.SQL(", ").join(names)).as_string()
 
 
-def own_function(name: str) -> str:
-    """ALTER FUNCTION that gives it to the role that applies."""
-    return _OWN.format(sql.Identifier(SCHEMA, name)).as_string()
+def own_function(name: str, *, role: str | None) -> str:
+    """ALTER FUNCTION that gives it to the role; without one, to the role that applies."""
+    owner = sql.Identifier(role) if role else sql.SQL("CURRENT_USER")
+    return _OWN.format(sql.Identifier(SCHEMA, name), owner).as_string()
+
+
+def lend_schema(role: str) -> str:
+    """Lets the role create in schema ``changelane``, as it must at the moment that it is given a function."""
+    return _LEND.format(sql.Identifier(SCHEMA), sql.Identifier(role)).as_string()
+
+
+def take_back_schema(role: str) -> str:
+    """Ends what ``lend_schema`` began."""
+    return _TAKE_BACK.format(sql.Identifier(SCHEMA), sql.Identifier(role)).as_string()
+
+
+def drop_owner(role: str) -> str:
+    """Takes back what the owner of capture functions was given in this database, unless it owns something."""
+    named = sql.Identifier(role).as_string()
+    return _NAME_OWNER.format(role=sql.Literal(named)).as_string() + _DROP_OWNER
 
 
 def drop_trigger(name: str, *, table: tuple[str, str]) -> str:

@@ -11,9 +11,11 @@ from psycopg import sql
 
 from changelane.manifest import Capture, Manifest
 from changelane.marker import SCHEMA
+from changelane.runner.apply.definer import Lack
 from changelane.runner.apply.object import spell, spell_name
 from changelane.runner.apply.observe import Observed
 from changelane.runner.apply.orphans import is_misplaced
+from changelane.runner.apply.owner import DECLARE, describe_danger, find_lack
 from changelane.runner.apply.rename import read_queues
 from changelane.runner.apply.state import compare, list_other_projects
 from changelane.runner.doctor.finding import Finding
@@ -28,7 +30,8 @@ def find_capture(conn: psycopg.Connection[Any], manifest: Manifest, observed: Ob
     """In the connection's open transaction."""
     yield from _find_other_projects(manifest, observed)
     yield from _find_lost_queues(manifest.project, observed)
-    yield from _find_unable_senders(conn, manifest.project, observed)
+    yield from _find_unable_senders(conn, manifest, observed)
+    yield from _find_powerful_definers(manifest, observed)
     yield from _find_states(manifest, observed)
     yield from _find_leftovers(manifest, observed)
     yield from _find_replica_settings(conn, manifest)
@@ -66,12 +69,27 @@ def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
 
 
 def _find_unable_senders(
-    conn: psycopg.Connection[Any], project: str, observed: Observed
+    conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed
 ) -> Iterator[Finding]:
+    captures = {capture.name: capture for capture in manifest.captures}
+    found: dict[str, dict[Lack, str]] = {}
+    for function in observed.functions.values():
+        if function.name in captures and function.marker and function.marker.project == manifest.project:
+            for lack in observed.definers.find_lacks(captures[function.name], role=function.owner):
+                found.setdefault(function.owner, {}).setdefault(lack, function.name)
+    for owner, lacks in found.items():
+        functions = ", ".join(f"{SCHEMA}.{name}" for name in dict.fromkeys(lacks.values()))
+        yield Finding(
+            code="sender-unable",
+            what=f"role {sql.Identifier(owner).as_string()}, as which {functions} runs, may not "
+            f"{'; '.join(lack.what for lack in lacks)}",
+            why="writes that it captures fail",
+            mend="; ".join(lack.mend for lack in lacks),
+        )
     pairs = {
         (function.owner, queue): function.name
         for function in observed.functions.values()
-        if function.marker and function.marker.project == project
+        if function.marker and function.marker.project == manifest.project and function.name not in captures
         for queue in read_queues(function)
     }
     values = {"owners": [owner for owner, _ in pairs], "queues": [queue for _, queue in pairs]}
@@ -87,6 +105,22 @@ def _find_unable_senders(
             )
 
 
+def _find_powerful_definers(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
+    definers = observed.definers
+    for name in sorted(set(definers.by_capture.values())):
+        definer = definers.roles.get(name)
+        if definer is None or not definer.makers or (manifest.owner and not definer.powers):
+            continue
+        yield Finding(
+            code="definer-powerful",
+            what=f"capture functions run as role {spell_name(name)}, "
+            f"{describe_danger(definer) if not manifest.owner else 'who ' + ' and '.join(definer.powers)}",
+            why="a cast or operator of a captured column's type runs with these rights at every write, and "
+            f"{', '.join(map(spell_name, definer.makers))} can make one",
+            mend="take these rights from it" if manifest.owner else f"{DECLARE}, generate and apply",
+        )
+
+
 def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
     said = set()
     missing: dict[tuple[str, str], list[str]] = {}
@@ -99,6 +133,9 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
                 mend="changelane apply",
             )
         elif thing.state == "blocked" and thing.capture and thing.detail not in said:
+            if thing.detail == find_lack(thing.capture, observed)[0]:
+                # Said of its owner.
+                continue
             said.add(thing.detail)
             yield Finding(
                 code="route-blocked",

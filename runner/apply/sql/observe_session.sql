@@ -55,7 +55,10 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
        -- The functions read one of its tables as their owner.
        coalesce(has_schema_privilege(ours.oid, 'CREATE') AND has_schema_privilege(ours.oid, 'USAGE'), false)
            AS creates_functions,
-       coalesce(pg_has_role(ours.nspowner, 'USAGE'), false) AS owns_schema
+       coalesce(pg_has_role(ours.nspowner, 'USAGE'), false) AS owns_schema,
+       -- A role must be able to create in the schema at the moment that it is given a function there.
+       coalesce(has_schema_privilege(ours.oid, 'CREATE WITH GRANT OPTION'), true) AS lends_schema,
+       (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user) AS creates_roles
 FROM (VALUES (1)) AS one
 LEFT JOIN pg_namespace AS ours ON ours.nspname = 'changelane'
 LEFT JOIN pg_class AS meta

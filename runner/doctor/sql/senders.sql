@@ -3,8 +3,8 @@ SELECT wanted.owner,
        wanted.queue,
        array_remove(ARRAY[
            CASE WHEN NOT has_schema_privilege(role.oid, namespace.oid, 'USAGE') THEN 'USAGE ON SCHEMA pgmq' END,
-           CASE WHEN NOT has_table_privilege(role.oid, class.oid, 'INSERT')
-               OR NOT has_table_privilege(role.oid, class.oid, 'SELECT')
+           CASE WHEN NOT has_any_column_privilege(role.oid, class.oid, 'INSERT')
+               OR NOT has_column_privilege(role.oid, class.oid, 'msg_id', 'SELECT')
                THEN format('INSERT, SELECT ON pgmq.%%I', class.relname) END,
            (
                SELECT format('EXECUTE ON FUNCTION %%s', proc.oid::regprocedure)

@@ -1,0 +1,323 @@
+-- schema, queues and functions
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
+-- One project at a time: two that apply at once would both find the schema missing.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+-- IF NOT EXISTS would want the right to create a schema that is there.
+DO $do$ BEGIN
+    IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
+        CREATE SCHEMA changelane;
+    END IF;
+END $do$;
+REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
+SET LOCAL client_min_messages = warning;
+-- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the sleep,
+-- for it ends the workers' connections, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS changelane.pauses (
+    queue text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- How far backfills and replays have come, so that those cut short go on where they were.
+CREATE TABLE IF NOT EXISTS changelane.progress (
+    task text PRIMARY KEY,
+    asked jsonb NOT NULL,
+    after jsonb,
+    done bigint NOT NULL DEFAULT 0,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
+CREATE TABLE IF NOT EXISTS changelane.audit (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    who text NOT NULL,
+    remote text NOT NULL,
+    action text NOT NULL,
+    queue text,
+    arguments jsonb NOT NULL,
+    outcome text NOT NULL
+);
+-- To whom the schema is open: the owners of functions in it, and workers.
+GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
+GRANT SELECT ON changelane.pauses TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 4';
+-- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+DO $changelane$
+BEGIN
+    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
+        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+            LANGUAGE plpgsql STABLE
+            AS $measure$
+        BEGIN
+            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN 1073741824;
+        END
+        $measure$;
+    END IF;
+END
+$changelane$;
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'order_events') THEN
+        PERFORM pgmq.create('order_events');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events',
+            'changelane:1 project=shop queue=order_events spec=9647644e187f live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+ALTER TABLE pgmq."q_order_events" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'order_events_dlq') THEN
+        PERFORM pgmq.create('order_events_dlq');
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events_dlq',
+            'changelane:1 project=shop queue=order_events_dlq spec=287913977d00 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+ALTER TABLE pgmq."q_order_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+-- The capture functions belong to "golden_capture". Whatever runs in them, such as a cast that the type of a
+-- column brings along, can do no more than this role may: send to the queues below.
+DO $changelane$
+DECLARE
+    newer boolean := current_setting('server_version_num')::int >= 160000;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'golden_capture') THEN
+        CREATE ROLE "golden_capture" NOLOGIN NOINHERIT;
+    END IF;
+    -- Only a member can give it a function, and replace that later.
+    IF NOT pg_has_role('golden_capture', 'USAGE')
+        OR NOT (CASE WHEN newer THEN pg_has_role('golden_capture', 'SET') ELSE true END)
+    THEN
+        EXECUTE format('GRANT %I TO %I', 'golden_capture', current_user)
+            || CASE WHEN newer THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+    RAISE lock_not_available USING MESSAGE = 'the role is made through another database at the same moment';
+END
+$changelane$;
+DO $changelane$
+DECLARE
+    missing text;
+BEGIN
+    -- What the role holds already, by PUBLIC or otherwise, is not given again.
+    FOR missing IN
+        WITH called (schema, name) AS (
+            VALUES
+                ('changelane', 'measure'),
+                ('pgmq', '_send_batch'),
+                ('pgmq', '_validate_batch_params'),
+                ('pgmq', 'format_table_name'),
+                ('pgmq', 'send'),
+                ('pgmq', 'send_batch'),
+                ('rules', 'wanted')
+        ), used (schema, name, privilege, columns) AS (
+            VALUES
+                ('pgmq', 'q_order_events', 'INSERT', '{vt,message,headers}'::text[]),
+                ('pgmq', 'q_order_events', 'SELECT', '{msg_id}'),
+                -- Where pgmq.enable_notify_insert makes senders write it, now or later.
+                ('pgmq', 'notify_insert_throttle', 'UPDATE', '{last_notified_at}'::text[]),
+                ('pgmq', 'notify_insert_throttle', 'SELECT',
+                 '{queue_name,throttle_interval_ms,last_notified_at}'),
+                ('changelane', 'sleepers', 'SELECT', '{queue,until}')
+        )
+        SELECT format('USAGE ON SCHEMA %I', nspname) FROM pg_namespace
+        WHERE nspname = ANY (ARRAY['pgmq', 'changelane', 'rules']::text[])
+            AND NOT has_schema_privilege('golden_capture', oid, 'USAGE')
+        UNION ALL
+        SELECT format('EXECUTE ON FUNCTION %s', proc.oid::regprocedure)
+        FROM pg_proc AS proc
+        WHERE proc.prokind = 'f'
+            AND NOT has_function_privilege('golden_capture', proc.oid, 'EXECUTE')
+            AND proc.oid IN (
+                SELECT function.oid FROM called
+                JOIN pg_namespace AS home ON home.nspname = called.schema
+                JOIN pg_proc AS function ON function.pronamespace = home.oid AND function.proname = called.name
+                UNION ALL
+                SELECT operator.oprcode FROM called
+                JOIN pg_namespace AS home ON home.nspname = called.schema
+                JOIN pg_operator AS operator ON operator.oprnamespace = home.oid AND operator.oprname = called.name
+            )
+        UNION ALL
+        SELECT format('%s (%s) ON %s', used.privilege, string_agg(quote_ident(attname), ', '), class.oid::regclass)
+        FROM used
+        JOIN pg_namespace AS home ON home.nspname = used.schema
+        JOIN pg_class AS class ON class.relnamespace = home.oid AND class.relname = used.name
+        JOIN pg_attribute AS attribute ON attrelid = class.oid AND attname = ANY (used.columns)
+        WHERE NOT has_column_privilege('golden_capture', class.oid, attnum, used.privilege)
+            AND (used.name <> 'notify_insert_throttle' OR pg_has_role(class.relowner, 'USAGE'))
+        GROUP BY used.privilege, class.oid
+    LOOP
+        EXECUTE format('GRANT %s TO %I', missing, 'golden_capture');
+    END LOOP;
+END
+$changelane$;
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+GRANT CREATE ON SCHEMA "changelane" TO "golden_capture";
+CREATE OR REPLACE FUNCTION changelane."orders_insert_edcc4ec5"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET DateStyle = 'ISO, MDY'
+    SET IntervalStyle = 'postgres'
+    SET TimeZone = 'UTC'
+    SET bytea_output = 'hex'
+    SET extra_float_digits = 1
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_headers jsonb := '{"route": "orders"}';
+    changelane_at text;
+    changelane_rows integer;
+    message jsonb;
+    messages jsonb[];
+    bytes bigint := 0;
+BEGIN
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('order_events', jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp()),
+            (SELECT pg_notify('changelane_order_events', '') FROM changelane.sleepers WHERE queue = 'order_events' AND until > clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::bigint AS "id", NULL::text AS "status") AS absent,
+                LATERAL (SELECT "id", "status", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE ((rules.wanted(new_row."status")) IS TRUE) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::bigint AS "id", NULL::text AS "status") AS absent,
+                    LATERAL (SELECT "id", "status", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
+    FOR message IN
+        SELECT CASE
+            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', new_row.changelane_row,
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT present.*
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "status") AS absent,
+            LATERAL (SELECT "id", "status", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+        WHERE ((rules.wanted(new_row."status")) IS TRUE)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('order_events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('order_events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    PERFORM pg_notify('changelane_order_events', '') FROM changelane.sleepers WHERE queue = 'order_events' AND until > clock_timestamp();
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_insert_edcc4ec5"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_edcc4ec5',
+        'changelane:1 project=shop route=orders spec=0361a8df2bc2 live=20da2226bda4 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+ALTER FUNCTION changelane."orders_insert_edcc4ec5"() OWNER TO "golden_capture";
+-- An expression that does not suit the table fails here, and not in the application's writes.
+DO $changelane$
+BEGIN
+    SET LOCAL search_path = pg_catalog, pg_temp;
+    SET LOCAL DateStyle = 'ISO, MDY';
+    SET LOCAL IntervalStyle = 'postgres';
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL bytea_output = 'hex';
+    SET LOCAL extra_float_digits = 1;
+    SET LOCAL jit = off;
+    PERFORM FROM (SELECT (NULL::"public"."orders").*) AS new_row
+    WHERE false AND num_nulls((rules.wanted(new_row."status")) IS TRUE) = 0;
+END
+$changelane$;
+REVOKE CREATE ON SCHEMA "changelane" FROM "golden_capture";
+COMMIT;
+
+-- table public.orders
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
+SET LOCAL statement_timeout = '1s';
+LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
+SET LOCAL statement_timeout = 0;
+CREATE OR REPLACE TRIGGER "orders_insert_edcc4ec5"
+    AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_edcc4ec5"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        'orders_insert_edcc4ec5', 'public', 'orders',
+        'changelane:1 project=shop route=orders spec=0361a8df2bc2 live=6453545339f6 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;
