@@ -15,7 +15,7 @@ from changelane.errors import ManifestError
 
 FORMAT_VERSION = 1
 
-TableKind = Literal["table", "partitioned", "foreign", "view", "materialized view"]
+TableKind = Literal["table", "partitioned", "hypertable", "foreign", "view", "materialized view"]
 
 
 class Record(BaseModel):

@@ -78,7 +78,7 @@ def _describe(capture: Capture, *, where: str | None) -> Backfill:
         schema=capture.table.schema_,
         table=capture.table.name,
         key=capture.table.primary_key,
-        whole=capture.table.kind == "partitioned",
+        whole=capture.table.kind in ("partitioned", "hypertable"),
         queues=capture.queues,
         setup=setup,
         where="true" if where is None else _bind(capture, where),

@@ -46,6 +46,7 @@ class Code(StrEnum):
     VIRTUAL_COLUMN = "CL304"
     EXPRESSION = "CL305"
     NO_KEY = "CL306"
+    FIRING = "CL307"
 
     STALE_CATALOG = "CL401"
     PGMQ = "CL402"

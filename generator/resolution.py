@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Literal
 
 from changelane.catalog import Catalog, Column, Table
@@ -95,6 +96,7 @@ class _Resolver:
                 self._check_expression(table, expression, *base, "payload", "extra", name)
         for table, bearer in targets.selection.spread(targets.declared, self.tables):
             self._capture(route, declared=table, bearer=bearer, when=when, extra=extra)
+        self._check_firing(route, targets)
         self.result.targets[route.name] = targets
 
     def _parse(self, text: str | None, *path: str | int) -> Expression | None:
@@ -107,6 +109,36 @@ class _Resolver:
                 Code.EXPRESSION, error.what, *path, help=error.help, within=(error.start, error.length)
             )
             return None
+
+    def _check_firing(self, route: Route, targets: Targets) -> None:
+        """What keeps a trigger from firing where the spec may expect it to."""
+        base = ("routes", route.index)
+        for table in targets.declared:
+            if table.kind == "hypertable" and route.fire != "origin":
+                self._report(
+                    Code.WRONG_KIND, f"{table} is a hypertable, and TimescaleDB lets none of its triggers "
+                    f"fire {route.fire}", *base, "fire", help="delete the key, or take the table out",
+                )  # fmt: skip
+            elif table.kind == "hypertable":
+                self._report(
+                    Code.FIRING,
+                    f"{table} is a hypertable: each chunk gets a copy of the trigger, and chunks that are "
+                    "dropped or compressed send nothing",
+                    *base, "name", help="apply wants TimescaleDB 2.12 or newer, which replaces such triggers",
+                    warning=True,
+                )  # fmt: skip
+        latest = takewhile(lambda capture: capture.route == route.name, reversed(self.result.captures))
+        by_statement = [
+            capture for capture in latest if capture.level == "statement" and capture.event != "truncate"
+        ]
+        if by_statement and route.fire != "origin":
+            self._report(
+                Code.FIRING,
+                f"`fire: {route.fire}` with statement triggers misses what logical replication applies: "
+                "that fires row triggers only",
+                *base, "fire", help="add `capture: row`, or ignore this if no subscription writes the table",
+                warning=True,
+            )  # fmt: skip
 
     def _check_key(self, route: Route, table: Table) -> None:
         """Where a consumer keeps the order of keys, each message needs one; of a truncation there is none."""
@@ -298,6 +330,8 @@ def _choose_level(route: Route, table: Table) -> tuple[Level, str]:
     """Row capture where declared, and where statement triggers would miss or garble changes."""
     if table.kind == "partitioned":
         return "row", "partitioned: statement triggers miss rows written straight to a partition"
+    if table.kind == "hypertable":
+        return "row", "a hypertable: TimescaleDB copies row triggers onto its chunks"
     if table.partition_of is not None:
         return "row", "a partition: statement triggers miss rows written through its parent"
     if table.inherits or table.inherited_by:

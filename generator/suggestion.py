@@ -87,7 +87,8 @@ def suggest(catalog: Catalog, *, database: str, sizes: Mapping[tuple[str, str], 
 
 def _is_routable(table: Table) -> bool:
     """Partitions and inheritance children are captured through their parents."""
-    return table.kind in ("table", "partitioned") and table.partition_of is None and not table.inherits
+    kinds = ("table", "partitioned", "hypertable")
+    return table.kind in kinds and table.partition_of is None and not table.inherits
 
 
 def _render_glob(schema: str, tables: list[Table], names: set[str], *, queue: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 
 from changelane.catalog import Catalog, Table
 from changelane.runner.session import snapshot
+from changelane.runner.timescale import Timescale, observe_timescale
 
 _SQL = Path(__file__).parent / "sql"
 _RELATION = (_SQL / "relation.sql").read_text()
@@ -24,16 +25,17 @@ _QUERY = read_query("inspect")
 _TABLES = read_query("tables")
 
 
-def list_tables(conn: psycopg.Connection[Any]) -> list[Table]:
+def list_tables(conn: psycopg.Connection[Any], *, timescale: Timescale) -> list[Table]:
     """The tables and partitioned tables that a glob could match, without their columns; in the connection's
     open transaction.
     """
     with conn.cursor(row_factory=dict_row) as cursor:
-        return [Table.model_validate(row) for row in cursor.execute(_TABLES).fetchall()]
+        rows = cursor.execute(_TABLES).fetchall()
+    return [Table.model_validate(row) for row in timescale.amend(rows)]
 
 
 def inspect(conn: psycopg.Connection[Any]) -> Catalog:
     """Read every table, view and foreign table outside system schemas, in one snapshot."""
     with snapshot(conn), conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_QUERY).fetchall()
+        rows = observe_timescale(conn).amend(cursor.execute(_QUERY).fetchall())
     return Catalog(tables=tuple(Table.model_validate(row) for row in rows))

@@ -18,6 +18,7 @@ from changelane.runner.apply.rights import Rights, observe_rights
 from changelane.runner.inspect import list_tables
 from changelane.runner.partman import Partitioning, Partman, observe_partitions, observe_partman
 from changelane.runner.session import snapshot
+from changelane.runner.timescale import observe_timescale
 
 _SQL = Path(__file__).parent / "sql"
 _Row = TypeVar("_Row")
@@ -232,7 +233,8 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         functions = _fetch(conn, Function, "observe_functions")
         triggers = _fetch(conn, Trigger, "observe_triggers", named)
         relations = _fetch(conn, Relation, "observe_relations", named)
-        tables = list_tables(conn)
+        timescale = observe_timescale(conn)
+        tables = list_tables(conn, timescale=timescale)
         roles = {access.role for access in manifest.access}
         owners = {function.name: (function.owner, function.owner_creates) for function in functions}
         definers = observe_definers(conn, manifest, owners=owners, role=session.role)
@@ -242,8 +244,20 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         partman=partman,
         queues={queue.name: replace(queue, partitioning=partitions.get(queue.name)) for queue in queues},
         functions={function.name: function for function in functions},
-        triggers={trigger.identity: trigger for trigger in triggers},
-        relations={(relation.schema, relation.name): relation for relation in relations},
+        # TimescaleDB's copies on chunks come and go with the trigger of the hypertable.
+        triggers={
+            trigger.identity: trigger
+            for trigger in triggers
+            if (trigger.schema, trigger.table) not in timescale.chunks
+        },
+        relations={
+            (relation.schema, relation.name): replace(
+                relation,
+                has_children=relation.has_children
+                or (relation.schema, relation.name) in timescale.hypertables,
+            )
+            for relation in relations
+        },
         tables={table.identity: table for table in tables},
         rights=rights,
         definers=definers,

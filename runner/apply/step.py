@@ -82,6 +82,9 @@ def do(
     """The step that applies an object's remedy; ``table`` where it is not the object's own."""
     if thing.kind == "trigger" and thing.remedy == "create" and thing.capture and thing.capture.reason:
         reason = reason or f"row capture: {thing.capture.reason}"
+    if thing.kind == "trigger" and thing.capture and _misses_replication(thing.capture):
+        missed = "by statement: what logical replication applies does not fire it"
+        reason = "; ".join(filter(None, [reason or thing.detail, missed]))
     return Step(
         action=_ACTIONS[thing.remedy],
         kind=thing.kind,
@@ -93,6 +96,10 @@ def do(
         transaction=transaction,
         sql=sql,
     )
+
+
+def _misses_replication(capture: contract.Capture) -> bool:
+    return capture.fire != "origin" and capture.level == "statement" and capture.event != "truncate"
 
 
 def drop(objects: Iterable[Object]) -> list[Step]:

@@ -5,7 +5,7 @@ join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'f', 'v', 'm')
   and c.relpersistence <> 't'
   and n.nspname not in ('information_schema', 'pgmq', 'pgmq_public', 'changelane')
-  and n.nspname !~ '^pg_'
+  and n.nspname !~ '^(pg|_timescaledb)_'
   and not exists (
       select from pg_catalog.pg_depend d
       where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
