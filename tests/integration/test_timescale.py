@@ -1,7 +1,7 @@
 """Hypertables, known from TimescaleDB's catalog.
 
-Without the extension, the test makes the tables of that catalog, chunks that inherit, and the copies of triggers
-that TimescaleDB makes on chunks.
+Without the extension, the test makes the tables of that catalog, chunks that inherit, and the copies of
+triggers that TimescaleDB makes on chunks.
 """
 
 from __future__ import annotations
