@@ -39,14 +39,19 @@ class Policy:
     """A policy on rows: ``using`` and ``check`` are which of its expressions it has, by what they hold.
 
     ``rows``: those that the declaration means. ``new``: of these, those that the transaction itself writes.
-    ``moved``: of these, those that are in the queue as the statement begins. ``none``: no row.
+    ``moved``: of these, those that are in the queue as the statement begins. ``none``: no row. ``bounds``:
+    rows with a count of deliveries and a time that every reader can take; such a policy restricts all others.
     """
 
     operation: Operation
     place: Place
     command: Command
     using: Literal["", "rows", "new"] = ""
-    check: Literal["", "rows", "moved", "none"] = ""
+    check: Literal["", "rows", "moved", "none", "bounds"] = ""
+
+    @property
+    def restrictive(self) -> bool:
+        return self.check == "bounds"
 
 
 def _on(place: Place, privilege: str, *columns: str) -> tuple[Right, ...]:
@@ -69,16 +74,19 @@ _RIGHTS: dict[Operation, tuple[Right, ...]] = {
 
 POLICIES: tuple[Policy, ...] = (
     Policy("send", "queue", "insert", check="rows"),
+    Policy("send", "queue", "insert", check="bounds"),
     # RETURNING msg_id demands that the role sees the row that it sends.
     Policy("send", "queue", "select", using="new"),
     Policy("read", "queue", "select", using="rows"),
     Policy("read", "queue", "update", using="rows"),
+    Policy("read", "queue", "update", check="bounds"),
     Policy("pop", "queue", "select", using="rows"),
     Policy("pop", "queue", "update", using="rows", check="none"),
     Policy("pop", "queue", "delete", using="rows"),
     Policy("archive", "queue", "select", using="rows"),
     Policy("archive", "queue", "delete", using="rows"),
     Policy("archive", "archive", "insert", check="moved"),
+    Policy("archive", "archive", "insert", check="bounds"),
     Policy("archive", "archive", "select", using="new"),
     Policy("delete", "queue", "select", using="rows"),
     Policy("delete", "queue", "delete", using="rows"),

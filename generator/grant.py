@@ -26,7 +26,7 @@ class Grant:
         """Each policy with its name, which is unique to project, role and table."""
         tag = hashlib.sha256(f"{self.project}\0{self.role}".encode()).hexdigest()[:8]
         return tuple(
-            (f"changelane_{policy.operation}_{policy.command}_{tag}", policy)
+            (f"changelane_{policy.operation}_{policy.command}_{'bounds_' * policy.restrictive}{tag}", policy)
             for policy in POLICIES
             if policy.operation in self.operations
         )

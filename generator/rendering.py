@@ -224,6 +224,7 @@ def render_access(grant: Grant, *, spec: str) -> str:
                     "command": policy.command,
                     "using": policy.using,
                     "check": policy.check,
+                    "restrictive": policy.restrictive,
                     "declared": grant.operations[policy.operation],
                 }
                 for name, policy in grant.policies

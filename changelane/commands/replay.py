@@ -83,6 +83,7 @@ def command(
             where=where,
             asked={"since": since, "until": until, "where": where},
             restart=restart,
+            notify=lambda text: click.echo(text, err=True),
         ):
             click.echo(f"{total} sent", err=True)
     if form == "json":

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from changelane.runner.apply.object import Object
 from changelane.runner.apply.observe import Observed
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Of schema ``changelane``, kept in its COMMENT."""
 
 _SCHEMA_COMMENT = re.compile(r"changelane:schema (\d+)")

@@ -117,7 +117,7 @@ def _measure(
     extent: Extent = "all"
     for needed in POLICIES:
         table = rights.tables.get((queue, needed.place == "archive"))
-        if needed.operation != operation or table is None or not table.row_security:
+        if needed.operation != operation or needed.restrictive or table is None or not table.row_security:
             continue
         if role is not None and _bypasses(role, table.owner):
             continue
@@ -132,6 +132,6 @@ def _measure(
         own = needed.using == "new" or needed.check in ("moved", "none")
         if not own and not any(policy.permissive and policy.unlimited for policy in found):
             extent = "some"
-        if any(not policy.permissive for policy in found):
+        if any(not policy.permissive and policy.marker is None for policy in found):
             extent = "some"
     return extent

@@ -29,6 +29,8 @@ def resume(conn: psycopg.Connection[Any], queue: str) -> bool:
 def _change(conn: psycopg.Connection[Any], queue: str, name: str) -> bool:
     ready = conn.execute((_SQL / "ready.sql").read_bytes()).fetchone()
     if ready != (True,):
-        raise DatabaseError("the database has no schema changelane yet", help="run `changelane apply`")
+        raise DatabaseError(
+            "the database has no schema changelane yet, or an older one", help="run `changelane apply`"
+        )
     find_queue(conn, queue)
-    return conn.execute((_SQL / f"{name}.sql").read_bytes(), [queue]).rowcount == 1
+    return conn.execute((_SQL / f"{name}.sql").read_bytes(), [queue]).fetchone() == (True,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ BATCH = 1000
 BYTES = 8 * 1024 * 1024
 """Of the messages of a batch, as stored."""
 
+SHOWN = 5
+"""Messages that are named of those set aside."""
+
 _SQL = Path(__file__).parent / "sql" / "replay"
 
 
@@ -33,13 +36,15 @@ def replay(
     asked: progress.Asked,
     restart: bool = False,
     batch: int = BATCH,
+    notify: Callable[[str], None],
 ) -> Iterator[int]:
     """Send what was archived from ``since`` to before ``until`` again, in the order of its ids.
 
     Yields how many are sent in all, after each batch. A run with the same ``asked`` that was cut short goes
     on: its count, ``since`` and ``until`` hold. Each message gets a new id, the header ``replayed_from``
     with its old one, and no attempt is spent; the archive stays as it is. ``where`` is as ``filter.evaluate``
-    takes it. ``conn`` is in autocommit. Raises ChangelaneError, psycopg.Error.
+    takes it; ``notify`` is told what is set aside. ``conn`` is in autocommit. Raises ChangelaneError,
+    psycopg.Error.
     """
     if conn.execute(_compose("any", queue)).fetchone() is None:
         raise DatabaseError(
@@ -59,6 +64,10 @@ def replay(
     )
     bounds = {"since": sql.Literal(begun.asked["from"]), "until": sql.Literal(begun.asked["to"])}
     after = begun.after or 0
+    copies = conn.execute(_compose("copies", queue, **bounds, limit=sql.Literal(SHOWN + 1))).fetchall()
+    if copies:
+        named = ", ".join(str(msg_id) for (msg_id,) in copies[:SHOWN]) + ", ..." * (len(copies) > SHOWN)
+        notify(f"not sent again, for the queue holds them as well as its archive: {named}")
     while True:
         with evaluate(conn, where, table=queue.archive) as condition:
             values = {"after": sql.Literal(after), "where": condition, "limit": sql.Literal(batch)}
@@ -95,4 +104,6 @@ def _fit(rows: list[tuple[Any, ...]]) -> list[int]:
 
 
 def _compose(name: str, queue: Queue, **parts: sql.Composable) -> sql.Composed:
-    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(archive=queue.archive, **parts)
+    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(
+        archive=queue.archive, queue=queue.table, **parts
+    )

@@ -29,6 +29,9 @@ NOTES = "changelane"
 MOST = 1_000_000
 """Attempts and releases are counted up to here."""
 
+LAST_COUNT = 2**31 - 1
+"""Of deliveries: no claim can be told from the next one from there on."""
+
 
 def _parse_long(digits: str) -> int:
     # int() refuses more than 4300 digits; jsonb holds up to 131072.
@@ -115,6 +118,8 @@ def read_delivery(
     delivery = Delivery(
         msg_id, read_ct, failed=0, released=0, error="", leased_until=leased_until, queue=queue, text=message
     )
+    if read_ct >= LAST_COUNT:
+        delivery.malformed = f"its read_ct is {read_ct}, which only somebody sets: claims end there"
     if not headers:
         return delivery
     try:

@@ -207,7 +207,9 @@ def test_maintain_prunes_every_archive_and_says_how_much(
     conn.execute(FILL, ["2 days", 1, 2100])
     conn.execute(FILL, ["1 hour", 3000, 3000])
     done = run_changelane("maintain")
-    assert (done.returncode, done.stdout) == (0, "events: 2,100 archived messages pruned\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "Project shop\nevents: 2,100 archived messages pruned\n"), (
+        done.stderr
+    )
     assert count_archived(conn) == 1
     done = run_changelane("maintain", "events", "--format", "json")
     assert json.loads(done.stdout) == {
@@ -226,7 +228,7 @@ def test_maintain_waits_for_a_worker_that_prunes_and_says_which_archive_was_not_
     with psycopg.connect(database) as other, other.transaction(force_rollback=True):
         assert prune(other, queue="events", keep=86400) == 3
         done = run_changelane("maintain", "--max-wait", "300ms")
-    assert (done.returncode, done.stdout) == (75, "")
+    assert (done.returncode, done.stdout) == (75, "Project shop\n")
     assert "another process prunes the archive of queue events" in done.stderr
     assert count_archived(conn) == 3
 
@@ -240,7 +242,10 @@ def test_maintain_knows_its_queues(conn: Connection, tmp_path: Path, run_changel
     assert (done.returncode, "run `changelane apply`" in done.stderr) == (1, True)
     change(conn, tmp_path, SPEC.replace("{archive: {keep: 1 day}}", "{}"))
     done = run_changelane("maintain")
-    assert (done.returncode, done.stdout) == (0, "No queue has an archive to prune, or partitions.\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "Project shop\nNo queue has an archive to prune, or partitions.\n",
+    )
 
 
 def test_an_archive_gets_the_index_that_pruning_needs_whoever_made_the_queue(

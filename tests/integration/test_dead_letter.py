@@ -201,7 +201,8 @@ def test_discard_asks_first(bench: Bench, ask: Any) -> None:
     assert code == 1
     assert "add --yes" in err
     assert bench.count("pgmq.q_jobs_dlq") == 3
-    assert ask("discard", "jobs", "--limit", "2", "--yes")[1] == "2 dead letters of jobs_dlq discarded.\n"
+    done = ask("discard", "jobs", "--limit", "2", "--yes")[1]
+    assert done == "Project bench\n2 dead letters of jobs_dlq discarded.\n"
     assert bench.rows("SELECT msg_id FROM pgmq.q_jobs_dlq") == [(3,)]
 
 

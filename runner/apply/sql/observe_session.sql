@@ -1,4 +1,7 @@
-WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'), ('audit'))
+WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'), ('audit')),
+functions (name, public) AS (
+    VALUES ('measure', NULL), ('doze', true), ('rouse', true), ('pause', false), ('resume', false)
+)
 SELECT current_setting('server_version_num')::int / 10000 AS server,
        current_database()::text AS database,
        current_user::text AS role,
@@ -33,23 +36,30 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
                )
                AND NOT (
                    classid = 'pg_proc'::regclass
-                   AND objid IN (SELECT oid FROM pg_proc WHERE pronamespace = ours.oid AND proname = 'measure')
+                   AND objid IN (SELECT oid FROM pg_proc WHERE pronamespace = ours.oid AND proname IN (SELECT name FROM functions))
                )
        ) AS schema_objects,
        NOT EXISTS (
            SELECT name FROM own
            EXCEPT
            SELECT relname FROM pg_class WHERE relnamespace = ours.oid
-       ) AND EXISTS (
-           SELECT FROM pg_proc WHERE pronamespace = ours.oid AND proname = 'measure'
+       ) AND NOT EXISTS (
+           SELECT name FROM functions
+           EXCEPT
+           SELECT proname FROM pg_proc WHERE pronamespace = ours.oid
        ) AS has_tables,
        coalesce(
            NOT has_schema_privilege('public', ours.oid, 'CREATE')
                AND NOT EXISTS (
-                   SELECT FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege
-                   WHERE relnamespace = ours.oid
-                       AND (relname = 'sleepers' OR relname = 'pauses' AND privilege = 'SELECT')
-                       AND NOT has_table_privilege('public', pg_class.oid, privilege)
+                   SELECT FROM pg_class
+                   WHERE relnamespace = ours.oid AND relname IN ('sleepers', 'pauses') AND (
+                       NOT has_table_privilege('public', oid, 'SELECT')
+                       OR has_table_privilege('public', oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
+                   )
+               ) AND NOT EXISTS (
+                   SELECT FROM functions
+                   JOIN pg_proc ON pronamespace = ours.oid AND proname = functions.name
+                   WHERE has_function_privilege('public', pg_proc.oid, 'EXECUTE') <> functions.public
                ), false
        ) AS grants_right,
        -- The functions read one of its tables as their owner.

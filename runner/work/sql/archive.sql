@@ -1,8 +1,11 @@
+-- As in keep.sql.
 WITH moved AS (
     DELETE FROM {queue}
     WHERE msg_id = %(msg_id)s AND read_ct = %(read_ct)s
     RETURNING {columns}
+), kept AS (
+    INSERT INTO {archive} ({columns})
+    SELECT {columns} FROM moved
+    ON CONFLICT DO NOTHING
 )
-INSERT INTO {archive} ({columns})
-SELECT {columns} FROM moved
-RETURNING msg_id
+SELECT msg_id FROM moved

@@ -1,6 +1,9 @@
+-- Who may archive can put a copy into the archive, which then is in the way of nothing.
 WITH gone AS (
 {ack}
+), kept AS (
+    INSERT INTO {archive} ({columns})
+    SELECT {columns} FROM gone
+    ON CONFLICT DO NOTHING
 )
-INSERT INTO {archive} AS held ({columns})
-SELECT {columns} FROM gone
-RETURNING held.msg_id
+SELECT msg_id FROM gone

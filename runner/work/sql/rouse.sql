@@ -1,1 +1,1 @@
-UPDATE changelane.sleepers SET until = '-infinity' WHERE queue = ANY (%s)
+SELECT changelane.rouse(%s::text[])

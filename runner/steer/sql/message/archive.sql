@@ -1,7 +1,11 @@
+-- A copy may be in the archive: who may archive can make one.
 WITH moved AS (
     DELETE FROM {queue}
     WHERE msg_id = %(id)s AND read_ct = %(deliveries)s
     RETURNING {columns}
+), kept AS (
+    INSERT INTO {archive} ({columns})
+    SELECT {columns} FROM moved
+    ON CONFLICT DO NOTHING
 )
-INSERT INTO {archive} ({columns})
-SELECT {columns} FROM moved
+SELECT msg_id FROM moved

@@ -1,1 +1,1 @@
-INSERT INTO changelane.pauses (queue) VALUES (%s) ON CONFLICT DO NOTHING
+SELECT changelane.pause(%s::text)

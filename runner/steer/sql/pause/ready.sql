@@ -1,1 +1,4 @@
-SELECT to_regclass('changelane.pauses') IS NOT NULL AND to_regclass('pgmq.meta') IS NOT NULL
+SELECT to_regnamespace('pgmq') IS NOT NULL AND EXISTS (
+    SELECT FROM pg_catalog.pg_proc
+    WHERE pronamespace = to_regnamespace('changelane') AND proname = 'pause' AND pronargs = 1
+)

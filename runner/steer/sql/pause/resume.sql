@@ -1,1 +1,1 @@
-DELETE FROM changelane.pauses WHERE queue = %s
+SELECT changelane.resume(%s::text)

@@ -2,6 +2,10 @@ SELECT msg_id, pg_column_size(message)
 FROM {archive} AS archived
 WHERE msg_id > {after} AND archived_at >= {since}::timestamptz AND archived_at < {until}::timestamptz AND (
 {where}
+) AND NOT EXISTS (
+    -- Who may archive can copy a message that stays in the queue.
+    SELECT FROM {queue} AS held
+    WHERE held.msg_id = archived.msg_id AND held.enqueued_at = archived.enqueued_at
 )
 ORDER BY msg_id
 LIMIT {limit}
