@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow
 
 from changelane.errors import DatabaseError
 from changelane.runner.database import connect, resolve
+from changelane.runner.lack import LISTING, Need, explain_lack
 from changelane.runner.pinned import PinnedConnection
 
 _SNAPSHOT = (Path(__file__).parent / "sql" / "snapshot.sql").read_bytes()
@@ -20,9 +21,14 @@ _SNAPSHOT = (Path(__file__).parent / "sql" / "snapshot.sql").read_bytes()
 
 @contextmanager
 def reach(
-    database_url: str | None, *, doing: str, kind: type[Connection[TupleRow]] = PinnedConnection
+    database_url: str | None,
+    *,
+    doing: str,
+    kind: type[Connection[TupleRow]] = PinnedConnection,
+    needs: Sequence[Need] = LISTING,
 ) -> Iterator[psycopg.Connection[Any]]:
-    """An autocommit connection; ``doing`` names the command in errors. ``kind`` is as for ``connect``.
+    """An autocommit connection; ``doing`` names the command in errors, and ``needs`` are the rights that it
+    takes. ``kind`` is as for ``connect``.
 
     Raises DatabaseError when it cannot be opened, is lost, or a statement fails.
     """
@@ -32,7 +38,7 @@ def reach(
     try:
         yield conn
     except psycopg.Error as error:
-        raise explain(error, doing=doing) from error
+        raise _explain(conn, error, doing=doing, needs=needs) from error
     finally:
         conn.close()
 
@@ -46,6 +52,16 @@ def snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
     with conn.transaction():
         conn.execute(_SNAPSHOT)
         yield
+
+
+def _explain(
+    conn: psycopg.Connection[Any], error: psycopg.Error, *, doing: str, needs: Sequence[Need]
+) -> DatabaseError:
+    if isinstance(error, errors.InsufficientPrivilege) and not conn.closed:
+        with suppress(psycopg.Error):
+            if lack := explain_lack(conn, error, doing=doing, needs=needs):
+                return lack
+    return explain(error, doing=doing)
 
 
 def explain(error: psycopg.Error, *, doing: str) -> DatabaseError:

@@ -14,6 +14,7 @@ from changelane.commands.apply import ask
 from changelane.commands.project import announce
 from changelane.commands.text import align, clean
 from changelane.manifest import load_manifest
+from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
 
@@ -106,7 +107,8 @@ def redrive_(
     Each starts afresh, with no attempt spent and under a new id.
     """
     place = find_place(load_manifest(settings.out), queue)
-    with reach(settings.database_url, doing="dead-letter redrive") as conn:
+    needs = [*need_command("dead-letter discard", place.queue), *need_command("send", place.source)]
+    with reach(settings.database_url, doing="dead-letter redrive", needs=needs) as conn:
         moved = redrive(conn, place, choose(conn, place, ids=ids, where=where, limit=limit))
     if form == "json":
         pairs = [{"id": old, "new_id": new} for old, new in sorted(moved.items())]
@@ -131,7 +133,8 @@ def discard_(
 ) -> None:
     """Delete them for good: all, or those chosen."""
     place = find_place(announce(settings, quiet=form == "json"), queue)
-    with reach(settings.database_url, doing="dead-letter discard") as conn:
+    needs = need_command("dead-letter discard", place.queue)
+    with reach(settings.database_url, doing="dead-letter discard", needs=needs) as conn:
         found = choose(conn, place, ids=ids, where=where, limit=limit)
         if found and not yes:
             ask(f"Discard {count(len(found))} of {place.queue} for good?", needs="discarding")
@@ -148,7 +151,8 @@ def look(
 ) -> tuple[list[Letter], bool]:
     """The letters chosen, and whether there are more than ``limit``."""
     place: Place = find_place(load_manifest(settings.out), queue)
-    with reach(settings.database_url, doing="dead-letter") as conn:
+    needs = need_command("dead-letter", place.queue)
+    with reach(settings.database_url, doing="dead-letter", needs=needs) as conn:
         found = choose(conn, place, ids=ids, where=where, limit=limit + 1)
         return read(conn, place, found[:limit]), len(found) > limit
 

@@ -10,7 +10,8 @@ import click
 from changelane.cli import Settings
 from changelane.digest import find_change
 from changelane.manifest import load_manifest
-from changelane.runner.doctor.examine import examine, find_blind_spot
+from changelane.runner.doctor.examine import examine
+from changelane.runner.doctor.visibility import find_blind_spots
 from changelane.runner.session import reach
 
 
@@ -26,12 +27,12 @@ def command(settings: Settings, *, form: str) -> int:
     with reach(settings.database_url, doing="doctor") as conn:
         change = find_change(settings.file, manifest, out=settings.out)
         findings = examine(conn, manifest, change=change)
-        hidden = find_blind_spot(conn)
-    if hidden:
-        click.echo(f"note: {hidden}", err=True)
+        notes = find_blind_spots(conn, manifest)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     if form == "json":
         records = [asdict(finding) for finding in findings]
-        click.echo(json.dumps({"format_version": 1, "findings": records}, indent=2))
+        click.echo(json.dumps({"format_version": 1, "findings": records, "notes": notes}, indent=2))
     elif findings:
         click.echo(
             "\n\n".join(

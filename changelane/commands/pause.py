@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
+from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.pause import pause
 
@@ -18,6 +19,7 @@ def command(settings: Settings, queue: str) -> None:
     Handlers that run finish; messages that no handler has are given back, which spends no attempt. Changes
     are captured as before.
     """
-    with reach(settings.database_url, doing="pause") as conn:
+    needs = need_command("pause", queue)
+    with reach(settings.database_url, doing="pause", needs=needs) as conn:
         changed = pause(conn, queue)
     click.echo(f"Queue {queue} is paused." if changed else f"Queue {queue} was paused already.")

@@ -9,6 +9,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.text import align, clean
+from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.peek import STATES, Message, Page, State, peek
 from changelane.runner.steer.queue import find_queue
@@ -47,7 +48,8 @@ def command(
     and not settled); blocked (holds its key back until you decide); archived. Dead letters are in a queue of
     their own: see `changelane dead-letter`.
     """
-    with reach(settings.database_url, doing="peek") as conn:
+    needs = need_command("peek", queue)
+    with reach(settings.database_url, doing="peek", needs=needs) as conn:
         page = peek(
             conn,
             find_queue(conn, queue),

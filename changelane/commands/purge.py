@@ -8,6 +8,7 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.project import announce
+from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.purge import purge
 from changelane.runner.steer.queue import find_queue
@@ -25,7 +26,8 @@ def command(settings: Settings, *, queue: str, yes: bool, form: str) -> None:
     """
     if (settings.out / "manifest.json").exists():
         announce(settings, quiet=form == "json")
-    with reach(settings.database_url, doing="purge") as conn:
+    needs = need_command("purge", queue)
+    with reach(settings.database_url, doing="purge", needs=needs) as conn:
         found = find_queue(conn, queue)
         if not yes:
             ask(f"Delete every message of queue {queue} for good?", needs="deleting")

@@ -10,6 +10,7 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.duration import parse_duration
+from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.queue import find_queue
 from changelane.runner.steer.replay import replay
@@ -70,7 +71,8 @@ def command(
     assert first is not None
     if first >= last:
         raise click.BadParameter(f"{until!r} is not after --since {since}", ctx=ctx, param=options["until"])
-    with reach(settings.database_url, doing="replay") as conn:
+    needs = need_command("replay", queue)
+    with reach(settings.database_url, doing="replay", needs=needs) as conn:
         found = find_queue(conn, queue)
         if not yes:
             ask(f"Send what was archived of queue {queue} since {since} again?", needs="sending again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
+from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.pause import resume
 
@@ -14,6 +15,7 @@ from changelane.runner.steer.pause import resume
 @click.pass_obj
 def command(settings: Settings, queue: str) -> None:
     """Let workers claim from QUEUE again, within about a second."""
-    with reach(settings.database_url, doing="resume") as conn:
+    needs = need_command("resume", queue)
+    with reach(settings.database_url, doing="resume", needs=needs) as conn:
         changed = resume(conn, queue)
     click.echo(f"Queue {queue} is resumed." if changed else f"Queue {queue} was not paused.")

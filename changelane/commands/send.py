@@ -9,6 +9,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
+from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.queue import find_queue
 from changelane.runner.steer.send import send
@@ -33,7 +34,8 @@ def command(
     """
     if message == "-":
         message = sys.stdin.read()
-    with reach(settings.database_url, doing="send") as conn:
+    needs = need_command("send", queue)
+    with reach(settings.database_url, doing="send", needs=needs) as conn:
         found = find_queue(conn, queue)
         msg_id = send(conn, found, message, headers=headers, group=group, delay=delay)
     if form == "json":

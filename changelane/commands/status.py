@@ -30,6 +30,14 @@ def command(settings: Settings, *, form: str) -> None:
         click.echo(json.dumps({"format_version": 1, "objects": to_rows(objects)}, indent=2))
     else:
         click.echo(render_rows(objects))
+        tell_hidden(objects)
+
+
+def tell_hidden(objects: Iterable[Object]) -> None:
+    """On stderr, what lets this role see the schema that it cannot."""
+    for thing in objects:
+        if thing.kind == "schema" and thing.state == "blocked" and thing.help:
+            click.echo(f"  help: {thing.help}", err=True)
 
 
 def to_rows(objects: Iterable[Object]) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.project import announce
 from changelane.manifest import load_manifest
+from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.block import Way, list_blocked, unblock
 
@@ -32,7 +33,8 @@ def command(settings: Settings, *, queue: str, ids: tuple[int, ...], way: Way, y
     """
     discards = way == "discard"
     manifest = announce(settings, quiet=form == "json") if discards else load_manifest(settings.out)
-    with reach(settings.database_url, doing="unblock") as conn:
+    needs = need_command("unblock", queue)
+    with reach(settings.database_url, doing="unblock", needs=needs) as conn:
         found = list_blocked(conn, queue, ids=ids)
         if found and discards and not yes:
             ask(f"Discard {_count(len(found))} of {queue} for good?", needs="discarding")

@@ -8,7 +8,7 @@ import click
 
 from changelane.cli import Settings
 from changelane.commands.project import load_current
-from changelane.commands.status import render_rows, to_rows
+from changelane.commands.status import render_rows, tell_hidden, to_rows
 from changelane.runner.apply.destroy import find_owned
 from changelane.runner.apply.observe import observe
 from changelane.runner.apply.orphans import find_remains
@@ -52,4 +52,5 @@ def command(settings: Settings, *, expect: str, form: str) -> int:
         click.echo(render_rows(differences) if differences else fine)
         for note in notes:
             click.echo(f"note: {note}")
+        tell_hidden(differences)
     return 2 if differences else 0

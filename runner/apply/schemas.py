@@ -22,8 +22,10 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             kind="schema",
             name="pgmq",
             state="blocked",
-            detail=f"role {session.role} may not ask which queues there are",
-            help=f'GRANT ALL ON SCHEMA pgmq TO "{session.role}"; GRANT ALL ON pgmq.meta TO "{session.role}"',
+            detail=f"it is there, and not visible to role {session.role}",
+            help=f'to look: GRANT USAGE ON SCHEMA pgmq TO "{session.role}"; GRANT SELECT ON pgmq.meta TO '
+            f'"{session.role}". To apply: GRANT ALL ON SCHEMA pgmq TO "{session.role}"; '
+            f'GRANT ALL ON pgmq.meta TO "{session.role}"',
         )
     elif session.has_pgmq:
         yield Object(kind="schema", name="pgmq", state="ok")

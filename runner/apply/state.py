@@ -60,7 +60,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
         *compare_schemas(observed),
         *(
             Object(
-                kind="queue", name=queue.name, queue=queue, state="blocked", detail="this role may not look"
+                kind="queue", name=queue.name, queue=queue, state="blocked", detail="not visible to this role"
             )
             if session.has_pgmq and not session.reads_queues
             else compare_queue(

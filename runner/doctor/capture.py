@@ -52,6 +52,9 @@ def _find_other_projects(manifest: Manifest, observed: Observed) -> Iterator[Fin
 
 
 def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
+    if observed.session.has_pgmq and not observed.session.reads_queues:
+        # What the role may not see is not gone.
+        return
     for trigger in observed.triggers.values():
         if trigger.marker is None or trigger.marker.project != project or trigger.enabled == "D":
             continue

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from changelane.errors import ManifestError
 from changelane.manifest import Manifest
@@ -62,17 +61,6 @@ def _find_stale_spec(change: ManifestError | None) -> Iterator[Finding]:
             why="nothing here is held against what the spec says now, and workers do what it said before",
             mend=change.help,
         )
-
-
-def find_blind_spot(conn: psycopg.Connection[Any]) -> str:
-    """What the role may not see, and what would let it; empty where it sees all."""
-    row = conn.execute("SELECT current_user, pg_has_role('pg_read_all_stats', 'USAGE')").fetchone()
-    if row is None or row[1]:
-        return ""
-    return (
-        f"sessions of other roles are hidden from role {row[0]}, so transactions that they hold open are not "
-        f"looked at: GRANT pg_read_all_stats TO {sql.Identifier(row[0]).as_string()}"
-    )
 
 
 def _prepare(conn: psycopg.Connection[Any]) -> None:

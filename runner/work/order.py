@@ -24,6 +24,7 @@ from changelane.errors import DatabaseError
 from changelane.manifest import Consumer
 from changelane.runner.work.message import Delivery
 from changelane.runner.work.queue import Queue, load_sql, open_queues, read_rows
+from changelane.runner.work.rights import check_rights
 
 _KEY = sql.SQL(load_sql("key"))
 
@@ -152,7 +153,8 @@ class OrderedQueue(Queue):
 def open_worked(connection: Connection[Any], consumers: Sequence[Consumer]) -> list[Queue]:
     """The queue of each consumer, ready to be worked as it says.
 
-    Raises DatabaseError naming every queue that the database lacks, or that lacks the index for its order.
+    Raises DatabaseError naming every queue that the database lacks, that lacks the index for its order, or
+    that the role may not work.
     """
     ordered = [consumer.queue for consumer in consumers if consumer.ordering == "key"]
     queues = open_queues(
@@ -170,4 +172,5 @@ def open_worked(connection: Connection[Any], consumers: Sequence[Consumer]) -> l
         raise DatabaseError(
             f"{noun} {', '.join(lacking)} {verb} the index for `ordering: key`", help="run `changelane apply`"
         )
+    check_rights(connection, consumers)
     return queues

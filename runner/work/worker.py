@@ -25,6 +25,7 @@ from changelane.runner.work.link import Link
 from changelane.runner.work.order import OrderedQueue, open_worked
 from changelane.runner.work.prune import Pruner
 from changelane.runner.work.queue import Queue, explain, load_sql
+from changelane.runner.work.rights import describe_lack
 from changelane.runner.work.signals import obeying
 from changelane.runner.work.supervisor import REPLACE, WORKING
 from changelane.runner.work.verdict import is_passing
@@ -108,7 +109,7 @@ class Worker:
         self._by_queue = {consumer.spec.queue: consumer for consumer in self._consumers}
         self._bell = Bell(queues=list(self._by_queue), conninfo=conninfo, log=log)
         if not self._opened:
-            log.warning("no schema changelane for this role: no wake-up and no pause; run `changelane apply`")
+            log.warning(f"no wake-up and no pause: {describe_lack(self._link.open())}")
         self._asked_at = 0.0
         self._roused: dict[str, tuple[int, float]] = {}
         self._due = _compose("due" if self._opened else "due_closed", queues)

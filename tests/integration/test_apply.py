@@ -454,7 +454,7 @@ def test_a_role_that_may_not_even_look_at_pgmq_is_told_so_with_all_the_rest(
     sample.save(tmp_path / "sql_out")
     refused = run_changelane("apply", "--yes", env={"PGOPTIONS": f"-c role={role}"})
     assert refused.returncode == 1
-    assert f"role {role} may not ask which queues there are" in refused.stderr
+    assert f"schema pgmq: it is there, and not visible to role {role}" in refused.stderr
     assert f"role {role} may not create schema changelane" in refused.stderr
     assert f"role {role} may not use schema my app, in which table lines is" in refused.stderr
     assert f"role {role} may not make triggers on partitions of public.days: public.days_1" in refused.stderr

@@ -41,10 +41,47 @@ CREATE TABLE IF NOT EXISTS changelane.audit (
     arguments jsonb NOT NULL,
     outcome text NOT NULL
 );
+-- Who may write a table may lock it, and every write that is captured reads this one: so workers write it by functions.
+CREATE OR REPLACE FUNCTION changelane.doze(queues text[], seconds double precision) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $doze$
+    INSERT INTO changelane.sleepers AS held (queue, until)
+    SELECT queue, clock_timestamp() + least(seconds, 60) * interval '1 second'
+    FROM (SELECT DISTINCT unnest(queues) AS queue) AS named
+    WHERE EXISTS (
+        SELECT FROM pg_class WHERE relnamespace = to_regnamespace('pgmq') AND relname = 'q_' || queue
+    )
+    ORDER BY queue
+    ON CONFLICT (queue) DO UPDATE SET until = greatest(held.until, excluded.until);
+$doze$;
+CREATE OR REPLACE FUNCTION changelane.rouse(queues text[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $rouse$
+    UPDATE changelane.sleepers SET until = '-infinity' WHERE queue = ANY (queues);
+$rouse$;
+-- For people: EXECUTE lets a role stop and start workers, and lock no table that they read.
+CREATE OR REPLACE FUNCTION changelane.pause(queue text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $pause$
+BEGIN
+    INSERT INTO changelane.pauses (queue) VALUES ($1) ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+END
+$pause$;
+CREATE OR REPLACE FUNCTION changelane.resume(queue text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $resume$
+BEGIN
+    DELETE FROM changelane.pauses AS held WHERE held.queue = $1;
+    RETURN FOUND;
+END
+$resume$;
+REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBLIC;
 -- To whom the schema is open: the owners of functions in it, and workers.
-GRANT SELECT, INSERT, UPDATE ON changelane.sleepers TO PUBLIC;
-GRANT SELECT ON changelane.pauses TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 4';
+REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
+GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 5';
 -- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
 DO $changelane$
 BEGIN
