@@ -40,7 +40,7 @@ torture: install ## Workers under random faults, and every change accounted for;
 	$(BIN)/python tests/torture --seconds $(or $(SECONDS),60) --kills $(or $(KILLS),60) $(if $(SEED),--seed $(SEED))
 
 .PHONY: check
-check: lint types imports generated test ## What CI runs
+check: lint types imports generated audit test ## What CI runs
 
 .PHONY: lint
 lint: install ## ruff
@@ -131,8 +131,25 @@ verify: install ## Exit 2 on any difference
 stop: install ## Stop the local server
 	$(CHANGELANE) db stop
 
+$(BIN)/.installed-lock: $(BIN)/.installed
+	$(BIN)/python -m pip install -qq --group lock
+	@touch $@
+
+.PHONY: lock
+lock: $(BIN)/.installed-lock ## requirements.lock: what the image installs, with hashes
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.12 --python-platform linux \
+		--group image --output-file requirements.lock pyproject.toml
+
+.PHONY: audit
+audit: $(BIN)/.installed-lock ## Known vulnerabilities of what the image installs; says what it could not look up
+	$(BIN)/python .ci/audit.py
+
+.env:
+	@umask 077; for role in POSTGRES OWNER APPLICATION WORKER; do \
+		echo "$${role}_PASSWORD=$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(24))')"; done >$@
+
 .PHONY: up
-up: ## With Docker: server, apply and worker
+up: .env ## With Docker: server, apply and worker; passwords are made and kept in .env
 	docker compose up --build --detach
 
 .PHONY: down

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
@@ -21,16 +25,16 @@ ROOT = Path(__file__).parent.parent
 COMPOSE = (ROOT / "docker-compose.yml").read_text("utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 OLDEST_PGMQ = (1, 5, 1)
-VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)\}")
 
 
 def interpolate(value: Any) -> Any:
-    """The value with every ``${NAME:-default}`` as its default, as on a machine that sets none."""
+    """The value with every ``${NAME:-default}`` as its default, and ``${NAME:?...}`` as NAME itself."""
     if isinstance(value, dict):
         return {key: interpolate(each) for key, each in value.items()}
     if isinstance(value, list):
         return [interpolate(each) for each in value]
-    return VARIABLE.sub(lambda found: found[2], value) if isinstance(value, str) else value
+    return VARIABLE.sub(lambda found: found[2] or found[1], value) if isinstance(value, str) else value
 
 
 CONFIGURATION: dict[str, Any] = interpolate(yaml.safe_load(COMPOSE))
@@ -92,16 +96,51 @@ def test_the_environment_leads_the_product_to_the_database_service(
     assert "password" not in conninfo
 
 
-def test_worker_and_server_share_one_password() -> None:
-    passwords = {SERVICES[name]["environment"]["PGPASSWORD"] for name in OURS}
-    assert passwords == {SERVICES["db"]["environment"]["POSTGRES_PASSWORD"]}
+def test_each_service_has_a_role_and_a_password_of_its_own() -> None:
+    roles = {name: conninfo_to_dict(SERVICES[name]["environment"]["DATABASE_URL"])["user"] for name in OURS}
+    assert roles == {"apply": "shop_owner", "worker": "shop_worker"}
+    passwords = {name: SERVICES[name]["environment"]["PGPASSWORD"] for name in OURS}
+    assert passwords == {"apply": "OWNER_PASSWORD", "worker": "WORKER_PASSWORD"}
+    assert set(passwords.values()) < set(SERVICES["db"]["environment"])
+    assert SERVICES["grant"]["environment"] == {"PGPASSWORD": "OWNER_PASSWORD"}
 
 
-def test_a_machine_that_sets_no_variable_can_run_it() -> None:
-    variables = VARIABLE.findall(COMPOSE)
-    assert variables
-    assert all(default for _, default in variables)
+def test_no_password_has_a_default_and_make_writes_them_where_nobody_else_reads(tmp_path: Path) -> None:
+    needed = {name for name, default in VARIABLE.findall(COMPOSE) if not default}
+    assert {name for name in needed if not name.endswith("_PASSWORD")} == set()
     assert "$" not in VARIABLE.sub("", COMPOSE)
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (tmp_path / "Makefile").write_text(makefile)
+    run = ["make", "--silent", "--directory", str(tmp_path), ".env", f"PYTHON={sys.executable}"]
+    for _ in range(2):
+        subprocess.run(run, check=True, capture_output=True)
+    made = (tmp_path / ".env").read_text("utf-8")
+    values = dict(line.split("=", 1) for line in made.splitlines())
+    assert values.keys() == needed
+    assert len(set(values.values())) == 4
+    assert all(len(value) == 48 for value in values.values())
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+    assert ".env" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
+
+
+def test_images_are_named_by_their_digests() -> None:
+    images = [service["image"] for service in SERVICES.values() if "build" not in service]
+    images += [instruction[1] for instruction in read_dockerfile() if instruction[0] == "FROM"]
+    assert images
+    assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in images)
+
+
+def test_the_lock_holds_all_that_the_project_asks_for_with_hashes() -> None:
+    text = (ROOT / "requirements.lock").read_text("utf-8")
+    locked = {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    asked = [*project["project"]["dependencies"], *project["dependency-groups"]["image"]]
+    for requirement in map(Requirement, asked):
+        assert requirement.specifier.contains(locked[requirement.name.lower()]), requirement
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        assert "--hash=sha256:" in entry, entry
+    assert "://" not in text
+    assert "--require-hashes" in DOCKERFILE
 
 
 def test_the_server_is_reached_from_this_machine_only() -> None:
@@ -110,13 +149,14 @@ def test_the_server_is_reached_from_this_machine_only() -> None:
 
 def test_apply_waits_for_the_server_and_the_worker_for_apply() -> None:
     assert SERVICES["apply"]["depends_on"] == {"db": {"condition": "service_healthy"}}
-    assert SERVICES["worker"]["depends_on"] == {"apply": {"condition": "service_completed_successfully"}}
+    assert SERVICES["grant"]["depends_on"] == {"apply": {"condition": "service_completed_successfully"}}
+    assert SERVICES["worker"]["depends_on"] == {"grant": {"condition": "service_completed_successfully"}}
     assert "restart" not in SERVICES["apply"]
     assert SERVICES["db"]["healthcheck"]["test"][:2] == ["CMD", "pg_isready"]
 
 
 def test_the_image_has_a_pgmq_and_a_postgres_that_are_supported() -> None:
-    found = re.fullmatch(r"ghcr\.io/pgmq/pg(\d+)-pgmq:v(\d+)\.(\d+)\.(\d+)", SERVICES["db"]["image"])
+    found = re.fullmatch(r"ghcr\.io/pgmq/pg(\d+)-pgmq:v(\d+)\.(\d+)\.(\d+)@.*", SERVICES["db"]["image"])
     assert found is not None
     major, *version = map(int, found.groups())
     assert 14 <= major <= 18
@@ -165,7 +205,7 @@ def test_the_image_has_all_that_the_worker_reads() -> None:
 def test_the_dockerfile_installs_with_a_python_that_the_project_takes() -> None:
     images = [instruction[1] for instruction in read_dockerfile() if instruction[0] == "FROM"]
     assert len(set(images)) == 1
-    found = re.fullmatch(r"python:3\.(\d+)-slim", images[0])
+    found = re.fullmatch(r"python:3\.(\d+)-slim@.*", images[0])
     assert found is not None
     assert int(found[1]) >= 11
 
