@@ -50,15 +50,26 @@ class Definer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stranger:
+    """The ``owner`` of schema ``changelane``, or of something in it, who may not act as ``definer``."""
+
+    what: str
+    owner: str
+    definer: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Definers:
     """``declared``: the spec names an owner. ``by_capture`` is the role as which each capture runs, or is to
-    run; ``lacks`` by role and need.
+    run; ``lacks`` by role and need. ``strangers`` hold something in schema ``changelane``.
     """
 
     declared: bool = False
     by_capture: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Definer] = field(default_factory=dict)
     lacks: Mapping[tuple[str, Need], Sequence[Lack]] = field(default_factory=dict)
+    strangers: Sequence[Stranger] = ()
 
     def find_lacks(self, capture: Capture, *, role: str = "") -> tuple[Lack, ...]:
         """What the role, or the one as which it runs, lacks for a capture, each once."""
@@ -129,9 +140,15 @@ def observe_definers(
     }
     with conn.cursor(row_factory=class_row(Definer)) as cursor:
         found = cursor.execute((_SQL / "observe_definers.sql").read_bytes(), values).fetchall()
+    there = {definer.name for definer in found}
+    # Before the declared owner is made, those will do who may act as the one that makes it.
+    trusting = {"roles": sorted({name if name in there else role for name in by_capture.values()})}
+    with conn.cursor(row_factory=class_row(Stranger)) as strangers:
+        strange = strangers.execute((_SQL / "observe_strangers.sql").read_bytes(), trusting).fetchall()
     return Definers(
         declared=declared is not None,
         by_capture=by_capture,
         roles={definer.name: definer for definer in found},
         lacks=lacks,
+        strangers=strange,
     )

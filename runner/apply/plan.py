@@ -25,7 +25,8 @@ from changelane.runner.apply.step import Mode, Sql, Step, do, drop
 from changelane.runner.apply.tables import note_unreviewed
 
 SETUP = "schema, queues and functions"
-_SCHEMA_SQL = (Path(__file__).parent / "sql" / "schema.sql").read_text() + MEASURE
+_SQL = Path(__file__).parent / "sql"
+_SCHEMA_SQL = (_SQL / "schema.sql").read_text() + MEASURE + (_SQL / "schema_open.sql").read_text()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

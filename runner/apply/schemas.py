@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from changelane.runner.apply.object import Object
+from changelane.runner.apply.definer import Stranger
+from changelane.runner.apply.object import Object, spell_name
 from changelane.runner.apply.observe import Observed
 
 SCHEMA_VERSION = 5
 """Of schema ``changelane``, kept in its COMMENT."""
 
 _SCHEMA_COMMENT = re.compile(r"changelane:schema (\d+)")
+
+
+def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:
+    """What is not of a role that could run code as the captures anyway is not ours, nor to be used."""
+    owned = "; ".join(
+        f"{one.what} belongs to {spell_name(one.owner)}, who may not act as role {spell_name(one.definer)}"
+        for one in strangers
+    )
+    mends = "; ".join(dict.fromkeys(one.mend for one in strangers))
+    grants = "; ".join(dict.fromkeys(f'GRANT "{one.definer}" TO "{one.owner}"' for one in strangers))
+    return Object(
+        kind="schema",
+        name="changelane",
+        state="foreign",
+        detail=f"{owned}: what its owner puts there would run as that role, for capture functions call it",
+        help=f"{mends}; or, where you trust the owner with all rights of that role: {grants}",
+    )
 
 
 def compare_schemas(observed: Observed) -> Iterator[Object]:
@@ -35,6 +53,8 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
     version = _SCHEMA_COMMENT.fullmatch(session.schema_comment or "")
     if not session.has_schema:
         yield Object(kind="schema", name="changelane", state="missing", remedy="create")
+    elif strangers := observed.definers.strangers:
+        yield _refuse_strangers(strangers)
     elif session.schema_comment is None:
         yield Object(
             kind="schema",

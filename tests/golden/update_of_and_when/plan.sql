@@ -98,6 +98,8 @@ BEGIN
     END IF;
 END
 $changelane$;
+-- For all who may use the schema, whatever default privileges took from PUBLIC.
+GRANT EXECUTE ON FUNCTION changelane.measure(record) TO PUBLIC;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
