@@ -16,8 +16,17 @@ Command = Literal["select", "insert", "update", "delete"]
 
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
-COLUMNS = ("msg_id", "read_ct", "enqueued_at", "vt", "message", "headers")
-"""Of queue and archive alike, in every pgmq since 1.5: what an expression may name."""
+COLUMN_TYPES = {
+    "msg_id": "bigint",
+    "read_ct": "integer",
+    "enqueued_at": "timestamp with time zone",
+    "vt": "timestamp with time zone",
+    "message": "jsonb",
+    "headers": "jsonb",
+}
+"""Of queue and archive alike, in every pgmq since 1.5: what an expression may name, and its type."""
+
+COLUMNS = tuple(COLUMN_TYPES)
 
 OPTIONAL_COLUMN = "last_read_at"
 """Of queue and archive since pgmq 1.6; a right on it is granted where it is there."""

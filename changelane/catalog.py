@@ -1,7 +1,7 @@
 """``catalog.json``: what ``inspect`` saw of a live schema and the generator may know of it.
 
-Holds facts on tables only: no server, no database name, no OID, so that it is the same on every machine
-whose schema is the same.
+Holds facts on tables and the types of their columns: no server, no database name, no OID, so that it is the
+same on every machine whose schema is the same.
 """
 
 from __future__ import annotations
@@ -65,14 +65,85 @@ class Table(Record):
         return f"{self.schema_}.{self.name}"
 
 
+class Type(Record):
+    """A type outside ``pg_catalog`` that a column is made of, or that an operator of such a type asks for.
+
+    ``of`` is the type that a domain or a range is over. ``category`` and ``preferred`` are as in ``pg_type``;
+    ``fields`` are names and types of a composite. Types are named as in ``Operator``.
+    """
+
+    schema_: str = Field(alias="schema")
+    name: str
+    kind: Literal["base", "domain", "enum", "composite", "range", "multirange"] = "base"
+    of: str = ""
+    category: str = "U"
+    preferred: bool = False
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+class Cast(Record):
+    """An implicit cast from or to such a type."""
+
+    source: str
+    target: str
+
+
+class Operator(Record):
+    """An operator outside ``pg_catalog`` over such types or built-in ones. A prefix one has one argument.
+
+    A type is named as ``pg_type`` names it, with its schema and a dot before it outside ``pg_catalog``, and
+    ``[]`` behind it where it is the array of it.
+    """
+
+    schema_: str = Field(alias="schema")
+    name: str
+    arguments: tuple[str, ...]
+    result: str
+
+
+class Function(Record):
+    """A function outside ``pg_catalog`` over such types, or with a name that ``pg_catalog`` has, too.
+
+    ``variadic``: its last argument may be repeated; ``defaults``: how many of the last may be left out.
+    """
+
+    schema_: str = Field(alias="schema")
+    name: str
+    arguments: tuple[str, ...]
+    result: str
+    variadic: bool = False
+    defaults: int = 0
+
+
+class Unlisted(Record):
+    """Names of operators and functions outside ``pg_catalog`` that are over types which no column has."""
+
+    operators: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+
+
+_OVER_TYPES = ("search_path", "types", "casts", "operators", "functions", "unlisted")
+
+
 class Catalog(Record):
+    """``search_path`` are the schemas in which the ordinary sessions of all tables' owners look names up."""
+
     format_version: Literal[1] = 1
     tables: tuple[Table, ...] = ()
+    search_path: tuple[str, ...] = ()
+    types: tuple[Type, ...] = ()
+    casts: tuple[Cast, ...] = ()
+    operators: tuple[Operator, ...] = ()
+    functions: tuple[Function, ...] = ()
+    unlisted: Unlisted = Unlisted()
 
     def dump(self) -> str:
         """The file's text: sorted by schema and name, one fact a line, byte-identical for the same schema."""
-        ordered = Catalog(tables=tuple(sorted(self.tables, key=lambda table: table.identity)))
-        return ordered.model_dump_json(by_alias=True, indent=1, exclude_defaults=False) + "\n"
+        tables = tuple(sorted(self.tables, key=lambda table: table.identity))
+        ordered = self.model_copy(update={"tables": tables})
+        # Most schemas have tables only.
+        empty = {name for name in _OVER_TYPES if getattr(self, name) == type(self).model_fields[name].default}
+        return ordered.model_dump_json(by_alias=True, indent=1, exclude=empty) + "\n"
 
 
 def load_catalog(path: Path) -> Catalog:

@@ -11,9 +11,11 @@ from changelane.generator.document import Document
 from changelane.generator.explain import suggest
 from changelane.generator.expression import ExpressionError, Reference, parse_expression
 from changelane.generator.grammar import check_function, check_statements
+from changelane.generator.qualify import qualify
 from changelane.generator.quoting import quote_identifier, quote_literal
 from changelane.generator.rendering import render_backfill
 from changelane.generator.resolution import resolve
+from changelane.generator.typesystem import TypeSystem
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,11 @@ def list_backfills(
             f"no primary key to go by: {', '.join(keyless)}",
             help="add one, or send these rows by an UPDATE that the route captures",
         )
-    return [_describe(capture, where=where) for capture in chosen]
+    types = TypeSystem(catalog)
+    return [_describe(capture, where=where, types=types) for capture in chosen]
 
 
-def _describe(capture: Capture, *, where: str | None) -> Backfill:
+def _describe(capture: Capture, *, where: str | None, types: TypeSystem) -> Backfill:
     snapshot = replace(capture, event="snapshot", level="statement")
     setup = render_backfill(snapshot)
     check_statements(setup)
@@ -81,12 +84,12 @@ def _describe(capture: Capture, *, where: str | None) -> Backfill:
         whole=capture.table.kind in ("partitioned", "hypertable"),
         queues=capture.queues,
         setup=setup,
-        where="true" if where is None else _bind(capture, where),
+        where="true" if where is None else _bind(capture, where, types),
     )
 
 
-def _bind(capture: Capture, where: str) -> str:
-    columns = {column.name for column in capture.table.columns}
+def _bind(capture: Capture, where: str, types: TypeSystem) -> str:
+    columns = {column.name: column.type for column in capture.table.columns}
     try:
         expression = parse_expression(where)
     except ExpressionError as error:
@@ -99,6 +102,11 @@ def _bind(capture: Capture, where: str) -> str:
                 f"--where {where!r}: {capture.table} has no column {reference.column}",
                 help=suggest(reference.column, columns) or _EXAMPLE,
             )
+
+    try:
+        expression = qualify(expression, columns=columns, types=types)
+    except ExpressionError as error:
+        raise ChangelaneError(f"--where {where!r}: {error.what}", help=error.help or _EXAMPLE) from None
 
     def replace_(reference: Reference) -> str:
         if reference.row == "op":

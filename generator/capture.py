@@ -237,4 +237,6 @@ def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool
             return "(NULL)"
         return f"({capture.write_null(column, borrowing=borrowing)})"
 
-    return expression.bind(replace)
+    # Where its types are gone by their names, so are the schemas of its operators.
+    written = expression if borrowing else expression.plain or expression
+    return written.bind(replace)

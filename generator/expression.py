@@ -14,7 +14,7 @@ from pglast.visitors import Visitor
 
 from changelane.generator.definer import find_definer_value
 
-_PREFIX = "SELECT ("
+PREFIX = "SELECT ("
 # The line break ends a trailing comment, so that it cannot swallow the parenthesis.
 _SUFFIX = "\n)"
 _LONGEST = 100_000
@@ -45,7 +45,8 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A checked expression: its text and where it refers to the change or message, in order.
+    """A checked expression: its text and where it refers to the change or message, in order. ``plain`` is
+    the one that was written, where schemas were added to its names.
 
     ``repeatable``: it calls no function, so that it says the same when it is evaluated twice. ``swayed``: it
     holds more than columns and what is like them, so that its value may follow any setting of the session.
@@ -55,6 +56,7 @@ class Expression:
     references: tuple[Reference, ...]
     repeatable: bool = False
     swayed: bool = False
+    plain: Expression | None = None
 
     @property
     def columns(self) -> frozenset[str]:
@@ -92,11 +94,11 @@ def _parse(text: str, *, columns: Collection[str], example: str) -> Expression:
     tokens = _scan(text, over=", ".join(columns) or "new, old and op")
     _check_parentheses(tokens)
     try:
-        statements = parse_sql(_PREFIX + text + _SUFFIX)
+        statements = parse_sql(PREFIX + text + _SUFFIX)
     except ParseError as error:
         message, position = error.args
         # None is the end of the input.
-        start = len(text) if position is None else position - len(_PREFIX)
+        start = len(text) if position is None else position - len(PREFIX)
         if start >= len(text):
             message, start = "it ends too early", len(text) - 1
         raise ExpressionError(
@@ -104,11 +106,28 @@ def _parse(text: str, *, columns: Collection[str], example: str) -> Expression:
         ) from None
     if len(statements) != 1:
         raise ExpressionError("more than one statement", length=len(text), help="write one expression")
-    value = _take_value(statements[0].stmt, text, example=example)
+    value = take_value(statements[0].stmt, text, example=example)
     check = _Check(text=text, tokens=tokens, columns=columns)
     check(value)
     references = tuple(sorted(check.references, key=lambda found: found.start))
     return Expression(text=text, references=references, repeatable=not check.calls, swayed=check.swayed)
+
+
+def read_tree(text: str) -> ast.Node:
+    """The tree of an expression that was checked; places in it are those of ``PREFIX + text``."""
+    return take_value(parse_sql(PREFIX + text + _SUFFIX)[0].stmt, text, example="")
+
+
+def parse_like(other: Expression, text: str) -> Expression:
+    """``text`` as an expression over what ``other`` is over. Raises as that was parsed."""
+    columns = {reference.column for reference in other.references if reference.row == "message"}
+    return _parse(text, columns=columns, example="")
+
+
+def call_is_steady(call: ast.FuncCall) -> bool:
+    """Whether it calls a function of the server that gives the same however often it is called."""
+    *schema, name = [part.sval for part in call.funcname or () if isinstance(part, ast.String)]
+    return schema in ([], ["pg_catalog"]) and name in _STEADY_CALLS
 
 
 def _scan(text: str, *, over: str) -> Sequence[Token]:
@@ -159,7 +178,7 @@ _CLAUSES = (
 )  # fmt: skip
 
 
-def _take_value(statement: ast.Node | None, text: str, *, example: str) -> ast.Node:
+def take_value(statement: ast.Node | None, text: str, *, example: str) -> ast.Node:
     """The expression of ``SELECT (expression)``; anything around it is what the text added."""
 
     def refuse(what: str) -> ExpressionError:
@@ -229,7 +248,7 @@ class _Check(Visitor):
         self.swayed = False
 
     def visit_ColumnRef(self, ancestors: object, node: ast.ColumnRef) -> None:
-        start = (node.location or 0) - len(_PREFIX)
+        start = (node.location or 0) - len(PREFIX)
         names = [(isinstance(field, ast.String) and field.sval) or "*" for field in node.fields or ()]
         end = self._end_of(start, names)
         shown = self.text[start:end]
@@ -301,14 +320,13 @@ class _Check(Visitor):
     def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
         self._refuse_definer_value(node)
         self.calls = True
-        *schema, name = [part.sval for part in node.funcname or () if isinstance(part, ast.String)]
-        self.swayed |= schema not in ([], ["pg_catalog"]) or name not in _STEADY_CALLS
+        self.swayed |= not call_is_steady(node)
         if node.over or node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter:
             self._refuse(node, "an aggregate or window call", f"an expression sees {self.sees}")
 
     def _refuse(self, node: ast.Node, what: str, help: str) -> None:
         location = getattr(node, "location", None)
-        start = max(0, location - len(_PREFIX)) if isinstance(location, int) and location >= 0 else 0
+        start = max(0, location - len(PREFIX)) if isinstance(location, int) and location >= 0 else 0
         raise ExpressionError(
             f"{what} is not allowed in an expression",
             start=start, length=_length_at(self.tokens, start), help=help,

@@ -50,19 +50,22 @@ class Grant:
         return {"queue": self.queue, "role": self.role, "operations": dict(self.operations)}
 
 
-def list_grants(document: Document) -> list[tuple[str, Grant]]:
-    """Every grant, after the declared queue in whose file it goes."""
-    return [(name, grant) for name in document.spec.queues for grant in _gather(document.spec, name)]
+def list_grants(document: Document, using: Mapping[tuple[str, int], str]) -> list[tuple[str, Grant]]:
+    """Every grant, after the declared queue in whose file it goes. ``using`` are the expressions, by queue
+    and place in its list.
+    """
+    return [(name, grant) for name in document.spec.queues for grant in _gather(document.spec, name, using)]
 
 
-def _gather(spec: Spec, queue: str) -> Iterator[Grant]:
+def _gather(spec: Spec, queue: str, using: Mapping[tuple[str, int], str]) -> Iterator[Grant]:
     """By role. One that works the queue may send to its dead-letter queue, unless that says who may."""
     declared: dict[str, dict[Operation, str | None]] = {}
     if spec.owner and spec.queues[queue].access and any(queue in route.queues for route in spec.routes):
         # Row security holds the owner of capture functions, who does not own the queue.
         declared[spec.owner] = {"send": None}
-    for access in spec.queues[queue].access:
-        declared.setdefault(access.role, {}).update(dict.fromkeys(access.allow, access.using))
+    for index, access in enumerate(spec.queues[queue].access):
+        condition = using.get((queue, index))
+        declared.setdefault(access.role, {}).update(dict.fromkeys(access.allow, condition))
     for role, found in declared.items():
         operations = {name: found[name] for name in OPERATIONS if name in found}
         yield Grant(project=spec.project, queue=queue, role=role, operations=operations)

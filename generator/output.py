@@ -59,7 +59,7 @@ def generate(document: Document, catalog: Catalog) -> Output:
         for entry in _render_route(route, captured, files)
     ]
     owner = _render_owner(document.spec.owner, required, files) if document.spec.owner else None
-    grants = list_grants(document)
+    grants = list_grants(document, resolution.using)
     access = [_render_access(name, grant, files) for name, grant in grants]
     api = _render_api(document, [grant for _, grant in grants], files) if document.spec.api else None
     texts = {name: file.join() for name, file in files.items()}

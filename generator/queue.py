@@ -59,7 +59,7 @@ def list_queues(document: Document) -> Iterator[tuple[str, Queue]]:
     has its own.
     """
     spec = document.spec
-    restricted = {grant.queue for _, grant in list_grants(document)}
+    restricted = {grant.queue for _, grant in list_grants(document, {})}
     for name, declared in spec.queues.items():
         consumer = spec.consumers.get(name)
         partition, archive = declared.partition, declared.archive

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Literal
+from typing import Literal, TypeVar
 
+from changelane.access import COLUMN_TYPES, COLUMNS
 from changelane.catalog import Catalog, Column, Table
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
@@ -14,13 +15,21 @@ from changelane.generator.capture import Capture
 from changelane.generator.codes import Code
 from changelane.generator.document import Document
 from changelane.generator.explain import suggest
-from changelane.generator.expression import Expression, ExpressionError, parse_expression
+from changelane.generator.expression import (
+    Expression,
+    ExpressionError,
+    parse_expression,
+    parse_message_expression,
+)
+from changelane.generator.qualify import qualify
 from changelane.generator.reader import LIMIT_PROBLEMS
 from changelane.generator.spec import Payload, Route
 from changelane.generator.target import Targets, find_targets
+from changelane.generator.typesystem import TypeSystem
 from changelane.manifest import Level
 
 _RESERVED = {f"changelane_{name}" for name in ("old", "new", "row", "rows", "number", "at", "headers")}
+_Expression = TypeVar("_Expression", Expression, Expression | None)
 
 
 @dataclass(slots=True)
@@ -30,6 +39,8 @@ class Resolution:
     captures: list[Capture] = field(default_factory=list)
     targets: dict[str, Targets] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    using: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Expressions of ``access``, by queue and place in its list, with the schemas of their operators."""
 
     def require(self) -> list[Capture]:
         """The captures. Raises SpecError with all errors, sorted, where there are any."""
@@ -47,6 +58,7 @@ class _Resolver:
     def __init__(self, *, document: Document, catalog: Catalog) -> None:
         self.document = document
         self.tables = {table.identity: table for table in catalog.tables}
+        self.types = TypeSystem(catalog)
         self.consumed = frozenset(document.spec.consumers)
         self.ordered = frozenset(
             name for name, consumer in document.spec.consumers.items() if consumer.ordering == "key"
@@ -59,7 +71,21 @@ class _Resolver:
             if len(self.result.diagnostics) > LIMIT_PROBLEMS:
                 break
             self._resolve_route(route)
+        for queue, declared in self.document.spec.queues.items():
+            for index, access in enumerate(declared.access):
+                if access.using is not None:
+                    path = ("queues", queue, "access", index, "using")
+                    self.result.using[queue, index] = self._resolve_using(access.using, *path)
         return self.result
+
+    def _resolve_using(self, text: str, *path: str | int) -> str:
+        try:
+            expression = parse_message_expression(text, columns=COLUMNS)
+            return qualify(expression, columns=COLUMN_TYPES, types=self.types).text
+        except ExpressionError as error:
+            within = (error.start, error.length)
+            self._report(Code.EXPRESSION, error.what, *path, help=error.help, within=within)
+            return text
 
     def _report(
         self,
@@ -95,7 +121,16 @@ class _Resolver:
             for name, expression in extra.items():
                 self._check_expression(table, expression, *base, "payload", "extra", name)
         for table, bearer in targets.selection.spread(targets.declared, self.tables):
-            self._capture(route, declared=table, bearer=bearer, when=when, extra=extra)
+            self._capture(
+                route,
+                declared=table,
+                bearer=bearer,
+                when=self._qualify(bearer, when, *base, "when"),
+                extra={
+                    name: self._qualify(bearer, expression, *base, "payload", "extra", name)
+                    for name, expression in extra.items()
+                },
+            )
         self._check_firing(route, targets)
         self.result.targets[route.name] = targets
 
@@ -177,6 +212,17 @@ class _Resolver:
             if reference.column:
                 within = (reference.start, reference.end - reference.start)
                 self._check_column(table, reference.column, *path, within=within)
+
+    def _qualify(self, table: Table, expression: _Expression, *path: str | int) -> _Expression:
+        columns = {column.name: column.type for column in table.columns}
+        if expression is None or not expression.columns <= columns.keys():
+            return expression
+        try:
+            return qualify(expression, columns=columns, types=self.types)
+        except ExpressionError as error:
+            within = (error.start, error.length)
+            self._report(Code.EXPRESSION, f"{table}: {error.what}", *path, help=error.help, within=within)
+            return expression
 
     def _check_columns(self, route: Route, table: Table) -> None:
         base = ("routes", route.index)

@@ -23,6 +23,7 @@ def read_query(name: str) -> str:
 
 _QUERY = read_query("inspect")
 _TABLES = read_query("tables")
+_TYPES = (_SQL / "inspect_types.sql").read_bytes()
 
 
 def list_tables(conn: psycopg.Connection[Any], *, timescale: Timescale) -> list[Table]:
@@ -35,7 +36,16 @@ def list_tables(conn: psycopg.Connection[Any], *, timescale: Timescale) -> list[
 
 
 def inspect(conn: psycopg.Connection[Any]) -> Catalog:
-    """Read every table, view and foreign table outside system schemas, in one snapshot."""
+    """Read every table, view and foreign table outside system schemas, and what the types of their columns
+    are computed with, in one snapshot.
+    """
     with snapshot(conn), conn.cursor(row_factory=dict_row) as cursor:
         rows = observe_timescale(conn).amend(cursor.execute(_QUERY).fetchall())
-    return Catalog(tables=tuple(Table.model_validate(row) for row in rows))
+        (types,) = cursor.execute(_TYPES).fetchall()
+    paths = types.pop("paths")
+    # Nothing is looked up in a schema that not every owner looks into.
+    path = [schema for schema in paths[0] if all(schema in other for other in paths)] if paths else []
+    known = any(types[name] for name in ("types", "operators", "functions"))
+    return Catalog.model_validate(
+        {"tables": [Table.model_validate(row) for row in rows], "search_path": path if known else [], **types}
+    )

@@ -13,6 +13,7 @@ from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.project import announce
 from changelane.commands.text import align, clean
+from changelane.commands.where import read_where
 from changelane.manifest import load_manifest
 from changelane.runner.lack import need_command
 from changelane.runner.session import reach
@@ -38,6 +39,7 @@ def chosen(*, limit: int | None) -> Callable[[Any], Any]:
         ),
         click.option(
             "--where",
+            callback=read_where,
             metavar="EXPR",
             help="Only those for which this SQL is true, over message, headers, msg_id and enqueued_at.",
         ),

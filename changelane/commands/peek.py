@@ -9,6 +9,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.text import align, clean
+from changelane.commands.where import read_where
 from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.peek import STATES, Message, Page, State, peek
@@ -22,6 +23,7 @@ from changelane.runner.steer.queue import find_queue
               help="All of this one. May be given again.")  # fmt: skip
 @click.option(
     "--where",
+    callback=read_where,
     metavar="EXPR",
     help="Only those for which this SQL is true, over message, headers, msg_id and enqueued_at.",
 )

@@ -10,6 +10,7 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.duration import parse_duration
+from changelane.commands.where import read_where
 from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.queue import find_queue
@@ -42,6 +43,7 @@ def parse_moment(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option("--until", metavar="T", help="Archived before then; now unless given.")
 @click.option(
     "--where",
+    callback=read_where,
     metavar="EXPR",
     help="Only those for which this SQL is true, over message, headers, msg_id and enqueued_at.",
 )

@@ -192,9 +192,9 @@ def test_a_wrong_expression_is_refused_at_its_place(rig: Rig, text: str, offset:
     [
         "lower(new.id)",
         "new.status > 5",
-        "nothing(new.id)",
+        "public.nothing(new.id)",
         "(new.home).nothing = 'x'",
-        "sum(new.id) > 1",
+        "pg_catalog.sum(new.id) > 1",
         "generate_series(1, new.id) > 1",
         "new.mood = 'furious'",
         "new.status",

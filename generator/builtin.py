@@ -1,0 +1,80 @@
+"""What Postgres itself brings: types, implicit casts, operators and functions of ``pg_catalog``.
+
+``builtin.txt`` was read from servers of every supported major by ``tests/builtin.sql``; one fact a line.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+SCHEMA = "pg_catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """An operator or a function: types of its arguments, and of its result, as keys.
+
+    A key is the name of a type of ``pg_catalog``, or ``schema.name``; ``[]`` behind it makes it the array.
+    ``variadic``: the last argument may be repeated. ``defaults``: how many of the last may be left out.
+    """
+
+    schema: str
+    name: str
+    arguments: tuple[str, ...]
+    result: str
+    variadic: bool = False
+    defaults: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinType:
+    """``subtype`` is what a range is over."""
+
+    category: str
+    preferred: bool
+    subtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Builtins:
+    """``casts`` are the implicit ones, as pairs of source and target; ``aggregates`` are names, those of
+    window functions among them.
+    """
+
+    types: Mapping[str, BuiltinType]
+    casts: frozenset[tuple[str, str]]
+    operators: Mapping[str, Sequence[Signature]]
+    functions: Mapping[str, Sequence[Signature]]
+    aggregates: frozenset[str]
+
+
+@cache
+def load_builtins() -> Builtins:
+    types: dict[str, BuiltinType] = {}
+    casts: set[tuple[str, str]] = set()
+    aggregates: set[str] = set()
+    operators: defaultdict[str, list[Signature]] = defaultdict(list)
+    functions: defaultdict[str, list[Signature]] = defaultdict(list)
+    for line in (Path(__file__).parent / "builtin.txt").read_text().splitlines():
+        fact, name, *words = line.split(" ")
+        if fact == "type":
+            types[name] = BuiltinType(words[0][0], words[0].endswith("!"), words[1] if words[1:] else "")
+        elif fact == "cast":
+            casts.add((name, words[0]))
+        elif fact == "operator":
+            operators[name].append(Signature(SCHEMA, name, tuple(words[:-1]), words[-1]))
+        elif fact == "aggregate":
+            aggregates.add(name)
+        else:
+            functions[name].append(_read_function(name, *words))
+    return Builtins(types, frozenset(casts), operators, functions, frozenset(aggregates))
+
+
+def _read_function(name: str, result: str, *words: str) -> Signature:
+    marks = [word for word in words if word == "*" or word.startswith("-")]
+    defaults = next((int(mark[1:]) for mark in marks if mark != "*"), 0)
+    return Signature(SCHEMA, name, words[len(marks) :], result, "*" in marks, defaults)
