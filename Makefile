@@ -50,7 +50,7 @@ lint: install ## ruff
 .PHONY: types
 types: install ## mypy --strict
 	$(BIN)/mypy
-	MYPYPATH=tests/torture/project $(BIN)/mypy tests/torture/*.py tests/torture/project/*.py
+	MYPYPATH=tests/torture/project:tests $(BIN)/mypy tests/torture/*.py tests/torture/project/*.py
 	MYPYPATH=tests $(BIN)/mypy tests/browser/shoot.py
 	$(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py
 

@@ -25,6 +25,7 @@ from changelane.runner.work.consumer import Consumer
 from changelane.runner.work.handler import Handler
 from changelane.runner.work.log import open_log
 from changelane.runner.work.order import open_worked
+from changelane.runner.work.scarcity import Scarcity
 
 COUNT = 5_000
 SHALLOW = 1_000
@@ -71,6 +72,7 @@ def work(conn: psycopg.Connection[Any], url: str, *, count: int) -> float:
         handler=handler,
         conninfo=url,
         cell=threading.Lock(),
+        scarcity=Scarcity(),
         log=open_log(),
     )
     began = time.perf_counter()

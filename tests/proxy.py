@@ -18,8 +18,8 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._gates: list[asyncio.Event] = []
         self._silent = False
+        self._tasks: set[asyncio.Task[None] | None] = set()
         self._port = 0
-        self.accepted = 0
 
     @property
     def url(self) -> str:
@@ -42,7 +42,8 @@ class Proxy:
         self._gates = []
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
+        # A loop does not keep tasks that wait for what nobody else has.
+        self._tasks.add(asyncio.current_task())
         gate = asyncio.Event()
         if not self._silent:
             gate.set()
@@ -73,8 +74,8 @@ class Proxy:
             task.cancel()
 
     def _close(self) -> None:
-        tasks = asyncio.all_tasks(self._loop)
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        while tasks := asyncio.all_tasks(self._loop):
+            self._loop.run_until_complete(asyncio.wait(tasks))
         self._loop.close()
 
 

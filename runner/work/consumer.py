@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,11 +20,14 @@ from changelane.runner.work.message import Delivery
 from changelane.runner.work.pace import Pace
 from changelane.runner.work.pool import make_pool
 from changelane.runner.work.queue import Queue, explain
+from changelane.runner.work.scarcity import Scarcity
 from changelane.runner.work.settler import Settler
 from changelane.runner.work.stock import Stock
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
+
+    from changelane.runner.work.watchdog import Wire
 
 
 HEARTBEAT = 10.0
@@ -50,6 +54,7 @@ class Consumer:
         handler: Handler,
         conninfo: str,
         cell: threading.Lock,
+        scarcity: Scarcity,
         log: FilteringBoundLogger,
     ) -> None:
         self.spec = spec
@@ -60,16 +65,22 @@ class Consumer:
         self._event = threading.Event()
         self._stopping = threading.Event()
         self._deadline: float | None = None
-        self._link = Link(conninfo, name=f"changelane work {queue.name}")
+        name = f"changelane work {queue.name}"
+        self._link = Link(conninfo, name=name, refused=scarcity.report)
         self._woken = False
         self._claimed_at = time.monotonic()
         self._pace = Pace(rate=spec.rate)
         self.settler = Settler(
             spec=spec, queue=queue, transaction=handler.transaction, conninfo=conninfo,
-            stopping=self._stopping, progress=self.wake, log=log,
+            stopping=self._stopping, progress=self.wake, scarcity=scarcity, log=log,
         )  # fmt: skip
         self._pool = make_pool(
-            handler=handler, queue=queue, spec=spec, conninfo=conninfo, report=self._report
+            handler=handler,
+            queue=queue,
+            spec=spec,
+            conninfo=conninfo,
+            scarcity=scarcity,
+            report=self._report,
         )
         self._stock = Stock(spec=spec, handler=handler, pool=self._pool, cell=cell, conclude=self.settler.put)
         self._asynchronous = handler.asynchronous
@@ -139,6 +150,13 @@ class Consumer:
         late = [job.finished for job in self._pool.running.copy() if job.finished is not None]
         return len(late) >= self._pool.size and max(late) < time.monotonic() - BLOCKED
 
+    def find_waiting(self, *, seconds: float) -> list[Wire]:
+        """Connections on which a handler has waited so long for an answer, with the server's process."""
+        limit = time.monotonic() - seconds
+        connections = [job.connection for job in list(self._pool.running)]
+        wires = [connection.wire for connection in connections if connection is not None]
+        return [wire for wire in wires if wire.pid is not None and (wire.began or inf) < limit]
+
     def expire(self) -> list[int]:
         """Fail jobs that ran past their timeout; returns the server processes of their transactions.
 
@@ -163,7 +181,8 @@ class Consumer:
                     timeout=timeout,
                 )
                 if job.connection is not None:
-                    backends.append(job.connection.wire.pid)
+                    if job.connection.wire.pid is not None:
+                        backends.append(job.connection.wire.pid)
                     # A handler that waits for the database gets an error, and its slot is free again.
                     job.connection.wire.cut()
                 self.settler.put(job)

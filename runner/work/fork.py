@@ -29,24 +29,27 @@ def keep_from_children(owner: Owner) -> None:
 
 
 @contextmanager
-def ending_children() -> Iterator[None]:
-    """Around a handler's call: a child that comes out of it ends here, with the code that it asked for."""
+def ending_children(*, told: bool = True) -> Iterator[None]:
+    """Around a handler's call: a child that comes out of it ends here, with the code that it asked for.
+
+    What it raised is ``told`` on stderr.
+    """
     parent = os.getpid()
     try:
         yield
     except BaseException as error:
         if os.getpid() != parent:
-            _end(error)
+            _end(error, told=told)
         raise
     if os.getpid() != parent:
-        _end(None)
+        _end(None, told=told)
 
 
-def _end(error: BaseException | None) -> None:
+def _end(error: BaseException | None, *, told: bool) -> None:
     code = 0 if error is None else 1
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    elif error is not None:
+    elif error is not None and told:
         traceback.print_exception(error)
     for stream in (sys.stdout, sys.stderr):
         try:

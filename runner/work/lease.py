@@ -17,15 +17,23 @@ from changelane.errors import DatabaseError
 from changelane.runner.work.consumer import Consumer
 from changelane.runner.work.link import Link
 from changelane.runner.work.queue import load_sql
+from changelane.runner.work.scarcity import Scarcity
+from changelane.runner.work.watchdog import OVERRUN, Wire
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 
+PROBE = 10.0
+"""Seconds from one look at the handlers that wait for the database to the next."""
+
+
 class Keeper:
     """Renews for all consumers of a process, several times within the shortest lease."""
 
-    def __init__(self, *, consumers: Sequence[Consumer], conninfo: str, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, *, consumers: Sequence[Consumer], conninfo: str, scarcity: Scarcity, log: FilteringBoundLogger
+    ) -> None:
         self._consumers = consumers
         self._log = log
         spans = [
@@ -33,8 +41,14 @@ class Keeper:
         ]
         self._tick = min(1.0, min(spans) / 8)
         self._stopped = threading.Event()
-        self._link = Link(conninfo, name="changelane work leases")
+        # One renewal that fails leaves time for another.
+        shortest = min(consumer.spec.lease for consumer in consumers)
+        limit = min(OVERRUN, max(1.0, shortest / 4))
+        self._link = Link(conninfo, name="changelane work leases", limit=limit, refused=scarcity.report)
+        self._probed_at = 0.0
+        self._doubtful: dict[Wire, float] = {}
         self._terminate = load_sql("terminate")
+        self._active = load_sql("active")
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
     def start(self) -> None:
@@ -50,6 +64,7 @@ class Keeper:
                 for consumer in self._consumers:
                     self._expire(consumer)
                     self._renew(consumer)
+                self._probe()
             except (psycopg.Error, DatabaseError) as error:
                 self._link.close()
                 self._log.warning("leases not renewed; trying again", error=str(error).partition("\n")[0])
@@ -77,3 +92,28 @@ class Keeper:
         for backend in consumer.expire():
             # Ends the transaction at once, with its locks, though the thread runs on.
             self._link.open().execute(self._terminate, {"pid": backend})
+
+    def _probe(self) -> None:
+        """Cut off handlers' connections that wait for an answer to what the server does not work at."""
+        now = time.monotonic()
+        if now - self._probed_at < PROBE:
+            return
+        self._probed_at = now
+        wires = [wire for consumer in self._consumers for wire in consumer.find_waiting(seconds=PROBE)]
+        if not wires:
+            self._doubtful = {}
+            return
+        pids = [wire.pid for wire in wires]
+        rows = self._link.open().execute(self._active, {"pids": pids}).fetchall()
+        active = {pid for (pid,) in rows}
+        doubtful = {wire: wire.began for wire in wires if wire.pid not in active}
+        for wire, began in doubtful.items():
+            # At the second time: the answer may just have been on its way.
+            if began is not None and self._doubtful.get(wire) == began:
+                self._log.warning(
+                    "a handler waits for an answer that the server gave; giving up its connection",
+                    connection=wire.name,
+                    seconds=round(now - began, 1),
+                )
+                wire.cut()
+        self._doubtful = {wire: began for wire, began in doubtful.items() if began is not None}

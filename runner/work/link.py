@@ -64,13 +64,22 @@ class Link:
     """Lends one autocommit connection at a time, under this ``application_name``.
 
     ``pooled`` says that there is a pooler between; nothing is prepared then. A statement may take ``limit``
-    seconds before the watchdog ends it, and twice as long after each that it ended.
+    seconds before the watchdog ends it, and twice as long after each that it ended. ``refused`` is called
+    when no connection can be made.
     """
 
     KIND: type[WatchedConnection] = OwnConnection
 
-    def __init__(self, conninfo: str, *, name: str, limit: float = OVERRUN) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        name: str,
+        limit: float = OVERRUN,
+        refused: Callable[[], None] = lambda: None,
+    ) -> None:
         self._conninfo = conninfo
+        self._refused = refused
         self._name = name
         self._first_limit = self.limit = limit
         self.outage = Outage()
@@ -89,7 +98,11 @@ class Link:
         """The connection, made unless it stands. Raises DatabaseError when it cannot be made."""
         if self.connection is None or self.connection.closed:
             self.close()
-            connection = connect(self._conninfo, application_name=self._name, kind=self.KIND)
+            try:
+                connection = connect(self._conninfo, application_name=self._name, kind=self.KIND)
+            except DatabaseError:
+                self._refused()
+                raise
             assert isinstance(connection, WatchedConnection)
             connection.wire.limit = self.limit
             try:
@@ -158,13 +171,15 @@ class LendingLink(Link):
         self.pooled = is_pooled(connection)
         if self.pooled:
             connection.prepare_threshold = None
+            connection.wire.pid = None
 
 
 class AsyncLink:
     """As a LendingLink, for async handlers."""
 
-    def __init__(self, conninfo: str, *, name: str) -> None:
+    def __init__(self, conninfo: str, *, name: str, refused: Callable[[], None]) -> None:
         self._conninfo = conninfo
+        self._refused = refused
         self._name = name
         self.limit = OVERRUN
         self.outage = Outage()
@@ -175,9 +190,13 @@ class AsyncLink:
         """The connection, made unless it stands. Raises DatabaseError when it cannot be made or used."""
         if self.connection is None or self.connection.closed:
             await self.close()
-            connection = await connect_async(
-                self._conninfo, application_name=self._name, kind=LentAsyncConnection
-            )
+            try:
+                connection = await connect_async(
+                    self._conninfo, application_name=self._name, kind=LentAsyncConnection
+                )
+            except DatabaseError:
+                self._refused()
+                raise
             assert isinstance(connection, LentAsyncConnection)
             try:
                 found = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
@@ -187,6 +206,7 @@ class AsyncLink:
             self.pooled = found != (connection.info.backend_pid,)
             if self.pooled:
                 connection.prepare_threshold = None
+                connection.wire.pid = None
             self.connection = connection
         if not self.pooled and is_read_only(self.connection):
             raise ReadOnlySession

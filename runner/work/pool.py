@@ -8,6 +8,7 @@ from changelane.manifest import Consumer
 from changelane.runner.work.handler import Handler
 from changelane.runner.work.job import Job
 from changelane.runner.work.queue import Queue
+from changelane.runner.work.scarcity import Scarcity
 from changelane.runner.work.tasks import Tasks
 from changelane.runner.work.threads import Threads
 
@@ -20,16 +21,29 @@ def make_pool(
     queue: Queue,
     spec: Consumer,
     conninfo: str,
+    scarcity: Scarcity,
     report: Callable[[Job], None],
 ) -> Pool:
     """A pool of the consumer's concurrency."""
-    if not handler.asynchronous:
-        return Threads(handler=handler, queue=queue, conninfo=conninfo, size=spec.concurrency, report=report)
-    return Tasks(
-        handler=handler,
-        queue=queue,
-        conninfo=conninfo,
-        size=spec.concurrency,
-        timeout=spec.timeout,
-        report=report,
-    )
+    pool: Pool
+    if handler.asynchronous:
+        pool = Tasks(
+            handler=handler,
+            queue=queue,
+            conninfo=conninfo,
+            size=spec.concurrency,
+            timeout=spec.timeout,
+            scarcity=scarcity,
+            report=report,
+        )
+    else:
+        pool = Threads(
+            handler=handler,
+            queue=queue,
+            conninfo=conninfo,
+            size=spec.concurrency,
+            scarcity=scarcity,
+            report=report,
+        )
+    scarcity.add(pool)
+    return pool

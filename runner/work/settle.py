@@ -85,19 +85,23 @@ def settle(
     acks: list[Delivery] = []
     postponed: list[Fate] = []
     lost: list[int] = []
+    moved: list[Fate] = []
     for delivery, verdict in fates:
         if verdict.action == "ack":
             acks.append(delivery)
         elif verdict.action in ("retry", "release", "block"):
             postponed.append((delivery, verdict))
         else:
-            outcome = _retire(connection, queue, delivery, verdict, log=log)
-            if outcome == "stuck":
-                postponed.append((delivery, replace(verdict, action="release", delay=STUCK_DELAY)))
-            elif outcome == "lost":
-                lost.append(delivery.msg_id)
-            else:
-                counts[outcome] += 1
+            moved.append((delivery, verdict))
+    # In the order in which they were sent, whichever handler was done first.
+    for delivery, verdict in sorted(moved, key=lambda fate: fate[0].msg_id):
+        outcome = _retire(connection, queue, delivery, verdict, log=log)
+        if outcome == "stuck":
+            postponed.append((delivery, replace(verdict, action="release", delay=STUCK_DELAY)))
+        elif outcome == "lost":
+            lost.append(delivery.msg_id)
+        else:
+            counts[outcome] += 1
     if acks:
         gone = queue.ack(connection, acks)
         counts["handled"] += len(gone)

@@ -15,6 +15,7 @@ from changelane.runner.work.job import Job
 from changelane.runner.work.link import Link
 from changelane.runner.work.pool import Pool
 from changelane.runner.work.queue import Queue
+from changelane.runner.work.scarcity import Scarcity
 from changelane.runner.work.settle import Fate, settle
 from changelane.runner.work.stock import Stock
 
@@ -44,6 +45,7 @@ class Settler:
         conninfo: str,
         stopping: threading.Event,
         progress: Callable[[], None],
+        scarcity: Scarcity,
         log: FilteringBoundLogger,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -56,7 +58,7 @@ class Settler:
         self._stopping = stopping
         self._progress = progress
         self._log = log
-        self._link = Link(conninfo, name=f"changelane work {queue.name}")
+        self._link = Link(conninfo, name=f"changelane work {queue.name}", refused=scarcity.report)
         self._ended: deque[Job] = deque()
         self._unsettled: list[Fate] = []
         self._some = threading.Event()

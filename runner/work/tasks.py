@@ -15,8 +15,9 @@ from changelane.runner.work.fork import ending_children, keep_from_children
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.inside import Inside, find_job, make_context
 from changelane.runner.work.job import Job
-from changelane.runner.work.link import AsyncLink
+from changelane.runner.work.link import FIRST_PAUSE, AsyncLink
 from changelane.runner.work.queue import Queue
+from changelane.runner.work.scarcity import PAUSE, Scarcity, Shed
 from changelane.runner.work.transaction import blame, check_awaited, check_transaction, excusing, lending
 from changelane.runner.work.verdict import is_passing
 from changelane.runner.work.watchdog import BEGIN
@@ -33,6 +34,7 @@ class Tasks:
         conninfo: str,
         size: int,
         timeout: float | None,
+        scarcity: Scarcity,
         report: Callable[[Job], None],
     ) -> None:
         self.size = size
@@ -47,7 +49,10 @@ class Tasks:
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
         keep_from_children(self)
-        self._waiting: deque[Job] = deque()
+        self._scarcity = scarcity
+        self._links: list[AsyncLink] = []
+        self._shedding = False
+        self._waiting: deque[Job | Shed] = deque()
         self._ready: deque[asyncio.Future[None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
@@ -55,6 +60,17 @@ class Tasks:
     @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def connected(self) -> int:
+        return sum(link.connection is not None for link in self._links)
+
+    def shed(self) -> None:
+        """Give a connection up, once a task has nothing else to do. From any thread."""
+        if not self._shedding:
+            self._shedding = True
+            self._waiting.append(Shed())
+            self._loop.call_soon_threadsafe(self._rouse)
 
     def start(self) -> None:
         async def begin() -> None:
@@ -67,7 +83,7 @@ class Tasks:
         # A handler may stop the loop that runs it, or have a task or callback of its own exit.
         while not self._loop.is_closed():
             try:
-                with ending_children():
+                with ending_children(told=False):
                     self._loop.run_forever()
             except BaseException as error:  # noqa: BLE001
                 self._fail(error)
@@ -90,12 +106,14 @@ class Tasks:
 
     def withdraw(self) -> list[Job]:
         """Take back what no task has taken yet."""
-        jobs = []
+        jobs: list[Job] = []
         while True:
             try:
-                jobs.append(self._waiting.popleft())
+                job = self._waiting.popleft()
             except IndexError:
                 return jobs
+            if isinstance(job, Job):
+                jobs.append(job)
 
     def cancel(self) -> None:
         """Cancel the running handlers; their messages are released, not failed."""
@@ -115,7 +133,7 @@ class Tasks:
                 sleeper.set_result(None)
                 count -= 1
 
-    async def _take(self) -> Job | None:
+    async def _take(self) -> Job | Shed | None:
         while True:
             try:
                 return self._waiting.popleft()
@@ -132,8 +150,16 @@ class Tasks:
                         raise
 
     async def _serve(self) -> None:
-        link = AsyncLink(self._conninfo, name=f"changelane work {self._queue.name}")
+        link = AsyncLink(
+            self._conninfo,
+            name=f"changelane work {self._queue.name}",
+            refused=lambda: self._scarcity.report(self),
+        )
+        self._links.append(link)
         while (job := await self._take()) is not None:
+            if isinstance(job, Shed):
+                await self._give_up(link)
+                continue
             self.running[job] = asyncio.current_task()
             try:
                 done = await self._handle(job, link)
@@ -149,6 +175,17 @@ class Tasks:
                 self._rouse()
                 await asyncio.sleep(link.outage.measure_pause())
         await link.close()
+
+    async def _give_up(self, link: AsyncLink) -> None:
+        if link.connection is None:
+            # For a task that has one.
+            self._waiting.append(Shed())
+            self._rouse()
+            await asyncio.sleep(FIRST_PAUSE)
+            return
+        await link.close()
+        self._shedding = False
+        await asyncio.sleep(PAUSE)
 
     async def _handle(self, job: Job, link: AsyncLink) -> bool:
         """Run a job; False where its handler could not begin, for there was no connection to be had."""

@@ -13,8 +13,9 @@ from changelane.runner.work.fork import ending_children
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.inside import make_context
 from changelane.runner.work.job import Job
-from changelane.runner.work.link import LendingLink
+from changelane.runner.work.link import FIRST_PAUSE, LendingLink
 from changelane.runner.work.queue import Queue
+from changelane.runner.work.scarcity import PAUSE, Scarcity, Shed
 from changelane.runner.work.transaction import blame, check_transaction, excusing, lending
 from changelane.runner.work.verdict import is_passing
 from changelane.runner.work.watchdog import BEGIN
@@ -24,7 +25,14 @@ class Threads:
     """``size`` threads that take jobs in order; ``report`` is called, in the thread, after each."""
 
     def __init__(
-        self, *, handler: Handler, queue: Queue, conninfo: str, size: int, report: Callable[[Job], None]
+        self,
+        *,
+        handler: Handler,
+        queue: Queue,
+        conninfo: str,
+        size: int,
+        scarcity: Scarcity,
+        report: Callable[[Job], None],
     ) -> None:
         self.size = size
         self.running: set[Job] = set()
@@ -32,7 +40,10 @@ class Threads:
         self._queue = queue
         self._conninfo = conninfo
         self._report = report
-        self._waiting: SimpleQueue[Job | None] = SimpleQueue()
+        self._scarcity = scarcity
+        self._links: list[LendingLink] = []
+        self._shedding = False
+        self._waiting: SimpleQueue[Job | Shed | None] = SimpleQueue()
         self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._serve, name=f"{queue.name}-{number}", daemon=True)
@@ -42,6 +53,16 @@ class Threads:
     @property
     def waiting(self) -> int:
         return self._waiting.qsize()
+
+    @property
+    def connected(self) -> int:
+        return sum(link.connection is not None for link in self._links)
+
+    def shed(self) -> None:
+        """Give a connection up, once a thread has nothing else to do."""
+        if not self._shedding:
+            self._shedding = True
+            self._waiting.put(Shed())
 
     def start(self) -> None:
         for thread in self._threads:
@@ -59,7 +80,7 @@ class Threads:
                 job = self._waiting.get_nowait()
             except Empty:
                 return jobs
-            if job is not None:
+            if isinstance(job, Job):
                 jobs.append(job)
 
     def cancel(self) -> None:
@@ -72,8 +93,16 @@ class Threads:
             self._waiting.put(None)
 
     def _serve(self) -> None:
-        link = LendingLink(self._conninfo, name=f"changelane work {self._queue.name}")
+        link = LendingLink(
+            self._conninfo,
+            name=f"changelane work {self._queue.name}",
+            refused=lambda: self._scarcity.report(self),
+        )
+        self._links.append(link)
         while (job := self._waiting.get()) is not None:
+            if isinstance(job, Shed):
+                self._give_up(link)
+                continue
             self.running.add(job)
             try:
                 done = self._handle(job, link)
@@ -86,6 +115,16 @@ class Threads:
                 self._waiting.put(job)
                 self._closing.wait(link.outage.measure_pause())
         link.close()
+
+    def _give_up(self, link: LendingLink) -> None:
+        if link.connection is None:
+            # For a thread that has one.
+            self._waiting.put(Shed())
+            self._closing.wait(FIRST_PAUSE)
+            return
+        link.close()
+        self._shedding = False
+        self._closing.wait(PAUSE)
 
     def _handle(self, job: Job, link: LendingLink) -> bool:
         """Run a job; False where its handler could not begin, for there was no connection to be had."""

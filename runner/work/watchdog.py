@@ -43,7 +43,7 @@ class Wire:
     ``began`` is when the worker began to wait for an answer, on the monotonic clock, None while it does not;
     ``spoke_at`` is when the last answer came. An answer may take ``limit`` seconds. ``cancels`` says that the
     server is asked to stop first, so that it does not go on alone with what nobody waits for. ``pid`` is the
-    server's process.
+    server's process, None where a pooler hides it.
     """
 
     def __init__(self, connection: Connection[Any] | AsyncConnection[Any]) -> None:
@@ -53,7 +53,7 @@ class Wire:
         self.cancels = True
         self.cut_off = False
         self.cancelled: float | None = None
-        self.pid = connection.info.backend_pid
+        self.pid: int | None = connection.info.backend_pid
         self._connection = ref(connection)
         # A copy: the driver may close its own descriptor at any time, and the system use the number again.
         self._socket = socket.socket(fileno=os.dup(connection.fileno()))

@@ -26,6 +26,7 @@ from changelane.runner.work.order import OrderedQueue, open_worked
 from changelane.runner.work.prune import Pruner
 from changelane.runner.work.queue import Queue, explain, load_sql
 from changelane.runner.work.rights import describe_lack
+from changelane.runner.work.scarcity import Scarcity
 from changelane.runner.work.signals import obeying
 from changelane.runner.work.supervisor import REPLACE, WORKING
 from changelane.runner.work.verdict import is_passing
@@ -88,7 +89,8 @@ class Worker:
         self._hurry = threading.Event()
         self._watchdog = Watchdog(log=log)
         self._watchdog.start()
-        self._link = Link(conninfo, name="changelane work")
+        scarcity = Scarcity()
+        self._link = Link(conninfo, name="changelane work", refused=scarcity.report)
         queues = open_worked(self._link.open(), specs)
         # Asked before there are threads and event loops, which a server gone away would leave behind.
         self._opened = self._link.open().execute(load_sql("opened")).fetchone() == (True,)
@@ -100,11 +102,12 @@ class Worker:
                 handler=handlers[spec.queue],
                 conninfo=conninfo,
                 cell=cell,
+                scarcity=scarcity,
                 log=log,
             )
             for spec, queue in zip(specs, queues, strict=True)
         ]
-        self._keeper = Keeper(consumers=self._consumers, conninfo=conninfo, log=log)
+        self._keeper = Keeper(consumers=self._consumers, conninfo=conninfo, scarcity=scarcity, log=log)
         self._pruner = Pruner(specs=specs, conninfo=conninfo, log=log)
         self._by_queue = {consumer.spec.queue: consumer for consumer in self._consumers}
         self._bell = Bell(queues=list(self._by_queue), conninfo=conninfo, log=log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from changelane.runner.local import account, binaries
+from changelane.runner.local import account
 
 SETTINGS = """
 [databases]
@@ -50,7 +51,12 @@ def run_pooler(url: str, folder: Path, *, size: int) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         listen = free.getsockname()[1]
-    settings = folder / "pgbouncer.ini"
+    # Like Postgres, it refuses root; so it runs as the server does, in a folder that this account reaches.
+    owner = Path(str(parameters["host"])).stat()
+    runner = account.Account(uid=owner.st_uid, gid=owner.st_gid) if os.geteuid() == 0 else account.Account()
+    home = Path(tempfile.mkdtemp(prefix="changelane-pooler-", dir="/var/tmp"))
+    runner.own(home)
+    settings = home / "pgbouncer.ini"
     settings.write_text(
         SETTINGS.format(
             host=parameters["host"],
@@ -60,8 +66,6 @@ def run_pooler(url: str, folder: Path, *, size: int) -> Iterator[str]:
             size=size,
         )
     )
-    # Like Postgres, it refuses root.
-    runner = account.choose(folder, binaries.find_folder())
     log = folder / "pgbouncer.log"
     with log.open("wb") as output:
         process = runner.spawn([program, settings], stdout=output, stderr=output)
@@ -80,3 +84,4 @@ def run_pooler(url: str, folder: Path, *, size: int) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+        shutil.rmtree(home)

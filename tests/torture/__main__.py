@@ -28,9 +28,10 @@ from psycopg import sql
 from rich.console import Console
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "project"))
+sys.path[:0] = [str(HERE / "project"), str(HERE.parent)]
 
-from fleet import Fleet  # noqa: E402
+from fleet import STOP_SECONDS, Fleet  # noqa: E402
+from proxy import Proxy, run_proxy  # noqa: E402
 from storm import SETTINGS, Storm  # noqa: E402
 from verdict import Verdict, judge  # noqa: E402
 from watchdog import Watchdog  # noqa: E402
@@ -47,6 +48,7 @@ KINDS_NOTED = {
     "poison": "failed at a poison",
     "exits": "ended by os._exit in a handler",
     "crashes": "ended by SIGSEGV in a handler",
+    "forks": "forked a child that came back",
 }
 console = Console(stderr=True, highlight=False)
 
@@ -83,13 +85,19 @@ def command(seconds: int, kills: float, seed: int | None, keep: bool) -> None:
 def torture(folder: Path, *, seconds: int, kills: float, seed: int) -> int:
     """The whole of it; returns the exit code."""
     url = server.start(folder, settings=SETTINGS)
+    with run_proxy(url) as proxy:
+        return torture_behind(proxy, folder, url=url, seconds=seconds, kills=kills, seed=seed)
+
+
+def torture_behind(proxy: Proxy, folder: Path, *, url: str, seconds: int, kills: float, seed: int) -> int:
+    """As ``torture``; some of the workers reach the server through the proxy."""
     prepare(folder, url)
-    fleet = Fleet(folder, url)
+    fleet = Fleet(folder, url, proxied=proxy.url)
     fleet.revive()
     depths: Counter[str] = Counter()
     spread = max(RARE_SECONDS, seconds / 40)
     writers = [Writer(queue, url=url, seed=seed, depths=depths, spread=spread) for queue in KINDS]
-    storm = Storm(folder=folder, url=url, fleet=fleet, seed=seed, kills=kills)
+    storm = Storm(folder=folder, url=url, fleet=fleet, proxy=proxy, seed=seed, kills=kills)
     for writer in writers:
         writer.start()
     began = time.monotonic()
@@ -111,6 +119,8 @@ def torture(folder: Path, *, seconds: int, kills: float, seed: int) -> int:
     report(verdict, storm=storm, folder=folder, refused=sum(member.refused for member in fleet.members))
     print(f"throughput: {captured:,} changes captured in {written:.0f} s ({captured / written:,.0f}/s), "
           f"{effects:,} effects in {took:.0f} s ({effects / took:,.0f}/s), drained")  # fmt: skip
+    longest = max(member.longest for member in fleet.members)
+    print(f"every worker ended by SIGTERM within {longest:.1f} s, of {STOP_SECONDS:.0f} s that it had")
     for line in verdict.evidence:
         print(f"EVIDENCE: {line}")
     print(f"seed {seed}: {'FAILED' if verdict.evidence else 'passed'}", flush=True)

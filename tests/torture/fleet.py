@@ -16,23 +16,35 @@ from effects import EXIT
 from watchdog import find_processes
 
 DRAINS = 3
-STOP_SECONDS = 60.0
+GRACE = 10
+STOP_SECONDS = GRACE + 5.0
+"""Seconds within which a worker that was asked to end has ended, whatever struck it."""
+
+SLACK = 3.0
+"""Seconds that a machine under load may add before that counts as a failure."""
+
+ORPHAN_SECONDS = 60.0
 EXPECTED = {-signal.SIGKILL: "killed", -signal.SIGSEGV: "segmentation fault", EXIT: "os._exit"}
 """Ends that are the torture's own doing, as exit codes."""
 
 
 class Member:
-    """One `changelane work`, and whatever it starts. ``problems`` are ends that nobody asked for."""
+    """One `changelane work`, and whatever it starts. ``problems`` are ends that nobody asked for.
+
+    ``longest`` is the most seconds from a SIGTERM to the end.
+    """
 
     def __init__(self, number: int, arguments: Sequence[str], *, folder: Path, url: str) -> None:
         self.log = folder / f"worker-{number}.log"
         self.problems: list[str] = []
         self.refused = 0
-        self._arguments = ["work", *arguments]
+        self.longest = 0.0
+        self._arguments = ["work", "--grace", str(GRACE), *arguments]
         self._folder = folder
         self._environment = {**os.environ, "DATABASE_URL": url}
         self._process: subprocess.Popen[bytes] | None = None
-        self._asked = False
+        self._asked = self._late = False
+        self._asked_at = 0.0
 
     @property
     def parent(self) -> int | None:
@@ -50,13 +62,14 @@ class Member:
         return []
 
     def revive(self) -> None:
-        """Start it unless it runs, and see how it ended."""
+        """Start it unless it runs, and see how and when it ended."""
         if self._process is not None:
             code = self._process.poll()
             if code is None:
+                self._watch()
                 return
             self._judge(code)
-        self._asked = False
+        self._asked = self._late = False
         with self.log.open("ab") as output:
             self._began = output.tell()
             # A session of its own: an interrupt at the terminal is the torture's to handle.
@@ -72,20 +85,32 @@ class Member:
 
     def ask(self) -> None:
         """To end in order."""
-        if self.parent:
+        if self.parent and not self._asked:
             self._asked = True
+            self._asked_at = time.monotonic()
             os.kill(self.parent, signal.SIGTERM)
+
+    def excuse(self) -> None:
+        """It was stopped, by SIGSTOP, so its time to end begins anew."""
+        self._asked_at = time.monotonic()
+
+    def _watch(self) -> None:
+        if self._asked and time.monotonic() - self._asked_at > STOP_SECONDS + SLACK and not self._late:
+            self._late = True
+            self.problems.append(f"{self.log.name}: did not end within {STOP_SECONDS:.0f} s of SIGTERM")
 
     def stop(self) -> None:
         self.ask()
         if self._process is not None:
             try:
-                self._judge(self._process.wait(STOP_SECONDS))
+                self._judge(self._process.wait(STOP_SECONDS + SLACK))
             except subprocess.TimeoutExpired:
                 self.problems.append(f"{self.log.name}: did not end within {STOP_SECONDS:.0f} s of SIGTERM")
             self._process = None
 
     def _judge(self, code: int) -> None:
+        if self._asked:
+            self.longest = max(self.longest, time.monotonic() - self._asked_at)
         text = self.log.read_bytes()[self._began :].decode(errors="replace")
         # Children of a supervisor that was killed still write to its log while the next one starts.
         started = '"working"' in text and "--processes" not in self._arguments
@@ -95,7 +120,7 @@ class Member:
             or (code == -signal.SIGTERM and self._asked and not started)
         ):
             return
-        if code == 1 and not started and "Traceback" not in text:
+        if code == 1 and not started and "\nTraceback" not in text:
             # The server was away when it started, which it says and leaves to whoever runs it.
             self.refused += 1
             return
@@ -103,14 +128,20 @@ class Member:
 
 
 class Fleet:
-    def __init__(self, folder: Path, url: str) -> None:
+    """The second and the last of the workers connect by ``proxied``."""
+
+    def __init__(self, folder: Path, url: str, *, proxied: str) -> None:
         self._folder = folder
+        members: tuple[tuple[list[str], str], ...] = (
+            ([], url),
+            ([], proxied),
+            (["--processes", "2", "--max-messages", "2000"], url),
+            (["ordered", "blocking", "patient"], url),
+            (["patient", "singles"], proxied),
+        )
         self.members = [
-            Member(number, arguments, folder=folder, url=url)
-            for number, arguments in enumerate(
-                ([], [], ["--processes", "2"], ["ordered", "blocking", "patient"], ["patient", "singles"]),
-                start=1,
-            )
+            Member(number, arguments, folder=folder, url=address)
+            for number, (arguments, address) in enumerate(members, start=1)
         ]
 
     def revive(self) -> None:
@@ -123,7 +154,7 @@ class Fleet:
             member.ask()
         for member in self.members:
             member.stop()
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + ORPHAN_SECONDS
         while (left := find_processes(self._folder)) and time.monotonic() < deadline:
             time.sleep(0.1)
         if left:
@@ -134,8 +165,9 @@ class Fleet:
         found = [problem for member in self.members for problem in member.problems]
         for member in self.members:
             text = member.log.read_text(errors="replace") if member.log.exists() else ""
-            if "Traceback" in text:
-                place = text.index("Traceback")
+            # Of its own: those of handlers are within a line.
+            if "\nTraceback" in text:
+                place = text.index("\nTraceback")
                 found.append(f"{member.log.name}: {text[max(0, place - 500) : place + 2000]}")
         return found
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psycopg
 from fleet import Fleet, Member
+from proxy import Proxy
+from psycopg import sql
 
 from changelane.runner.local import postmaster, server
 
@@ -20,15 +22,27 @@ LEASE = 2.0
 TERMINATE = (Path(__file__).parent / "sql" / "terminate.sql").read_bytes()
 SETTINGS = {"max_connections": "500", "fsync": "on"}
 
+STRANGE = {
+    "client_encoding": ("UTF8", "LATIN1", "SQL_ASCII", "EUC_JP"),
+    "DateStyle": ("ISO, MDY", "German, DMY", "SQL, YMD", "Postgres, DMY"),
+    "IntervalStyle": ("postgres", "sql_standard", "iso_8601", "postgres_verbose"),
+    "TimeZone": ("UTC", "Asia/Kolkata", "America/St_Johns", "Pacific/Apia"),
+}
+"""What sessions may be made to begin with."""
+
 
 class Storm:
     """``counts`` of what struck; ``kills`` a second are wanted, and the rest in proportion."""
 
-    def __init__(self, *, folder: Path, url: str, fleet: Fleet, seed: int, kills: float) -> None:
+    def __init__(
+        self, *, folder: Path, url: str, fleet: Fleet, proxy: Proxy, seed: int, kills: float
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._folder = folder
         self._url = url
         self._fleet = fleet
+        self._proxy = proxy
+        self._later: list[tuple[float, Callable[[], None]]] = []
         self._random = random.Random(f"{seed} storm")
         self._stopped: list[tuple[float, int]] = []
         self._faults: dict[Callable[[], None], float] = {
@@ -38,6 +52,9 @@ class Storm:
             self._restart: kills * 0.1,
             self._kill_backend: kills * 0.02,
             self._crash_server: kills * 0.03,
+            self._silence: kills * 0.1,
+            self._forbid_writes: kills * 0.1,
+            self._confuse: kills * 0.2,
         }
         self._due = time.monotonic() + self._pause()
 
@@ -47,6 +64,12 @@ class Storm:
         for at, pid in self._stopped.copy():
             if now >= at:
                 self._continue(at, pid)
+        for at, end in self._later.copy():
+            if now >= at:
+                # Tried again while the server is away.
+                with contextlib.suppress(psycopg.OperationalError):
+                    end()
+                    self._later.remove((at, end))
         while self._due <= now:
             self._due += self._pause()
             (fault,) = self._random.choices(list(self._faults), list(self._faults.values()))
@@ -55,9 +78,11 @@ class Storm:
                 fault()
 
     def end(self) -> None:
-        """Let those go on that are stopped."""
+        """Let those go on that are stopped, and end what lasts."""
         for at, pid in self._stopped.copy():
             self._continue(at, pid)
+        for _, end in self._later:
+            end()
 
     def _pause(self) -> float:
         return self._random.expovariate(sum(self._faults.values()))
@@ -86,6 +111,8 @@ class Storm:
 
     def _continue(self, at: float, pid: int) -> None:
         self._stopped.remove((at, pid))
+        for member in self._fleet.members:
+            member.excuse()
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
 
@@ -110,6 +137,37 @@ class Storm:
         if found:
             os.kill(self._random.choice(found)[0], signal.SIGKILL)
             self.counts["backends killed"] += 1
+
+    def _silence(self) -> None:
+        """Nothing passes on the proxy's connections any more, nor, for a while and sometimes, on new ones."""
+        self._proxy.silence(new=self._random.random() < 0.5)
+        self.counts["silences of the proxy"] += 1
+        self._later.append((time.monotonic() + self._random.uniform(1, 20), self._proxy.speak))
+
+    def _forbid_writes(self) -> None:
+        """For sessions that begin from now on; some of them do at once."""
+        self._alter("SET default_transaction_read_only = on")
+        self.counts["windows without writes"] += 1
+        self._later.append((time.monotonic() + self._random.uniform(0.5, 4), self._allow_writes))
+        self._terminate()
+
+    def _allow_writes(self) -> None:
+        self._alter("RESET default_transaction_read_only")
+
+    def _confuse(self) -> None:
+        """Another encoding, or another way to write times, for sessions that begin from now on."""
+        name = self._random.choice(list(STRANGE))
+        setting = sql.SQL("SET {} = {}").format(
+            sql.Identifier(name), sql.Literal(self._random.choice(STRANGE[name]))
+        )
+        self._alter(setting.as_string())
+        self.counts["settings of sessions changed"] += 1
+
+    def _alter(self, setting: str) -> None:
+        options = "-c default_transaction_read_only=off"
+        with psycopg.connect(self._url, autocommit=True, options=options, client_encoding="UTF8") as conn:
+            statement = f'ALTER DATABASE "{conn.info.dbname}" {setting}'
+            conn.execute(statement.encode())
 
     def _crash_server(self) -> None:
         """Stopped at once, without a checkpoint; and started again."""

@@ -66,6 +66,10 @@ def _face(change: Change) -> float:
         return 0.0
     _note(kind)
     match kind:
+        case "forks":
+            # Both go on, and the child comes back into the worker's code.
+            os.fork()
+            return 0.0
         case "slow":
             return SLOW
         case "late":
@@ -74,7 +78,7 @@ def _face(change: Change) -> float:
             os._exit(EXIT)
         case "crashes":
             os.kill(os.getpid(), signal.SIGSEGV)
-    raise ValueError(f"this change is of the kind that {kind}")
+    raise ValueError(f"this change is of the kind that {kind} – für 1 €")
 
 
 def _note(kind: str) -> None:
