@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from panel import open_panel
 from psycopg.rows import TupleRow
 
 Connection = psycopg.Connection[TupleRow]
@@ -175,3 +176,17 @@ def test_a_terminal_is_asked_only_where_it_can_read_the_plan(
     os.close(outer)
     done = conn.execute("SELECT to_regnamespace('changelane')").fetchone() != (None,)
     assert (process.returncode, done) == ((1, False) if piped else (0, True)), errors
+
+
+def test_the_dashboard_says_that_the_spec_changed(
+    applied: Path, database: str, tmp_path: Path, run_changelane: Any
+) -> None:
+    with open_panel(tmp_path, database) as panel:
+        panel.wait("/", lambda page: "in step" in page.words)
+        assert "sql_out was generated" not in panel.open("/").words
+        applied.write_text(SPEC.replace("events: [insert]", "events: [insert, delete]"))
+        page = panel.wait("/", lambda page: "changed since sql_out was generated from it" in page.words)
+        assert "spec changed" in page.words
+        assert "in step" not in page.words
+        assert run_changelane("generate").returncode == 0
+        panel.wait("/", lambda page: "changed since" not in page.words)
