@@ -16,6 +16,7 @@ from psycopg.rows import TupleRow
 from changelane.errors import DatabaseError
 from changelane.runner import pgmq
 from changelane.runner.local import server
+from changelane.runner.moment import load_moments
 from changelane.runner.pinned import PinnedConnection
 
 CONNECT_TIMEOUT = 10
@@ -94,6 +95,9 @@ def connect(
                 conn.execute(_PIN, [names, [PINNED[name] for name in names]], prepare=False)
             if isinstance(conn, PinnedConnection):
                 conn.pin()
+            if kind in (Connection, PinnedConnection):
+                # Not for one that a handler is lent, who is to get what psycopg makes of a time.
+                load_moments(conn)
             conn.autocommit = autocommit
         except BaseException:
             conn.close()

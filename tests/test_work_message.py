@@ -103,12 +103,12 @@ def test_what_is_not_an_envelope_says_why(raw: str) -> None:
 @pytest.mark.parametrize(
     ("read_ct", "notes", "suspect"),
     [
-        (1, {}, False),
-        (2, {}, False),
-        (3, {}, True),
-        (3, {"attempts": 1}, False),
-        (4, {"attempts": 1, "released": 1}, False),
-        (5, {"attempts": 1, "released": 1}, True),
+        (3, {}, False),
+        (9, {"claims": 2}, False),
+        (1, {"claims": 3}, True),
+        (3, {"claims": 3, "attempts": 1}, False),
+        (4, {"claims": 4, "attempts": 1, "released": 1}, False),
+        (5, {"claims": 5, "attempts": 1, "released": 1}, True),
     ],
 )
 def test_two_deliveries_that_ended_without_a_trace_make_a_suspect(

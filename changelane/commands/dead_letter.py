@@ -16,6 +16,7 @@ from changelane.commands.text import align, clean
 from changelane.commands.where import read_where
 from changelane.manifest import load_manifest
 from changelane.runner.lack import need_command
+from changelane.runner.moment import tell_moment
 from changelane.runner.session import reach
 from changelane.runner.steer.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
 
@@ -178,7 +179,7 @@ def render_table(letters: list[Letter]) -> list[str]:
     rows += [
         (
             str(letter.id),
-            f"{letter.failed_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            tell_moment(letter.failed_at),
             "-" if letter.attempts is None else str(letter.attempts),
             clean(letter.key or "-"),
             clean(letter.error.partition("\n")[0]) or "-",
@@ -193,7 +194,7 @@ def render_letter(letter: Letter) -> str:
     attempts = "unknown" if letter.attempts is None else letter.attempts
     parts = [
         f"dead letter {letter.id}: {origin}",
-        f"failed at {letter.failed_at.astimezone().isoformat(timespec='seconds')}, attempts: {attempts}",
+        f"failed at {tell_moment(letter.failed_at)}, attempts: {attempts}",
         f"error: {clean(letter.error) or '-'}",
         f"message: {clean(letter.message)}",
         f"headers: {clean(letter.headers or '{}')}",

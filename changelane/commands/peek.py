@@ -11,6 +11,7 @@ from changelane.cli import Settings
 from changelane.commands.text import align, clean
 from changelane.commands.where import read_where
 from changelane.runner.lack import need_command
+from changelane.runner.moment import LAST, tell_moment
 from changelane.runner.session import reach
 from changelane.runner.steer.peek import STATES, Message, Page, State, peek
 from changelane.runner.steer.queue import find_queue
@@ -84,7 +85,7 @@ def _render_table(messages: tuple[Message, ...]) -> list[str]:
         (
             str(message.id),
             message.state,
-            f"{message.enqueued_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            tell_moment(message.enqueued_at),
             _tell_due(message),
             str(message.deliveries),
             str(message.attempts),
@@ -99,14 +100,14 @@ def _render_table(messages: tuple[Message, ...]) -> list[str]:
 def _tell_due(message: Message) -> str:
     if message.state in ("available", "blocked", "archived"):
         return "-"
-    return f"{message.due.astimezone():%Y-%m-%d %H:%M:%S}"
+    return "never" if message.due >= LAST else tell_moment(message.due)
 
 
 def _render(message: Message) -> str:
     return "\n".join(
         [
             f"message {message.id}: {message.state}",
-            f"enqueued {message.enqueued_at.astimezone():%Y-%m-%d %H:%M:%S}, due {_tell_due(message)}",
+            f"enqueued {tell_moment(message.enqueued_at)}, due {_tell_due(message)}",
             f"deliveries: {message.deliveries}, failed attempts: {message.attempts}",
             *([f"error: {clean(message.error)}"] if message.error else []),
             f"message: {clean(message.message)}",

@@ -233,7 +233,8 @@ def _list(conn: psycopg.Connection[Any]) -> list[Queue]:
 def _look(conn: psycopg.Connection[Any], name: str) -> tuple[Listed, str]:
     """The queue, and how many messages it holds in words. Raises Refusal, psycopg.Error."""
     listed = find_listed(conn, read_session(conn), name)
-    depth, about, _ = peek(conn, listed)
+    seen = peek(conn, listed)
+    depth, about = seen.count, seen.about
     return listed, f"{say_number(depth, about)} messages" if about else say_count(depth, "message")
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from changelane.errors import ChangelaneError
+from changelane.runner.moment import LAST, tell_moment
 
 if TYPE_CHECKING:
     from changelane.runner.dashboard.session import Visit
@@ -107,7 +108,12 @@ def say_time(value: datetime | float | None) -> str:
     if value is None:
         return "–"
     moment = value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return tell_moment(moment, zone=UTC)
+
+
+def say_due(moment: datetime, now: float) -> str:
+    """In how long a message is due."""
+    return "never" if moment >= LAST else say_age(moment.timestamp() - now)
 
 
 def read_number(text: str, what: str, *, most: float) -> float:
@@ -152,6 +158,7 @@ def _build() -> Environment:
         "rate": say_rate,
         "count": say_count,
         "moment": say_time,
+        "due": say_due,
         "cut": cut,
         "line": say_line,
     }

@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from changelane.runner.dashboard.pool import LOCK_TIMEOUT, Pool
+from changelane.runner.work.noted import LOOK, STATE, compose_returning
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -33,6 +34,9 @@ KEPT = 900
 
 WINDOW = 10.0
 """Seconds over which rates are taken: sessions report their counts at most every second."""
+
+NAMED = 5
+"""Messages that are named for coming back again and again, at most."""
 
 PEEK_TIMEOUT = 500
 """Milliseconds for the look at one queue."""
@@ -83,8 +87,26 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How many messages a queue holds, exact unless ``about``; ``oldest`` is the age in seconds of the oldest
+    that is due or claimed, None when none is.
+
+    ``delayed`` and ``blocked`` are counted up to LOOK. ``returning`` are the ids of messages that come back
+    again and again, NAMED at most.
+    """
+
+    count: int
+    about: bool
+    oldest: float | None
+    delayed: int
+    blocked: int
+    returning: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One queue at one time. ``depth`` is exact unless ``about``; ``oldest`` in seconds, None when empty.
+    """One queue at one time. ``depth`` is exact unless ``about``; ``oldest`` is the age in
+    seconds of the oldest message that is due, None when none is.
 
     Rates are per second over the last WINDOW, None where nothing is known yet. ``wait`` is the mean time in
     the queue by Little's law, depth over what left; ``median`` and ``high`` (95 of 100) are measured, of
@@ -189,15 +211,28 @@ def read_queues(conn: psycopg.Connection[Any], session: Session) -> list[Queue]:
         return cursor.execute(query, {}).fetchall()
 
 
-def peek(conn: psycopg.Connection[Any], queue: Queue) -> tuple[int, bool, float | None]:
-    """Depth, whether that is an estimate, and the age of the oldest message in seconds."""
-    query = sql.SQL((_SQL / "peek.sql").read_text()).format(queue=queue.identifier, cap=sql.Literal(CAP + 1))
+def peek(conn: psycopg.Connection[Any], queue: Queue) -> Depth:
+    """What a look at the queue itself says."""
+    query = sql.SQL((_SQL / "peek.sql").read_text()).format(
+        queue=queue.identifier,
+        cap=sql.Literal(CAP + 1),
+        look=sql.Literal(LOOK),
+        state=STATE,
+        returning=compose_returning(queue.identifier),
+        named=sql.Literal(NAMED),
+    )
     found = conn.execute(query).fetchone()
     assert found is not None
-    depth, oldest = found
-    if depth > CAP:
-        return max(queue.estimate, CAP), True, oldest
-    return depth, False, oldest
+    depth, oldest, delayed, blocked, returning = found
+    about = depth > CAP
+    return Depth(
+        count=max(queue.estimate, CAP) if about else depth,
+        about=about,
+        oldest=oldest,
+        delayed=delayed,
+        blocked=blocked,
+        returning=tuple(returning),
+    )
 
 
 def _read(
@@ -223,7 +258,8 @@ def _read(
                     (_SQL / "open.sql").read_bytes(),
                     {"timeout": PEEK_TIMEOUT, "lock_timeout": LOCK_TIMEOUT // 10},
                 )
-                depth, about, oldest = peek(conn, queue)
+                seen = peek(conn, queue)
+                depth, about, oldest = seen.count, seen.about, seen.oldest
                 waits = _read_waits(conn, queue, before)
         except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
             # Locked, or too many dead rows before the first live one: the statistics must do.

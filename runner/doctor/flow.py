@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from changelane.manifest import Manifest
 from changelane.runner.apply.observe import Observed
 from changelane.runner.apply.observe import Queue as Live
 from changelane.runner.doctor.finding import Finding, say_seconds
+from changelane.runner.doctor.ids import find_ids
+from changelane.runner.work.noted import LOOK, STATE, compose_returning
 
 _SQL = Path(__file__).parent / "sql"
 _FLOW = sql.SQL((_SQL / "flow.sql").read_text())
@@ -28,6 +30,9 @@ WAITED = 600.0
 
 PAUSED = 3600.0
 """Seconds for which a queue may be paused."""
+
+NAMED = 3
+"""Messages of a queue that are named for coming back again and again, at most."""
 
 MUCH = 1000
 """Messages from which on a queue is looked at twice."""
@@ -49,7 +54,17 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
     live = {name: queue for name in names if (queue := observed.queues.get(name)) and queue.has_table}
     pauses = _read_pauses(conn, observed)
     sessions = dict(conn.execute(_SESSIONS).fetchall())
-    for name, sent, waited, late, blocked in _ask(conn, live):
+    readable = _find_readable(conn, live)
+    yield from find_ids(conn, readable)
+    for name, sent, waited, late, blocked, never in _ask(conn, readable):
+        if never:
+            yield Finding(
+                code="never-due",
+                what=f"queue {name} holds a message that is never due: its time is beyond the year 9999",
+                why="no worker will claim it, and with ordering: key it holds back its key",
+                mend=f"changelane peek {name} --state delayed, then `Make due now` in the dashboard, "
+                f"or SELECT pgmq.set_vt({sql.Literal(name).as_string()}, ID, 0)",
+            )
         consumer = consumers.get(name)
         if consumer is None:
             if waited is not None and waited >= WAITED:
@@ -84,6 +99,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 why="later messages of these keys wait for a person, as on_exhausted: block says",
                 mend=f"changelane peek {name} --state blocked, then changelane unblock {name}",
             )
+        yield from _find_returning(conn, name)
     for name, paused in sorted(pauses.items()):
         if name in live and paused >= PAUSED:
             yield Finding(
@@ -118,11 +134,25 @@ def find_growth(before: Counts, after: Counts, *, seconds: float) -> Iterator[Fi
             )
 
 
-def _ask(conn: psycopg.Connection[Any], queues: Mapping[str, Live]) -> list[tuple[Any, ...]]:
-    """One statement over all queues that the role may read."""
-    readable = [
-        row[0] for row in conn.execute((_SQL / "readable.sql").read_bytes(), [list(queues)]).fetchall()
-    ]
+def _find_returning(conn: psycopg.Connection[Any], name: str) -> Iterator[Finding]:
+    """Messages that came back several times though no attempt was spent."""
+    query = compose_returning(sql.Identifier("pgmq", f"q_{name}"))
+    for msg_id, times, error in sorted(conn.execute(query).fetchall(), key=lambda row: -row[1])[:NAMED]:
+        yield Finding(
+            code="message-returns",
+            what=f"message {msg_id} of queue {name} came back {times} times without an attempt being spent"
+            + (f": {' '.join(error.split())[:200]}" if error else ""),
+            why="the database, a session that it ended, or a worker that died stopped its handler each time",
+            mend=f"changelane peek {name} --id {msg_id}; mend the handler, or what ends its session",
+        )
+
+
+def _find_readable(conn: psycopg.Connection[Any], queues: Mapping[str, Live]) -> list[str]:
+    return [row[0] for row in conn.execute((_SQL / "readable.sql").read_bytes(), [list(queues)]).fetchall()]
+
+
+def _ask(conn: psycopg.Connection[Any], readable: Sequence[str]) -> list[tuple[Any, ...]]:
+    """One statement over all queues."""
     if not readable:
         return []
     parts = [
@@ -130,6 +160,8 @@ def _ask(conn: psycopg.Connection[Any], queues: Mapping[str, Live]) -> list[tupl
             name=sql.Literal(name),
             queue=sql.Identifier("pgmq", f"q_{name}"),
             table=sql.Literal(sql.Identifier("pgmq", f"q_{name}").as_string()),
+            state=STATE,
+            look=sql.Literal(LOOK),
         )
         for name in readable
     ]

@@ -54,10 +54,10 @@ def unblock(
             released=0,
             error=message.error,
             leased_until=0.0,
+            claims=0,
         )
         if way == "retry":
-            # All deliveries so far are accounted for, so that none is taken for a worker that vanished.
-            notes = delivery.notes(failed=0, released=message.deliveries, error=message.error)
+            notes = delivery.notes(failed=0, released=0, error=message.error)
             held = bool(worked.postpone(conn, [(delivery, 0.0, notes)]))
         elif way == "discard":
             held = bool(worked.ack(conn, [delivery]))

@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 
 from changelane.runner.steer.queue import Queue
+from changelane.runner.work.queue import name_fresh
 
 _SQL = Path(__file__).parent / "sql" / "message"
 
@@ -36,5 +37,6 @@ def _settle(conn: psycopg.Connection[Any], queue: Queue, statement: str, *, id: 
         queue=queue.table,
         archive=queue.archive,
         columns=sql.SQL(", ").join(map(sql.Identifier, queue.columns)),
+        fresh=name_fresh(queue.columns, archive=queue.archive) if queue.columns else sql.SQL(""),
     )
     return conn.execute(query, {"id": id, "deliveries": deliveries}).rowcount == 1

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from changelane.runner.steer.filter import evaluate, select
 from changelane.runner.steer.queue import Queue
+from changelane.runner.work.noted import STATE, read_count
 
 State = Literal["available", "delayed", "leased", "blocked", "archived"]
 STATES: tuple[State, ...] = ("available", "delayed", "leased", "blocked", "archived")
@@ -33,8 +34,9 @@ class Message:
 
     ``state``: available (or waiting for its key's turn); delayed (sent with a delay, or to be retried);
     leased (read, and not settled); blocked (holds its key back until a person decides); archived.
-    ``due`` is when it can be claimed next, ``deliveries`` how often it was claimed (pgmq's ``read_ct``, the
-    token of the fence), ``attempts`` how many of these failed, ``error`` the last failure.
+    A time that Python has not is ``moment.FIRST`` or ``moment.LAST``. ``due`` is when it can be claimed next,
+    ``deliveries`` how often it was claimed (pgmq's ``read_ct``, the token of the fence), ``attempts`` how
+    many of these failed, ``error`` the last failure.
     """
 
     id: int
@@ -96,7 +98,8 @@ def peek(
     with evaluate(conn, where, table=table, seconds=SECONDS) as condition:
         query = _read("peek").format(
             window=_read(f"window_{window}").format(where=condition, **parts),
-            state=_read("archived" if archived else "state"),
+            state=_read("archived") if archived else STATE,
+            attempts=read_count("attempts"),
             archived_at=sql.SQL("archived_at" if archived else "NULL::timestamptz"),
             wanted=sql.SQL("true") if state is None else sql.SQL("state = {}").format(sql.Literal(state)),
             limit=sql.Literal(limit + 1),

@@ -3,16 +3,20 @@
 Attempts are counted in the message's headers, under ``changelane``, and not by pgmq's ``read_ct``, which also
 counts deliveries that no handler saw::
 
-    {"attempts": 2, "released": 1, "error": "ValueError: no such customer"}
+    {"attempts": 2, "released": 1, "claims": 4, "seen": 4, "error": "ValueError: no such customer"}
 
 ``attempts`` are failed ones; ``released`` are deliveries that were given back unharmed (shutdown, transient
-error). Every delivery that ends with a trace adds to one of the two, so ``read_ct - 1`` above their sum means
-that holders vanished: killed, or stalled past their lease. A message of which two did is *suspect*, for it
-may be what kills its workers. A process runs one suspect at a time; its attempt is charged before its handler
-runs, and taken back if the handler does not fail. So a message that kills its worker each time reaches the
-dead letter, after two deaths more than its attempts, while messages that ran or merely were prefetched beside
-it spend nothing, those of a worker that was killed once come back at full speed, and ordinary messages cost
-no extra write.
+error). ``claims`` are the worker's own, counted from the second on, whatever others read. Every claim that
+ends with a trace adds to one of the two, so ``claims - 1`` above their sum means that holders vanished:
+killed, or stalled past their lease; a session that the server ended counts as one. A message of which two did
+is *suspect*, for it may be what kills its workers. A process runs one suspect at a time; its attempt is
+charged before its handler runs, and taken back if the handler does not fail. So a message that kills its
+worker each time reaches the dead letter, after two deaths more than its attempts. Messages that ran or were
+prefetched beside it spend nothing, those of a worker that was killed once come back at full speed, and
+ordinary ones cost no extra write.
+
+``seen`` is the ``read_ct`` at which a message was given back, ``blocked`` says that it then blocked its key,
+and ``returned`` counts the times that it came back for the database's sake.
 """
 
 from __future__ import annotations
@@ -55,9 +59,9 @@ class Delivery:
     """One claim of one message. ``read_ct`` is the fencing token, ``leased_until`` on the monotonic clock.
 
     ``failed`` counts failed attempts before this one, ``returned`` how often the message came back for the
-    database's sake. ``lost`` says that another holds the message by now,
-    ``settling`` that its lease is no longer to be renewed. ``text`` is the message as it was claimed, until
-    ``decode`` makes the ``change`` of it, or says in ``malformed`` why it cannot.
+    database's sake, ``claims`` this claim and those before it. ``lost`` says that another holds the message
+    by now, ``settling`` that its lease is no longer to be renewed. ``text`` is the message as it was claimed,
+    until ``decode`` makes the ``change`` of it, or says in ``malformed`` why it cannot.
     """
 
     msg_id: int
@@ -74,6 +78,7 @@ class Delivery:
     text: str | None = None
     headers: dict[str, Any] = field(default_factory=dict)
     returned: int = 0
+    claims: int = 1
 
     @property
     def name(self) -> str:
@@ -82,12 +87,27 @@ class Delivery:
 
     @property
     def suspect(self) -> bool:
-        return self.read_ct - 1 > self.failed + self.released + 1
+        return self.claims - 1 > self.failed + self.released + 1
 
-    def notes(self, *, failed: int, released: int, error: str, returned: int = 0) -> str:
-        """The value of the ``changelane`` header as JSON text."""
-        counts = {"attempts": failed, "released": released, **({"returned": returned} if returned else {})}
-        return json.dumps({**counts, "error": error})
+    def notes(
+        self,
+        *,
+        failed: int,
+        released: int,
+        error: str,
+        returned: int = 0,
+        held: bool = False,
+        blocked: bool = False,
+    ) -> str:
+        """The value of the ``changelane`` header as JSON text; ``held`` is what is not given back yet."""
+        notes: dict[str, Any] = {"attempts": failed, "released": released, "claims": self.claims}
+        if returned:
+            notes["returned"] = returned
+        if not held:
+            notes["seen"] = self.read_ct
+        if blocked:
+            notes["blocked"] = True
+        return json.dumps({**notes, "error": error})
 
     def decode(self) -> None:
         """Left to the thread that handles the change, so that the next claim need not wait for it."""
@@ -134,6 +154,7 @@ def read_delivery(
             delivery.failed = _count(notes, "attempts")
             delivery.released = _count(notes, "released")
             delivery.returned = _count(notes, "returned")
+            delivery.claims = max(1, _count(notes, "claims"))
             delivery.error = str(notes.get("error") or "")
     return delivery
 

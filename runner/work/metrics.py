@@ -22,6 +22,7 @@ from changelane.errors import DatabaseError
 from changelane.runner.work.consumer import Consumer
 from changelane.runner.work.job import Job
 from changelane.runner.work.link import Link
+from changelane.runner.work.noted import LOOK, STATE, compose_returning
 from changelane.runner.work.queue import Queue, load_sql
 from changelane.runner.work.settle import Fate
 
@@ -189,17 +190,20 @@ class Metrics(Collector):
             self._said = said
             return []
         self._said = ""
-        depth, oldest, letters, dead = (
+        families = [
             GaugeMetricFamily(name, text, labels=["queue"])
             for name, text in (
                 ("changelane_queue_depth", f"Messages in the queue, counted up to {DEPTH_CAP}."),
-                ("changelane_queue_oldest_seconds", "Age of the oldest message in the queue; 0 when empty."),
+                ("changelane_queue_oldest_seconds", "Age of the oldest message that is due; 0 when none is."),
+                ("changelane_delayed", f"Messages sent with a delay, or to be retried, up to {DEPTH_CAP}."),
+                ("changelane_blocked", f"Messages that hold back their keys, counted up to {DEPTH_CAP}."),
+                ("changelane_returning", "Messages that came back several times and spent no attempt."),
                 ("changelane_dead_letters", f"Messages in the dead-letter queue, counted up to {DEPTH_CAP}."),
                 ("changelane_dead_tuples", "Dead rows of the queue's table that vacuum has not removed."),
             )
-        )
+        ]
         for name, *values in rows:
-            for family, value in zip((depth, oldest, letters, dead), values, strict=True):
+            for family, value in zip(families, values, strict=True):
                 family.add_metric([name], value)
         xmin = GaugeMetricFamily(
             "changelane_oldest_xmin_age",
@@ -208,7 +212,7 @@ class Metrics(Collector):
         )
         for holder, age in horizon:
             xmin.add_metric([holder], age)
-        return [depth, oldest, letters, dead, xmin]
+        return [*families, xmin]
 
 
 def _compose(queues: Sequence[Queue]) -> sql.Composed:
@@ -220,6 +224,9 @@ def _compose(queues: Sequence[Queue]) -> sql.Composed:
             letters=sql.Identifier("pgmq", f"q_{queue.dead_letter}"),
             table=sql.Literal(queue.table.as_string()),
             cap=sql.Literal(DEPTH_CAP),
+            look=sql.Literal(LOOK),
+            state=STATE,
+            returning=compose_returning(queue.table),
         )
         for queue in queues
     )

@@ -23,6 +23,7 @@ from psycopg import Connection, sql
 from changelane.errors import DatabaseError
 from changelane.manifest import Consumer
 from changelane.runner.work.message import Delivery
+from changelane.runner.work.noted import STATE
 from changelane.runner.work.queue import Queue, load_sql, open_queues, read_rows
 from changelane.runner.work.rights import check_rights
 
@@ -61,15 +62,16 @@ class OrderedQueue(Queue):
 
     ordered = True
 
-    def __init__(self, *, name: str, dead_letter: str, columns: Sequence[str], keeps: bool = False) -> None:
-        super().__init__(name=name, dead_letter=dead_letter, columns=columns, keeps=keeps)
+    def __init__(self, *, columns: Sequence[str], **options: Any) -> None:
+        super().__init__(columns=columns, **options)
         key, held = (_KEY.format(headers=sql.SQL(place)) for place in ("headers", "held.headers"))
         touch = sql.SQL(load_sql("touch") if "last_read_at" in columns else "")
         walk = sql.SQL(load_sql("walk")).format(queue=self.table, key=key)
         stay = sql.SQL(load_sql("stay"))
-        self._claim = self._compose("claim_ordered", key=key, touch=touch, walk=stay)
-        self._claim_walking = self._compose("claim_ordered", key=key, touch=touch, walk=walk)
-        self._stuck = self._compose("stuck", key=held)
+        parts = {"key": key, "touch": touch, "claimed": sql.SQL(load_sql("claimed"))}
+        self._claim = self._compose("claim_ordered", walk=stay, **parts)
+        self._claim_walking = self._compose("claim_ordered", walk=walk, **parts)
+        self._stuck = self._compose("stuck", key=held, state=STATE)
         self._lock = threading.Lock()
         self._turns: list[tuple[float, str]] = []
         self._look = inf

@@ -39,8 +39,8 @@ SHARE = 20.0
 
 class Queue:
     """One queue. ``columns`` are those that its queue and archive tables share, in table order; ``keeps``: an
-    ack moves the message to the archive. ``next_at`` is when another claim may bring more than the last one,
-    on the monotonic clock; infinite where nothing but a new message will.
+    ack moves the message to the archive, which may be ``partitioned``. ``next_at`` is when another claim may
+    bring more than the last one, on the monotonic clock; infinite where nothing but a new message will.
 
     pgmq's tables differ between versions (``last_read_at`` came with 1.6), so columns go by name, and only
     those are named that are there.
@@ -48,7 +48,15 @@ class Queue:
 
     ordered = False
 
-    def __init__(self, *, name: str, dead_letter: str, columns: Sequence[str], keeps: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        dead_letter: str,
+        columns: Sequence[str],
+        keeps: bool = False,
+        partitioned: bool = False,
+    ) -> None:
         self.name = name
         self.next_at = 0.0
         self._since = BEGINNING
@@ -58,7 +66,8 @@ class Queue:
         touch = sql.SQL(load_sql("touch") if "last_read_at" in columns else "")
         self._columns = columns
         self._keeps = keeps
-        self._claim = self._compose("claim", touch=touch)
+        self._partitioned = partitioned
+        self._claim = self._compose("claim", touch=touch, claimed=sql.SQL(load_sql("claimed")))
         self._ack = self._compose_ack("ack")
         self._ack_one = self._compose_ack("ack_one")
         self._postpone = self._compose("postpone")
@@ -78,8 +87,11 @@ class Queue:
         return self._compose("keep", ack=ack, **self._name_archive())
 
     def _name_archive(self) -> dict[str, sql.Composable]:
+        archive = sql.Identifier("pgmq", f"a_{self.name}")
+        # A partitioned archive takes an id twice, and has no index by which to find it.
+        fresh = name_fresh(self._columns, archive=None if self._partitioned else archive)
         columns = sql.SQL(", ").join(map(sql.Identifier, self._columns))
-        return {"archive": sql.Identifier("pgmq", f"a_{self.name}"), "columns": columns}
+        return {"archive": archive, "columns": columns, "fresh": fresh}
 
     def note_settled(self, delivery: Delivery, *, after: float = 0.0) -> None:
         """It is out of the way, or due again in so many seconds. From any thread."""
@@ -159,6 +171,14 @@ class Queue:
         return connection.execute(self._archive, values, prepare=False).rowcount == 1
 
 
+def name_fresh(columns: Sequence[str], *, archive: sql.Identifier | None) -> sql.Composable:
+    """The columns of rows ``moved`` as the archive takes them: an id that it has already becomes another."""
+    names: list[sql.Composable] = [sql.Identifier("moved", column) for column in columns]
+    if archive is not None:
+        names[columns.index("msg_id")] = sql.SQL(load_sql("fresh")).format(archive=archive)
+    return sql.SQL(", ").join(names)
+
+
 def read_rows(rows: list[tuple[Any, ...]], *, queue: str, leased_until: float) -> list[Delivery]:
     """Claimed rows as deliveries, in the order of their ids.
 
@@ -222,7 +242,8 @@ def open_queues(
     """
     wanted = [f"{kind}_{name}" for name, _ in names for kind in "qa"] + [f"q_{dead}" for _, dead in names]
     rows = connection.execute(load_sql("columns"), {"tables": wanted}).fetchall()
-    tables = {table: list(columns) for table, columns in rows}
+    tables = {table: list(columns) for table, columns, _ in rows}
+    partitioned = {table for table, _, parts in rows if parts}
     missing = [name for couple in names for name in couple if f"q_{name}" not in tables]
     if missing:
         missing = list(dict.fromkeys(missing))
@@ -235,6 +256,7 @@ def open_queues(
             dead_letter=dead,
             columns=[column for column in tables[f"q_{name}"] if column in tables.get(f"a_{name}", ())],
             keeps=name in keeping,
+            partitioned=f"a_{name}" in partitioned,
         )
         for name, dead in names
     ]

@@ -127,16 +127,7 @@ def charge(
 ) -> list[Delivery]:
     """Write down an attempt of each before it begins; returns those still held, whose leases begin anew."""
     until = time.monotonic() + lease
-    notes = [
-        (
-            item,
-            lease,
-            item.notes(
-                failed=item.failed + 1, released=item.released, returned=item.returned, error=VANISHED
-            ),
-        )
-        for item in suspects
-    ]
+    notes = [(item, lease, _note_charge(item)) for item in suspects]
     held = queue.postpone(connection, notes)
     charged = [item for item in suspects if item.msg_id in held]
     for item in charged:
@@ -144,10 +135,24 @@ def charge(
     return charged
 
 
+def _note_charge(delivery: Delivery) -> str:
+    return delivery.notes(
+        failed=delivery.failed + 1,
+        released=delivery.released,
+        returned=delivery.returned,
+        error=VANISHED,
+        held=True,
+    )
+
+
 def _note(delivery: Delivery, verdict: Verdict) -> tuple[Delivery, float, str]:
     error = verdict.error or delivery.error
     notes = delivery.notes(
-        failed=verdict.failed, released=verdict.released, returned=verdict.returned, error=error
+        failed=verdict.failed,
+        released=verdict.released,
+        returned=verdict.returned,
+        error=error,
+        blocked=verdict.action == "block",
     )
     return delivery, verdict.delay, notes
 

@@ -115,7 +115,8 @@ class Worker:
             log.warning(f"no wake-up and no pause: {describe_lack(self._link.open())}")
         self._asked_at = 0.0
         self._roused: dict[str, tuple[int, float]] = {}
-        self._due = _compose("due" if self._opened else "due_closed", queues)
+        pauses = sql.SQL("changelane.pauses" if self._opened else load_sql("closed"))
+        self._due = _compose("due", queues, pauses=pauses)
         self._backlog = _compose("backlog", queues, cap=sql.Literal(BACKLOG_CAP + 1))
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -259,7 +260,10 @@ class Worker:
         if not self._drain:
             return False
         left = [(name, seconds, paused) for name, seconds, paused in rows if seconds is not None]
-        if not left:
+        never = [name for name, seconds, _ in left if seconds == inf]
+        if len(never) == len(left):
+            if never:
+                self._log.warning("messages that are never due are left, beyond the year 9999", queues=never)
             self._log.info("drained")
             return True
         for name, _, paused in left:

@@ -104,6 +104,8 @@ def test_a_queue_that_was_paused_and_forgotten(conn: Connection, declared: Decla
 def test_messages_that_hold_back_their_keys(conn: Connection, declared: Declared) -> None:
     conn.execute("INSERT INTO rows VALUES (1)")
     conn.execute("UPDATE pgmq.q_events SET vt = now() + interval '100 years'")
+    assert list(find(conn, declared.manifest)) == []
+    conn.execute('UPDATE pgmq.q_events SET headers = headers || \'{"changelane": {"blocked": true}}\'')
     assert list(find(conn, declared.manifest)) == ["keys-blocked"]
 
 
@@ -300,6 +302,8 @@ def test_it_reads_few_pages_of_a_deep_queue(conn: Connection, declared: Declared
         name=sql.Literal("events"),
         queue=sql.Identifier("pgmq", "q_events"),
         table=sql.Literal("pgmq.q_events"),
+        state=flow.STATE,
+        look=sql.Literal(flow.LOOK),
     )
     rows = conn.execute(sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ") + query).fetchone()
     assert rows is not None

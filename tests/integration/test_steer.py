@@ -76,7 +76,10 @@ def test_every_state_is_told_apart(bench: Bench) -> None:
     bench.send("3", "4")
     queue = find_queue(conn, "jobs")
     (held,) = conn.execute("SELECT msg_id FROM pgmq.read('jobs', 600, 1)").fetchall()[0]
-    conn.execute("UPDATE pgmq.q_jobs SET vt = now() + interval '100 years' WHERE msg_id = 4")
+    conn.execute(
+        "UPDATE pgmq.q_jobs SET vt = now() + interval '100 years',"
+        ' headers = headers || \'{"changelane": {"blocked": true}}\' WHERE msg_id = 4'
+    )
     conn.execute("SELECT pgmq.send('jobs', '{}'), pgmq.archive('jobs', 5)")
     assert list_states(conn, queue) == {1: "delayed", 2: "delayed", held: "leased", 4: "blocked"}
     retried = peek(conn, queue, state="delayed").messages[0]

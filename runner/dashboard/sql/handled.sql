@@ -5,7 +5,7 @@ SELECT count(*) AS count,
 FROM (
     SELECT greatest(extract(epoch FROM archived_at - enqueued_at), 0)::float8 AS waited
     FROM {archive}
-    WHERE archived_at > now() - %(seconds)s * interval '1 second'
+    WHERE archived_at > now() - %(seconds)s * interval '1 second' AND isfinite(archived_at) AND isfinite(enqueued_at)
     ORDER BY archived_at DESC
     LIMIT 1000
 ) AS last

@@ -1,4 +1,19 @@
--- By the index of msg_id alone, whatever the depth; the count stops at the cap.
+-- By the indexes of msg_id and vt, whatever the depth; counts stop at the cap. The oldest message that is due, or
+-- claimed, is sought among those due the longest, those due next and those that were sent first.
 SELECT (SELECT count(*) FROM (SELECT FROM {queue} ORDER BY msg_id LIMIT {cap}) AS capped) AS depth,
-       extract(epoch FROM clock_timestamp() - (SELECT enqueued_at FROM {queue} ORDER BY msg_id LIMIT 1))::float8
-           AS oldest
+    (SELECT CASE WHEN count(*) > 0 THEN greatest(extract(epoch FROM clock_timestamp() - min(enqueued_at)), 0)::float8 END
+     FROM (
+        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} WHERE vt <= clock_timestamp() ORDER BY vt LIMIT {look})
+        UNION ALL
+        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt LIMIT {look})
+        UNION ALL
+        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} ORDER BY msg_id LIMIT {look})
+     ) AS first
+     WHERE isfinite(enqueued_at) AND {state} IN ('available', 'leased')) AS oldest,
+    (SELECT count(*) FROM (
+        SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt LIMIT {look}
+     ) AS waiting WHERE state = 'delayed') AS delayed,
+    (SELECT count(*) FROM (
+        SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt DESC LIMIT {look}
+     ) AS waiting WHERE state = 'blocked') AS blocked,
+    ARRAY(SELECT msg_id FROM ({returning}) AS back ORDER BY msg_id LIMIT {named}) AS returning

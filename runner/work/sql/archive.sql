@@ -5,7 +5,7 @@ WITH moved AS (
     RETURNING {columns}
 ), kept AS (
     INSERT INTO {archive} ({columns})
-    SELECT {columns} FROM moved
+    SELECT {fresh} FROM moved
     ON CONFLICT DO NOTHING
 )
 SELECT msg_id FROM moved

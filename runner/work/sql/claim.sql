@@ -15,6 +15,7 @@ WITH due AS (
 )
 UPDATE {queue} AS held
 SET {touch} read_ct = held.read_ct + (held.read_ct < 2147483647)::int,
+    headers = {claimed},
     vt = clock_timestamp() + %(lease)s * interval '1 second'
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS hurried
 WHERE held.msg_id = ANY (ARRAY(SELECT msg_id FROM due))

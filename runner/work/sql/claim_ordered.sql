@@ -40,6 +40,7 @@ WITH RECURSIVE aged AS MATERIALIZED (
 ), changed AS (
     UPDATE {queue} AS held
     SET {touch} read_ct = held.read_ct + (held.read_ct < 2147483647)::int,
+        headers = {claimed},
         vt = clock_timestamp() + %(lease)s * interval '1 second'
     WHERE msg_id = ANY (ARRAY(SELECT msg_id FROM chosen))
     RETURNING held.msg_id, held.read_ct, held.message::text AS message, held.headers::text AS headers

@@ -1,4 +1,4 @@
-SELECT class.relname, array_agg(attribute.attname::text ORDER BY attribute.attnum)
+SELECT class.relname, array_agg(attribute.attname::text ORDER BY attribute.attnum), class.relkind = 'p'
 FROM pg_catalog.pg_class AS class
 JOIN pg_catalog.pg_attribute AS attribute ON attribute.attrelid = class.oid
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
@@ -7,4 +7,4 @@ WHERE namespace.nspname = 'pgmq'
     AND class.relname = ANY (%(tables)s)
     AND attribute.attnum > 0
     AND NOT attribute.attisdropped
-GROUP BY class.relname
+GROUP BY class.relname, class.relkind

@@ -1,3 +1,12 @@
--- One probe of the vt index: null when the queue is empty, else seconds until its next message is due.
-SELECT {name}, extract(epoch FROM (SELECT min(vt) FROM {queue}) - clock_timestamp())::float8,
-    EXISTS (SELECT FROM changelane.pauses WHERE queue = {name})
+-- One probe of the vt index: null when the queue is empty, else seconds until its next message is due. What is due
+-- beyond the year 9999 is never due.
+SELECT {name}, (
+    SELECT CASE
+        WHEN vt <= clock_timestamp() THEN 0
+        WHEN vt < '10000-01-01 00:00:00Z' THEN extract(epoch FROM vt - clock_timestamp())
+        ELSE 'Infinity'
+    END::float8
+    FROM {queue}
+    ORDER BY vt
+    LIMIT 1
+), EXISTS (SELECT FROM {pauses} WHERE queue = {name})

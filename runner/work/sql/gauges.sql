@@ -1,8 +1,24 @@
--- By the index of msg_id alone, whatever the depth; counts stop at the cap.
+-- By the indexes of msg_id and vt, whatever the depth; counts stop at the cap. The oldest message that is due, or
+-- claimed, is sought among those due the longest, those due next and those that were sent first.
 SELECT
     {name},
     (SELECT count(*) FROM (SELECT FROM {queue} LIMIT {cap}) AS capped),
-    coalesce(extract(epoch FROM clock_timestamp() - (SELECT enqueued_at FROM {queue} ORDER BY msg_id LIMIT 1)), 0)::float8,
+    (SELECT coalesce(greatest(extract(epoch FROM clock_timestamp() - min(enqueued_at)), 0), 0)::float8
+     FROM (
+        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} WHERE vt <= clock_timestamp() ORDER BY vt LIMIT {look})
+        UNION ALL
+        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt LIMIT {look})
+        UNION ALL
+        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} ORDER BY msg_id LIMIT {look})
+     ) AS first
+     WHERE isfinite(enqueued_at) AND {state} IN ('available', 'leased')),
+    (SELECT count(*) FROM (
+        SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt LIMIT {cap}
+     ) AS waiting WHERE state = 'delayed'),
+    (SELECT count(*) FROM (
+        SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt DESC LIMIT {cap}
+     ) AS waiting WHERE state = 'blocked'),
+    (SELECT count(*) FROM ({returning}) AS back),
     (SELECT count(*) FROM (SELECT FROM {letters} LIMIT {cap}) AS capped),
     (
         SELECT coalesce(sum(pg_stat_get_dead_tuples(relid)), 0)::float8

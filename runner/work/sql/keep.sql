@@ -3,7 +3,7 @@ WITH gone AS (
 {ack}
 ), kept AS (
     INSERT INTO {archive} ({columns})
-    SELECT {columns} FROM gone
+    SELECT {fresh} FROM gone AS moved
     ON CONFLICT DO NOTHING
 )
 SELECT msg_id FROM gone

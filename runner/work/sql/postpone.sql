@@ -3,7 +3,7 @@ UPDATE {queue} AS held
 SET vt = CASE
         WHEN mine.delay > 0 THEN clock_timestamp() + mine.delay * interval '1 second'
         -- Given back, it takes its old place, not one behind all that wait.
-        ELSE held.enqueued_at
+        ELSE least(held.enqueued_at, clock_timestamp())
     END,
     headers = CASE jsonb_typeof(held.headers) WHEN 'object' THEN held.headers ELSE '{{}}'::jsonb END
         || jsonb_build_object('changelane', mine.notes)

@@ -2,7 +2,7 @@ SELECT
     msg_id,
     enqueued_at,
     (message -> 'key')::text,
-    jsonb_pretty(message),
+    coalesce(jsonb_pretty(message), 'null'),
     CASE jsonb_typeof(headers) WHEN 'object' THEN (headers -> 'dead_letter')::text END,
     jsonb_pretty(CASE jsonb_typeof(headers) WHEN 'object' THEN headers - 'dead_letter' ELSE headers END)
 FROM {queue}

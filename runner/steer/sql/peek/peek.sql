@@ -7,25 +7,16 @@ FROM (
         vt,
         {archived_at} AS archived_at,
         read_ct,
-        attempts,
+        {attempts} AS attempts,
         coalesce(headers -> 'changelane' ->> 'error', '') AS error,
         (message -> 'key')::text AS key,
         coalesce(message ->> 'op', '') AS operation,
         concat_ws('.', message ->> 'schema', message ->> 'table') AS place,
-        jsonb_pretty(message) AS message,
+        coalesce(jsonb_pretty(message), 'null') AS message,
         jsonb_pretty(headers) AS headers
     FROM (
         {window}
     ) AS seen
-    CROSS JOIN LATERAL (
-        SELECT
-            CASE jsonb_typeof(headers -> 'changelane' -> 'attempts')
-                WHEN 'number' THEN least((headers -> 'changelane' ->> 'attempts')::numeric, 1000000)::int ELSE 0
-            END AS attempts,
-            CASE jsonb_typeof(headers -> 'changelane' -> 'released')
-                WHEN 'number' THEN least((headers -> 'changelane' ->> 'released')::numeric, 1000000)::int ELSE 0
-            END AS released
-    ) AS noted
 ) AS told
 WHERE {wanted}
 ORDER BY msg_id {direction}

@@ -1,4 +1,4 @@
-SELECT msg_id, pg_column_size(message)
+SELECT msg_id, coalesce(pg_column_size(message), 0)
 FROM {archive} AS archived
 WHERE msg_id > {after} AND archived_at >= {since}::timestamptz AND archived_at < {until}::timestamptz AND (
 {where}

@@ -1,0 +1,42 @@
+"""Sequences that are behind the tables which they number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.runner.doctor.finding import Finding
+
+_SQL = Path(__file__).parent / "sql"
+_SEQUENCES = (_SQL / "sequences.sql").read_bytes()
+_ARCHIVES = (_SQL / "archives.sql").read_bytes()
+_LARGEST = sql.SQL((_SQL / "largest.sql").read_text())
+
+
+def find_ids(conn: psycopg.Connection[Any], queues: Sequence[str]) -> Iterator[Finding]:
+    """Of queues that the role may read; in the connection's open transaction."""
+    archived = {row[0] for row in conn.execute(_ARCHIVES, [list(queues)]).fetchall()}
+    for name, sequence, last in conn.execute(_SEQUENCES, [list(queues)]).fetchall():
+        tables = [f"q_{name}", *([f"a_{name}"] if name in archived else [])]
+        largest = {table: _find_largest(conn, table) for table in tables}
+        table = max(tables, key=largest.__getitem__)
+        if largest[table] <= last:
+            continue
+        in_queue = table == f"q_{name}"
+        yield Finding(
+            code="ids-again",
+            what=f"sequence {sequence} gave {last} last, and pgmq.{table} holds message {largest[table]}",
+            why="sending fails once it comes to an id that is taken, and with it what the application writes"
+            if in_queue
+            else "ids begin again: a message that is archived under one that is taken gets another id",
+            mend=f"SELECT setval({sql.Literal(sequence).as_string()}, {largest[table]})",
+        )
+
+
+def _find_largest(conn: psycopg.Connection[Any], table: str) -> int:
+    row = conn.execute(_LARGEST.format(table=sql.Identifier("pgmq", table))).fetchone()
+    return row[0] if row and row[0] is not None else 0

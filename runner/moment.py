@@ -1,0 +1,49 @@
+"""Times that Postgres has and Python has not: infinite, or outside of the years 1 to 9999."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import Connection, DataError
+from psycopg.abc import Buffer
+from psycopg.types.datetime import TimestamptzBinaryLoader, TimestamptzLoader
+
+FIRST = datetime.min.replace(tzinfo=UTC)
+LAST = datetime.max.replace(tzinfo=UTC)
+"""They stand for every time before and after those that Python knows."""
+
+
+class _Loader(TimestamptzLoader):
+    def load(self, data: Buffer) -> datetime:
+        try:
+            return super().load(data)
+        except DataError:
+            text = bytes(data)
+            return FIRST if text.startswith(b"-") or text.endswith(b"BC") else LAST
+
+
+class _BinaryLoader(TimestamptzBinaryLoader):
+    def load(self, data: Buffer) -> datetime:
+        try:
+            return super().load(data)
+        except DataError:
+            return FIRST if bytes(data)[0] & 0x80 else LAST
+
+
+def load_moments(connection: Connection[Any]) -> None:
+    """Have the connection return FIRST or LAST for what Python has not, where it would raise DataError."""
+    connection.adapters.register_loader("timestamptz", _Loader)
+    connection.adapters.register_loader("timestamptz", _BinaryLoader)
+
+
+def tell_moment(moment: datetime, *, zone: Any = None) -> str:
+    """In that zone, the local one unless given, to the second."""
+    if moment >= LAST:
+        return "after 9999"
+    if moment <= FIRST:
+        return "before 1"
+    try:
+        return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    except OverflowError:
+        return f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,13 @@
+-- Our own claims are counted from the second on. What others read before is one of them, at most.
+CASE WHEN held.read_ct = 0 THEN held.headers ELSE
+        CASE jsonb_typeof(held.headers) WHEN 'object' THEN held.headers ELSE '{}'::jsonb END
+        || jsonb_build_object('changelane',
+            CASE jsonb_typeof(held.headers -> 'changelane')
+                WHEN 'object' THEN held.headers -> 'changelane' ELSE '{}'::jsonb
+            END
+            || jsonb_build_object('claims', CASE jsonb_typeof(held.headers -> 'changelane' -> 'claims')
+                WHEN 'number' THEN
+                    least(greatest((held.headers -> 'changelane' ->> 'claims')::numeric, 0), 1000000)::int + 1
+                ELSE 2
+            END))
+    END

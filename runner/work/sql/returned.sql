@@ -1,0 +1,1 @@
+greatest({returned}, {claims} - 1 - {attempts} - {released})
