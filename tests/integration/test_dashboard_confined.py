@@ -164,7 +164,6 @@ EXPRESSIONS = [
     "pg_ls_dir('.') IS NOT NULL",
     "evil() = 1",
     "public.evil() = 1",
-    "lo_from_bytea(0, 'x') > 0",
     "true); COPY (SELECT 1) TO '/nowhere'; RETURN (true",
 ]
 
@@ -180,6 +179,9 @@ def test_an_expression_reaches_nothing_at_all(panel: Panel, conn: Connection, da
             assert answer.status == 409, answer.words
             assert "Nothing was changed" in answer.words
             assert victim.execute("SELECT 1").fetchone() == (1,), where
+        # Older servers let a read-only transaction make a large object; this one is rolled back.
+        choose(panel, "lo_from_bytea(0, 'x') > 0")
+    assert one(conn, "SELECT count(*) FROM pg_largeobject_metadata") == 0
     assert one(conn, "SELECT count(*) FROM pgmq.q_events_dlq") == 1
 
 

@@ -6,7 +6,7 @@ CREATE FUNCTION pg_temp.changelane_statements(statements text[]) RETURNS bigint[
 DECLARE
     statement text;
     affected bigint;
-    counts bigint[] := '{{}}';
+    counts bigint[] := '{}';
 BEGIN
     FOREACH statement IN ARRAY statements LOOP
         EXECUTE statement;
