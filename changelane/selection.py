@@ -60,13 +60,17 @@ class Selection(Record):
         return any(pattern.matches(*identity) for pattern in self.excepted)
 
     def declare(self, tables: Mapping[Identity, Table]) -> list[Table]:
-        """The tables that it names or matches, in the order of its patterns. A glob matches no partition, as
-        partitions are captured through their parents.
+        """The tables that it names or matches, in the order of its patterns. Partitions are captured through
+        their parents: a glob matches none, and one that is named counts unless a table above it does.
         """
         found: dict[Identity, Table] = {}
         for pattern in self.tables:
             found.update((table.identity, table) for table in self.match(pattern, tables))
-        return list(found.values())
+        return [
+            table
+            for table in found.values()
+            if not any(parent in found for parent in list_ancestors(table.identity, tables))
+        ]
 
     def match(self, pattern: TablePattern, tables: Mapping[Identity, Table]) -> list[Table]:
         """The tables that one of its patterns names or matches, less those excepted."""
@@ -110,6 +114,14 @@ class Selection(Record):
             waiting.extend(child.inherited_by)
             if not self.excepts(identity):
                 yield child
+
+
+def list_ancestors(identity: Identity, tables: Mapping[Identity, Table]) -> Iterator[Identity]:
+    """The partitioned tables above a partition, the nearest first."""
+    table = tables.get(identity)
+    while table is not None and table.partition_of is not None:
+        yield table.partition_of
+        table = tables.get(table.partition_of)
 
 
 def _match(text: str, pattern: str, *, glob: bool) -> bool:

@@ -38,14 +38,16 @@ class Backfill:
 
 def list_backfills(
     document: Document, catalog: Catalog, *, route: str, table: str | None = None, where: str | None = None
-) -> list[Backfill]:
-    """One for each table that bears the route's triggers, or for ``table`` (``schema.name``) alone.
+) -> tuple[list[Backfill], list[str]]:
+    """One for each table that bears the route's triggers, or for ``table`` (``schema.name``) alone; and the
+    tables that a glob of the route matches and that have no primary key to go by.
 
-    Raises ChangelaneError for a route, a table or an expression that is not one, and where a table has no
-    primary key to go by.
+    Raises ChangelaneError for a route, a table or an expression that is not one, and where a table that is
+    named, or every table, has no primary key to go by.
     """
     captures: dict[tuple[str, str], Capture] = {}
-    for capture in resolve(document, catalog).captures:
+    resolution = resolve(document, catalog)
+    for capture in resolution.captures:
         if capture.route == route and capture.event != "truncate":
             captures.setdefault(capture.table.identity, capture)
     if not captures:
@@ -61,14 +63,17 @@ def list_backfills(
             help=suggest(table, names) or f"it captures: {', '.join(sorted(names))}",
         )
     chosen = [names[table]] if table else list(captures.values())
-    keyless = [str(capture.table) for capture in chosen if not capture.table.primary_key]
-    if keyless:
+    keyless = [capture.table for capture in chosen if not capture.table.primary_key]
+    selection = resolution.targets[route].selection
+    refused = [str(one) for one in keyless if table or selection.names(one.identity)]
+    if refused or len(keyless) == len(chosen):
         raise ChangelaneError(
-            f"no primary key to go by: {', '.join(keyless)}",
+            f"no primary key to go by: {', '.join(refused or map(str, keyless))}",
             help="add one, or send these rows by an UPDATE that the route captures",
         )
     types = TypeSystem(catalog)
-    return [_describe(capture, where=where, types=types) for capture in chosen]
+    found = [_describe(capture, where=where, types=types) for capture in chosen if capture.table.primary_key]
+    return found, [str(one) for one in keyless]
 
 
 def _describe(capture: Capture, *, where: str | None, types: TypeSystem) -> Backfill:

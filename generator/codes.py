@@ -47,6 +47,7 @@ class Code(StrEnum):
     EXPRESSION = "CL305"
     NO_KEY = "CL306"
     FIRING = "CL307"
+    TWICE = "CL308"
 
     STALE_CATALOG = "CL401"
     PGMQ = "CL402"

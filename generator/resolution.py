@@ -14,6 +14,7 @@ from changelane.errors import SpecError
 from changelane.generator.capture import Capture
 from changelane.generator.codes import Code
 from changelane.generator.document import Document
+from changelane.generator.double import find_doubles
 from changelane.generator.explain import suggest
 from changelane.generator.expression import (
     Expression,
@@ -76,7 +77,21 @@ class _Resolver:
                 if access.using is not None:
                     path = ("queues", queue, "access", index, "using")
                     self.result.using[queue, index] = self._resolve_using(access.using, *path)
+        self._check_doubles()
         return self.result
+
+    def _check_doubles(self) -> None:
+        places = {route.name: route.index for route in self.document.spec.routes}
+        for double in find_doubles(self.result.captures, self.tables):
+            first, *more = map(".".join, double.tables)
+            others = f" and of {len(more)} more table{'s' * (len(more) > 1)}" if more else ""
+            self._report(
+                Code.TWICE,
+                f"routes {double.other} and {double.route} both send changes of {first}{others} to queue "
+                f"{double.queue}",
+                "routes", places[double.route], "name", warning=True,
+                help="leave the table out of one of them, with `except` where that is a glob",
+            )  # fmt: skip
 
     def _resolve_using(self, text: str, *path: str | int) -> str:
         try:

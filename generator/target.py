@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from changelane.generator.codes import Code
 from changelane.generator.explain import suggest
 from changelane.generator.spec import Route
 from changelane.generator.table import parse_exception, parse_table
-from changelane.selection import REFUSED_KINDS, Identity, Selection, TablePattern
+from changelane.selection import REFUSED_KINDS, Identity, Selection, TablePattern, list_ancestors
 
 _SYSTEM = ("pg_catalog", "information_schema", "pgmq", "pgmq_public", "changelane", "pg_toast")
 
@@ -37,17 +37,19 @@ def find_targets(route: Route, tables: Mapping[Identity, Table], *, report: Repo
     selection = Selection(
         tables=tuple(map(parse_table, route.tables)), excepted=tuple(map(parse_exception, route.except_))
     )
+    declared = selection.declare(tables)
+    meant = {table.identity for table in declared}
     for position, (text, pattern) in enumerate(zip(route.tables, selection.tables, strict=True)):
         path = route.table_path(position)
         if not pattern.is_glob:
-            _check_named(pattern, selection, tables, path, report)
+            _check_named(pattern, selection, tables, path, report, meant=meant)
         elif not selection.match(pattern, tables):
             report(
                 Code.NO_TABLE, f"no table matches {text}", *path,
                 help="run `changelane inspect` if it is new",
             )  # fmt: skip
     _check_exceptions(route, selection, tables, report)
-    return Targets(selection, selection.declare(tables))
+    return Targets(selection, declared)
 
 
 def _check_named(
@@ -56,6 +58,8 @@ def _check_named(
     tables: Mapping[Identity, Table],
     path: tuple[str | int, ...],
     report: Report,
+    *,
+    meant: Collection[Identity],
 ) -> None:
     schema, name = identity = (pattern.schema_, pattern.name)
     table = tables.get(identity)
@@ -67,16 +71,24 @@ def _check_named(
         )  # fmt: skip
     elif table is None:
         close = suggest(f"{schema}.{name}", tables.values())
-        meant = f"{close} Else " if close else ""
+        first = f"{close} Else " if close else ""
         report(
             Code.NO_TABLE, f"table {schema}.{name} is not in the catalog", *path,
-            help=f"{meant}run `changelane inspect` if it is new",
+            help=f"{first}run `changelane inspect` if it is new",
         )  # fmt: skip
     elif why_not := REFUSED_KINDS.get(table.kind):
         kind = "foreign table" if table.kind == "foreign" else table.kind
         report(
             Code.WRONG_KIND, f"{table} is a {kind} and cannot be captured: {why_not}", *path,
             help="route the tables beneath it" if kind.endswith("view") else "route it there",
+        )  # fmt: skip
+    elif above := [parent for parent in list_ancestors(identity, tables) if parent in meant]:
+        parent = ".".join(above[0])
+        report(
+            Code.TWICE,
+            f"{table} is a partition of {parent}, which the route captures, too: its changes are sent once, "
+            "as those of its parent",
+            *path, help="delete it here", warning=True,
         )  # fmt: skip
     elif selection.excepts(identity):
         report(

@@ -16,6 +16,7 @@ from changelane.generator.backfill import Backfill, list_backfills
 from changelane.generator.check import build
 from changelane.generator.output import find_stale
 from changelane.manifest import Manifest, load_manifest
+from changelane.runner.apply.object import Object
 from changelane.runner.apply.observe import observe
 from changelane.runner.apply.state import compare
 from changelane.runner.session import reach
@@ -63,7 +64,9 @@ def command(
         raise ChangelaneError(
             f"{settings.out} is not what {settings.file} says", help="run `changelane generate`, then apply"
         )
-    found = list_backfills(document, catalog, route=route, table=table, where=where)
+    found, skipped = list_backfills(document, catalog, route=route, table=table, where=where)
+    for name in skipped:
+        click.echo(f"skipped: {name}, which has no primary key to go by", err=True)
     if show:
         click.echo("\n".join(entry.setup for entry in found))
         return
@@ -73,7 +76,7 @@ def command(
         wrong = [
             f"{thing} is {thing.state}"
             for thing in compare(manifest, observe(conn, manifest))
-            if thing.route == route and thing.state != "ok"
+            if thing.route == route and thing.state != "ok" and not _is_new(thing)
         ]
         if wrong:
             raise ChangelaneError(
@@ -95,12 +98,18 @@ def command(
             counts[source.name] = _show(steps, name=source.name)
     if form == "json":
         tables = [{"table": name, "sent": sent} for name, sent in counts.items()]
-        click.echo(orjson.dumps({"format_version": 1, "route": route, "tables": tables}))
+        record = {"format_version": 1, "route": route, "tables": tables, "skipped": skipped}
+        click.echo(orjson.dumps(record))
     else:
         for name, sent in counts.items():
             click.echo(
                 f"{sent} row{'' if sent == 1 else 's'} of {name} read, and sent as route {route} sends them."
             )
+
+
+def _is_new(thing: Object) -> bool:
+    """Whether it is a table that is not captured yet, and so is not among those to be sent."""
+    return thing.kind == "table" and thing.state == "missing"
 
 
 def _describe(manifest: Manifest, entry: Backfill) -> Source:

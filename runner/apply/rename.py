@@ -10,7 +10,7 @@ from changelane.manifest import Capture
 from changelane.marker import SCHEMA, TRIGGER_EVENTS
 from changelane.runner.apply.object import Object, spell
 from changelane.runner.apply.observe import Function, Observed, Trigger
-from changelane.runner.apply.tables import list_ancestors
+from changelane.selection import list_ancestors
 
 _SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z_][a-z0-9_]{0,46})['"]""")
 
@@ -61,7 +61,7 @@ def find_renames(objects: Iterable[Object], observed: Observed) -> list[Rename]:
             continue
         trigger = observed.triggers[(*thing.table, thing.name)]
         function = functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
-        above = set(list_ancestors(thing.table, observed))
+        above = set(list_ancestors(thing.table, observed.tables))
         for captures, tables in ((added, {thing.table, *above}), (there, above)):
             rivals = [
                 capture

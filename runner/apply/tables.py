@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from changelane.manifest import Manifest, Route
 from changelane.runner.apply.object import Object, spell, spell_name
 from changelane.runner.apply.observe import Observed
-from changelane.selection import Identity
+from changelane.selection import Identity, list_ancestors
 
 ANEW = "run `changelane inspect`, then `changelane generate`"
 
@@ -79,7 +79,9 @@ def find_strays(manifest: Manifest, observed: Observed) -> dict[tuple[str, Ident
             if table is None:
                 continue
             name = spell(identity)
-            above = [parent for parent in list_ancestors(identity, observed) if parent in meant[route.name]]
+            above = [
+                parent for parent in list_ancestors(identity, observed.tables) if parent in meant[route.name]
+            ]
             if above:
                 strays[route.name, identity] = (
                     f"{name} is a partition of {spell(above[0])} now, which route {route.name} captures, "
@@ -95,14 +97,6 @@ def find_strays(manifest: Manifest, observed: Observed) -> dict[tuple[str, Ident
                     f"{name} no longer inherits from a table of route {route.name}, and is sent as one"
                 )
     return strays
-
-
-def list_ancestors(identity: Identity, observed: Observed) -> Iterator[Identity]:
-    """The partitioned tables above a partition, the nearest first."""
-    table = observed.tables.get(identity)
-    while table is not None and table.partition_of is not None:
-        yield table.partition_of
-        table = observed.tables.get(table.partition_of)
 
 
 def note_unreviewed(manifest: Manifest, observed: Observed) -> Iterator[str]:

@@ -452,3 +452,57 @@ def test_a_new_column_is_said_to_be_sent_or_not_until_it_is_reviewed(
         "SELECT message->'new' FROM pgmq.q_events ORDER BY msg_id DESC LIMIT 1"
     ).fetchall()
     assert ("fresh" in message) == (sends is not None)
+
+
+def test_a_named_table_that_becomes_a_partition_of_a_named_one_is_sent_once(
+    conn: Connection, declared: Declared, tmp_path: Path
+) -> None:
+    both = SPEC.replace('["app.*"]', "[app.p, app.a]")
+    before = declare(conn, tmp_path, both)
+    bring(conn, before, prune=True)
+    conn.execute(ATTACH)
+    assert any("is sent twice" in detail for detail in tell(conn, before).values())
+    (warning,) = warn(conn, tmp_path, both)
+    assert warning.startswith("app.a is a partition of app.p, which the route captures, too")
+    after = declare(conn, tmp_path, both)
+    bring(conn, after)
+    conn.execute("INSERT INTO app.a VALUES (11)")
+    assert read(conn) == [("insert", "p", "11")]
+    assert find_wrong(conn, after) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "doubled"),
+    [
+        ("table: app.b, events: [insert], queue: events", ["app.b"]),
+        ("table: app.p1, events: [update], queue: events", ["app.p1"]),
+        ('tables: ["app.?"], events: [insert], queues: [others, events]', ["app.a and of 2 more tables"]),
+        ("table: app.b, events: [insert], queue: others", []),
+        ("table: app.b, events: [truncate], queue: events", []),
+        ("table: app.b, events: [insert], when: new.id > 1, queue: events", ["app.b"]),
+    ],
+)
+def test_a_change_that_two_routes_send_to_one_queue_is_warned_of(
+    conn: Connection, declared: Declared, tmp_path: Path, keys: str, doubled: list[str]
+) -> None:
+    spec = SPEC.replace("events: {}", "events: {}, others: {}") + f"  - {{name: more, {keys}}}\n"
+    assert warn(conn, tmp_path, spec) == [
+        f"routes all and more both send changes of {tables} to queue events" for tables in doubled
+    ]
+    conditional = spec.replace("    queue: events\n", "    when: new.id < 2\n    queue: events\n", 1)
+    if "when" in keys:
+        assert warn(conn, tmp_path, conditional) == [], "the conditions may exclude each other"
+
+
+def test_a_backfill_of_a_glob_skips_tables_without_a_key_and_says_so(
+    conn: Connection, declared: Declared, run_changelane: Any
+) -> None:
+    conn.execute(
+        "INSERT INTO app.a VALUES (1); INSERT INTO app.p VALUES (2); CREATE TABLE app.fresh (id int)"
+    )
+    read(conn)
+    done = run_changelane("backfill", "all")
+    assert done.returncode == 0, done.stderr
+    assert "skipped: app.p, which has no primary key to go by" in done.stderr
+    assert read(conn) == [("snapshot", "a", "1")]
+    assert run_changelane("backfill", "all", "--table", "app.p").returncode == 1
