@@ -96,6 +96,8 @@ class Capture(Record):
     """Columns that the function names, so that plan and verify can say which route a drop breaks."""
     types: dict[str, str] = Field(default_factory=dict)
     """Columns that its expressions see, each with its type, which another type may not suit."""
+    check: str = ""
+    """What follows SELECT to have Postgres look at its expressions, which neither reads nor evaluates."""
     spec: str
     function_live: str
     trigger_live: str

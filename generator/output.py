@@ -179,7 +179,8 @@ def _render_route(
         trigger_live = rendering.hash_live_trigger(capture)
         function = rendering.render_function(capture, body=body, spec=spec, live=function_live)
         trigger = rendering.render_trigger(capture, spec=spec, live=trigger_live)
-        check_statements(function + trigger)
+        check = rendering.render_check(capture)
+        check_statements(function + trigger + f"SELECT {check};\n")
         check_function(function)
         yield contract.Capture(
             name=capture.name,
@@ -200,6 +201,7 @@ def _render_route(
             spec=spec,
             function_live=function_live,
             trigger_live=trigger_live,
+            check=check,
             function_step=file.add(function),
             trigger_step=file.add(trigger),
         )

@@ -148,17 +148,24 @@ def hash_live_function(capture: Capture, *, body: str) -> str:
 
 def render_function(capture: Capture, *, body: str, spec: str, live: str) -> str:
     """SQL of the function, its revoked EXECUTE and its marker; takes no lock on any table."""
-    when = [f"{bind_expression(capture, capture.when)} IS TRUE"] if capture.when else []
     return _ENVIRONMENT.get_template("function.sql.j2").render(
         name=capture.name,
         settings=capture.settings,
         body=body,
         marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
-        schema=capture.table.schema_,
-        table=capture.table.name,
-        sides=capture.sides,
         owner=capture.owner,
-        expressions=[*when, *(bind_expression(capture, value) for value in capture.extra.values())],
+        check=render_check(capture),
+    )
+
+
+def render_check(capture: Capture) -> str:
+    """What follows SELECT to have Postgres look at the capture's expressions; empty where it has none."""
+    when = [f"{bind_expression(capture, capture.when)} IS TRUE"] if capture.when else []
+    expressions = [*when, *(bind_expression(capture, value) for value in capture.extra.values())]
+    if not expressions:
+        return ""
+    return _ENVIRONMENT.get_template("check.sql.j2").render(
+        schema=capture.table.schema_, table=capture.table.name, sides=capture.sides, expressions=expressions
     )
 
 

@@ -18,11 +18,13 @@ def find_block(
     selection: Selection | None = None,
     moved: Identity | None = None,
     stray: str = "",
+    broken: str = "",
 ) -> tuple[str, str]:
     """Why a capture cannot be applied to its relation, and the help; empty strings where it can.
 
     ``selection`` is the one of its route. ``moved`` is the table, if another, that bears its trigger, which a
-    renamed table takes along. ``stray`` says why the route no longer means the table.
+    renamed table takes along. ``stray`` says why the route no longer means the table, ``broken`` what
+    Postgres says of an expression that no longer holds.
     """
     table = spell(capture.identity)
     named = selection is None or selection.names(capture.identity)
@@ -60,6 +62,12 @@ def find_block(
             f"{table}: {', '.join(changed)}, and route {capture.route} has an expression over it, "
             "by which writes may fail",
             f"see that the expression suits it; then {ANEW}",
+        )
+    if broken:
+        return (
+            f"{table}: an expression of route {capture.route} does not hold: {broken}; writes that it is "
+            "evaluated for fail",
+            f"edit the expression, or take back what changed; then {ANEW}",
         )
     shared = relation.kind != "r" or relation.partition or relation.has_children or relation.has_parents
     if shared and capture.level == "statement" and capture.event != "truncate":

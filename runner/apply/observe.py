@@ -14,6 +14,7 @@ from changelane.catalog import Table
 from changelane.manifest import Manifest
 from changelane.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
 from changelane.runner.apply.definer import Definers, observe_definers
+from changelane.runner.apply.expressions import observe_expressions
 from changelane.runner.apply.rights import Rights, observe_rights
 from changelane.runner.inspect import list_tables
 from changelane.runner.partman import Partitioning, Partman, observe_partitions, observe_partman
@@ -200,7 +201,8 @@ class Relation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """One snapshot of the database. Functions by name, triggers by (schema, table, name), relations and
-    tables by (schema, name), queues by name. ``tables`` are all that a glob could match, without columns.
+    tables by (schema, name), queues by name. ``tables`` are all that a glob could match, without columns;
+    ``broken`` is what Postgres says of expressions that no longer hold, by the name of their capture.
     """
 
     session: Session
@@ -212,6 +214,7 @@ class Observed:
     tables: Mapping[tuple[str, str], Table] = field(default_factory=dict)
     rights: Rights = field(default_factory=Rights)
     definers: Definers = field(default_factory=Definers)
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
@@ -238,6 +241,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         roles = {access.role for access in manifest.access}
         owners = {function.name: (function.owner, function.owner_creates) for function in functions}
         definers = observe_definers(conn, manifest, owners=owners, role=session.role)
+        broken = observe_expressions(conn, manifest)
         rights = observe_rights(conn, roles, has_pgmq=listed)
     return Observed(
         session=session,
@@ -261,6 +265,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         tables={table.identity: table for table in tables},
         rights=rights,
         definers=definers,
+        broken=broken,
     )
 
 

@@ -49,6 +49,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
                 selection=selections.get(capture.route),
                 moved=moved.get(capture.name),
                 stray=strays.get((capture.route, capture.identity), ""),
+                broken=observed.broken.get(capture.name, ""),
             ),
         )
     ]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rig import ALL, WAYS, Rig, lend_rig, name_way
 
-from changelane.errors import DatabaseError, PreflightError, SpecError
+from changelane.errors import PreflightError, ProblemsError, SpecError
 from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
 
@@ -204,8 +204,9 @@ def test_an_expression_that_does_not_suit_the_table_fails_apply_and_not_a_write(
     rig.run("SET client_min_messages = warning", "SELECT pgmq.create('events')")
     # A truncation has no rows, of which any text is a mood.
     for event in ALL[:3] if "mood" in text else ALL:
-        with pytest.raises(DatabaseError):
+        with pytest.raises(ProblemsError) as caught:
             rig.capture({"when": text, "events": [event]})
+        assert "an expression of route route0 does not hold" in str(caught.value.problems[0])
         rig.run("INSERT INTO t (id) VALUES (1)", "UPDATE t SET id = 2", "DELETE FROM t", "TRUNCATE t")
     assert rig.sent() == []
 

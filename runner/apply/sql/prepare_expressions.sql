@@ -1,0 +1,12 @@
+-- As a capture function sees things; a table that is being altered is not waited for.
+SELECT set_config(name, value, true)
+FROM (VALUES
+    ('changelane.checks', %s),
+    ('search_path', 'pg_catalog, pg_temp'),
+    ('DateStyle', 'ISO, MDY'),
+    ('IntervalStyle', 'postgres'),
+    ('TimeZone', 'UTC'),
+    ('bytea_output', 'hex'),
+    ('extra_float_digits', '1'),
+    ('lock_timeout', '200ms')
+) AS pinned (name, value)
