@@ -19,6 +19,13 @@ class Double:
     queue: str
     tables: dict[Identity, None] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        first, *more = map(".".join, self.tables)
+        others = f" and of {len(more)} more table{'s' * (len(more) > 1)}" if more else ""
+        return (
+            f"routes {self.other} and {self.route} both send changes of {first}{others} to queue {self.queue}"
+        )
+
 
 def find_doubles(captures: Iterable[Capture], tables: Mapping[Identity, Table]) -> list[Double]:
     """One for each two routes and queue, by the later route. Two conditions may exclude each other, so two

@@ -22,6 +22,7 @@ from changelane.generator.expression import (
     parse_expression,
     parse_message_expression,
 )
+from changelane.generator.firing import check_firing
 from changelane.generator.qualify import qualify
 from changelane.generator.reader import LIMIT_PROBLEMS
 from changelane.generator.spec import Payload, Route
@@ -60,6 +61,7 @@ class _Resolver:
         self.document = document
         self.tables = {table.identity: table for table in catalog.tables}
         self.types = TypeSystem(catalog)
+        self.places = {route.name: route.index for route in document.spec.routes}
         self.consumed = frozenset(document.spec.consumers)
         self.ordered = frozenset(
             name for name, consumer in document.spec.consumers.items() if consumer.ordering == "key"
@@ -77,21 +79,12 @@ class _Resolver:
                 if access.using is not None:
                     path = ("queues", queue, "access", index, "using")
                     self.result.using[queue, index] = self._resolve_using(access.using, *path)
-        self._check_doubles()
-        return self.result
-
-    def _check_doubles(self) -> None:
-        places = {route.name: route.index for route in self.document.spec.routes}
         for double in find_doubles(self.result.captures, self.tables):
-            first, *more = map(".".join, double.tables)
-            others = f" and of {len(more)} more table{'s' * (len(more) > 1)}" if more else ""
             self._report(
-                Code.TWICE,
-                f"routes {double.other} and {double.route} both send changes of {first}{others} to queue "
-                f"{double.queue}",
-                "routes", places[double.route], "name", warning=True,
+                Code.TWICE, str(double), "routes", self.places[double.route], "name", warning=True,
                 help="leave the table out of one of them, with `except` where that is a glob",
             )  # fmt: skip
+        return self.result
 
     def _resolve_using(self, text: str, *path: str | int) -> str:
         try:
@@ -146,7 +139,8 @@ class _Resolver:
                     for name, expression in extra.items()
                 },
             )
-        self._check_firing(route, targets)
+        latest = takewhile(lambda capture: capture.route == route.name, reversed(self.result.captures))
+        check_firing(route, targets, latest, report=self._report)
         self.result.targets[route.name] = targets
 
     def _parse(self, text: str | None, *path: str | int) -> Expression | None:
@@ -159,36 +153,6 @@ class _Resolver:
                 Code.EXPRESSION, error.what, *path, help=error.help, within=(error.start, error.length)
             )
             return None
-
-    def _check_firing(self, route: Route, targets: Targets) -> None:
-        """What keeps a trigger from firing where the spec may expect it to."""
-        base = ("routes", route.index)
-        for table in targets.declared:
-            if table.kind == "hypertable" and route.fire != "origin":
-                self._report(
-                    Code.WRONG_KIND, f"{table} is a hypertable, and TimescaleDB lets none of its triggers "
-                    f"fire {route.fire}", *base, "fire", help="delete the key, or take the table out",
-                )  # fmt: skip
-            elif table.kind == "hypertable":
-                self._report(
-                    Code.FIRING,
-                    f"{table} is a hypertable: each chunk gets a copy of the trigger, and chunks that are "
-                    "dropped or compressed send nothing",
-                    *base, "name", help="apply wants TimescaleDB 2.12 or newer, which replaces such triggers",
-                    warning=True,
-                )  # fmt: skip
-        latest = takewhile(lambda capture: capture.route == route.name, reversed(self.result.captures))
-        by_statement = [
-            capture for capture in latest if capture.level == "statement" and capture.event != "truncate"
-        ]
-        if by_statement and route.fire != "origin":
-            self._report(
-                Code.FIRING,
-                f"`fire: {route.fire}` with statement triggers misses what logical replication applies: "
-                "that fires row triggers only",
-                *base, "fire", help="add `capture: row`, or ignore this if no subscription writes the table",
-                warning=True,
-            )  # fmt: skip
 
     def _check_key(self, route: Route, table: Table) -> None:
         """Where a consumer keeps the order of keys, each message needs one; of a truncation there is none."""
