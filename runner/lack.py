@@ -69,6 +69,13 @@ def need_command(doing: str, queue: str) -> list[Need]:
     needs = [*LISTING, *need_queue(queue, _TASKS.get(doing, ()), reads=doing != "send")]
     if doing in ("peek", "replay"):
         needs.append(Need("pgmq", f"a_{queue}", "SELECT"))
+    if doing == "replay":
+        privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
+        needs += [Need("changelane", "progress", privilege) for privilege in privileges]
+    if doing == "unblock":
+        needs.append(Need("pgmq", f"q_{queue}", "UPDATE", "headers"))
+    if doing == "maintain":
+        return [*LISTING, *(Need("pgmq", f"a_{queue}", privilege) for privilege in ("SELECT", "DELETE"))]
     if doing in ("pause", "resume"):
         return [*LISTING, Need("changelane", doing, "EXECUTE")]
     return needs
@@ -134,7 +141,10 @@ def read_role(conn: psycopg.Connection[Any]) -> str:
 def _spell(rows: Sequence[tuple[str, str, str, str]], *, role: str) -> list[str]:
     """One statement for each place, its privileges and columns in the order of the rows."""
     places: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    whole = {row[:3] for row in rows if not row[3]}
     for schema, relation, privilege, column in rows:
+        if column and (schema, relation, privilege) in whole:
+            continue
         kind = "FUNCTION " if privilege == "EXECUTE" else "" if relation else "SCHEMA "
         privileges = places.setdefault((kind, schema, relation), {})
         privileges.setdefault(privilege, []).extend([column] if column else [])

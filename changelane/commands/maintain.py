@@ -10,6 +10,7 @@ import click
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
 from changelane.commands.project import announce
+from changelane.runner.lack import need_command
 from changelane.runner.session import reach
 from changelane.runner.steer.maintain import Upkeep, choose, maintain
 
@@ -36,7 +37,8 @@ def command(settings: Settings, queues: tuple[str, ...], max_wait: float, form: 
     chosen = choose(announce(settings, quiet=form == "json"), queues)
     done: list[Upkeep] = []
     try:
-        with reach(settings.database_url, doing="maintain") as conn:
+        needs = [need for queue in chosen for need in need_command("maintain", queue.name)]
+        with reach(settings.database_url, doing="maintain", needs=needs) as conn:
             for upkeep in maintain(conn, chosen, max_wait=max_wait, notify=_notify):
                 done.append(upkeep)
                 if form == "text":

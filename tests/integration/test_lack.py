@@ -40,7 +40,8 @@ def role(conn: Connection, tmp_path: Path) -> Iterator[str]:
     (tmp_path / "handlers.py").write_text(HANDLER)
     conn.execute("CREATE TABLE things (id int PRIMARY KEY)")
     bring(conn, declare(conn, tmp_path, SPEC))
-    conn.execute("INSERT INTO things VALUES (1), (2)")
+    conn.execute("INSERT INTO things VALUES (1), (2), (3)")
+    conn.execute("SELECT pgmq.archive('jobs', 3)")
     with lend_roles(conn, ["nobody"]) as roles:
         yield roles["nobody"]
 
@@ -54,6 +55,8 @@ COMMANDS = {
     "discard": ["dead-letter", "discard", "jobs", "--yes"],
     "pause": ["pause", "jobs"],
     "resume": ["resume", "jobs"],
+    "replay": ["replay", "jobs", "--since", "1h", "--yes"],
+    "maintain": ["maintain"],
     "work": ["work", "--drain"],
 }
 
