@@ -15,6 +15,8 @@ from changelane.generator.source import REFUSED
 
 LIMIT = 1000
 """Routes that are suggested at most, for a spec has a largest size."""
+OWNER = "changelane_capture"
+"""The role that is suggested to own capture functions."""
 LARGE = 20
 """Tables of a schema from which one route over a glob is suggested, too."""
 
@@ -35,6 +37,10 @@ version: 1
 
 # Marks all that is applied as this spec's own; two projects of one database do not touch each other.
 project: {project}
+
+# The role that capture functions belong to: it may send to the queues and do nothing else. What runs in them,
+# such as a cast of a column's type, can do no more. `apply` makes the role where it is missing.
+{owner}
 
 # Each queue gets a dead-letter queue, here {queue}_dlq. Declare more, for handlers that are to be apart.
 queues:
@@ -57,11 +63,18 @@ consumers:
 """
 
 
-def suggest(catalog: Catalog, *, database: str, sizes: Mapping[tuple[str, str], tuple[int, int, int]]) -> str:
+def suggest(
+    catalog: Catalog,
+    *,
+    database: str,
+    sizes: Mapping[tuple[str, str], tuple[int, int, int]],
+    owns: bool = False,
+) -> str:
     """The text of a spec that is valid as it is, and stays so with any routes uncommented.
 
     ``sizes`` maps schema and name to rows (-1: not known), bytes, partitions. A name comes from whoever may
-    create tables: it is written so that it is that name and nothing else.
+    create tables: it is written so that it is that name and nothing else. ``owns``: the role that applies can
+    make one that owns the capture functions.
     """
     project = _plain(database, longest=31) or "app"
     queue = f"{project}_changes"
@@ -71,7 +84,14 @@ def suggest(catalog: Catalog, *, database: str, sizes: Mapping[tuple[str, str], 
         for table in tables
         if not REFUSED.search(table.schema_ + table.name) and not is_bookkeeping(table)
     ]
-    parts = [_HEAD.format(origin=f"from database {_show(database)}", project=_scalar(project), queue=queue)]
+    parts = [
+        _HEAD.format(
+            origin=f"from database {_show(database)}",
+            project=_scalar(project),
+            owner=f"owner: {OWNER}" if owns else f"# owner: {OWNER}    (needs a role that may create roles)",
+            queue=queue,
+        )
+    ]
     names = set[str]()
     for schema in sorted({table.schema_ for table in nameable}):
         beside = [table for table in tables if table.schema_ == schema]

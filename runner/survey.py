@@ -25,6 +25,11 @@ class Extent:
     partitions: int
 
 
+def can_own(conn: psycopg.Connection[Any], role: str) -> bool:
+    """Whether the session's role could let this one own capture functions. Raises psycopg.Error."""
+    return conn.execute((_QUERY.parent / "can_own.sql").read_bytes(), [role]).fetchone() == (True,)
+
+
 def survey(conn: psycopg.Connection[Any]) -> list[Extent]:
     """The extents of all tables outside system schemas, by schema and name. Raises psycopg.Error."""
     with conn.cursor(row_factory=class_row(Extent)) as cursor:

@@ -7,10 +7,10 @@ import click
 from changelane.cli import Settings
 from changelane.errors import ChangelaneError
 from changelane.file import write_whole
-from changelane.generator.suggestion import suggest
+from changelane.generator.suggestion import OWNER, suggest
 from changelane.runner.inspect import inspect
 from changelane.runner.session import reach
-from changelane.runner.survey import survey
+from changelane.runner.survey import can_own, survey
 
 
 @click.command(name="init")
@@ -30,9 +30,10 @@ def command(settings: Settings, *, force: bool) -> None:
     with reach(settings.database_url, doing="init") as conn:
         catalog = inspect(conn)
         extents = survey(conn)
+        owns = can_own(conn, OWNER)
         database = conn.info.dbname
     sizes = {(size.schema, size.name): (size.rows, size.bytes, size.partitions) for size in extents}
-    text = suggest(catalog, database=database, sizes=sizes)
+    text = suggest(catalog, database=database, sizes=sizes, owns=owns)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if force:

@@ -376,3 +376,13 @@ def test_destroy_takes_back_all_that_it_was_given(
     destroy(conn, other.manifest, **silent)
     assert conn.execute(held, [owner]).fetchall() == []
     assert conn.execute("SELECT FROM pg_roles WHERE rolname = %s", [owner]).rowcount == 1
+
+
+def test_init_declares_an_owner_where_it_can_be_made(
+    conn: Connection, roles: Roles, tmp_path: Path, run_changelane: Any
+) -> None:
+    plain = roles.make("plain")
+    assert run_changelane("init").returncode == 0
+    assert "\nowner: changelane_capture\n" in (tmp_path / "pipelines.yaml").read_text()
+    assert run_changelane("init", "--force", env={"PGOPTIONS": f"-c role={plain}"}).returncode == 0
+    assert "\n# owner: changelane_capture " in (tmp_path / "pipelines.yaml").read_text()
