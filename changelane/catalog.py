@@ -15,6 +15,9 @@ from changelane.errors import ManifestError
 
 FORMAT_VERSION = 1
 
+ARRAY = "array"
+"""Among a column's atoms: its type is or holds an array."""
+
 TableKind = Literal["table", "partitioned", "hypertable", "foreign", "view", "materialized view"]
 
 
@@ -29,8 +32,8 @@ class Column(Record):
 
     ``type`` is what ``format_type`` says; ``atoms`` are the base types (by their catalog names) that it is
     made of, through domains, arrays, composites and ranges, so that the session settings which its text
-    depends on are known. ``generated`` is ``stored``, ``virtual`` or empty. ``nullable`` is whether the
-    column, not its type, admits null.
+    depends on are known; ``ARRAY`` is among them where it holds an array. ``generated`` is ``stored``,
+    ``virtual`` or empty. ``nullable`` is whether the column, not its type, admits null.
     """
 
     name: str

@@ -89,7 +89,7 @@ class Capture(Record):
     calls: tuple[tuple[str, str], ...] = ()
     """Functions, operators and types of a user's schemas in its expressions, as (schema, name)."""
     measures: bool = False
-    """Whether it calls ``changelane.measure``."""
+    """Whether it calls ``changelane.measure`` or ``changelane.digest``."""
     waking: bool = False
     """Whether it looks who sleeps, in ``changelane.sleepers``."""
     columns: tuple[str, ...] = ()

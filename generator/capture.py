@@ -9,10 +9,12 @@ from typing import Literal
 
 from changelane.catalog import Column, Table
 from changelane.generator.column import (
+    Growth,
     choose_fallback,
     choose_settings,
     choose_stand_in,
-    is_bounded,
+    classify_growth,
+    is_enum,
     write_null,
 )
 from changelane.generator.expression import Expression, Reference
@@ -82,13 +84,22 @@ class Capture:
         return _SIDES[self.event]
 
     @cached_property
-    def named(self) -> tuple[Column, ...]:
-        """The columns that the function names, in table order."""
+    def needed(self) -> tuple[Column, ...]:
+        """The columns that the route needs, in table order: without one of them it says something else."""
         if not self.sides:
             return ()
-        names = {*self.key, *(self.columns or ()), *self.mask, *self.weighed, *self.loose_json}
+        names = {*self.key, *(self.columns or ()), *self.mask, *self.weighed}
         if self.event == "update":
             names |= set(self.update_of)
+        return tuple(column for column in self.table.columns if column.name in names)
+
+    @cached_property
+    def named(self) -> tuple[Column, ...]:
+        """The columns that the function names, in table order: those needed, and those whose size it asks."""
+        if not self.sides:
+            return ()
+        names = {*(column.name for column in self.needed), *self.loose_json, *self.formed}
+        names |= {*self.plain, *self.arrays, *self.long}
         return tuple(column for column in self.table.columns if column.name in names)
 
     @cached_property
@@ -109,7 +120,7 @@ class Capture:
     def _borrows(self, column: Column) -> bool:
         """Text has all that expressions ask of an enum, but for its comparison with what they cast to it."""
         name = column.type.removesuffix("[]")
-        return column.atoms != ("enum",) or any(name in expression.text for expression in self._expressions)
+        return not is_enum(column) or any(name in expression.text for expression in self._expressions)
 
     def write_null(self, column: Column, *, borrowing: bool) -> str:
         """SQL of the null that stands in for a column; of the user's own types only if ``borrowing``."""
@@ -120,22 +131,26 @@ class Capture:
     @cached_property
     def loose_key(self) -> tuple[str, ...]:
         """Columns of the key whose values no index bounds, or that jsonb may refuse."""
-        by_name = {column.name: column for column in self.table.columns}
-        return tuple(
-            name
-            for name in self.key
-            if name not in self.table.primary_key and not (name in by_name and is_bounded(by_name[name]))
-        )
+        unbounded = {column.name for column in self._choose("plain", "array", "long")}
+        return tuple(name for name in self.key if name not in self.table.primary_key and name in unbounded)
 
     @cached_property
     def loose_json(self) -> tuple[str, ...]:
         """The columns sent that hold json, whose text jsonb may refuse."""
-        if self.columns is None:
-            return tuple(column.name for column in self.table.columns if "json" in column.atoms)
-        sent = {*self.columns, *self.key}
+        sent = self._name("plain", "array", "long", sent=True)
         return tuple(
             column.name for column in self.table.columns if "json" in column.atoms and column.name in sent
         )
+
+    @cached_property
+    def watched(self) -> tuple[tuple[str, ...], ...]:
+        """Columns of ``update_of`` that are compared together: of those that can be large, one."""
+        unbounded = {column.name for column in self._choose("plain", "array", "long")}
+        large = [name for name in self.update_of if name in unbounded]
+        if len(large) < 2:
+            return (self.update_of,) if self.update_of else ()
+        rest = tuple(name for name in self.update_of if name not in large)
+        return (*([rest] if rest else []), *((name,) for name in large))
 
     @cached_property
     def repeatable(self) -> bool:
@@ -155,14 +170,63 @@ class Capture:
         return "pair" if self.event == "update" and self.update_of else None
 
     @cached_property
+    def whole(self) -> bool:
+        """Whether messages hold the whole row."""
+        return self.columns is None
+
+    @cached_property
+    def plain(self) -> tuple[str, ...]:
+        """Columns of whose stored size the function asks, because the message names them."""
+        return () if self.whole else self._name("plain", sent=True)
+
+    @cached_property
+    def arrays(self) -> tuple[str, ...]:
+        """Columns sent that hold arrays."""
+        return self._name("array", sent=True)
+
+    @cached_property
+    def long(self) -> tuple[str, ...]:
+        """Columns sent whose text may be far larger than what is stored."""
+        return self._name("long", sent=True)
+
+    @cached_property
+    def formed(self) -> tuple[str, ...]:
+        """Columns of whose stored size the function asks before it takes the row for one value.
+
+        Postgres cannot form a value of 1 GB, and several columns together may be larger. Empty where the
+        function never takes the row as one, and where one column alone can be large.
+        """
+        compares = self.event == "update" and not self.update_of and not self.unchanged
+        if not self.sides or not (self.whole or compares):
+            return ()
+        names = self._name("plain", "array", "long", sent=False)
+        return names if len(names) > 1 else ()
+
+    def _name(self, *growths: Growth, sent: bool) -> tuple[str, ...]:
+        taken = {*(self.columns or ()), *self.key} - {
+            name for name, how in self.mask.items() if how == "redact"
+        }
+        taken |= frozenset().union(*(expression.columns for expression in self.extra.values()))
+        return tuple(
+            column.name
+            for column in self._choose(*growths)
+            if column.generated != "virtual" and (self.whole or not sent or column.name in taken)
+        )
+
+    def _choose(self, *growths: Growth) -> list[Column]:
+        return [column for column in self.table.columns if classify_growth(column) in growths]
+
+    @cached_property
     def bounded(self) -> bool:
-        """Whether no value of the table can be large enough for a message to need care."""
-        return not self.extra and all(is_bounded(column) for column in self.table.columns)
+        """Whether nothing that the function handles can be large."""
+        if self.whole and self._choose("plain"):
+            return False
+        return not (self.extra or self.plain or self.arrays or self.long or self.formed)
 
     @cached_property
     def measures(self) -> bool:
-        """Whether the function looks how large a row is."""
-        return bool(self.sides) and not self.bounded
+        """Whether the function calls those of ours by which it measures a row, or hashes a column."""
+        return bool(self.sides) and (not self.bounded or "sha256" in self.mask.values())
 
     @cached_property
     def settings(self) -> tuple[tuple[str, str], ...]:
@@ -183,7 +247,8 @@ class Capture:
             "columns": self.columns, "virtual": self.virtual, "old": self.old, "key": self.key,
             "delay": self.delay, "send": self.send, "mask": dict(self.mask), "max_bytes": self.max_bytes,
             "extra": {name: expression.text for name, expression in self.extra.items()},
-            "bounded": self.bounded, "named": [(column.name, column.type) for column in self.named],
+            "bounded": self.bounded, "formed": self.formed, "arrays": self.arrays, "long": self.long,
+            "plain": self.plain, "named": [(column.name, column.type) for column in self.named],
             "settings": self.settings,
             **({"unchanged": True} if self.unchanged else {}),
             **({"owner": self.owner} if self.owner else {}),
@@ -192,12 +257,25 @@ class Capture:
 
 
 ROW_LIMIT = 16 * 1024 * 1024
-"""Bytes of a row above which only its key is sent. jsonb holds 256 MiB less a byte (JENTRY_OFFLENMASK in
-src/include/utils/jsonb.h); a message has two rows, and JSON takes up to eight times a value (varbit)."""
+"""Bytes of JSON of both rows above which only their key is sent. jsonb holds 256 MiB less a byte
+(JENTRY_OFFLENMASK in src/include/utils/jsonb.h)."""
 
 SURELY_SMALL = 128 * 1024
-"""Bytes that a row takes as stored, below which it cannot exceed ROW_LIMIT by much: pglz and lz4 compress to
-a 255th at best."""
+"""Bytes that rows take as stored, below which their JSON surely fits: pglz and lz4 compress to a 255th at
+best, and JSON takes up to eight times a value (varbit)."""
+
+SMALL_ARRAYS = 16 * 1024
+"""The same of arrays, whose nulls take a bit each: jsonb holds 33 million elements."""
+
+SHORT = 1024
+"""The same of values that may be long as text and are not compressed: 100 numbers of 131,072 digits."""
+
+SURELY_FORMED = 4 * 1024 * 1024
+"""The same for a row to be taken as one value, which Postgres bounds by 1 GB."""
+
+FORMED = 128 * 1024 * 1024
+"""Bytes of JSON of a row that surely can be taken as one value: as such it takes up to eight times as much.
+The columns share it evenly, so that the first one that is too large spares a look at the others."""
 
 NOT_JSONB = (
     # An odd number of backslashes, then a character that text does not hold: NUL, or half a surrogate pair.
@@ -207,6 +285,9 @@ NOT_JSONB = (
     r"|(^|[[:space:],:[])-?[0-9]+([.][0-9]+)?[eE][-+]?[0-9]{4}|[0-9]{255}"
 )
 """Regular expression of JSON text that ``json`` takes and ``jsonb`` may refuse."""
+
+ESCAPED = r"\\u(00[89a-fA-F]|0[1-9a-fA-F]|[1-9a-fA-F])"
+"""Regular expression of JSON text with escapes beyond ASCII, which a database that is not UTF8 may refuse."""
 
 TRACEPARENT = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
 """Regular expression of a traceparent, as W3C Trace Context has it: version, trace, span and flags in hex.

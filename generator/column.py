@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Literal
 
-from changelane.catalog import Column, Table
+from changelane.catalog import ARRAY, Column, Table
 from changelane.generator.quoting import quote_identifier
 
 _BOUNDED = {
@@ -15,9 +16,28 @@ _BOUNDED = {
 }
 
 
-def is_bounded(column: Column) -> bool:
-    """Whether no value of the column can be large."""
-    return bool(column.atoms) and set(column.atoms) <= _BOUNDED and not column.type.endswith("]")
+_LONG = {
+    "numeric",
+    *("regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper"),
+    *("regoperator", "regproc", "regprocedure", "regrole", "regtype"),
+}
+"""Types whose values take a few bytes and are long as text: a number of 10 bytes may have 131,072 digits."""
+
+Growth = Literal["bounded", "plain", "array", "long"]
+"""How the JSON of a value follows what it takes as stored, which may be compressed 255 times. plain:
+up to eight times as much (varbit). array: a null takes a bit as stored, four bytes as jsonb. long: elements
+are of types such as numeric. bounded: no value is large.
+"""
+
+
+def classify_growth(column: Column) -> Growth:
+    """How large the JSON of the column's values may be."""
+    atoms = set(column.atoms)
+    if atoms and atoms <= _BOUNDED and not column.type.endswith("]"):
+        return "bounded"
+    if atoms & _LONG and len(atoms) > 1:
+        return "long"
+    return "array" if ARRAY in atoms or column.type.endswith("]") else "plain"
 
 
 def write_null(type: str) -> str:
@@ -31,7 +51,12 @@ def choose_fallback(column: Column) -> str:
     """A type that stands in for a column's own once the column is gone, its type perhaps with it."""
     if "." not in column.type:
         return column.type
-    return "text[]" if column.atoms == ("enum",) and column.type.endswith("]") else "text"
+    return "text[]" if is_enum(column) and column.type.endswith("]") else "text"
+
+
+def is_enum(column: Column) -> bool:
+    """Whether it is an enum, or an array of one."""
+    return set(column.atoms) - {ARRAY} == {"enum"}
 
 
 def choose_stand_in(column: Column) -> str:
@@ -39,9 +64,10 @@ def choose_stand_in(column: Column) -> str:
     if "." not in column.type:
         return column.type
     # What a domain is over; of a composite nothing built-in comes near.
-    known = len(column.atoms) == 1 and "." not in column.atoms[0] and column.atoms[0] != "enum"
-    name = f"pg_catalog.{quote_identifier(column.atoms[0])}" if known else "text"
-    return f"{name}[]" if column.type.endswith("]") else name
+    atoms = [atom for atom in column.atoms if atom != ARRAY]
+    known = len(atoms) == 1 and "." not in atoms[0] and atoms[0] != "enum"
+    name = f"pg_catalog.{quote_identifier(atoms[0])}" if known else "text"
+    return f"{name}[]" if column.type.endswith("]") or ARRAY in column.atoms else name
 
 
 _TEXT_DEPENDS_ON = {

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
 
-from changelane.catalog import Catalog, Column, Table
+from changelane.catalog import ARRAY, Catalog, Column, Table
 from changelane.generator.capture import Capture
 from changelane.generator.check import resolve_spec
+from changelane.generator.column import is_enum
 
 _HEAD = '''"""Rows of captured tables, as handlers get them. Written by `changelane models`: do not edit."""
 
@@ -101,7 +102,7 @@ def _choose_type(column: Column) -> str:
         return "list[Any]"
     if "." in column.type or '"' in column.type:
         # A domain, a composite, a range: JSON may hold anything but for enums, whose labels are text.
-        return "str" if column.atoms == ("enum",) else "Any"
+        return "str" if is_enum(column) and ARRAY not in column.atoms else "Any"
     return _TYPES.get(re.sub(r"\([^)]*\)", "", column.type), "str")
 
 

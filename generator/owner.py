@@ -26,7 +26,8 @@ def gather_owner(role: str, captures: Iterable[Capture]) -> Owner:
     """What the captures call and send to."""
     captures = tuple(captures)
     calls = {call for capture in captures for call in list_calls(capture)}
-    functions = {("pgmq", name) for name in find_functions(["send"])} | {("changelane", "measure")}
+    functions = {("pgmq", name) for name in find_functions(["send"])}
+    functions |= {("changelane", "measure"), ("changelane", "digest")}
     return Owner(
         role=role,
         queues=tuple(sorted({queue for capture in captures for queue in capture.queues})),

@@ -90,6 +90,7 @@ def list_needs(capture: Capture) -> Iterator[Need]:
     if capture.measures:
         yield "schema", SCHEMA, ""
         yield "call", SCHEMA, "measure"
+        yield "call", SCHEMA, "digest"
     if capture.waking:
         yield "schema", SCHEMA, ""
         yield "sleepers", SCHEMA, "sleepers"

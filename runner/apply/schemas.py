@@ -9,7 +9,7 @@ from changelane.runner.apply.definer import Stranger
 from changelane.runner.apply.object import Object, spell_name
 from changelane.runner.apply.observe import Observed
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Of schema ``changelane``, kept in its COMMENT."""
 
 _SCHEMA_COMMENT = re.compile(r"changelane:schema (\d+)")

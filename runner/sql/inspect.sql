@@ -31,6 +31,7 @@ atoms as (
     select part.whole,
            jsonb_agg(
                distinct case
+                   when t.typsubscript = 'pg_catalog.array_subscript_handler'::regproc then 'array'
                    when t.typtype = 'e' then 'enum'
                    when n.nspname = 'pg_catalog' then t.typname
                    else n.nspname || '.' || t.typname
@@ -40,7 +41,6 @@ atoms as (
     join pg_catalog.pg_type t on t.oid = part.type
     join pg_catalog.pg_namespace n on n.oid = t.typnamespace
     where t.typtype in ('b', 'e', 'r', 'm')
-      and t.typsubscript is distinct from 'pg_catalog.array_subscript_handler'::regproc
     group by part.whole
 ),
 parent as (

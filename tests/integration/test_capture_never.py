@@ -67,6 +67,64 @@ def test_a_row_whose_text_postgres_cannot_make(rig: Rig) -> None:
     )
 
 
+@pytest.mark.parametrize("way", [WAYS[0], WAYS[3]], ids=name_way)
+def test_rows_above_1_gigabyte_grown_column_by_column(rig: Rig, way: dict[str, str]) -> None:
+    rig.run(
+        "CREATE TABLE t (id int PRIMARY KEY, a text, b text, c bytea, n int)",
+        "INSERT INTO t VALUES (1, NULL, NULL, NULL, 1)",
+        "UPDATE t SET a = repeat('x', 380000000)",
+        "UPDATE t SET b = a",
+        "UPDATE t SET c = convert_to(a, 'UTF8')",
+        "INSERT INTO t VALUES (2, 'x', 'y', 'z', 2)",
+    )
+    with pytest.raises(psycopg.Error):
+        rig.rows("SELECT t FROM t WHERE id = 1")
+    rig.capture(
+        {**way, "payload": {"old": "changed"}}, {**way, "queue": "some", "payload": {"columns": ["id", "n"]}}
+    )
+    rig.run("UPDATE t SET n = 3 WHERE id = 1", "UPDATE t SET n = n + 1", "DELETE FROM t WHERE id = 1")
+    for queue, cut in (("events", True), ("some", None)):
+        messages = [(m["key"]["id"], m["op"], m.get("truncated")) for m, _ in rig.messages(queue)]
+        first = [message for message in messages if message[0] == 1]
+        assert first == [(1, "update", cut), (1, "update", cut), (1, "delete", cut)]
+        assert [message for message in messages if message[0] == 2] == [(2, "update", None)]
+
+
+AMPLIFIED = {
+    # jsonb holds no array of so many elements.
+    "nulls int[]": "array_fill(NULL::int, '{36000000}')",
+    "numbers numeric[]": "array_fill(1e131071::numeric, '{140}')",
+    "prices prices": "array_fill(1e131071::numeric, '{140}')",
+    "pairs pair": "ROW(array_fill(1e131071::numeric, '{140}'))::pair",
+    "spans nummultirange": "(SELECT range_agg(numrange(n * 1e100000, n * 1e100000 + 1, '[]'))"
+    " FROM generate_series(1, 85) AS n)",
+    "names regprocedure[]": "array_fill('pg_catalog.jsonb_path_query_array_tz(jsonb,jsonpath,jsonb,boolean)'"
+    "::regprocedure, '{250000}')",
+}
+"""Columns, and values that take few bytes as stored and many as JSON."""
+
+
+@pytest.mark.parametrize("way", [WAYS[0], WAYS[3]], ids=name_way)
+def test_values_that_are_small_as_stored_and_huge_as_text(rig: Rig, way: dict[str, str]) -> None:
+    rig.run(
+        "CREATE DOMAIN prices AS numeric[]",
+        "CREATE TYPE pair AS (xs numeric[])",
+    )
+    for column, value in AMPLIFIED.items():
+        name = column.partition(" ")[0]
+        rig.run(f"CREATE TABLE t (id int PRIMARY KEY, {column}, n int)")
+        rig.capture(
+            way,
+            {**way, "queue": "named", "payload": {"columns": ["id", name]}},
+            {**way, "queue": "other", "payload": {"columns": ["id", "n"]}},
+        )
+        rig.run(f"INSERT INTO t VALUES (1, {value}, 1)", "UPDATE t SET n = 2", "DELETE FROM t")
+        for queue, cut in (("events", True), ("named", True), ("other", None)):
+            truncated = [message.get("truncated") for message, _ in rig.messages(queue)]
+            assert truncated == [cut] * 3, column
+        rig.run("DROP TABLE t")
+
+
 @ways
 def test_many_large_rows_in_one_statement(rig: Rig, way: dict[str, str]) -> None:
     rig.run("CREATE TABLE t (id int PRIMARY KEY, a text)", "ALTER TABLE t ALTER a SET STORAGE EXTERNAL")

@@ -1,5 +1,5 @@
 DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses, changelane.progress;
-DROP FUNCTION IF EXISTS changelane.measure(record), changelane.doze(text[], double precision),
+DROP FUNCTION IF EXISTS changelane.measure(record), changelane.digest(text), changelane.doze(text[], double precision),
     changelane.rouse(text[]), changelane.pause(text), changelane.resume(text);
 -- What people did stays on record, and with it the schema.
 DO $do$ BEGIN

@@ -1,6 +1,6 @@
 WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'), ('audit')),
 functions (name, public) AS (
-    VALUES ('measure', true), ('doze', true), ('rouse', true), ('pause', false), ('resume', false)
+    VALUES ('measure', true), ('digest', true), ('doze', true), ('rouse', true), ('pause', false), ('resume', false)
 )
 SELECT current_setting('server_version_num')::int / 10000 AS server,
        current_database()::text AS database,

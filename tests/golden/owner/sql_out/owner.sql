@@ -28,6 +28,7 @@ BEGIN
     FOR missing IN
         WITH called (schema, name) AS (
             VALUES
+                ('changelane', 'digest'),
                 ('changelane', 'measure'),
                 ('pgmq', '_send_batch'),
                 ('pgmq', '_validate_batch_params'),

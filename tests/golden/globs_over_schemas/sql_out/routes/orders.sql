@@ -82,7 +82,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_5d27fbb8',
-        'changelane:1 project=golden route=orders spec=55eb1b0576d7 live=7fbc20e1cb6b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=0f5337b75e02 live=7fbc20e1cb6b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -96,7 +96,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_5d27fbb8', 'tenant_1', 'orders',
-        'changelane:1 project=golden route=orders spec=55eb1b0576d7 live=292345e5b51b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=0f5337b75e02 live=292345e5b51b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -182,7 +182,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_2af6195d',
-        'changelane:1 project=golden route=orders spec=0507c2d190b6 live=6f2cdfcc1401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=72dc601671b2 live=6f2cdfcc1401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -196,7 +196,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_2af6195d', 'tenant_2', 'order_items',
-        'changelane:1 project=golden route=orders spec=0507c2d190b6 live=f30f7eeb7e41 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=72dc601671b2 live=f30f7eeb7e41 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -282,7 +282,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_5538a76f',
-        'changelane:1 project=golden route=orders spec=a54384c8f58b live=e626b003cabb pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=6e963c55c2a2 live=e626b003cabb pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -296,7 +296,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_5538a76f', 'tenant_2', 'orders',
-        'changelane:1 project=golden route=orders spec=a54384c8f58b live=a5ca720ce63e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=6e963c55c2a2 live=a5ca720ce63e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -40,7 +40,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_insert_f8ee3224',
-        'changelane:1 project=golden route=log spec=b586c9ca2026 live=499fd80c3695 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=f8b25deaab9f live=499fd80c3695 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -53,7 +53,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'log_insert_f8ee3224', 'public', 'log',
-        'changelane:1 project=golden route=log spec=b586c9ca2026 live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=f8b25deaab9f live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -101,7 +101,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_update_f8ee3224',
-        'changelane:1 project=golden route=log spec=3a6e95033e4a live=0836f2f24060 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=a723d54b1e44 live=0836f2f24060 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -114,7 +114,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'log_update_f8ee3224', 'public', 'log',
-        'changelane:1 project=golden route=log spec=3a6e95033e4a live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=a723d54b1e44 live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -1,18 +1,42 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 CREATE SCHEMA IF NOT EXISTS changelane;
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
+    END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
     END IF;
 END
 $changelane$;
@@ -36,7 +60,8 @@ BEGIN
     END IF;
 
     PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -65,7 +90,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
-        'changelane:1 project=golden route=by_row spec=5c2e91bba1d5 live=156bf0d0bf6c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=8a1cc40286f4 live=f6d7f418395a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -79,7 +104,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'by_row_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=5c2e91bba1d5 live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=8a1cc40286f4 live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -103,7 +128,8 @@ BEGIN
     END IF;
 
     PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -136,7 +162,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
-        'changelane:1 project=golden route=by_row spec=4c464f1d646a live=a89998a0c0d6 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=5a729d867f7a live=912a693ad220 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -150,7 +176,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'by_row_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=4c464f1d646a live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=5a729d867f7a live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
