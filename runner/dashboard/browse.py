@@ -19,6 +19,7 @@ from psycopg import errors, sql
 from changelane.runner.dashboard.sample import CAP
 from changelane.runner.steer.peek import LOOK, Message, State, peek
 from changelane.runner.steer.queue import Queue
+from changelane.runner.unreadable import is_unreadable
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -30,6 +31,9 @@ STRETCH = 2000
 """Messages of the first stretch; each is twice as long as the one before, up to LONGEST."""
 
 LONGEST = 32_000
+SHORTER = 50
+"""A stretch that fails is cut to such a part, for each failure may take the server seconds."""
+
 BATCH = 200
 """Messages of a stretch that are looked at closer, at once."""
 
@@ -93,6 +97,14 @@ def _scan(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found:
                 ids = _match(conn, table, place, end)
         except errors.QueryCanceled:
             return Found(messages=tuple(found), next=place.after, looked=looked, stopped=True)
+        except psycopg.Error as error:
+            if not is_unreadable(error):
+                raise
+            # A text of them cannot be searched: shorter stretches find the message, and it is passed over.
+            if stretch > 1:
+                stretch = max(1, stretch // SHORTER)
+                continue
+            end, ids = _find_end(conn, table, place, 1), []
         if ids:
             page = peek(
                 conn, queue, state=search.state, ids=ids, newest=search.newest, limit=PAGE - len(found)

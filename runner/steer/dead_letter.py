@@ -17,6 +17,8 @@ from changelane.errors import DatabaseError, ManifestError
 from changelane.manifest import Manifest
 from changelane.runner.steer.filter import evaluate, select
 from changelane.runner.steer.queue import find_queue
+from changelane.runner.steer.singling import UNREADABLE, Rows, read_despite
+from changelane.runner.unreadable import fetch
 
 _SQL = Path(__file__).parent / "sql" / "dead_letter"
 
@@ -117,8 +119,18 @@ def choose(
 
 def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[Letter]:
     """Those that are still there, oldest first."""
-    query = sql.SQL(_read("read")).format(queue=place.table)
-    return [_read_letter(*row) for row in conn.execute(query, {"ids": list(ids)})]
+
+    def look(texts: str, id: int | None) -> Rows:
+        query = sql.SQL(_read("read")).format(
+            texts=sql.SQL(_read(texts)).format(unreadable=sql.Literal(UNREADABLE)),
+            queue=place.table,
+            ids=sql.Literal(list(ids) if id is None else [id]),
+        )
+        return fetch(conn.execute(query))
+
+    with conn.transaction():
+        rows = read_despite(conn, look, forms=("texts", "texts_short", "texts_none"))
+    return [_read_letter(*row) for row in rows]
 
 
 def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kinds: int) -> list[Kind]:

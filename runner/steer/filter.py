@@ -13,6 +13,7 @@ from psycopg import errors, sql
 from changelane.errors import ChangelaneError
 from changelane.runner import watchdog
 from changelane.runner.confinement import confine_where, find_might
+from changelane.runner.unreadable import fetch
 
 LONGEST = 600
 """Seconds that a statement with an expression takes at most where nothing else limits it."""
@@ -83,7 +84,7 @@ def select(conn: psycopg.Connection[Any], query: sql.Composed) -> list[tuple[Any
 
     By the extended protocol, which takes one statement only, and without parameters: a percent sign is one.
     """
-    return conn.execute(query, binary=True, prepare=False).fetchall()
+    return fetch(conn.execute(query, binary=True, prepare=False))
 
 
 def _refuse(where: str | None, why: str) -> ChangelaneError:

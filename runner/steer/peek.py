@@ -13,6 +13,7 @@ from psycopg import sql
 
 from changelane.runner.steer.filter import evaluate, select
 from changelane.runner.steer.queue import Queue
+from changelane.runner.steer.singling import UNREADABLE, Rows, read_despite
 from changelane.runner.work.noted import STATE, read_count
 
 State = Literal["available", "delayed", "leased", "blocked", "archived"]
@@ -96,16 +97,23 @@ def peek(
         "look": sql.Literal(LOOK),
     }
     with evaluate(conn, where, table=table, seconds=SECONDS) as condition:
-        query = _read("peek").format(
-            window=_read(f"window_{window}").format(where=condition, **parts),
-            state=_read("archived") if archived else STATE,
-            attempts=read_count("attempts"),
-            archived_at=sql.SQL("archived_at" if archived else "NULL::timestamptz"),
-            wanted=sql.SQL("true") if state is None else sql.SQL("state = {}").format(sql.Literal(state)),
-            limit=sql.Literal(limit + 1),
-            direction=parts["direction"],
-        )
-        messages = tuple(Message(**row) for row in _name(select(conn, query)))
+
+        def look(texts: str, id: int | None) -> Rows:
+            place, chosen = (window, parts) if id is None else ("ids", {**parts, "ids": sql.Literal([id])})
+            query = _read("peek").format(
+                texts=_read(texts).format(unreadable=sql.Literal(UNREADABLE)),
+                window=_read(f"window_{place}").format(where=condition, **chosen),
+                state=_read("archived") if archived else STATE,
+                attempts=read_count("attempts"),
+                archived_at=sql.SQL("archived_at" if archived else "NULL::timestamptz"),
+                wanted=sql.SQL("true") if state is None else sql.SQL("state = {}").format(sql.Literal(state)),
+                limit=sql.Literal(limit + 1),
+                direction=parts["direction"],
+            )
+            return select(conn, query)
+
+        rows = read_despite(conn, look, forms=("texts", "texts_short", "texts_none"))
+        messages = tuple(Message(**row) for row in _name(rows))
         if len(messages) > limit:
             return Page(messages[:limit], messages[limit - 1].id)
         if window != "page" or state is None:

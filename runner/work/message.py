@@ -28,6 +28,7 @@ from decimal import Decimal
 from typing import Any
 
 from changelane.change import Change
+from changelane.runner.unreadable import Unreadable
 
 NOTES = "changelane"
 MOST = 1_000_000
@@ -132,14 +133,25 @@ def decode_json(text: str) -> Any:
 
 
 def read_delivery(
-    *, queue: str, msg_id: int, read_ct: int, message: str | None, headers: str | None, leased_until: float
+    *,
+    queue: str,
+    msg_id: int,
+    read_ct: int,
+    message: str | Unreadable | None,
+    headers: str | Unreadable | None,
+    leased_until: float,
 ) -> Delivery:
     """One claimed row, with its attempts counted and its message yet to be decoded."""
     delivery = Delivery(
-        msg_id, read_ct, failed=0, released=0, error="", leased_until=leased_until, queue=queue, text=message
+        msg_id, read_ct, failed=0, released=0, error="", leased_until=leased_until, queue=queue
     )
     if read_ct >= LAST_COUNT:
         delivery.malformed = f"its read_ct is {read_ct}, which only somebody sets: claims end there"
+    for text in (headers, message):
+        if isinstance(text, Unreadable):
+            delivery.malformed = text.why
+    delivery.text = None if isinstance(message, Unreadable) else message
+    headers = None if isinstance(headers, Unreadable) else headers
     if not headers:
         return delivery
     try:

@@ -69,8 +69,8 @@ class OrderedQueue(Queue):
         walk = sql.SQL(load_sql("walk")).format(queue=self.table, key=key)
         stay = sql.SQL(load_sql("stay"))
         parts = {"key": key, "touch": touch, "claimed": sql.SQL(load_sql("claimed"))}
-        self._claim = self._compose("claim_ordered", walk=stay, **parts)
-        self._claim_walking = self._compose("claim_ordered", walk=walk, **parts)
+        self._claims = self._compose_claims("claim_ordered", walk=stay, **parts)
+        self._claims_walking = self._compose_claims("claim_ordered", walk=walk, **parts)
         self._stuck = self._compose("stuck", key=held, state=STATE)
         self._lock = threading.Lock()
         self._turns: list[tuple[float, str]] = []
@@ -102,10 +102,11 @@ class OrderedQueue(Queue):
             "start": self._start,
             "steps": self._steps,
         }
-        statement = self._claim_walking if walks else self._claim
-        rows = connection.execute(statement, values, prepare=False).fetchall()
+        rows, complete = self._run(connection, self._claims_walking if walks else self._claims, values)
         aged, firsts, due, walked, found, last = rows[0][:6]
         claimed = [row[6:] for row in rows if row[6] is not None]
+        if not complete:
+            claimed = [self._read_each(connection, *row[:2]) for row in claimed]
         now = time.monotonic()
         # A look that was not filled met a message of every key that has one due.
         full = aged == look

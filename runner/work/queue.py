@@ -17,6 +17,7 @@ from typing import Any
 from psycopg import AsyncConnection, Connection, Error, sql
 
 from changelane.errors import DatabaseError
+from changelane.runner.unreadable import explain_unreadable, fetch, is_unreadable
 from changelane.runner.work.message import Delivery, read_delivery
 
 
@@ -28,6 +29,11 @@ def load_sql(name: str) -> str:
         del lines[0]
     return "\n".join(lines)
 
+
+_TEXTS = ("message", "headers")
+
+FEW = 8
+"""Messages of a claim that reads them one by one, at most: each may take the server seconds."""
 
 BEGINNING = "-infinity"
 WHOLE = 1.0
@@ -67,7 +73,8 @@ class Queue:
         self._columns = columns
         self._keeps = keeps
         self._partitioned = partitioned
-        self._claim = self._compose("claim", touch=touch, claimed=sql.SQL(load_sql("claimed")))
+        self._claims = self._compose_claims("claim", touch=touch, claimed=sql.SQL(load_sql("claimed")))
+        self._read = {name: self._compose("read", column=sql.Identifier(name)) for name in _TEXTS}
         self._ack = self._compose_ack("ack")
         self._ack_one = self._compose_ack("ack_one")
         self._postpone = self._compose("postpone")
@@ -78,6 +85,17 @@ class Queue:
     def _compose(self, statement: str, **parts: sql.Composable) -> bytes:
         # Rendered once: the driver would render a composed statement anew at each call.
         return sql.SQL(load_sql(statement)).format(queue=self.table, **parts).as_bytes()
+
+    def _compose_claims(self, statement: str, **parts: sql.Composable) -> tuple[bytes, bytes]:
+        """The claim that brings messages, and the one that brings their ids only."""
+        with_texts, bare = (
+            self._compose(statement, texts=sql.SQL(", ").join(map(sql.SQL, form)), **parts)
+            for form in (
+                [f"held.{name}::text AS {name}" for name in _TEXTS],
+                [f"NULL AS {name}" for name in _TEXTS],
+            )
+        )
+        return with_texts, bare
 
     def _compose_ack(self, statement: str) -> bytes:
         if not self._keeps:
@@ -116,9 +134,38 @@ class Queue:
     def _take(self, connection: Connection[Any], *, limit: int, lease: float) -> list[tuple[Any, ...]]:
         values = {"limit": limit, "lease": lease, "since": self._since}
         # Never prepared: a generic plan, made while the queue was small or full, would outlive that.
-        rows = connection.execute(self._claim, values, prepare=False).fetchall()
+        rows, complete = self._run(connection, self._claims, values)
         self._since = rows[0][4] if rows else BEGINNING
-        return rows
+        return rows if complete else [(*self._read_each(connection, *row[:2]), row[4]) for row in rows]
+
+    def _run(
+        self, connection: Connection[Any], claims: tuple[bytes, bytes], values: dict[str, Any]
+    ) -> tuple[list[tuple[Any, ...]], bool]:
+        """Rows of a claim, and whether they hold the messages: they do not where one of these cannot be read.
+
+        Then only FEW are claimed, to be read one by one while their leases last.
+        """
+        try:
+            return fetch(connection.execute(claims[0], values, prepare=False)), True
+        except Error as error:
+            if not is_unreadable(error):
+                raise
+        values = {**values, "limit": min(FEW, values["limit"])}
+        return connection.execute(claims[1], values, prepare=False).fetchall(), False
+
+    def _read_each(self, connection: Connection[Any], msg_id: int, read_ct: int) -> tuple[Any, ...]:
+        """One row as a claim brings it, with Unreadable for what cannot be read."""
+        return msg_id, read_ct, *(self._read_one(connection, name, msg_id, read_ct) for name in _TEXTS)
+
+    def _read_one(self, connection: Connection[Any], name: str, msg_id: int, read_ct: int) -> Any:
+        values = {"msg_id": msg_id, "read_ct": read_ct}
+        try:
+            rows = fetch(connection.execute(self._read[name], values, prepare=False))
+        except Error as error:
+            if not is_unreadable(error):
+                raise
+            return explain_unreadable(error)
+        return rows[0][0] if rows else None
 
     def ack(self, connection: Connection[Any], deliveries: Sequence[Delivery]) -> set[int]:
         """Delete, or archive, those still held; returns their ids."""

@@ -1,19 +1,43 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
+    END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
     END IF;
 END
 $changelane$;
@@ -60,10 +84,11 @@ BEGIN
             (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers WHERE queue = 'customers' AND until > clock_timestamp())
         FROM (
             SELECT present.*
-            FROM (SELECT NULL::bigint AS "id") AS absent,
-                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+                LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(new_row."email"), pg_column_size(new_row."name")) > 2097152
+                    OR pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -71,10 +96,11 @@ BEGIN
         IF NOT EXISTS (
             SELECT FROM (
                 SELECT present.*
-                FROM (SELECT NULL::bigint AS "id") AS absent,
-                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+                FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+                    LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(new_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(new_row."email"), pg_column_size(new_row."name")) > 2097152
+                    OR pg_column_size(new_row.changelane_row) > 131072
         ) THEN
             RETURN NULL;
         END IF;
@@ -84,7 +110,9 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(new_row."email") > 2097152 AND changelane.measure(ROW(new_row."email")) > 67108864 OR pg_column_size(new_row."name") > 2097152 AND changelane.measure(ROW(new_row."name")) > 67108864
+                OR (pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'shop', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -101,8 +129,8 @@ BEGIN
         END
         FROM (
         SELECT present.*
-        FROM (SELECT NULL::bigint AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+            LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
         WHERE (true)
     LOOP
@@ -126,7 +154,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_14424ead',
-        'changelane:1 project=shop route=customers spec=3f02615f7143 live=c7c1b246611b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=141f92978919 live=e08cc669b087 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -140,7 +168,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_insert_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=3f02615f7143 live=17919d39ff64 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=141f92978919 live=17919d39ff64 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -188,14 +216,15 @@ BEGIN
             (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers WHERE queue = 'customers' AND until > clock_timestamp())
         FROM (
             SELECT present.*
-            FROM (SELECT NULL::bigint AS "id") AS absent,
-                LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+            FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+                LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
         ) AS old_row, (
             SELECT present.*
-            FROM (SELECT NULL::bigint AS "id") AS absent,
-                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+                LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (old_row.changelane_row *<> new_row.changelane_row) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name"), pg_column_size(new_row."email"), pg_column_size(new_row."name")) > 2097152
+                    OR pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (old_row.changelane_row *<> new_row.changelane_row) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -203,14 +232,15 @@ BEGIN
         IF NOT EXISTS (
             SELECT FROM (
                 SELECT present.*
-                FROM (SELECT NULL::bigint AS "id") AS absent,
-                    LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+                FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+                    LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
             ) AS old_row, (
                 SELECT present.*
-                FROM (SELECT NULL::bigint AS "id") AS absent,
-                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+                FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+                    LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name"), pg_column_size(new_row."email"), pg_column_size(new_row."name")) > 2097152
+                    OR pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
         ) THEN
             RETURN NULL;
         END IF;
@@ -220,7 +250,9 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN num_nulls(old_row.changelane_row, new_row.changelane_row) > 0
+                OR (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'update', 'schema', 'shop', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -237,17 +269,17 @@ BEGIN
         END
         FROM (
         SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::bigint AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+            LATERAL (SELECT "id", "email", "name", CASE WHEN pg_column_size("email") > 2097152 AND changelane.measure(ROW("email")) > 67108864 OR pg_column_size("name") > 2097152 AND changelane.measure(ROW("name")) > 67108864 THEN NULL ELSE changelane_old END AS changelane_row FROM changelane_old) AS present
     ) AS old_row
     -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
     -- never runs as a nested loop, whatever number of rows its plan was first made for.
     FULL JOIN (
         SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::bigint AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+            LATERAL (SELECT "id", "email", "name", CASE WHEN pg_column_size("email") > 2097152 AND changelane.measure(ROW("email")) > 67108864 OR pg_column_size("name") > 2097152 AND changelane.measure(ROW("name")) > 67108864 THEN NULL ELSE changelane_new END AS changelane_row FROM changelane_new) AS present
     ) AS new_row USING (changelane_number)
-        WHERE (old_row.changelane_row *<> new_row.changelane_row)
+        WHERE ((num_nulls(old_row.changelane_row, new_row.changelane_row) > 0 OR old_row.changelane_row *<> new_row.changelane_row))
     LOOP
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
@@ -269,7 +301,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_update_14424ead',
-        'changelane:1 project=shop route=customers spec=bc37f45faa72 live=695fb29d81d4 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=2862409cf1e8 live=c2c5417ea5cd pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -283,7 +315,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_update_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=bc37f45faa72 live=db1eb74590be pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=2862409cf1e8 live=db1eb74590be pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -330,10 +362,11 @@ BEGIN
             (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers WHERE queue = 'customers' AND until > clock_timestamp())
         FROM (
             SELECT present.*
-            FROM (SELECT NULL::bigint AS "id") AS absent,
-                LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+            FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+                LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
         ) AS old_row
-        WHERE (true) AND (pg_column_size(old_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name")) > 2097152
+                    OR pg_column_size(old_row.changelane_row) > 131072 THEN false ELSE (true) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -341,10 +374,11 @@ BEGIN
         IF NOT EXISTS (
             SELECT FROM (
                 SELECT present.*
-                FROM (SELECT NULL::bigint AS "id") AS absent,
-                    LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+                FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+                    LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
             ) AS old_row
-            WHERE pg_column_size(old_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name")) > 2097152
+                    OR pg_column_size(old_row.changelane_row) > 131072
         ) THEN
             RETURN NULL;
         END IF;
@@ -354,7 +388,9 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(old_row."email") > 2097152 AND changelane.measure(ROW(old_row."email")) > 67108864 OR pg_column_size(old_row."name") > 2097152 AND changelane.measure(ROW(old_row."name")) > 67108864
+                OR (pg_column_size(old_row.changelane_row) > 131072)
+                AND changelane.measure(old_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'delete', 'schema', 'shop', 'table', 'customers',
             'key', jsonb_build_object('id', old_row."id"),
             'new', NULL,
@@ -371,8 +407,8 @@ BEGIN
         END
         FROM (
         SELECT present.*
-        FROM (SELECT NULL::bigint AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+            LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
     ) AS old_row
         WHERE (true)
     LOOP
@@ -396,7 +432,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_14424ead',
-        'changelane:1 project=shop route=customers spec=da7440ac9890 live=0eec1c71648a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=3525ff317112 live=dc4c7a5a2fda pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -410,7 +446,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_delete_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=da7440ac9890 live=c2d585afba05 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=3525ff317112 live=c2d585afba05 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

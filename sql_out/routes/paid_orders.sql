@@ -1,19 +1,43 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 CREATE SCHEMA IF NOT EXISTS changelane;
 CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
+    END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
     END IF;
 END
 $changelane$;
@@ -69,7 +93,7 @@ BEGIN
             FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
                 LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE ((new_row."status" = 'paid') IS TRUE) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN pg_column_size(new_row."status") > 131072 THEN false ELSE ((new_row."status" = 'paid') IS TRUE) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -80,7 +104,7 @@ BEGIN
                 FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
                     LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(new_row.changelane_row) > 131072
+            WHERE pg_column_size(new_row."status") > 131072
         ) THEN
             RETURN NULL;
         END IF;
@@ -90,7 +114,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(new_row."status") > 131072)
+                AND changelane.measure(ROW(new_row."status")) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'shop', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -132,7 +157,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_insert_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=d964a4e93571 live=63a64360addb pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=30f91e646063 live=ccfd69621983 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -156,7 +181,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_orders_insert_3d209b31', 'shop', 'orders',
-        'changelane:1 project=shop route=paid_orders spec=d964a4e93571 live=131d34385bfa pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=30f91e646063 live=131d34385bfa pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -230,7 +255,7 @@ BEGIN
             FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
                 LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (ROW(old_row."status")::record *<> ROW(new_row."status")::record AND (new_row."status" = 'paid') IS TRUE) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(old_row."status"), pg_column_size(new_row."status")) > 65536 THEN false ELSE (ROW(old_row."status")::record *<> ROW(new_row."status")::record AND (new_row."status" = 'paid') IS TRUE) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -245,7 +270,7 @@ BEGIN
                 FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status", NULL::numeric(12,2) AS "total") AS absent,
                     LATERAL (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(old_row."status"), pg_column_size(new_row."status")) > 65536
         ) THEN
             RETURN NULL;
         END IF;
@@ -255,7 +280,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (greatest(pg_column_size(old_row."status"), pg_column_size(new_row."status")) > 65536)
+                AND changelane.measure(ROW(old_row."status")) + changelane.measure(ROW(new_row."status")) > 16777216 THEN jsonb_build_object(
             'op', 'update', 'schema', 'shop', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -311,7 +337,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_update_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=c5459a7e696e live=8213dae26a07 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=04a9facf57d9 live=0aab0bdc10e2 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -335,7 +361,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_orders_update_3d209b31', 'shop', 'orders',
-        'changelane:1 project=shop route=paid_orders spec=c5459a7e696e live=51b2947139af pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=04a9facf57d9 live=51b2947139af pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

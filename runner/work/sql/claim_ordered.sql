@@ -43,7 +43,7 @@ WITH RECURSIVE aged AS MATERIALIZED (
         headers = {claimed},
         vt = clock_timestamp() + %(lease)s * interval '1 second'
     WHERE msg_id = ANY (ARRAY(SELECT msg_id FROM chosen))
-    RETURNING held.msg_id, held.read_ct, held.message::text AS message, held.headers::text AS headers
+    RETURNING held.msg_id, held.read_ct, {texts}
 )
 SELECT (SELECT count(*) FROM aged),
     (SELECT count(*) FROM aged WHERE msg_id IN (SELECT msg_id FROM due)),

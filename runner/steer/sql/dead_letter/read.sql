@@ -1,10 +1,4 @@
-SELECT
-    msg_id,
-    enqueued_at,
-    (message -> 'key')::text,
-    coalesce(jsonb_pretty(message), 'null'),
-    CASE jsonb_typeof(headers) WHEN 'object' THEN (headers -> 'dead_letter')::text END,
-    jsonb_pretty(CASE jsonb_typeof(headers) WHEN 'object' THEN headers - 'dead_letter' ELSE headers END)
+SELECT msg_id, enqueued_at, {texts}
 FROM {queue}
-WHERE msg_id = ANY (%(ids)s)
+WHERE msg_id = ANY ({ids}::bigint[])
 ORDER BY msg_id

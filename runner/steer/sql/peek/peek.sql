@@ -1,4 +1,4 @@
-SELECT msg_id, state, enqueued_at, vt, archived_at, read_ct, attempts, error, key, operation, place, message, headers
+SELECT msg_id, state, enqueued_at, vt, archived_at, read_ct, attempts, {texts}
 FROM (
     SELECT
         msg_id,

@@ -1,0 +1,1 @@
+NULL, {unreadable}, NULL, NULL

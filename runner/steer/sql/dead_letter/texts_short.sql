@@ -1,0 +1,4 @@
+NULL,
+    {unreadable},
+    CASE jsonb_typeof(headers) WHEN 'object' THEN (headers -> 'dead_letter')::text END,
+    jsonb_pretty(CASE jsonb_typeof(headers) WHEN 'object' THEN headers - 'dead_letter' ELSE headers END)

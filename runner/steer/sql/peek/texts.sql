@@ -1,0 +1,1 @@
+error, key, operation, place, message, headers

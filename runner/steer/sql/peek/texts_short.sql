@@ -1,0 +1,1 @@
+error, NULL, operation, place, {unreadable}, headers

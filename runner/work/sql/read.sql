@@ -1,0 +1,1 @@
+SELECT {column}::text FROM {queue} WHERE msg_id = %(msg_id)s AND read_ct = %(read_ct)s
