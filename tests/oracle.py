@@ -113,6 +113,8 @@ def draw_route(random: Random, table: Table, *, number: int) -> Route:
     if when:
         spec["when"] = when[0]
     extra = dict(zip(("E 1", "it's"), random.sample(EXTRAS, 2), strict=True)) if random.random() < 0.4 else {}
+    if table.strict and random.random() < 0.7:
+        extra["strict"] = ask_null(*random.choice(table.strict), random.choice(("old", "new")))
     if extra:
         payload["extra"] = {name: text for name, (text, _) in extra.items()}
     return Route(
@@ -121,6 +123,15 @@ def draw_route(random: Random, table: Table, *, number: int) -> Route:
         when=when and when[1],
         extra={name: judge for name, (_, judge) in extra.items()},
     )
+
+
+def ask_null(column: str, name: str, row: str) -> tuple[str, Judge]:
+    """Whether a column of a type that forbids null is null all the same: on a side that the event lacks."""
+
+    def judge(old: Row, new: Row, op: str) -> bool:
+        return {"old": old, "new": new}[row].get(name) is None
+
+    return f"{row}.{column} IS NULL", judge
 
 
 def expect(route: Route, changes: Sequence[Change]) -> list[str]:

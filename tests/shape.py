@@ -17,7 +17,22 @@ VALUES = {
     "point": ("'(0,1)'", "'(1,0)'", "NULL"),
     "int[]": ("'{}'", "'{1,NULL}'", "'{{1},{2}}'", "NULL"),
     "boolean": ("true", "false", "NULL"),
+    "numeric[]": ("'{1.50,NULL}'", "'{1e500}'", "NULL", "array_fill(1e99::numeric, '{90}')"),
+    "text[]": ("'{}'", "'{a,NULL}'", "array_fill(NULL::text, '{3000}')", "NULL"),
+    "numrange": ("'[1.5,2)'", "'empty'", "'(,1e300]'", "NULL"),
+    "varbit": ("'101'", "''", "NULL"),
+    "app.named": ("'x'", "'ä'", "repeat('y', 200)"),
+    "app.positive": ("1", "2147483647"),
+    "app.words": ("'{}'", "'{a,b}'"),
+    "app.pair": ("'(1,a)'", "'(,)'", "NULL"),
 }
+DOMAINS = (
+    "CREATE DOMAIN app.named AS text NOT NULL DEFAULT 'none'",
+    "CREATE DOMAIN app.positive AS int CHECK (value IS NOT NULL AND value > 0) DEFAULT 1",
+    "CREATE DOMAIN app.words AS text[] CHECK (value IS NOT NULL) DEFAULT '{}'",
+    "CREATE TYPE app.pair AS (x int, y text)",
+)
+"""Types whose null fails a cast, and a composite; inserts that leave such a column out take the default."""
 NAMES = (
     "a", "new", "old", "message", 'Quoted "name"', "many", "op", "changelane", "source", "two\n  lines",
     "null", "name", "was", "it's",
@@ -52,6 +67,13 @@ class Table:
             self.columns[f'"{quoted}"'] = tuple(VALUES)[type % len(VALUES)]
 
     @property
+    def strict(self) -> list[tuple[str, str]]:
+        """Columns of types that forbid null: as SQL, and as the catalog has them."""
+        names = zip(self.columns.items(), [NAMES[name] for name, _ in self.shape.columns], strict=True)
+        forbidding = ("app.named", "app.positive", "app.words")
+        return [(column, name) for (column, type), name in names if type in forbidding]
+
+    @property
     def arbiter(self) -> bool:
         return self.shape.key == "plain" and self.shape.kind != "inherited"
 
@@ -69,6 +91,7 @@ class Table:
         head = "CREATE UNLOGGED TABLE" if kind == "unlogged" else "CREATE TABLE"
         parent = head.replace("TABLE", "TABLE app.parent (id int PRIMARY KEY)")
         made = [
+            *DOMAINS,
             "CREATE SEQUENCE app.rids",
             parent,
             f"INSERT INTO app.parent SELECT generate_series(0, {KEYS - 1})",

@@ -13,12 +13,16 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import psycopg
 import pytest
 from oracle import AUDIT, Change, draw_route, expect, normalise
 from programs import OPERATIONS, run_programs
 from rig import Rig, lend_rig
 from shadow import encode
 from shape import KEYS, NAMES, VALUES, Shape, Table
+from test_encodings import lend_encoded
+
+from changelane.runner import pgmq
 
 TOTAL = int(os.environ.get("CHANGELANE_ROUTES", "96"))
 PARTS = 4
@@ -115,6 +119,16 @@ def check(rig: Rig, seed: int) -> None:
 @pytest.mark.parametrize("seed", KEPT)
 def test_what_was_wrong_once_is_right(rig: Rig, seed: int) -> None:
     check(rig, seed)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP"])
+def test_routes_send_it_in_databases_of_other_encodings(server: str, encoding: str) -> None:
+    for url in lend_encoded(server, encoding):
+        with psycopg.connect(url, autocommit=True, client_encoding="utf8") as conn:
+            pgmq.install(conn)
+            begin = int(os.environ.get("CHANGELANE_SEED", Random().randrange(10**9)))
+            for seed in range(begin, begin + TOTAL // 16):
+                check(Rig(conn, url), seed)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

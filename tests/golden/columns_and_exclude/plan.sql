@@ -81,25 +81,49 @@ REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBL
 REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
 GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 5';
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
     END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
+    END IF;
 END
 $changelane$;
 -- For all who may use the schema, whatever default privileges took from PUBLIC.
-GRANT EXECUTE ON FUNCTION changelane.measure(record) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.measure(record), changelane.digest(text) TO PUBLIC;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
@@ -168,7 +192,7 @@ BEGIN
             FROM (SELECT NULL::integer AS "id", NULL::text AS "name") AS absent,
                 LATERAL (SELECT "id", "name", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN pg_column_size(new_row."name") > 131072 THEN false ELSE (true) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -179,7 +203,7 @@ BEGIN
                 FROM (SELECT NULL::integer AS "id", NULL::text AS "name") AS absent,
                     LATERAL (SELECT "id", "name", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(new_row.changelane_row) > 131072
+            WHERE pg_column_size(new_row."name") > 131072
         ) THEN
             RETURN NULL;
         END IF;
@@ -189,7 +213,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(new_row."name") > 131072)
+                AND changelane.measure(ROW(new_row."name")) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -230,7 +255,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'names_insert_b7b4b613',
-        'changelane:1 project=golden route=names spec=6198d0ebd90d live=fa3b47e3bc93 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=names spec=ec399a553c93 live=f2725cccceca pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -278,7 +303,7 @@ BEGIN
             FROM (SELECT NULL::integer AS "id", NULL::text AS "name", NULL::text AS "email") AS absent,
                 LATERAL (SELECT "id", "name", "email", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(new_row."name"), pg_column_size(new_row."email")) > 65536 THEN false ELSE (true) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -289,7 +314,7 @@ BEGIN
                 FROM (SELECT NULL::integer AS "id", NULL::text AS "name", NULL::text AS "email") AS absent,
                     LATERAL (SELECT "id", "name", "email", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(new_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(new_row."name"), pg_column_size(new_row."email")) > 65536
         ) THEN
             RETURN NULL;
         END IF;
@@ -299,7 +324,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (greatest(pg_column_size(new_row."name"), pg_column_size(new_row."email")) > 65536)
+                AND changelane.measure(ROW(new_row."name")) + changelane.measure(ROW(new_row."email")) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -340,7 +366,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'safe_insert_b7b4b613',
-        'changelane:1 project=golden route=safe spec=d3bee6addd49 live=70e9b68ff5e4 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=safe spec=66ccf048004c live=3a5a770191d4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -365,7 +391,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'names_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=names spec=6198d0ebd90d live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=names spec=ec399a553c93 live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -378,7 +404,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'safe_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=safe spec=d3bee6addd49 live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=safe spec=66ccf048004c live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -81,25 +81,49 @@ REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBL
 REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
 GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 5';
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
     END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
+    END IF;
 END
 $changelane$;
 -- For all who may use the schema, whatever default privileges took from PUBLIC.
-GRANT EXECUTE ON FUNCTION changelane.measure(record) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.measure(record), changelane.digest(text) TO PUBLIC;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
@@ -143,7 +167,8 @@ BEGIN
     END IF;
 
     PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -172,7 +197,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_89feaa0a',
-        'changelane:1 project=golden route=animals spec=eec23e338a6a live=205deb14cf03 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=8b64cbc7634f live=b8f9aed09646 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -195,7 +220,8 @@ BEGIN
     END IF;
 
     PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -224,7 +250,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_f2cbfc48',
-        'changelane:1 project=golden route=animals spec=f4b6445f12db live=2a76f8299c0d pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=2596417a0bfb live=03db63a5195c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -248,7 +274,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'animals_insert_89feaa0a', 'public', 'animals',
-        'changelane:1 project=golden route=animals spec=eec23e338a6a live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=8b64cbc7634f live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -272,7 +298,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'animals_insert_f2cbfc48', 'public', 'cats',
-        'changelane:1 project=golden route=animals spec=f4b6445f12db live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=2596417a0bfb live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

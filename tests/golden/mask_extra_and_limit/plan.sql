@@ -81,25 +81,49 @@ REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBL
 REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
 GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 5';
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
     END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
+    END IF;
 END
 $changelane$;
 -- For all who may use the schema, whatever default privileges took from PUBLIC.
-GRANT EXECUTE ON FUNCTION changelane.measure(record) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.measure(record), changelane.digest(text) TO PUBLIC;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
@@ -168,7 +192,7 @@ BEGIN
                 'op', 'delete', 'schema', 'public', 'table', 'customers',
                 'key', jsonb_build_object('id', old_row."id"),
                 'new', NULL,
-                'old', (jsonb_build_object('id', old_row."id", 'email', encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]', 'note', old_row."note")),
+                'old', (jsonb_build_object('id', old_row."id", 'email', CASE WHEN getdatabaseencoding() = 'UTF8' THEN encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex') ELSE changelane.digest(to_jsonb(old_row."email") #>> '{}') END, 'iban', '[redacted]', 'note', old_row."note")),
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', ((CASE WHEN false THEN old_row."note" END) is not null))
             ) AS message OFFSET 0) AS made
             ), changelane_headers, clock_timestamp())
@@ -177,7 +201,7 @@ BEGIN
             FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
                 LATERAL (SELECT "id", "email", "iban", "note", changelane_old AS changelane_row FROM changelane_old) AS present
         ) AS old_row
-        WHERE (true) AND (pg_column_size(old_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(old_row."email"), pg_column_size(old_row."note")) > 65536 THEN false ELSE (true) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -188,7 +212,7 @@ BEGIN
                 FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
                     LATERAL (SELECT "id", "email", "iban", "note", changelane_old AS changelane_row FROM changelane_old) AS present
             ) AS old_row
-            WHERE pg_column_size(old_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(old_row."email"), pg_column_size(old_row."note")) > 65536
         ) THEN
             RETURN NULL;
         END IF;
@@ -198,7 +222,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (greatest(pg_column_size(old_row."email"), pg_column_size(old_row."note")) > 65536)
+                AND changelane.measure(ROW(old_row."email")) + changelane.measure(ROW(old_row."note")) > 16777216 THEN jsonb_build_object(
             'op', 'delete', 'schema', 'public', 'table', 'customers',
             'key', jsonb_build_object('id', old_row."id"),
             'new', NULL,
@@ -217,7 +242,7 @@ BEGIN
             'op', 'delete', 'schema', 'public', 'table', 'customers',
             'key', jsonb_build_object('id', old_row."id"),
             'new', NULL,
-            'old', (jsonb_build_object('id', old_row."id", 'email', encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]', 'note', old_row."note")),
+            'old', (jsonb_build_object('id', old_row."id", 'email', CASE WHEN getdatabaseencoding() = 'UTF8' THEN encode(sha256(convert_to(to_jsonb(old_row."email") #>> '{}', 'UTF8')), 'hex') ELSE changelane.digest(to_jsonb(old_row."email") #>> '{}') END, 'iban', '[redacted]', 'note', old_row."note")),
             'txid', pg_current_xact_id()::text, 'at', changelane_at, 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', ((CASE WHEN false THEN old_row."note" END) is not null))
         ) AS message OFFSET 0) AS made
         )
@@ -248,7 +273,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_b7b4b613',
-        'changelane:1 project=golden route=customers spec=41476dadb1ce live=64f7b1aeae00 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=2805ac8cb5ff live=a295c85f9670 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -305,7 +330,7 @@ BEGIN
                 FROM (SELECT jsonb_build_object(
                 'op', 'insert', 'schema', 'public', 'table', 'customers',
                 'key', jsonb_build_object('id', new_row."id"),
-                'new', (jsonb_build_object('id', new_row."id", 'email', encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]', 'note', new_row."note")),
+                'new', (jsonb_build_object('id', new_row."id", 'email', CASE WHEN getdatabaseencoding() = 'UTF8' THEN encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex') ELSE changelane.digest(to_jsonb(new_row."email") #>> '{}') END, 'iban', '[redacted]', 'note', new_row."note")),
                 'old', NULL,
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', (new_row."note" is not null))
             ) AS message OFFSET 0) AS made
@@ -315,7 +340,7 @@ BEGIN
             FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
                 LATERAL (SELECT "id", "email", "iban", "note", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(new_row."email"), pg_column_size(new_row."note")) > 65536 THEN false ELSE (true) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -326,7 +351,7 @@ BEGIN
                 FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban", NULL::text AS "note") AS absent,
                     LATERAL (SELECT "id", "email", "iban", "note", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(new_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(new_row."email"), pg_column_size(new_row."note")) > 65536
         ) THEN
             RETURN NULL;
         END IF;
@@ -336,7 +361,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (greatest(pg_column_size(new_row."email"), pg_column_size(new_row."note")) > 65536)
+                AND changelane.measure(ROW(new_row."email")) + changelane.measure(ROW(new_row."note")) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -354,7 +380,7 @@ BEGIN
             FROM (SELECT jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'customers',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', (jsonb_build_object('id', new_row."id", 'email', encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex'), 'iban', '[redacted]', 'note', new_row."note")),
+            'new', (jsonb_build_object('id', new_row."id", 'email', CASE WHEN getdatabaseencoding() = 'UTF8' THEN encode(sha256(convert_to(to_jsonb(new_row."email") #>> '{}', 'UTF8')), 'hex') ELSE changelane.digest(to_jsonb(new_row."email") #>> '{}') END, 'iban', '[redacted]', 'note', new_row."note")),
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', changelane_at, 'extra', jsonb_build_object('actor', (current_setting('app.user', true)), 'noted', (new_row."note" is not null))
         ) AS message OFFSET 0) AS made
@@ -386,7 +412,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_b7b4b613',
-        'changelane:1 project=golden route=customers spec=67fb7d195535 live=6d483f32ba9e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=29ff9620bda1 live=20ce242f1fea pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -421,7 +447,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_delete_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=41476dadb1ce live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=2805ac8cb5ff live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -434,7 +460,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'customers_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=67fb7d195535 live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=29ff9620bda1 live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -81,25 +81,49 @@ REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBL
 REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
 GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 5';
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
     END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
+    END IF;
 END
 $changelane$;
 -- For all who may use the schema, whatever default privileges took from PUBLIC.
-GRANT EXECUTE ON FUNCTION changelane.measure(record) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.measure(record), changelane.digest(text) TO PUBLIC;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
@@ -182,7 +206,7 @@ BEGIN
             FROM (SELECT NULL::integer AS "id") AS absent,
                 LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -203,7 +227,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -245,7 +270,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=7c720c391575 live=b130077e2efb pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=97fc79cfb031 live=bb1d51c2d83f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -270,7 +295,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=7c720c391575 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=97fc79cfb031 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

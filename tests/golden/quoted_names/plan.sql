@@ -81,25 +81,49 @@ REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBL
 REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
 GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 5';
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
     END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
+    END IF;
 END
 $changelane$;
 -- For all who may use the schema, whatever default privileges took from PUBLIC.
-GRANT EXECUTE ON FUNCTION changelane.measure(record) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.measure(record), changelane.digest(text) TO PUBLIC;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
@@ -174,7 +198,7 @@ BEGIN
             FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
                 LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE ((new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END) and new_row."it's" <> '$$') IS TRUE) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(new_row."new"), pg_column_size(new_row."old"), pg_column_size(new_row."it's")) > 43690 THEN false ELSE ((new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END) and new_row."it's" <> '$$') IS TRUE) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -185,7 +209,7 @@ BEGIN
                 FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
                     LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(new_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(new_row."new"), pg_column_size(new_row."old"), pg_column_size(new_row."it's")) > 43690
         ) THEN
             RETURN NULL;
         END IF;
@@ -195,7 +219,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (greatest(pg_column_size(new_row."new"), pg_column_size(new_row."old"), pg_column_size(new_row."it's")) > 43690)
+                AND changelane.measure(ROW(new_row."new")) + changelane.measure(ROW(new_row."old")) + changelane.measure(ROW(new_row."it's")) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
             'key', jsonb_build_object('select', new_row."select"),
             'new', jsonb_build_object('select', new_row."select"),
@@ -236,7 +261,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_e0730411',
-        'changelane:1 project=golden route=orders spec=6352e0b65e6b live=75847c985d6b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=7d0512ca619b live=91bc5e5d2ac7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -282,7 +307,7 @@ BEGIN
         FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
             LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
-        WHERE (ROW(old_row."new", old_row."it's")::record *<> ROW(new_row."new", new_row."it's")::record AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE);
+        WHERE ((ROW(old_row."new")::record *<> ROW(new_row."new")::record OR ROW(old_row."it's")::record *<> ROW(new_row."it's")::record) AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE);
         IF NOT FOUND THEN
             RETURN NULL;
         END IF;
@@ -322,7 +347,7 @@ BEGIN
             FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
                 LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (ROW(old_row."new", old_row."it's")::record *<> ROW(new_row."new", new_row."it's")::record AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(old_row."new"), pg_column_size(old_row."old"), pg_column_size(old_row."it's"), pg_column_size(new_row."new"), pg_column_size(new_row."old"), pg_column_size(new_row."it's")) > 21845 THEN false ELSE ((ROW(old_row."new")::record *<> ROW(new_row."new")::record OR ROW(old_row."it's")::record *<> ROW(new_row."it's")::record) AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -337,7 +362,7 @@ BEGIN
                 FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
                     LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(old_row."new"), pg_column_size(old_row."old"), pg_column_size(old_row."it's"), pg_column_size(new_row."new"), pg_column_size(new_row."old"), pg_column_size(new_row."it's")) > 21845
         ) THEN
             RETURN NULL;
         END IF;
@@ -347,7 +372,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (greatest(pg_column_size(old_row."new"), pg_column_size(old_row."old"), pg_column_size(old_row."it's"), pg_column_size(new_row."new"), pg_column_size(new_row."old"), pg_column_size(new_row."it's")) > 21845)
+                AND changelane.measure(ROW(old_row."new")) + changelane.measure(ROW(old_row."old")) + changelane.measure(ROW(old_row."it's")) + changelane.measure(ROW(new_row."new")) + changelane.measure(ROW(new_row."old")) + changelane.measure(ROW(new_row."it's")) > 16777216 THEN jsonb_build_object(
             'op', 'update', 'schema', 'My Schema', 'table', 'Order "x" $$ ; --',
             'key', jsonb_build_object('select', new_row."select"),
             'new', jsonb_build_object('select', new_row."select"),
@@ -381,7 +407,7 @@ BEGIN
         FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old", NULL::integer AS "Größe", NULL::text AS "it's") AS absent,
             LATERAL (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row USING (changelane_number)
-        WHERE (ROW(old_row."new", old_row."it's")::record *<> ROW(new_row."new", new_row."it's")::record AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE)
+        WHERE ((ROW(old_row."new")::record *<> ROW(new_row."new")::record OR ROW(old_row."it's")::record *<> ROW(new_row."it's")::record) AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old" and new_row."it's" <> '$$') IS TRUE)
     LOOP
         messages := messages || message;
         bytes := bytes + pg_column_size(message);
@@ -402,7 +428,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
-        'changelane:1 project=golden route=orders spec=82805d361dbc live=b2e457490c05 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=d096623903d7 live=8f26e6c51fc3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -437,7 +463,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_insert_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=6352e0b65e6b live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=7d0512ca619b live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -450,7 +476,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'orders_update_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=82805d361dbc live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=d096623903d7 live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

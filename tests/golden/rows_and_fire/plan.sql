@@ -81,25 +81,49 @@ REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBL
 REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
 GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 5';
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
     END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
+    END IF;
 END
 $changelane$;
 -- For all who may use the schema, whatever default privileges took from PUBLIC.
-GRANT EXECUTE ON FUNCTION changelane.measure(record) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.measure(record), changelane.digest(text) TO PUBLIC;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
@@ -143,7 +167,8 @@ BEGIN
     END IF;
 
     PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -172,7 +197,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
-        'changelane:1 project=golden route=by_row spec=5c2e91bba1d5 live=156bf0d0bf6c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=8a1cc40286f4 live=f6d7f418395a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -195,7 +220,8 @@ BEGIN
     END IF;
 
     PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -228,7 +254,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
-        'changelane:1 project=golden route=by_row spec=4c464f1d646a live=a89998a0c0d6 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=5a729d867f7a live=912a693ad220 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -276,7 +302,7 @@ BEGIN
             FROM (SELECT NULL::integer AS "id") AS absent,
                 LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (true) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -297,7 +323,8 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -338,7 +365,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'on_replica_insert_71eb967f',
-        'changelane:1 project=golden route=on_replica spec=8ce89f0eff23 live=a7d4bf83370b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=on_replica spec=273a902768b6 live=e32b971bfbc3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -363,7 +390,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'by_row_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=5c2e91bba1d5 live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=8a1cc40286f4 live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -376,7 +403,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'by_row_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=4c464f1d646a live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=5a729d867f7a live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -390,7 +417,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'on_replica_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=on_replica spec=8ce89f0eff23 live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=on_replica spec=273a902768b6 live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

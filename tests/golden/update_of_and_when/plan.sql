@@ -81,25 +81,49 @@ REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBL
 REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
 GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 5';
--- How many bytes the text of a row takes. Postgres cannot make the text of every row that it holds: more than 1 GB, then.
+COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
-    IF pg_catalog.to_regprocedure('changelane.measure(record)') IS NULL THEN
-        CREATE FUNCTION changelane.measure(value record) RETURNS bigint
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
             LANGUAGE plpgsql STABLE
             AS $measure$
+        DECLARE
+            size bigint;
         BEGIN
-            RETURN pg_catalog.octet_length(value::pg_catalog.text);
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
         EXCEPTION WHEN OTHERS THEN
             RETURN 1073741824;
         END
         $measure$;
     END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
+    END IF;
 END
 $changelane$;
 -- For all who may use the schema, whatever default privileges took from PUBLIC.
-GRANT EXECUTE ON FUNCTION changelane.measure(record) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.measure(record), changelane.digest(text) TO PUBLIC;
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
@@ -142,8 +166,8 @@ BEGIN
     -- Most rows are not wanted. This sets up no more than it takes to say so.
     PERFORM FROM (
         SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-            LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+            LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
     WHERE (new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE
     LIMIT 2;
@@ -171,10 +195,11 @@ BEGIN
             ), changelane_headers, clock_timestamp())
         FROM (
             SELECT present.*
-            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-                LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+                LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE ((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE) AND (pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(new_row."status"), pg_column_size(new_row."note")) > 2097152
+                    OR pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE ((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -182,10 +207,11 @@ BEGIN
         IF NOT EXISTS (
             SELECT FROM (
                 SELECT present.*
-                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-                    LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+                    LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(new_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(new_row."status"), pg_column_size(new_row."note")) > 2097152
+                    OR pg_column_size(new_row.changelane_row) > 131072
         ) THEN
             RETURN NULL;
         END IF;
@@ -195,7 +221,9 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN pg_column_size(new_row."status") > 2097152 AND changelane.measure(ROW(new_row."status")) > 67108864 OR pg_column_size(new_row."note") > 2097152 AND changelane.measure(ROW(new_row."note")) > 67108864
+                OR (pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -212,8 +240,8 @@ BEGIN
         END
         FROM (
         SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-            LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+            LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
         WHERE ((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE)
     LOOP
@@ -236,7 +264,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_insert_71eb967f',
-        'changelane:1 project=golden route=paid spec=9c2210724a09 live=3fbce477272a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=42ff9d23027a live=428039f3dc99 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -275,12 +303,12 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM FROM (
         SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-            LATERAL (SELECT "id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+            LATERAL (SELECT "id", "status", "total", "note", changelane_old AS changelane_row FROM changelane_old) AS present
     ) AS old_row, (
         SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-            LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+            LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
     ) AS new_row
         WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE);
         IF NOT FOUND THEN
@@ -308,14 +336,15 @@ BEGIN
             ), changelane_headers, clock_timestamp())
         FROM (
             SELECT present.*
-            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-                LATERAL (SELECT "id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+                LATERAL (SELECT "id", "status", "total", "note", changelane_old AS changelane_row FROM changelane_old) AS present
         ) AS old_row, (
             SELECT present.*
-            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-                LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+                LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
         ) AS new_row
-        WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072) IS NOT TRUE;
+        WHERE CASE WHEN greatest(pg_column_size(old_row."status"), pg_column_size(old_row."note"), pg_column_size(new_row."status"), pg_column_size(new_row."note")) > 2097152
+                    OR pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) END;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -323,14 +352,15 @@ BEGIN
         IF NOT EXISTS (
             SELECT FROM (
                 SELECT present.*
-                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-                    LATERAL (SELECT "id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+                    LATERAL (SELECT "id", "status", "total", "note", changelane_old AS changelane_row FROM changelane_old) AS present
             ) AS old_row, (
                 SELECT present.*
-                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-                    LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+                    LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
             ) AS new_row
-            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+            WHERE greatest(pg_column_size(old_row."status"), pg_column_size(old_row."note"), pg_column_size(new_row."status"), pg_column_size(new_row."note")) > 2097152
+                    OR pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
         ) THEN
             RETURN NULL;
         END IF;
@@ -340,7 +370,9 @@ BEGIN
     messages := '{}';
     FOR message IN
         SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 AND (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 16777216 OR changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216) THEN jsonb_build_object(
+            WHEN num_nulls(old_row.changelane_row, new_row.changelane_row) > 0
+                OR (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', jsonb_build_object('id', new_row."id"),
@@ -357,15 +389,15 @@ BEGIN
         END
         FROM (
         SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-            LATERAL (SELECT "id", "status", "total", changelane_old AS changelane_row FROM changelane_old) AS present
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+            LATERAL (SELECT "id", "status", "total", "note", CASE WHEN pg_column_size("status") > 2097152 AND changelane.measure(ROW("status")) > 67108864 OR pg_column_size("note") > 2097152 AND changelane.measure(ROW("note")) > 67108864 THEN NULL ELSE changelane_old END AS changelane_row FROM changelane_old) AS present
     ) AS old_row
     -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
     -- never runs as a nested loop, whatever number of rows its plan was first made for.
     FULL JOIN (
         SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total") AS absent,
-            LATERAL (SELECT "id", "status", "total", changelane_new AS changelane_row FROM changelane_new) AS present
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
+            LATERAL (SELECT "id", "status", "total", "note", CASE WHEN pg_column_size("status") > 2097152 AND changelane.measure(ROW("status")) > 67108864 OR pg_column_size("note") > 2097152 AND changelane.measure(ROW("note")) > 67108864 THEN NULL ELSE changelane_new END AS changelane_row FROM changelane_new) AS present
     ) AS new_row USING (changelane_number)
         WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE)
     LOOP
@@ -388,7 +420,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_update_71eb967f',
-        'changelane:1 project=golden route=paid spec=074d944f2e17 live=e23d52b094d4 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=10d4a6c3ec4c live=53a68a87d1a5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -423,7 +455,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=9c2210724a09 live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=42ff9d23027a live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -436,7 +468,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
         'paid_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=074d944f2e17 live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=10d4a6c3ec4c live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
