@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Collection, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 PROBE = 1.0
 """Seconds that a notification of our own may take to arrive."""
+
+QUIET = 20.0
+"""Seconds without a notification after which one of our own shows that they still arrive."""
+
+AGAIN = 60.0
+"""Seconds until another try, where notifications did not arrive."""
 
 FLAG = 5.0
 """Seconds for which a flag holds; it is renewed when half of them are over."""
@@ -47,7 +54,11 @@ class Bell:
         self._log = log
         self._link = Link(conninfo, name="changelane work wake-up")
         self._channels = {f"changelane_{queue}": queue for queue in queues}
-        self._refused = False
+        self._refused_until = 0.0
+        self._warned = False
+        self._probe = ""
+        self._heard_at = 0.0
+        self._asked_at: float | None = None
         self._flags: dict[str, float] = {}
         self._out, self._in = os.pipe()
         os.set_blocking(self._out, False)
@@ -66,13 +77,13 @@ class Bell:
 
     def attach(self, connection: Connection[Any]) -> None:
         """Listen, unless that works or was found not to; a notification sent over ``connection`` tells."""
-        if self.works or self._refused:
+        if self.works or time.monotonic() < self._refused_until:
             return
         self._flags.clear()
-        probe = f"changelane_{uuid.uuid4().hex}"
+        probe = self._probe = f"changelane_{uuid.uuid4().hex}"
         try:
             if connection.execute(self._refuses).fetchone() == (True,):
-                self._refused = True
+                self._refused_until = inf
                 self._log.warning(
                     "this server lets transactions be prepared (max_prepared_transactions), which a "
                     "notification would keep them from: polling instead, so messages wait up to a second; "
@@ -83,21 +94,25 @@ class Bell:
             listening.execute(_LISTEN.format(sql.Identifier(probe)))
             connection.execute("SELECT pg_notify(%s, '')", [probe])
             works = any(note.channel == probe for note in listening.notifies(timeout=PROBE, stop_after=1))
-            listening.execute(_UNLISTEN.format(sql.Identifier(probe)))
+            if not works:
+                listening.execute(_UNLISTEN.format(sql.Identifier(probe)))
             # Only now: a pooler's server connection would go on listening after us.
             for channel in self._channels if works else ():
                 listening.execute(_LISTEN.format(sql.Identifier(channel)))
             self.works = works
+            self._heard_at, self._asked_at = time.monotonic(), None
         except (psycopg.Error, DatabaseError):
             self._detach()
             return
         if not self.works:
-            self._refused = True
+            self._refused_until = time.monotonic() + AGAIN
             self._link.close()
-            self._log.warning(
-                "notifications do not arrive, as through a pooler in transaction mode: polling instead, so "
-                "messages wait up to a second; connect to the server itself to spare them that"
-            )
+            if not self._warned:
+                self._log.warning(
+                    "notifications do not arrive, as through a pooler in transaction mode: polling instead, "
+                    "so messages wait up to a second; connect to the server itself to spare them that"
+                )
+            self._warned = True
 
     def wait(self, timeout: float) -> Counter[str]:
         """Until ``timeout`` (seconds), a ring or notifications, of which it returns the count by queue."""
@@ -116,6 +131,7 @@ class Bell:
                 connection.pgconn.consume_input()
                 while (note := connection.pgconn.notifies()) is not None:
                     heard[self._channels.get(note.relname.decode(), "")] += 1
+                    self._heard_at, self._asked_at = time.monotonic(), None
             except psycopg.Error:
                 self.lost = True
                 self._detach()
@@ -129,6 +145,13 @@ class Bell:
         if not self.works:
             return False
         now = time.monotonic()
+        if self._asked_at is not None and now - self._asked_at > FLAG:
+            # Its connection may look sound for hours.
+            self._detach()
+            return False
+        if self._asked_at is None and now - self._heard_at > QUIET:
+            self._asked_at = now
+            connection.execute("SELECT pg_notify(%s, '')", [self._probe])
         lowered = sorted(name for name in awake if self._flags.get(name, 0.0) > now)
         if lowered:
             connection.execute(self._rouse, [lowered])

@@ -6,8 +6,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Protocol
 from weakref import WeakSet
 
@@ -28,21 +27,13 @@ def keep_from_children(owner: Owner) -> None:
         _owners.add(owner)
 
 
-@contextmanager
-def ending_children(*, told: bool = True) -> Iterator[None]:
-    """Around a handler's call: a child that comes out of it ends here, with the code that it asked for.
+def end_child(parent: int, error: BaseException | None = None, *, told: bool = True) -> None:
+    """End this process, unless it is ``parent``, with the exit code that the error asks for.
 
-    What it raised is ``told`` on stderr.
+    To be called wherever a handler's call comes back. The error is ``told`` on stderr.
     """
-    parent = os.getpid()
-    try:
-        yield
-    except BaseException as error:
-        if os.getpid() != parent:
-            _end(error, told=told)
-        raise
     if os.getpid() != parent:
-        _end(None, told=told)
+        _end(error, told=told)
 
 
 def _end(error: BaseException | None, *, told: bool) -> None:

@@ -163,8 +163,6 @@ class LendingLink(Link):
         """As ``open``; raises ReadOnlySession where no transaction could acknowledge a message."""
         connection = self.open()
         assert isinstance(connection, LentConnection)
-        if not self.pooled and is_read_only(connection):
-            raise ReadOnlySession
         return connection
 
     def _examine(self, connection: WatchedConnection) -> None:
@@ -172,6 +170,9 @@ class LendingLink(Link):
         if self.pooled:
             connection.prepare_threshold = None
             connection.wire.pid = None
+        elif is_read_only(connection):
+            connection.close()
+            raise ReadOnlySession
 
 
 class AsyncLink:
@@ -207,9 +208,10 @@ class AsyncLink:
             if self.pooled:
                 connection.prepare_threshold = None
                 connection.wire.pid = None
+            elif is_read_only(connection):
+                await connection.close()
+                raise ReadOnlySession
             self.connection = connection
-        if not self.pooled and is_read_only(self.connection):
-            raise ReadOnlySession
         return self.connection
 
     async def close(self) -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 import threading
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from changelane.change import Change
 from changelane.runner.work.fault import LeaseLost, Released, TimedOut
-from changelane.runner.work.fork import ending_children, keep_from_children
+from changelane.runner.work.fork import end_child, keep_from_children
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.inside import Inside, find_job, make_context
 from changelane.runner.work.job import Job
 from changelane.runner.work.link import FIRST_PAUSE, AsyncLink
 from changelane.runner.work.queue import Queue
 from changelane.runner.work.scarcity import PAUSE, Scarcity, Shed
-from changelane.runner.work.transaction import blame, check_awaited, check_transaction, excusing, lending
+from changelane.runner.work.transaction import blame, check_awaited, check_transaction, excusing
 from changelane.runner.work.verdict import is_passing
 from changelane.runner.work.watchdog import BEGIN
 
@@ -81,12 +83,14 @@ class Tasks:
 
     def _turn(self) -> None:
         # A handler may stop the loop that runs it, or have a task or callback of its own exit.
+        parent = os.getpid()
         while not self._loop.is_closed():
             try:
-                with ending_children(told=False):
-                    self._loop.run_forever()
+                self._loop.run_forever()
             except BaseException as error:  # noqa: BLE001
+                end_child(parent, error, told=False)
                 self._fail(error)
+            end_child(parent)
 
     def list_descriptors(self) -> list[int]:
         """What a forked child must not have: by it, the child would change what the parent waits for."""
@@ -237,8 +241,11 @@ class Tasks:
             if not changes:
                 job.end()
                 return
-            with lending(connection.wire, limit=link.limit):
+            connection.wire.limit = inf
+            try:
                 await self._call(job, changes, connection)
+            finally:
+                connection.wire.limit = link.limit
             check_awaited(connection)
             check_transaction(connection)
             with excusing():
@@ -251,13 +258,18 @@ class Tasks:
         argument: Any = changes if self._handler.batch else changes[0]
         context = make_context(job)
         job.begun = True
+        parent = os.getpid()
         # The limit is the handler's alone: an ack that has begun is not cut off.
         scope = asyncio.timeout(self._timeout)
         try:
             async with scope:
-                with ending_children():
+                try:
                     call = context.run(self._handler.function, argument, *arguments)
                     result = await Inside(context, call)
+                except BaseException as error:
+                    end_child(parent, error)
+                    raise
+                end_child(parent)
                 check_result(result)
         except TimeoutError as error:
             if scope.expired():

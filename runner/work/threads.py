@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from changelane.change import Change
 from changelane.runner.work.fault import LeaseLost
-from changelane.runner.work.fork import ending_children
+from changelane.runner.work.fork import end_child
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.inside import make_context
 from changelane.runner.work.job import Job
 from changelane.runner.work.link import FIRST_PAUSE, LendingLink
 from changelane.runner.work.queue import Queue
 from changelane.runner.work.scarcity import PAUSE, Scarcity, Shed
-from changelane.runner.work.transaction import blame, check_transaction, excusing, lending
+from changelane.runner.work.transaction import blame, check_transaction, excusing
 from changelane.runner.work.verdict import is_passing
 from changelane.runner.work.watchdog import BEGIN
 
@@ -161,8 +163,11 @@ class Threads:
             if not changes:
                 job.end()
                 return
-            with lending(connection.wire, limit=link.limit):
+            connection.wire.limit = inf
+            try:
                 self._call(job, changes, connection)
+            finally:
+                connection.wire.limit = link.limit
             check_transaction(connection)
             with excusing():
                 held = self._queue.ack_within(connection, job.handed)
@@ -174,6 +179,11 @@ class Threads:
         argument: Any = changes if self._handler.batch else changes[0]
         context = make_context(job)
         job.begun = True
-        with ending_children():
+        parent = os.getpid()
+        try:
             result = context.run(self._handler.function, argument, *arguments)
+        except BaseException as error:
+            end_child(parent, error)
+            raise
+        end_child(parent)
         check_result(result)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from math import inf
 from typing import Any
 
 import psycopg
@@ -15,7 +14,6 @@ from psycopg.pq import TransactionStatus
 from changelane.runner.work.fault import Fault, LeaseLost, read_fault
 from changelane.runner.work.lent import LentAsyncConnection, LentConnection
 from changelane.runner.work.verdict import is_passing
-from changelane.runner.work.watchdog import Wire
 
 
 class TransactionMisused(Exception):
@@ -24,16 +22,6 @@ class TransactionMisused(Exception):
 
 class NeverAwaited(TransactionMisused):
     """An async handler called the connection and did not wait for it, so that nothing was written."""
-
-
-@contextmanager
-def lending(wire: Wire, *, limit: float) -> Iterator[None]:
-    """Around the handler's call: how long its statements take is its own affair; from then on, ``limit``."""
-    wire.limit = inf
-    try:
-        yield
-    finally:
-        wire.limit = limit
 
 
 def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> None:

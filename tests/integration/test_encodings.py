@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from bench import Bench
 from conftest import RunChangelane, _address, _drop
+from panel import open_panel
 from pooler import run_pooler
 from psycopg import sql
 
@@ -129,6 +130,10 @@ def test_commands_and_pages_read_times_however_the_database_writes_them(
     assert "ValueError: €" in listed.stdout
     bench.send("2", delay=3600)
     assert run_changelane("peek", "jobs").returncode == 0
+    with open_panel(tmp_path, bench.url, env={"PGCLIENTENCODING": "LATIN1"}) as panel:
+        assert "ValueError: €" in panel.open("/dead-letters/jobs").words
+        for path in ("/dead-letters/jobs/1", "/queues/jobs", "/queues/jobs/messages/2", "/doctor", "/audit"):
+            panel.open(path)
 
 
 @pytest.fixture

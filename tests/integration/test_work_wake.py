@@ -11,10 +11,12 @@ import psycopg
 import pytest
 from bench import Bench
 from conftest import RunChangelane
+from proxy import run_proxy
 
 from changelane.manifest import Retry
+from changelane.runner.work import bell as bells
 from changelane.runner.work.bell import Bell
-from changelane.runner.work.log import open_log
+from changelane.runner.work.log import flush, open_log
 
 SCHEMA = Path(__file__).parents[2] / "runner" / "apply" / "sql" / "schema.sql"
 WAKE = (
@@ -104,6 +106,7 @@ def test_where_notifications_do_not_arrive_it_is_said_once(
     for _ in range(2):
         bell.attach(bench.conn)
     assert not bell.works
+    flush()
     assert capsys.readouterr().err.count("notifications do not arrive") == 1
     bell.close()
 
@@ -116,6 +119,7 @@ def test_where_transactions_can_be_prepared_none_is_kept_from_it_by_a_notificati
     for _ in range(2):
         bell.attach(bench.conn)
         assert not bell.update(bench.conn, asleep=["jobs"], awake=[])
+    flush()
     assert capsys.readouterr().err.count("lets transactions be prepared") == 1
     assert bench.rows(ASLEEP) == []
     bench.conn.execute("SET changelane.wake = on")
@@ -221,3 +225,26 @@ def test_a_consumer_keeps_to_its_rate(bench: Bench) -> None:
     bench.drain()
     times = sorted(map(float, bench.notes))
     assert all(later - earlier > 0.8 for earlier, later in zip(times, times[55:], strict=False))
+
+
+def test_a_wake_up_connection_that_fell_silent_is_made_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bells, "QUIET", 0.2)
+    monkeypatch.setattr(bells, "FLAG", 1.0)
+    with run_proxy(bench.url) as proxy:
+        bell = Bell(queues=["jobs"], conninfo=proxy.url, log=open_log())
+
+        def look() -> bool:
+            bell.wait(0.05)
+            bell.update(bench.conn, asleep=[], awake=[])
+            return bell.works
+
+        bell.attach(bench.conn)
+        assert all(look() for _ in range(20))
+        proxy.silence(new=False)
+        bench.wait(lambda: not look())
+        bell.attach(bench.conn)
+        bench.conn.execute("SELECT pg_notify('changelane_jobs', '')")
+        bench.wait(lambda: bell.wait(0.05)["jobs"])
+        bell.close()
