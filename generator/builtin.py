@@ -1,6 +1,6 @@
 """What Postgres itself brings: types, implicit casts, operators and functions of ``pg_catalog``.
 
-``builtin.txt`` was read from servers of every supported major by ``tests/builtin.sql``; one fact a line.
+``builtin.txt`` was read from PostgreSQL 18 by ``tests/builtin.sql``; one fact a line.
 """
 
 from __future__ import annotations

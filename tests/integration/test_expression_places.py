@@ -154,4 +154,7 @@ def test_the_built_in_operators_and_functions_are_those_of_the_server(
         path.write_text("".join(f"{line}\n" for line in sorted(known | found)))
         return
     assert len(found) > 3000
-    assert found - known == set()
+    # Older servers have functions that are gone since; one of these is refused unless its schema is written.
+    gone = {fact for fact in found - known if fact.startswith("function ")}
+    assert found - known - gone == set()
+    assert gone == set() or conn.info.server_version < 180000
