@@ -28,6 +28,7 @@ from changelane.runner.work.handler import Handler, resolve_handlers
 from changelane.runner.work.lifetime import Lifetime
 from changelane.runner.work.log import flush, open_log
 from changelane.runner.work.order import open_worked
+from changelane.runner.work.records import join_logging
 from changelane.runner.work.supervisor import Line, supervise
 from changelane.runner.work.tracing import trace_handlers
 from changelane.runner.work.worker import Worker
@@ -86,6 +87,13 @@ LAST = 5.0
 @click.option(
     "--max-age", callback=parse_duration, metavar="DURATION", help="Replace a process this old, as in 12h."
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="Log what is of this level or above, records of the handlers' own logging among it.",
+)
 @click.option("--supervised", is_flag=True, hidden=True)
 @click.pass_obj
 def command(
@@ -99,6 +107,7 @@ def command(
     max_messages: int | None,
     max_memory: int | None,
     max_age: float | None,
+    log_level: str,
     supervised: bool,
 ) -> int:
     """Consume queues into handlers: those named, or all that have a consumer.
@@ -111,10 +120,12 @@ def command(
     """
     manifest = load_manifest(settings.out)
     specs = choose(manifest, queues)
+    # Before the handlers' modules are imported, which may set up logging themselves.
+    log = open_log(log_level)
+    join_logging(log, level=log_level)
     # Handlers are checked here even when child processes will run them, so that a mistake is said once.
     handlers = resolve_handlers(specs)
     conninfo = resolve(settings.database_url)
-    log = open_log()
     if not supervised:
         warn_of_handlers(handlers, specs, log=log)
     if not supervised and (change := find_change(settings.file, manifest, out=settings.out)):
@@ -127,6 +138,7 @@ def command(
             open_worked(connection, specs)
         arguments = ["--out", str(settings.out), *(["--debug"] if settings.debug else []), "work", *queues]
         arguments += ["--grace", str(grace), "--supervised", *(["--drain"] if drain else [])]
+        arguments += [f"--log-level={log_level}"]
         arguments += [f"--max-messages={max_messages}"] if max_messages else []
         arguments += [f"--max-memory={max_memory}B"] if max_memory else []
         arguments += [f"--max-age={max_age}s"] if max_age else []

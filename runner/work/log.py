@@ -25,8 +25,8 @@ def flush() -> None:
 atexit.register(flush)
 
 
-def open_log() -> FilteringBoundLogger:
-    """A logger of its own: what the handlers' application makes of structlog is left alone."""
+def open_log(level: str = "info") -> FilteringBoundLogger:
+    """A logger of its own, from that level on; what an application makes of structlog is left alone."""
     import structlog
 
     # None where the process was started without it.
@@ -49,6 +49,6 @@ def open_log() -> FilteringBoundLogger:
         # One write for each line: processes that share the stream would tear each other's lines.
         structlog.WriteLogger(cast(TextIO, sink)),
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     return log

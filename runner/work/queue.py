@@ -14,7 +14,8 @@ from importlib import resources
 from math import inf
 from typing import Any
 
-from psycopg import AsyncConnection, Connection, Error, sql
+from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor, Error, sql
+from psycopg.rows import tuple_row
 
 from changelane.errors import DatabaseError
 from changelane.runner.unreadable import explain_unreadable, fetch, is_unreadable
@@ -76,7 +77,9 @@ class Queue:
         self._claims = self._compose_claims("claim", touch=touch, claimed=sql.SQL(load_sql("claimed")))
         self._read = {name: self._compose("read", column=sql.Identifier(name)) for name in _TEXTS}
         self._ack = self._compose_ack("ack")
-        self._ack_one = self._compose_ack("ack_one")
+        # With %d, for its values become part of the text.
+        self._ack_one = self._compose_ack("ack_one").replace(b"%s", b"%d")
+        self._restore = load_sql("restore").encode()
         self._postpone = self._compose("postpone")
         self._renew = self._compose("renew")
         self._dead_letter = self._compose("dead_letter")
@@ -172,21 +175,33 @@ class Queue:
         return _ids(connection.execute(self._ack, pair(deliveries), prepare=False))
 
     def ack_within(self, connection: Connection[Any], deliveries: Collection[Delivery]) -> int:
-        """As ``ack``, in the connection's open transaction; returns how many were still held."""
-        return connection.execute(*self._ack_call(deliveries), prepare=False).rowcount
+        """As ``ack``, in the connection's open transaction; returns how many were still held.
+
+        First of all, role and settings become those of the session again, whatever a handler made of them.
+        """
+        cursor = Cursor(connection, row_factory=tuple_row)
+        cursor.execute(self._spell_ack(deliveries), prepare=False)
+        while cursor.nextset():
+            pass
+        return cursor.rowcount
 
     async def ack_within_async(
         self, connection: AsyncConnection[Any], deliveries: Collection[Delivery]
     ) -> int:
         """As ``ack_within``, for an async connection."""
-        cursor = await connection.execute(*self._ack_call(deliveries), prepare=False)
+        cursor = AsyncCursor(connection, row_factory=tuple_row)
+        await cursor.execute(self._spell_ack(deliveries), prepare=False)
+        while cursor.nextset():
+            pass
         return cursor.rowcount
 
-    def _ack_call(self, deliveries: Collection[Delivery]) -> tuple[bytes, Any]:
+    def _spell_ack(self, deliveries: Collection[Delivery]) -> bytes:
+        """Several statements in one round trip, which takes numbers in their text."""
         if len(deliveries) == 1:
             (only,) = deliveries
-            return self._ack_one, (only.msg_id, only.read_ct)
-        return self._ack, pair(deliveries)
+            return self._restore + self._ack_one % (only.msg_id, only.read_ct)
+        values = {name.encode(): f"'{array}'".encode() for name, array in pair(deliveries).items()}
+        return self._restore + self._ack % values
 
     def renew(self, connection: Connection[Any], deliveries: Sequence[Delivery], *, lease: float) -> set[int]:
         """Extend the leases; returns the ids of those still held."""

@@ -234,8 +234,7 @@ class Tasks:
             return
         connection = job.connection = await link.lend()
         connection.wire.cancels, connection.wire.limit = False, BEGIN
-        connection.begin()
-        async with connection.transaction():
+        async with connection.hold():
             link.outage.end()
             changes = job.start(self._handler.row)
             if not changes:

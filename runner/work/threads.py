@@ -156,8 +156,7 @@ class Threads:
             return
         connection = job.connection = link.lend()
         connection.wire.cancels, connection.wire.limit = False, BEGIN
-        connection.begin()
-        with connection.transaction():
+        with connection.hold():
             link.outage.end()
             changes = job.start(self._handler.row)
             if not changes:

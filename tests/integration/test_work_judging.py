@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +270,40 @@ def test_the_log_of_a_failure_says_where_and_the_first_one_how(bench: Bench) -> 
     assert bench.log.count(f'"where": "handlers.py:{line} in reindex"') == 2
     assert bench.log.count("Traceback") == 1
     assert "already exists" not in bench.log
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_records_of_the_handlers_own_logging_join_the_log(bench: Bench, kind: str) -> None:
+    words = kinds(kind)
+    bench.declare(
+        f"""
+        import logging
+        logging.basicConfig(level=logging.DEBUG, format="unread %(message)s")
+        log = logging.getLogger("shop.orders")
+
+        {words["def"]} handle(change: Change) -> None:
+            {words["sleep"]}(0)
+            log.info("handling %s", change.new["value"])
+            log.debug("too much")
+            log.warning("%d is no number", "seven")
+            logging.getLogger("other").log(25, "between")
+            try:
+                1 / 0
+            except ZeroDivisionError:
+                log.exception("divided")
+        """,
+    )
+    (msg_id,) = bench.send("9")
+    bench.drain()
+    lines = [json.loads(line) for line in bench.log.splitlines()]
+    mine = {line["event"]: line for line in lines if "logger" in line}
+    assert mine["handling 9"]["level"] == "info"
+    assert {line["logger"] for line in mine.values()} == {"shop.orders", "other"}
+    for line in mine.values():
+        assert (line["queue"], line["msg_id"], line["attempt"]) == ("jobs", msg_id, 1)
+    assert "ZeroDivisionError" in mine["divided"]["exception"]
+    assert len(mine) == 4
+    bench.send("9")
+    bench.drain("--log-level", "error")
+    assert bench.log.count("handling 9") == 1
+    assert bench.log.count('"divided"') == 2
