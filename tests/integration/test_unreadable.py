@@ -16,6 +16,8 @@ from test_encodings import lend_encoded
 from changelane.manifest import Retry
 from changelane.runner import database as databases
 from changelane.runner import pgmq
+from changelane.runner.dashboard.browse import Search, browse
+from changelane.runner.steer.queue import Queue
 
 HANDLE = """
 def handle(change: Change) -> None:
@@ -76,6 +78,14 @@ def test_a_message_that_is_longer_as_text_than_the_server_can_make(bench: Bench)
     bench.declare(HANDLE)
     ids = bench.send("1", "2", "3")
     spoil(bench, ids[1], value=GIANT)
+    seen, after, pages = [], None, 0
+    while pages == 0 or after is not None:
+        with bench.conn.transaction():
+            page = browse(bench.conn, Queue("jobs", ()), Search(text='"value": ', after=after))
+        seen += [message.id for message in page.messages]
+        # A page ends when its time is up.
+        after, pages = page.next, pages + 1
+    assert seen == [ids[0], ids[2]]
     bench.drain(timeout=120)
     assert sorted(bench.notes) == ["1", "3"]
     ((letter,),) = bench.rows("SELECT headers->'dead_letter' FROM pgmq.q_jobs_dlq")
