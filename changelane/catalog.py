@@ -43,11 +43,28 @@ class Column(Record):
     nullable: bool = True
 
 
+class Trigger(Record):
+    """A trigger on a table that Changelane did not make, or the action of a foreign key that refers to it.
+
+    ``events`` are insert, update, delete, truncate. ``deferrable`` is ``deferred`` where it waits for the
+    commit unless told otherwise. ``changes`` is the table, as ``[schema, name]``, whose rows the action of a
+    foreign key changes; ``name`` is the constraint's then.
+    """
+
+    name: str
+    timing: Literal["before", "after"]
+    level: Literal["row", "statement"]
+    events: tuple[Literal["insert", "update", "delete", "truncate"], ...]
+    enabled: Literal["origin", "always", "replica", "disabled"] = "origin"
+    deferrable: Literal["", "immediate", "deferred"] = ""
+    changes: tuple[str, str] | None = None
+
+
 class Table(Record):
     """A relation that a spec may name. ``primary_key`` is empty where there is none.
 
     ``partition_of`` and ``inherits`` hold ``[schema, name]`` of parents; ``inherited_by`` of direct children
-    that are not partitions.
+    that are not partitions. ``triggers`` of a partitioned table include those of its partitions.
     """
 
     schema_: str = Field(alias="schema")
@@ -59,6 +76,7 @@ class Table(Record):
     inherited_by: tuple[tuple[str, str], ...] = ()
     primary_key: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
 
     @property
     def identity(self) -> tuple[str, str]:

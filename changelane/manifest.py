@@ -70,13 +70,16 @@ class Queue(Record):
 
 
 class Capture(Record):
-    """One route's trigger and function on one table for one event; both bear ``name``.
+    """One route's trigger and function on one table for one event.
 
-    ``function_live`` and ``trigger_live`` are the hashes that the live catalog yields once the steps have run
-    (``changelane.marker``). ``reason`` says why the generator chose row capture, or is empty.
+    ``name`` is the function's. ``trigger`` is the trigger's, empty in a manifest of an older version, where
+    both have one name. ``function_live`` and ``trigger_live`` are the hashes that the live catalog yields
+    once the steps have run (``changelane.marker``). ``reason`` says why the level is what it is:
+    ``declared``, why the generator chose rows, or empty.
     """
 
     name: str
+    trigger: str = ""
     route: str
     schema_: str = Field(alias="schema")
     table: str
@@ -107,6 +110,10 @@ class Capture(Record):
     @property
     def identity(self) -> tuple[str, str]:
         return (self.schema_, self.table)
+
+    @property
+    def trigger_name(self) -> str:
+        return self.trigger or self.name
 
 
 class Table(Record):

@@ -27,6 +27,10 @@ TRIGGER_ROW = 1
 TRIGGER_EVENTS = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
 """Bits of ``pg_trigger.tgtype`` (src/include/catalog/pg_trigger.h); AFTER sets none."""
 
+ANCHOR = "'0'::regclass /* this table */"
+"""Stands in a row capture's body for its table, whose number `apply` writes in its place."""
+_ANCHORED = re.compile(r"'(\d+)'::regclass /\* this table \*/")
+
 _LINE = re.compile(
     r"changelane:1 project=(?P<project>\S+) (?P<kind>route|queue|access|api)=(?P<name>\S+)"
     r" spec=(?P<spec>[0-9a-f]{12}) live=(?P<live>[0-9a-f]{12}) pg=(?P<pg>\d+)"
@@ -75,9 +79,16 @@ def hash_function(
     *, body: str, language: str, security_definer: bool, config: Sequence[str], public_execute: bool
 ) -> str:
     """The live hash of a function: ``prosrc``, ``lanname``, ``prosecdef``, ``proconfig``, and whether PUBLIC
-    may execute it.
+    may execute it. The number of its table, which differs from database to database, is not part of it.
     """
+    body = _ANCHORED.sub(lambda found: ANCHOR, body)
     return hash_model(["function", body, language, security_definer, sorted(config), public_execute])
+
+
+def read_anchor(body: str) -> int | None:
+    """The number of the table (``pg_class.oid``) in the body of a row capture's function; None elsewhere."""
+    found = _ANCHORED.search(body)
+    return int(found[1]) if found else None
 
 
 def hash_trigger(

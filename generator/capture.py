@@ -41,8 +41,9 @@ class Capture:
     ``declared`` is the table that messages name, ``table`` the one that bears the trigger. ``columns`` None
     is the whole row, whatever columns it has by then, less the ``virtual`` ones, which triggers see as null.
     ``unchanged``: updates that change nothing are sent, too. ``delay`` in seconds; ``max_bytes`` limits a
-    message as jsonb.
-    ``grouped``: a consumer keeps the order of keys; ``waking`` are the queues whose workers may sleep.
+    message as jsonb. ``prefix`` makes the trigger's name sort before others. ``grouped``: a consumer keeps
+    the order of keys, ``halved``: an update that changes the key is sent to both keys. ``waking`` are the
+    queues whose workers may sleep.
     ``owner`` is the role that the function is to belong to, None for the one that applies.
     """
 
@@ -53,6 +54,7 @@ class Capture:
     event: CapturedEvent
     level: Level
     reason: str
+    prefix: str
     fire: Literal["origin", "always", "replica"]
     queues: tuple[str, ...]
     update_of: tuple[str, ...]
@@ -68,15 +70,21 @@ class Capture:
     max_bytes: int | None = None
     unchanged: bool = False
     grouped: bool = False
+    halved: bool = False
     waking: tuple[str, ...] = ()
     owner: str | None = None
 
     @cached_property
     def name(self) -> str:
-        """Of the function and the trigger: readable, and unique to project, table, route and event."""
+        """Of the function: readable, and unique to project, table, route and event."""
         schema, table = self.table.identity
         place = hash_place(project=self.project, schema=schema, table=table)
         return f"{self.route}_{self.event}_{place}"
+
+    @property
+    def trigger(self) -> str:
+        """The trigger's name."""
+        return self.prefix + self.name
 
     @cached_property
     def sides(self) -> tuple[str, ...]:
@@ -252,6 +260,7 @@ class Capture:
             "settings": self.settings,
             **({"unchanged": True} if self.unchanged else {}),
             **({"owner": self.owner} if self.owner else {}),
+            **({"halved": True} if self.halved else {}),
             **({"grouped": True} if self.grouped else {}), **({"waking": self.waking} if self.waking else {}),
         }  # fmt: skip
 

@@ -184,6 +184,7 @@ def _render_route(
         check_function(function)
         yield contract.Capture(
             name=capture.name,
+            trigger=capture.trigger,
             route=capture.route,
             schema_=capture.table.schema_,
             table=capture.table.name,

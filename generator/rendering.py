@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.environment import TemplateModule
 
 from changelane.access import API_NAMES, API_SCHEMA, OPTIONAL_COLUMN, Place, find_functions, works
 from changelane.generator.capture import (
@@ -29,6 +30,7 @@ from changelane.generator.queue import Queue
 from changelane.generator.quoting import indent, quote_array, quote_body, quote_identifier, quote_literal
 from changelane.interval import spell_interval
 from changelane.marker import (
+    ANCHOR,
     API_LIVE,
     POLICY_LIVE,
     SCHEMA,
@@ -40,7 +42,7 @@ from changelane.marker import (
     hash_trigger,
 )
 
-TEMPLATE_VERSION = 2
+TEMPLATE_VERSION = 3
 """Part of every spec hash; raised when a template's output changes in meaning."""
 
 _ENVIRONMENT = Environment(
@@ -98,44 +100,45 @@ def render_body(capture: Capture) -> str:
 
 
 def _render_body(capture: Capture, *, borrowing: bool) -> str:
-    return _ENVIRONMENT.get_template("body.sql.j2").render(
-        name=capture.name,
-        route=capture.route,
-        declared=capture.declared,
-        event=capture.event,
-        level=capture.level,
-        send=capture.send,
-        sides=capture.sides,
-        named=[
+    values: dict[str, object] = {
+        "name": capture.name,
+        "anchor": ANCHOR,
+        "route": capture.route,
+        "declared": capture.declared,
+        "event": capture.event,
+        "level": capture.level,
+        "send": capture.send,
+        "sides": capture.sides,
+        "named": [
             {"name": column.name, "null": capture.write_null(column, borrowing=borrowing)}
             for column in capture.named
         ],
-        key=capture.key,
-        loose_key=capture.loose_key,
-        loose_json=capture.loose_json,
-        not_jsonb=NOT_JSONB,
-        escaped=ESCAPED,
-        columns=capture.columns,
-        virtual=capture.virtual,
-        mask=capture.mask,
-        unchanged=capture.unchanged,
-        keep_old=capture.old,
-        extra={
+        "key": capture.key,
+        "loose_key": capture.loose_key,
+        "loose_json": capture.loose_json,
+        "not_jsonb": NOT_JSONB,
+        "escaped": ESCAPED,
+        "columns": capture.columns,
+        "virtual": capture.virtual,
+        "mask": capture.mask,
+        "unchanged": capture.unchanged,
+        "keep_old": capture.old,
+        "extra": {
             name: bind_expression(capture, value, borrowing=borrowing)
             for name, value in capture.extra.items()
         },
-        watched=capture.watched,
-        when=bind_expression(capture, capture.when, borrowing=borrowing) if capture.when else None,
-        repeatable=capture.repeatable,
-        judged=capture.judged,
-        max_bytes=capture.max_bytes,
-        bounded=capture.bounded,
-        whole=capture.whole,
-        plain=capture.plain,
-        arrays=capture.arrays,
-        long=capture.long,
-        formed=capture.formed,
-        limits={
+        "watched": capture.watched,
+        "when": bind_expression(capture, capture.when, borrowing=borrowing) if capture.when else None,
+        "repeatable": capture.repeatable,
+        "judged": capture.judged,
+        "max_bytes": capture.max_bytes,
+        "bounded": capture.bounded,
+        "whole": capture.whole,
+        "plain": capture.plain,
+        "arrays": capture.arrays,
+        "long": capture.long,
+        "formed": capture.formed,
+        "limits": {
             "row": ROW_LIMIT,
             "formed": FORMED,
             "surely_formed": SURELY_FORMED,
@@ -143,12 +146,19 @@ def _render_body(capture: Capture, *, borrowing: bool) -> str:
             "small_arrays": SMALL_ARRAYS,
             "short": SHORT,
         },
-        queues=capture.queues,
-        delay=capture.delay,
-        traceparent=TRACEPARENT,
-        grouped=capture.grouped and bool(capture.sides),
-        waking=capture.waking,
-    )
+        "queues": capture.queues,
+        "delay": capture.delay,
+        "traceparent": TRACEPARENT,
+        "grouped": capture.grouped and bool(capture.sides),
+        "waking": capture.waking,
+    }
+    message = _ENVIRONMENT.get_template("message.sql.j2")
+    halves: dict[str, TemplateModule | None] = {"leaving": None, "entering": None}
+    if capture.halved and capture.event == "update":
+        # The update reaches the key that the row leaves as a delete, and the other as an insert.
+        halves["leaving"] = message.make_module({**values, "event": "delete", "sides": ("old",)})
+        halves["entering"] = message.make_module({**values, "event": "insert", "sides": ("new",)})
+    return _ENVIRONMENT.get_template("body.sql.j2").render(**values, **halves)
 
 
 def hash_capture(capture: Capture) -> str:
@@ -170,6 +180,9 @@ def render_function(capture: Capture, *, body: str, spec: str, live: str) -> str
         name=capture.name,
         settings=capture.settings,
         body=body,
+        anchor=ANCHOR if ANCHOR in body else None,
+        schema=capture.table.schema_,
+        table=capture.table.name,
         marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
         owner=capture.owner,
         check=render_check(capture),
@@ -216,7 +229,8 @@ def _transition(capture: Capture, row: str) -> str | None:
 def render_trigger(capture: Capture, *, spec: str, live: str) -> str:
     """SQL of the trigger and its marker; locks the table in SHARE ROW EXCLUSIVE mode."""
     return _ENVIRONMENT.get_template("trigger.sql.j2").render(
-        name=capture.name,
+        name=capture.trigger,
+        function=capture.name,
         event=capture.event,
         level=capture.level,
         fire=capture.fire,

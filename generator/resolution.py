@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 from changelane.access import COLUMN_TYPES, COLUMNS
 from changelane.catalog import Catalog, Column, Table
 from changelane.diagnostic import Diagnostic
+from changelane.disorder import choose_prefix, find_rivals, spell_names
 from changelane.errors import SpecError
 from changelane.generator.capture import Capture
 from changelane.generator.codes import Code
@@ -62,6 +63,7 @@ class _Resolver:
         self.tables = {table.identity: table for table in catalog.tables}
         self.types = TypeSystem(catalog)
         self.places = {route.name: route.index for route in document.spec.routes}
+        self.triggers = {table.identity: table.triggers for table in catalog.tables}
         self.consumed = frozenset(document.spec.consumers)
         self.ordered = frozenset(
             name for name, consumer in document.spec.consumers.items() if consumer.ordering == "key"
@@ -290,11 +292,12 @@ class _Resolver:
         when: Expression | None,
         extra: Mapping[str, Expression],
     ) -> None:
-        level, reason = _choose_level(route, bearer)
+        level, reason = _choose_level(route, bearer, find_rivals(bearer.identity, self.triggers))
         payload = route.payload
         columns = _choose_columns(payload, bearer)
         virtual = [column.name for column in bearer.columns if column.generated == "virtual"]
         present = {column.name for column in bearer.columns}
+        grouped = any(name in self.ordered for name in route.queues)
         for event in route.events:
             if event == "truncate" and bearer != declared:
                 # A message would say that the declared table is empty, which it is not.
@@ -309,6 +312,7 @@ class _Resolver:
                     event=event,
                     level="statement" if event == "truncate" else level,
                     reason="" if event == "truncate" else reason,
+                    prefix=choose_prefix(bearer.triggers),
                     fire=route.fire,
                     queues=route.queues,
                     update_of=tuple(route.update_of or ()),
@@ -323,7 +327,8 @@ class _Resolver:
                     extra=extra,
                     max_bytes=payload.max_bytes,
                     unchanged=route.unchanged,
-                    grouped=any(name in self.ordered for name in route.queues),
+                    grouped=grouped,
+                    halved=grouped and event == "update" and {"insert", "delete"} <= set(route.events),
                     waking=() if route.delay else tuple(filter(self.consumed.__contains__, route.queues)),
                 )
             )
@@ -351,8 +356,8 @@ def _choose_columns(payload: Payload, table: Table) -> tuple[str, ...] | None:
     )
 
 
-def _choose_level(route: Route, table: Table) -> tuple[Level, str]:
-    """Row capture where declared, and where statement triggers would miss or garble changes."""
+def _choose_level(route: Route, table: Table, rivals: Sequence[str]) -> tuple[Level, str]:
+    """Row capture where declared, and where statement triggers would miss, garble or misplace changes."""
     if table.kind == "partitioned":
         return "row", "partitioned: statement triggers miss rows written straight to a partition"
     if table.kind == "hypertable":
@@ -361,4 +366,9 @@ def _choose_level(route: Route, table: Table) -> tuple[Level, str]:
         return "row", "a partition: statement triggers miss rows written through its parent"
     if table.inherits or table.inherited_by:
         return "row", "under inheritance: statement triggers miss rows written through another table"
-    return ("row", "declared") if route.capture == "row" else ("statement", "")
+    if route.capture is None and rivals:
+        return "row", (
+            f"trigger {spell_names(rivals)} may change its rows before a statement trigger fires; "
+            "bulk statements cost up to twice as much"
+        )
+    return route.capture or "statement", "declared" if route.capture else ""

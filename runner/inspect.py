@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from changelane.catalog import Catalog, Table
+from changelane.runner.foreign import read_foreign
 from changelane.runner.session import snapshot
 from changelane.runner.timescale import Timescale, observe_timescale
 
@@ -36,12 +37,15 @@ def list_tables(conn: psycopg.Connection[Any], *, timescale: Timescale) -> list[
 
 
 def inspect(conn: psycopg.Connection[Any]) -> Catalog:
-    """Read every table, view and foreign table outside system schemas, and what the types of their columns
-    are computed with, in one snapshot.
+    """Read every table, view and foreign table outside system schemas, their triggers, and what the types of
+    their columns are computed with, in one snapshot.
     """
     with snapshot(conn), conn.cursor(row_factory=dict_row) as cursor:
         rows = observe_timescale(conn).amend(cursor.execute(_QUERY).fetchall())
         (types,) = cursor.execute(_TYPES).fetchall()
+        foreign = read_foreign(conn)
+    for row in rows:
+        row["triggers"] = foreign.triggers.get((row["schema"], row["name"]), ())
     paths = types.pop("paths")
     # Nothing is looked up in a schema that not every owner looks into.
     path = [schema for schema in paths[0] if all(schema in other for other in paths)] if paths else []

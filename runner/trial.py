@@ -228,7 +228,7 @@ def _explain(
     sent: dict[str, set[tuple[str, str]]] = {}
     for count in counts:
         sent.setdefault(count["route"] or "", set()).add((count["schema"], count["table"]))
-    names = [capture.name for captures in groups.values() for capture in captures]
+    names = [capture.trigger_name for captures in groups.values() for capture in captures]
     live = {tuple(row[:3]): row[3:] for row in conn.execute(_read("triggers"), {"names": names})}
     settings = conn.execute(_read("session")).fetchone()
     assert settings is not None
@@ -243,7 +243,7 @@ def _explain(
         changes = {event: getattr(table, word) for event, word in _CHANGES.items()}
         changes["truncate"] = int(truncated and table.exclusive)
         states: dict[str, str] = {
-            capture.event: _find_state(capture, live.get((capture.name, *capture.identity)))
+            capture.event: _find_state(capture, live.get((capture.trigger_name, *capture.identity)))
             for capture in captures
         }
         why = _say_why(changes, states, role=role, counted=counted)

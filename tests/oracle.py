@@ -82,6 +82,15 @@ class Route:
     def queues(self) -> list[str]:
         return list(self.spec["queues"])
 
+    @property
+    def ordered(self) -> bool:
+        return "ordered" in self.spec
+
+    @property
+    def halves(self) -> bool:
+        """Whether an update that changes the key is sent as a delete and an insert."""
+        return self.ordered and {"insert", "update", "delete"} <= set(self.spec["events"])
+
 
 def draw_route(random: Random, table: Table, *, number: int) -> Route:
     """A route of the options that a spec knows, crossed at random."""
@@ -117,6 +126,8 @@ def draw_route(random: Random, table: Table, *, number: int) -> Route:
         extra["strict"] = ask_null(*random.choice(table.strict), random.choice(("old", "new")))
     if extra:
         payload["extra"] = {name: text for name, (text, _) in extra.items()}
+    if key and random.random() < 0.3:
+        spec["ordered"] = spec["queues"][0]
     return Route(
         spec={**spec, "payload": payload},
         key=key,
@@ -136,19 +147,29 @@ def ask_null(column: str, name: str, row: str) -> tuple[str, Judge]:
 
 def expect(route: Route, changes: Sequence[Change]) -> list[str]:
     """The messages, less their ``at`` and ``txid``, as sorted JSON text."""
-    return sorted(encode(message) for change in changes if (message := _expect(route, *change)) is not None)
+    return sorted(encode(message) for change in changes for message in _expect(route, *change))
 
 
-def _expect(route: Route, op: str, old: Row | None, new: Row | None, same: bool) -> Row | None:
-    spec, payload = route.spec, route.spec["payload"]
+def _expect(route: Route, op: str, old: Row | None, new: Row | None, same: bool) -> list[Row]:
+    spec = route.spec
     if op not in spec["events"]:
-        return None
+        return []
     if op == "update" and old and new:
         watched = spec.get("update_of")
         if all(encode(old[name]) == encode(new[name]) for name in watched) if watched else same:
-            return None
+            return []
     if route.when and not route.when(old or {}, new or {}, op):
-        return None
+        return []
+    extra = {name: judge(old or {}, new or {}, op) for name, judge in route.extra.items()}
+    moved = old and new and any(encode(old[name]) != encode(new[name]) for name in route.key)
+    if moved and route.halves:
+        halves = (("delete", old, None), ("insert", None, new))
+        return [_describe(route, half, was, become, extra) for half, was, become in halves]
+    return [_describe(route, op, old, new, extra)]
+
+
+def _describe(route: Route, op: str, old: Row | None, new: Row | None, extra: Row) -> Row:
+    payload = route.spec["payload"]
     mask = payload.get("mask", {})
 
     def project(row: Row | None) -> Row | None:
@@ -166,8 +187,8 @@ def _expect(route: Route, op: str, old: Row | None, new: Row | None, same: bool)
     elif payload["old"] == "changed" and op == "update" and was and become:
         was = {name: value for name, value in was.items() if encode(value) != encode(become[name])}
     message = {"op": op, "schema": "app", "table": "t", "key": short(new or old), "new": become, "old": was}
-    if route.extra:
-        message["extra"] = {name: judge(old or {}, new or {}, op) for name, judge in route.extra.items()}
+    if extra:
+        message["extra"] = extra
     if "max_bytes" in payload and LARGE in encode(message):
         message |= {"new": short(new), "old": short(old) if payload["old"] != "none" else None}
         message.pop("extra", None)

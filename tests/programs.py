@@ -132,6 +132,10 @@ def attach_again(t: Table, a: int, b: int) -> str:
     return f"{detach}; ALTER TABLE app.t ATTACH PARTITION app.{part} {bound}"
 
 
+def retype(t: Table, a: int, b: int) -> str:
+    return f"ALTER TABLE app.t ALTER p TYPE {'bigint' if b % 2 else 'int'}"
+
+
 def touch_often(t: Table, a: int, b: int) -> str:
     return (
         f"WITH one AS ({insert_many(t, a + 20, b)} RETURNING k),"
@@ -200,7 +204,7 @@ WRITES: tuple[Write, ...] = (
     insert_one, insert_many, insert_many, insert_select, insert_nothing, upsert, upsert_key,
     update_one, update_all, update_nothing, shift_keys, swap_keys, negate_keys, move, delete_one,
     delete_some, update_from, merge, touch_often, delete_parent, update_parents, insert_parents,
-    write_part, use_cursor, loop, by_trigger, truncate, merge_by_source, write_view, attach_again,
+    write_part, use_cursor, loop, by_trigger, truncate, merge_by_source, write_view, attach_again, retype,
 )  # fmt: skip
 ENDS = ("savepoint", "rollback to", "release", "commit", "rollback", "prepare", "copy")
 OPERATIONS = len(WRITES) + len(ENDS)

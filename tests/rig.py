@@ -79,12 +79,14 @@ class Rig:
                 route.pop("table")
             if "update" not in route["events"]:
                 route.pop("update_of", None)
+        ordered = [route.pop("ordered") for route in filled if "ordered" in route]
         queues = {queue for route in filled for queue in route.get("queues", [route.get("queue")])}
         spec = {
             "version": 1,
             "project": "rig",
             "queues": {name: {} for name in sorted(queues)},
             "routes": filled,
+            "consumers": {name: {"handler": "handlers:handle", "ordering": "key"} for name in ordered},
         }
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pipelines.yaml"

@@ -44,13 +44,15 @@ KEYS = 8
 class Shape:
     """A table. ``key``: none, its columns k and g, or these and deferrable, so that keys may shift.
 
-    ``columns`` are pairs of numbers, of a name and of a type.
+    ``columns`` are pairs of numbers, of a name and of a type. ``echoes``: triggers of the table's own change
+    each row again that a statement inserted or updated.
     """
 
     kind: Literal["plain", "unlogged", "list", "range", "hash", "inherited"]
     key: Literal["none", "plain", "deferrable"]
     generated: bool
     columns: tuple[tuple[int, int], ...]
+    echoes: bool = False
 
 
 @dataclass
@@ -155,6 +157,17 @@ class Table:
             "CREATE TRIGGER write AFTER INSERT ON app.outside FOR EACH ROW EXECUTE FUNCTION app.write()",
             "CREATE CONSTRAINT TRIGGER later AFTER INSERT ON app.outside DEFERRABLE INITIALLY DEFERRED"
             " FOR EACH ROW WHEN (new.k % 2 = 0) EXECUTE FUNCTION app.write()",
+            *(self.create_echo() if self.shape.echoes else ()),
+        ]
+
+    def create_echo(self) -> list[str]:
+        """Two triggers, of which the first in Postgres' order is older than any capture."""
+        return [
+            "CREATE FUNCTION app.echo() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF pg_trigger_depth() = 1 THEN UPDATE app.t SET p = tg_nargs + 1 WHERE rid = new.rid; END IF;"
+            " RETURN NULL; END $$",
+            'CREATE TRIGGER "0 echo" AFTER INSERT ON app.t FOR EACH ROW EXECUTE FUNCTION app.echo(1)',
+            "CREATE TRIGGER echo AFTER INSERT OR UPDATE ON app.t FOR EACH ROW EXECUTE FUNCTION app.echo()",
         ]
 
     def list_names(self) -> list[str]:

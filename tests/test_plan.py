@@ -316,7 +316,7 @@ def test_row_capture_and_truncate_are_fine_on_a_partitioned_table() -> None:
     row, truncate = Sample().capture(), Sample().capture(event="truncate", level="statement")
     for sample in (row, truncate):
         relation = replace(sample.empty.relations["public", "orders"], kind="p")
-        assert find_block(sample.captures[0], relation) == ("", "")
+        assert find_block(sample.captures[0], relation, triggers={}) == ("", "")
 
 
 def test_a_newer_schema_is_refused_and_a_strange_one_too(sample: Sample) -> None:

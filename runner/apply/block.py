@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from changelane.disorder import Triggers, find_earlier, find_rivals, spell_names
 from changelane.manifest import Capture
 from changelane.runner.apply.object import spell, spell_name
 from changelane.runner.apply.observe import Relation
@@ -19,12 +20,14 @@ def find_block(
     moved: Identity | None = None,
     stray: str = "",
     broken: str = "",
+    triggers: Triggers,
 ) -> tuple[str, str]:
     """Why a capture cannot be applied to its relation, and the help; empty strings where it can.
 
     ``selection`` is the one of its route. ``moved`` is the table, if another, that bears its trigger, which a
     renamed table takes along. ``stray`` says why the route no longer means the table, ``broken`` what
     Postgres says of an expression that no longer holds.
+    ``triggers`` are those of others.
     """
     table = spell(capture.identity)
     named = selection is None or selection.names(capture.identity)
@@ -74,6 +77,26 @@ def find_block(
         return (
             f"{table} is partitioned, inherited or foreign now: statement capture would miss changes",
             ANEW,
+        )
+    return _find_disorder(capture, triggers)
+
+
+def _find_disorder(capture: Capture, triggers: Triggers) -> tuple[str, str]:
+    """Triggers that came after the last `inspect` and put changes before those that fired them."""
+    table = spell(capture.identity)
+    rivals = find_rivals(capture.identity, triggers)
+    if rivals and capture.level == "statement" and capture.event != "truncate" and not capture.reason:
+        return (
+            f"{table} has triggers that may change its rows before a statement trigger fires: "
+            f"{spell_names(rivals)}; their changes would be sent before those that fired them",
+            ANEW,
+        )
+    earlier = find_earlier(capture.trigger_name, capture.level, triggers.get(capture.identity, ()))
+    if earlier:
+        return (
+            f"{table} has triggers whose names sort before that of the capture: {spell_names(earlier)}; "
+            "their changes would be sent before those that fired them",
+            f"{ANEW}, which finds a name that sorts first",
         )
     return "", ""
 

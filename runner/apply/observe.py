@@ -16,6 +16,7 @@ from changelane.marker import Marker, hash_function, hash_queue, hash_trigger, p
 from changelane.runner.apply.definer import Definers, observe_definers
 from changelane.runner.apply.expressions import observe_expressions
 from changelane.runner.apply.rights import Rights, observe_rights
+from changelane.runner.foreign import Foreign, read_foreign
 from changelane.runner.inspect import list_tables
 from changelane.runner.partman import Partitioning, Partman, observe_partitions, observe_partman
 from changelane.runner.session import snapshot
@@ -186,6 +187,7 @@ class Relation:
 
     schema: str
     name: str
+    oid: int = 0
     kind: str
     partition: bool
     has_children: bool
@@ -203,6 +205,7 @@ class Observed:
     """One snapshot of the database. Functions by name, triggers by (schema, table, name), relations and
     tables by (schema, name), queues by name. ``tables`` are all that a glob could match, without columns;
     ``broken`` is what Postgres says of expressions that no longer hold, by the name of their capture.
+    ``foreign`` are the triggers of others, on any table.
     """
 
     session: Session
@@ -212,6 +215,7 @@ class Observed:
     triggers: Mapping[tuple[str, str, str], Trigger] = field(default_factory=dict)
     relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
     tables: Mapping[tuple[str, str], Table] = field(default_factory=dict)
+    foreign: Foreign = field(default_factory=Foreign)
     rights: Rights = field(default_factory=Rights)
     definers: Definers = field(default_factory=Definers)
     broken: Mapping[str, str] = field(default_factory=dict)
@@ -225,7 +229,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
     named = {
         "schemas": [capture.schema_ for capture in manifest.captures],
         "tables": [capture.table for capture in manifest.captures],
-        "names": [capture.name for capture in manifest.captures],
+        "names": [capture.trigger_name for capture in manifest.captures],
     }
     with snapshot(conn):
         (session,) = _fetch(conn, Session, "observe_session")
@@ -238,6 +242,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         relations = _fetch(conn, Relation, "observe_relations", named)
         timescale = observe_timescale(conn)
         tables = list_tables(conn, timescale=timescale)
+        foreign = read_foreign(conn)
         roles = {access.role for access in manifest.access}
         owners = {function.name: (function.owner, function.owner_creates) for function in functions}
         definers = observe_definers(conn, manifest, owners=owners, role=session.role)
@@ -263,6 +268,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
             for relation in relations
         },
         tables={table.identity: table for table in tables},
+        foreign=foreign,
         rights=rights,
         definers=definers,
         broken=broken,

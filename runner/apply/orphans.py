@@ -21,7 +21,7 @@ def find_orphans(manifest: Manifest, observed: Observed, *, blocked: Collection[
     """What bears the project's mark and is not declared. ``blocked`` are names of captures that are blocked:
     their tables took the triggers along to other names, and what blocks them says so.
     """
-    triggers = {(*capture.identity, capture.name) for capture in manifest.captures}
+    triggers = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
     functions = {capture.name for capture in manifest.captures}
     for thing in _find_marked(manifest.project, observed):
         if thing.table is None:

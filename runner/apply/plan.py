@@ -20,6 +20,7 @@ from changelane.runner.apply.owner import list_definer_notes
 from changelane.runner.apply.owner_steps import lend_schema
 from changelane.runner.apply.queue_steps import do_queue, list_notes
 from changelane.runner.apply.rename import Rename, find_renames
+from changelane.runner.apply.risk import find_risks
 from changelane.runner.apply.state import compare, list_other_projects
 from changelane.runner.apply.step import Mode, Sql, Step, do, drop
 from changelane.runner.apply.tables import note_unreviewed
@@ -95,9 +96,9 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         objects = _narrow(objects, manifest, route=only, renames=renames)
         renames = [rename for rename in renames if rename.capture.route == only]
     steps = [
-        *_set_up(objects, manifest, observed),
+        *_set_up(objects, manifest, observed, renames),
         *change_access([thing for thing in objects if prune or not thing.undeclared], api=manifest.api),
-        *_change_tables(objects, manifest, observed),
+        *_change_tables(objects, manifest, observed, renames),
     ]
     steps = _rename(steps, [rename for rename in renames if rename.known or prune])
     doubles = [rename for rename in renames if rename.doubled]
@@ -137,6 +138,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
             f"changelane destroy --project {project}"
             for trigger, project in list_other_projects(manifest, observed)
         ]
+    notes += [f"{risk.what}: {risk.why}; {risk.fix}" for risk in find_risks(manifest, observed)]
     if prune:
         dropped = [thing for thing in orphans if thing.remedy == "drop"]
         steps += [*drop(dropped), *(drop_api(thing) for thing in dropped if thing.kind == "api")]
@@ -195,9 +197,11 @@ def _narrow(
     )
 
 
-def _set_up(objects: Iterable[Object], manifest: Manifest, observed: Observed) -> list[Step]:
+def _set_up(
+    objects: Iterable[Object], manifest: Manifest, observed: Observed, renames: Iterable[Rename]
+) -> list[Step]:
     objects = tuple(objects)
-    together = _replaced_together(objects)
+    together = _replaced_together(objects, renames)
     steps = []
     functions: list[Step] = []
     apart: list[Step] = []
@@ -223,20 +227,25 @@ def _set_up(objects: Iterable[Object], manifest: Manifest, observed: Observed) -
     return [*steps, *lend_schema(functions, manifest, observed), *apart]
 
 
-def _replaced_together(objects: Iterable[Object]) -> frozenset[str]:
-    """Names of captures whose function and trigger both get a new definition.
+def _replaced_together(objects: Iterable[Object], renames: Iterable[Rename]) -> frozenset[str]:
+    """Names of captures whose function and trigger both get a new definition, or the trigger a new name.
 
     A function for rows fails under a trigger for statements and the other way round, and with it the
     application's write; so both change in the one transaction that holds the table's lock.
     """
     replaced = [thing for thing in objects if thing.remedy == "replace"]
     functions = {thing.name for thing in replaced if thing.kind == "function"}
-    return frozenset(functions & {thing.name for thing in replaced if thing.kind == "trigger"})
+    triggers = {thing.capture.name for thing in replaced if thing.kind == "trigger" and thing.capture}
+    return frozenset(
+        functions & (triggers | {rename.capture.name for rename in renames if not rename.doubled})
+    )
 
 
-def _change_tables(objects: Iterable[Object], manifest: Manifest, observed: Observed) -> list[Step]:
+def _change_tables(
+    objects: Iterable[Object], manifest: Manifest, observed: Observed, renames: Iterable[Rename]
+) -> list[Step]:
     objects = tuple(objects)
-    together = _replaced_together(objects)
+    together = _replaced_together(objects, renames)
     functions = {thing.name: thing for thing in objects if thing.kind == "function"}
     steps = []
     for thing in objects:
@@ -244,8 +253,8 @@ def _change_tables(objects: Iterable[Object], manifest: Manifest, observed: Obse
         if thing.kind != "trigger" or capture is None or not thing.remedy:
             continue
         transaction = f"table {thing.place}"
-        if thing.name in together:
-            step = _do_function(functions[thing.name], manifest, observed, transaction=transaction)
+        if capture.name in together:
+            step = _do_function(functions[capture.name], manifest, observed, transaction=transaction)
             steps += lend_schema([step], manifest, observed)
         sql: Sql = (capture.trigger_step,)
         if thing.remedy == "comment":
@@ -303,7 +312,8 @@ def _rename(steps: Sequence[Step], renames: Iterable[Rename]) -> list[Step]:
     """
     former: dict[tuple[tuple[str, str], str], list[Rename]] = {}
     for rename in renames:
-        former.setdefault((rename.capture.identity, rename.capture.name), []).append(rename)
+        for name in {rename.capture.name, rename.capture.trigger_name}:
+            former.setdefault((rename.capture.identity, name), []).append(rename)
     renamed = []
     for step in steps:
         found = former.get((step.table, step.name), []) if step.table else []

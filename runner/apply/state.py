@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from changelane.manifest import Capture, Manifest
-from changelane.marker import SCHEMA
+from changelane.marker import SCHEMA, read_anchor
 from changelane.runner.apply.access import compare_access, find_withdrawn
 from changelane.runner.apply.api import compare_api
 from changelane.runner.apply.block import find_block
 from changelane.runner.apply.object import Object, spell
-from changelane.runner.apply.observe import Function, Observed, Trigger
+from changelane.runner.apply.observe import Function, Observed, Relation, Trigger
 from changelane.runner.apply.orphans import find_orphans
 from changelane.runner.apply.owner import compare_owner, find_lack
 from changelane.runner.apply.queues import compare_queue
@@ -33,7 +33,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
     functions, triggers, relations = observed.functions, observed.triggers, observed.relations
     project = manifest.project
     moved = {
-        trigger.name: (trigger.schema, trigger.table)
+        trigger.function.removeprefix(f"{SCHEMA}."): (trigger.schema, trigger.table)
         for trigger in triggers.values()
         if trigger.marker and trigger.marker.project == project
     }
@@ -50,6 +50,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
                 moved=moved.get(capture.name),
                 stray=strays.get((capture.route, capture.identity), ""),
                 broken=observed.broken.get(capture.name, ""),
+                triggers=observed.foreign.triggers,
             ),
         )
     ]
@@ -75,12 +76,19 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
         ),
         *compare_owner(manifest, observed),
         *(
-            _compare_function(capture, functions.get(capture.name), project=project, block=block, owner=owner)
+            _compare_function(
+                capture,
+                functions.get(capture.name),
+                relations.get(capture.identity),
+                project=project,
+                block=block,
+                owner=owner,
+            )
             for capture, block in blocks
         ),
         *(
             _compare_trigger(
-                capture, triggers.get((*capture.identity, capture.name)), project=project, block=block
+                capture, triggers.get((*capture.identity, capture.trigger_name)), project=project, block=block
             )
             for capture, block in blocks
         ),
@@ -89,13 +97,25 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
         *compare_access(manifest, observed),
         *find_undeclared(manifest, observed),
         *compare_api(manifest, observed),
-        *find_orphans(manifest, observed, blocked={capture.name for capture, block in blocks if block[0]}),
+        *find_orphans(
+            manifest,
+            observed,
+            blocked={
+                name for capture, block in blocks if block[0] for name in (capture.name, capture.trigger_name)
+            },
+        ),
         *find_withdrawn(project, observed, declared=manifest.access),
     )
 
 
 def _compare_function(
-    capture: Capture, live: Function | None, *, project: str, block: tuple[str, str], owner: str | None
+    capture: Capture,
+    live: Function | None,
+    relation: Relation | None,
+    *,
+    project: str,
+    block: tuple[str, str],
+    owner: str | None,
 ) -> Object:
     make = partial(
         Object,
@@ -152,6 +172,10 @@ def _compare_function(
         return make(state="outdated", detail="its definition changes", remedy="replace")
     if not owned:
         return make(state="outdated", detail=f"its owner is to be {owner}", remedy="replace")
+    if relation is not None and read_anchor(live.body) not in (None, relation.oid):
+        return make(
+            state="outdated", detail="its table has another number, as after a restore", remedy="replace"
+        )
     if marker.spec != capture.spec:
         return make(state="outdated", detail="only its comment", remedy="comment")
     return make(state="ok")
@@ -174,10 +198,11 @@ def _explain(live: Function) -> str:
 def _compare_trigger(
     capture: Capture, live: Trigger | None, *, project: str, block: tuple[str, str]
 ) -> Object:
+    name = capture.trigger_name
     make = partial(
         Object,
         kind="trigger",
-        name=capture.name,
+        name=name,
         table=capture.identity,
         route=capture.route,
         capture=capture,
@@ -191,8 +216,8 @@ def _compare_trigger(
     if live.constraint:
         return make(
             state="foreign",
-            detail=f"trigger {capture.name} on {place} is a constraint trigger, which Changelane never makes",
-            help=drop_trigger(capture.name, table=capture.identity),
+            detail=f"trigger {name} on {place} is a constraint trigger, which Changelane never makes",
+            help=drop_trigger(name, table=capture.identity),
         )
     right = live.live == capture.trigger_live
     # The hash does not see the text of a WHEN nor which columns UPDATE OF names.
@@ -208,13 +233,13 @@ def _compare_trigger(
             )
         return make(
             state="foreign",
-            detail=f"trigger {capture.name} on {place} exists and is not Changelane's",
-            help=f'DROP TRIGGER "{capture.name}" on it if nothing needs it',
+            detail=f"trigger {name} on {place} exists and is not Changelane's",
+            help=f"{drop_trigger(name, table=capture.identity)} if nothing needs it",
         )
     if marker.project != project:
         return make(
             state="foreign",
-            detail=f"trigger {capture.name} on {place} belongs to project {marker.project}",
+            detail=f"trigger {name} on {place} belongs to project {marker.project}",
             help=_part(marker.project),
         )
     if live.live != marker.live:
@@ -249,7 +274,7 @@ def _explain_disabled(capture: Capture, live: Trigger) -> str:
 
 def _find_strangers(manifest: Manifest, observed: Observed) -> Iterator[Object]:
     """Triggers that call a function of the project and are not its own: they send what those send, too."""
-    known = {(*capture.identity, capture.name) for capture in manifest.captures}
+    known = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
     declared = {capture.name: capture.route for capture in manifest.captures}
     for trigger in observed.triggers.values():
         name = trigger.function.removeprefix(f"{SCHEMA}.")

@@ -80,8 +80,10 @@ def do(
     reason: str = "",
 ) -> Step:
     """The step that applies an object's remedy; ``table`` where it is not the object's own."""
-    if thing.kind == "trigger" and thing.remedy == "create" and thing.capture and thing.capture.reason:
-        reason = reason or f"row capture: {thing.capture.reason}"
+    if thing.kind == "trigger" and thing.remedy in ("create", "replace") and thing.capture:
+        level, why = thing.capture.level, thing.capture.reason
+        chosen = f"{level} capture: {why}" if why else ""
+        reason = reason or "; ".join(filter(None, [thing.detail, chosen]))
     if thing.kind == "trigger" and thing.capture and _misses_replication(thing.capture):
         missed = "by statement: what logical replication applies does not fire it"
         reason = "; ".join(filter(None, [reason or thing.detail, missed]))

@@ -17,6 +17,7 @@ from changelane.runner.apply.observe import Observed
 from changelane.runner.apply.orphans import is_misplaced
 from changelane.runner.apply.owner import DECLARE, describe_danger, find_lack
 from changelane.runner.apply.rename import read_queues
+from changelane.runner.apply.risk import find_risks
 from changelane.runner.apply.state import compare, list_other_projects
 from changelane.runner.doctor.finding import Finding
 
@@ -34,6 +35,8 @@ def find_capture(conn: psycopg.Connection[Any], manifest: Manifest, observed: Ob
     yield from _find_powerful_definers(manifest, observed)
     yield from _find_states(manifest, observed)
     yield from _find_leftovers(manifest, observed)
+    for risk in find_risks(manifest, observed):
+        yield Finding(code="order-at-risk", what=risk.what, why=risk.why, mend=risk.fix)
     yield from _find_replica_settings(conn, manifest)
     yield from _find_subscriptions(conn, manifest)
 
@@ -173,7 +176,7 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
 
 def _find_leftovers(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
     """Triggers of the project that go on sending what is not declared, by route and table."""
-    declared = {(*capture.identity, capture.name) for capture in manifest.captures}
+    declared = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
     names: dict[tuple[str, str, bool], list[str]] = {}
     for trigger in observed.triggers.values():
         marker = trigger.marker

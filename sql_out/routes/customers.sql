@@ -154,12 +154,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_14424ead',
-        'changelane:1 project=shop route=customers spec=141f92978919 live=e08cc669b087 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=38bda85b7f8d live=e08cc669b087 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "customers_insert_14424ead"
+CREATE OR REPLACE TRIGGER "!customers_insert_14424ead"
     AFTER INSERT ON "shop"."customers"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_insert_14424ead"();
@@ -167,8 +167,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'customers_insert_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=141f92978919 live=17919d39ff64 pg=' || current_setting('server_version_num')::int / 10000
+        '!customers_insert_14424ead', 'shop', 'customers',
+        'changelane:1 project=shop route=customers spec=38bda85b7f8d live=17919d39ff64 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -301,12 +301,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_update_14424ead',
-        'changelane:1 project=shop route=customers spec=2862409cf1e8 live=c2c5417ea5cd pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=46387a560fa5 live=c2c5417ea5cd pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "customers_update_14424ead"
+CREATE OR REPLACE TRIGGER "!customers_update_14424ead"
     AFTER UPDATE ON "shop"."customers"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_update_14424ead"();
@@ -314,8 +314,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'customers_update_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=2862409cf1e8 live=db1eb74590be pg=' || current_setting('server_version_num')::int / 10000
+        '!customers_update_14424ead', 'shop', 'customers',
+        'changelane:1 project=shop route=customers spec=46387a560fa5 live=db1eb74590be pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -432,12 +432,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_14424ead',
-        'changelane:1 project=shop route=customers spec=3525ff317112 live=dc4c7a5a2fda pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=customers spec=df83649ee232 live=dc4c7a5a2fda pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "customers_delete_14424ead"
+CREATE OR REPLACE TRIGGER "!customers_delete_14424ead"
     AFTER DELETE ON "shop"."customers"
     REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_delete_14424ead"();
@@ -445,8 +445,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'customers_delete_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=3525ff317112 live=c2d585afba05 pg=' || current_setting('server_version_num')::int / 10000
+        '!customers_delete_14424ead', 'shop', 'customers',
+        'changelane:1 project=shop route=customers spec=df83649ee232 live=c2d585afba05 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -157,7 +157,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_insert_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=30f91e646063 live=ccfd69621983 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=d6ddb69e6250 live=ccfd69621983 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -172,7 +172,7 @@ BEGIN
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "paid_orders_insert_3d209b31"
+CREATE OR REPLACE TRIGGER "!paid_orders_insert_3d209b31"
     AFTER INSERT ON "shop"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_orders_insert_3d209b31"();
@@ -180,8 +180,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'paid_orders_insert_3d209b31', 'shop', 'orders',
-        'changelane:1 project=shop route=paid_orders spec=30f91e646063 live=131d34385bfa pg=' || current_setting('server_version_num')::int / 10000
+        '!paid_orders_insert_3d209b31', 'shop', 'orders',
+        'changelane:1 project=shop route=paid_orders spec=d6ddb69e6250 live=131d34385bfa pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -337,7 +337,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_orders_update_3d209b31',
-        'changelane:1 project=shop route=paid_orders spec=04a9facf57d9 live=0aab0bdc10e2 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=paid_orders spec=15fef8d1de6e live=0aab0bdc10e2 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -352,7 +352,7 @@ BEGIN
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "paid_orders_update_3d209b31"
+CREATE OR REPLACE TRIGGER "!paid_orders_update_3d209b31"
     AFTER UPDATE ON "shop"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_orders_update_3d209b31"();
@@ -360,8 +360,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'paid_orders_update_3d209b31', 'shop', 'orders',
-        'changelane:1 project=shop route=paid_orders spec=04a9facf57d9 live=51b2947139af pg=' || current_setting('server_version_num')::int / 10000
+        '!paid_orders_update_3d209b31', 'shop', 'orders',
+        'changelane:1 project=shop route=paid_orders spec=15fef8d1de6e live=51b2947139af pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -151,12 +151,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_insert_430938cf',
-        'changelane:1 project=shop route=sold_items spec=b184f5b97094 live=baec58208c26 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=7d137b6c2026 live=baec58208c26 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "sold_items_insert_430938cf"
+CREATE OR REPLACE TRIGGER "!sold_items_insert_430938cf"
     AFTER INSERT ON "shop"."order_items"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."sold_items_insert_430938cf"();
@@ -164,8 +164,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'sold_items_insert_430938cf', 'shop', 'order_items',
-        'changelane:1 project=shop route=sold_items spec=b184f5b97094 live=eba5ad6bf22a pg=' || current_setting('server_version_num')::int / 10000
+        '!sold_items_insert_430938cf', 'shop', 'order_items',
+        'changelane:1 project=shop route=sold_items spec=7d137b6c2026 live=eba5ad6bf22a pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -295,12 +295,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_update_430938cf',
-        'changelane:1 project=shop route=sold_items spec=6f5c0db37298 live=bfe61279b369 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=366c5a2f0b04 live=bfe61279b369 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "sold_items_update_430938cf"
+CREATE OR REPLACE TRIGGER "!sold_items_update_430938cf"
     AFTER UPDATE ON "shop"."order_items"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."sold_items_update_430938cf"();
@@ -308,8 +308,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'sold_items_update_430938cf', 'shop', 'order_items',
-        'changelane:1 project=shop route=sold_items spec=6f5c0db37298 live=6fc1f4ce9afa pg=' || current_setting('server_version_num')::int / 10000
+        '!sold_items_update_430938cf', 'shop', 'order_items',
+        'changelane:1 project=shop route=sold_items spec=366c5a2f0b04 live=6fc1f4ce9afa pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -423,12 +423,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'sold_items_delete_430938cf',
-        'changelane:1 project=shop route=sold_items spec=1a3116249f93 live=e53c2dbfed19 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=sold_items spec=872f5e1b1765 live=e53c2dbfed19 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "sold_items_delete_430938cf"
+CREATE OR REPLACE TRIGGER "!sold_items_delete_430938cf"
     AFTER DELETE ON "shop"."order_items"
     REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."sold_items_delete_430938cf"();
@@ -436,8 +436,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'sold_items_delete_430938cf', 'shop', 'order_items',
-        'changelane:1 project=shop route=sold_items spec=1a3116249f93 live=7b44865d947b pg=' || current_setting('server_version_num')::int / 10000
+        '!sold_items_delete_430938cf', 'shop', 'order_items',
+        'changelane:1 project=shop route=sold_items spec=872f5e1b1765 live=7b44865d947b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -53,8 +53,8 @@ def test_a_renamed_route_keeps_its_messages_and_captures_each_change_once(
     conn.execute("INSERT INTO orders VALUES (1, 'new')")
     renamed = declare(conn, tmp_path, SPEC.replace("name: paid", "name: settled"))
     text = run_changelane("plan").stdout
-    assert text.count("~ rename trigger settled_") == 2
-    assert "was paid_insert_" in text
+    assert text.count("~ rename trigger !settled_") == 2
+    assert "was !paid_insert_" in text
     assert "lock ACCESS EXCLUSIVE on public.orders" in text
     assert text.endswith("Plan: 0 to add, 4 to change, 0 to destroy.\n")
     assert "orphaned" not in text
@@ -147,12 +147,15 @@ def test_an_orphans_trigger_without_its_marker_is_a_problem_and_never_dropped(
     conn: Connection, declared: Declared, tmp_path: Path
 ) -> None:
     capture = declared.manifest.captures[0]
-    conn.execute(f"COMMENT ON TRIGGER {capture.name} ON orders IS NULL".encode())
+    conn.execute(f'COMMENT ON TRIGGER "{capture.trigger_name}" ON orders IS NULL'.encode())
     renamed = declare(conn, tmp_path, SPEC.replace("name: paid", "name: settled"))
     with pytest.raises(PreflightError) as caught:
         bring(conn, renamed)
     assert "does not bear this project's mark" in caught.value.problems[0].what
-    assert conn.execute("SELECT FROM pg_trigger WHERE tgname = %s", [capture.name]).fetchone() is not None
+    assert (
+        conn.execute("SELECT FROM pg_trigger WHERE tgname = %s", [capture.trigger_name]).fetchone()
+        is not None
+    )
 
 
 def test_another_projects_trigger_of_the_same_kind_is_never_replaced(

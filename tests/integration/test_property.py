@@ -54,6 +54,9 @@ def prepare(rig: Rig, table: Table) -> list[str]:
     )
     # By statement and by row are one where the generator chooses rows.
     ways = [way for way in WAYS if not table.parts or way["capture"] == "row"]
+    if table.shape.echoes:
+        # Beside other triggers rows are chosen; by statement, as declared, the order is not kept.
+        ways = [{"send": way["send"]} if way["capture"] == "statement" else way for way in ways]
     queues = QUEUES[: len(ways)]
     rig.capture(*({**way, "queue": queue} for way, queue in zip(ways, queues, strict=True)))
     return queues
@@ -78,6 +81,7 @@ def draw_shapes(kind: str) -> st.SearchStrategy[Shape]:
         kind=st.just(kind),
         key=st.sampled_from(("none", "plain", "deferrable")),
         generated=st.booleans(),
+        echoes=st.booleans(),
         columns=st.lists(column, max_size=4, unique_by=lambda pair: pair[0]).map(tuple),
     )
 

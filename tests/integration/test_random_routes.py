@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from oracle import AUDIT, Change, draw_route, expect, normalise
+from oracle import AUDIT, Change, Route, draw_route, expect, normalise
 from programs import OPERATIONS, run_programs
 from rig import Rig, lend_rig
 from shadow import encode
@@ -60,8 +60,23 @@ def draw_table(random: Random) -> Table:
             key=random.choice(("none", "plain", "plain", "deferrable")),
             generated=random.random() < 0.3,
             columns=tuple((name, random.randrange(len(VALUES))) for name in names),
+            echoes=random.random() < 0.3,
         )
     )
+
+
+def check_headers(route: Route, message: dict[str, Any], headers: dict[str, Any], *, number: int) -> None:
+    """The route's name, and where a consumer keeps the order of keys, the key, and both where it changed."""
+    change = headers.pop("key_change", None)
+    group = headers.pop("x-pgmq-group", None)
+    assert headers == {"route": f"route{number}"}
+    if change:
+        side = {"delete": "from", "insert": "to"}[message["op"]]
+        assert route.halves
+        assert normalise(decode(json.dumps(change[side]))) == normalise(message["key"])
+        assert change["from"] != change["to"]
+    key = message["key"]
+    assert (group and decode(group)) == (key if route.ordered and key else None)
 
 
 def check(rig: Rig, seed: int) -> None:
@@ -111,7 +126,8 @@ def check(rig: Rig, seed: int) -> None:
         expected = expect(route, changes)
         for queue in route.queues:
             found = rig.rows(f"DELETE FROM pgmq.q_{queue} RETURNING (message - 'at' - 'txid')::text, headers")
-            assert all(headers == {"route": f"route{number}"} for _, headers in found)
+            for message, headers in found:
+                check_headers(route, decode(message), headers, number=number)
             sent = sorted(encode(normalise(decode(message))) for message, _ in found)
             assert sent == expected, f"seed {seed}, queue {queue}, {table.shape}, {route.spec}"
 

@@ -140,15 +140,15 @@ def test_a_route_that_sent_nothing_says_why(
 
 
 def test_a_trigger_that_was_never_applied_is_said_to_be_missing(conn: Connection, project: Path) -> None:
-    name = conn.execute("SELECT tgname FROM pg_trigger WHERE tgname ~ '^gone'").fetchone()
+    name = conn.execute("SELECT tgname FROM pg_trigger WHERE tgname ~ '^!gone'").fetchone()
     assert name is not None
-    conn.execute(f"DROP TRIGGER {name[0]} ON orders".encode())
+    conn.execute(f'DROP TRIGGER "{name[0]}" ON orders'.encode())
     found = attempt(conn, project, "DELETE FROM orders")
     assert why(found)["gone"] == "its trigger is missing: run `changelane apply`"
 
 
 def test_a_function_that_is_not_the_one_generated_is_said_to_be(conn: Connection, project: Path) -> None:
-    name = conn.execute("SELECT tgname FROM pg_trigger WHERE tgname ~ '^gone'").fetchone()
+    name = conn.execute("SELECT proname FROM pg_proc WHERE proname ~ '^gone'").fetchone()
     assert name is not None
     conn.execute(
         f"CREATE OR REPLACE FUNCTION changelane.{name[0]}() RETURNS trigger LANGUAGE plpgsql"

@@ -1,5 +1,6 @@
 SELECT namespace.nspname::text AS schema,
        class.relname::text AS name,
+       class.oid::bigint AS oid,
        class.relkind::text AS kind,
        class.relispartition AS partition,
        EXISTS (SELECT FROM pg_inherits WHERE inhparent = class.oid) AS has_children,

@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -255,7 +255,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'names_insert_b7b4b613',
-        'changelane:1 project=golden route=names spec=ec399a553c93 live=f2725cccceca pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=names spec=1b5afc7b3fc7 live=f2725cccceca pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -366,7 +366,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'safe_insert_b7b4b613',
-        'changelane:1 project=golden route=safe spec=66ccf048004c live=3a5a770191d4 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=safe spec=9e46cb88a72c live=3a5a770191d4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -382,7 +382,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."customers" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "names_insert_b7b4b613"
+CREATE OR REPLACE TRIGGER "!names_insert_b7b4b613"
     AFTER INSERT ON "public"."customers"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."names_insert_b7b4b613"();
@@ -390,12 +390,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'names_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=names spec=ec399a553c93 live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
+        '!names_insert_b7b4b613', 'public', 'customers',
+        'changelane:1 project=golden route=names spec=1b5afc7b3fc7 live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "safe_insert_b7b4b613"
+CREATE OR REPLACE TRIGGER "!safe_insert_b7b4b613"
     AFTER INSERT ON "public"."customers"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."safe_insert_b7b4b613"();
@@ -403,8 +403,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'safe_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=safe spec=66ccf048004c live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
+        '!safe_insert_b7b4b613', 'public', 'customers',
+        'changelane:1 project=golden route=safe spec=9e46cb88a72c live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

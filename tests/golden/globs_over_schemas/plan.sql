@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -229,7 +229,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_5d27fbb8',
-        'changelane:1 project=golden route=orders spec=0f5337b75e02 live=7fbc20e1cb6b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=94c07d018a74 live=7fbc20e1cb6b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -314,7 +314,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_2af6195d',
-        'changelane:1 project=golden route=orders spec=72dc601671b2 live=6f2cdfcc1401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=ed1684aa111d live=6f2cdfcc1401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -399,7 +399,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_5538a76f',
-        'changelane:1 project=golden route=orders spec=6e963c55c2a2 live=e626b003cabb pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=9febaaaf44fc live=e626b003cabb pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -415,7 +415,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "tenant_1"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "orders_insert_5d27fbb8"
+CREATE OR REPLACE TRIGGER "!orders_insert_5d27fbb8"
     AFTER INSERT ON "tenant_1"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_5d27fbb8"();
@@ -423,8 +423,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_5d27fbb8', 'tenant_1', 'orders',
-        'changelane:1 project=golden route=orders spec=0f5337b75e02 live=292345e5b51b pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_5d27fbb8', 'tenant_1', 'orders',
+        'changelane:1 project=golden route=orders spec=94c07d018a74 live=292345e5b51b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -440,7 +440,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "tenant_2"."order_items" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "orders_insert_2af6195d"
+CREATE OR REPLACE TRIGGER "!orders_insert_2af6195d"
     AFTER INSERT ON "tenant_2"."order_items"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_2af6195d"();
@@ -448,8 +448,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_2af6195d', 'tenant_2', 'order_items',
-        'changelane:1 project=golden route=orders spec=72dc601671b2 live=f30f7eeb7e41 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_2af6195d', 'tenant_2', 'order_items',
+        'changelane:1 project=golden route=orders spec=ed1684aa111d live=f30f7eeb7e41 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -465,7 +465,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "tenant_2"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "orders_insert_5538a76f"
+CREATE OR REPLACE TRIGGER "!orders_insert_5538a76f"
     AFTER INSERT ON "tenant_2"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_5538a76f"();
@@ -473,8 +473,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_5538a76f', 'tenant_2', 'orders',
-        'changelane:1 project=golden route=orders spec=6e963c55c2a2 live=a5ca720ce63e pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_5538a76f', 'tenant_2', 'orders',
+        'changelane:1 project=golden route=orders spec=9febaaaf44fc live=a5ca720ce63e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

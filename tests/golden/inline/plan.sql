@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('copies');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies',
-            'changelane:1 project=golden queue=copies spec=31ada54c3593 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=copies spec=5bb84bdf33af live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('copies_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies_dlq',
-            'changelane:1 project=golden queue=copies_dlq spec=847496598b36 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=copies_dlq spec=ba07bf01ba2f live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -154,7 +154,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -166,7 +166,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -231,7 +231,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'both_delete_71eb967f',
-        'changelane:1 project=golden route=both spec=4cd37a93204f live=6ce1d37146ad pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=c234f20b6937 live=6ce1d37146ad pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -288,7 +288,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=ef569384ac4d live=2717ad767043 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=173e05edba38 live=2717ad767043 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -400,7 +400,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=16276d6daf15 live=86342ca611f4 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=040381f5e9b5 live=86342ca611f4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -416,7 +416,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "both_delete_71eb967f"
+CREATE OR REPLACE TRIGGER "!both_delete_71eb967f"
     AFTER DELETE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."both_delete_71eb967f"();
@@ -424,12 +424,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'both_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=both spec=4cd37a93204f live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
+        '!both_delete_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=both spec=c234f20b6937 live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
@@ -437,12 +437,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=ef569384ac4d live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=173e05edba38 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "orders_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_71eb967f"();
@@ -450,8 +450,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=16276d6daf15 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=040381f5e9b5 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

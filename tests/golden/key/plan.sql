@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -255,7 +255,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_delete_71eb967f',
-        'changelane:1 project=golden route=orders spec=718c2e135c0e live=072179494be1 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=11f9ce19c4bc live=072179494be1 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -366,7 +366,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=f3f3fe161b6f live=c13b4c6c13cc pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=8b6603de4660 live=c13b4c6c13cc pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -382,7 +382,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "orders_delete_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f"
     AFTER DELETE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
@@ -390,12 +390,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=718c2e135c0e live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_delete_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=11f9ce19c4bc live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
@@ -403,8 +403,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=f3f3fe161b6f live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=8b6603de4660 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

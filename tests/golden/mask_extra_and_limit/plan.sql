@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -273,7 +273,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_b7b4b613',
-        'changelane:1 project=golden route=customers spec=2805ac8cb5ff live=a295c85f9670 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=7b61d8dd0170 live=a295c85f9670 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -412,7 +412,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_b7b4b613',
-        'changelane:1 project=golden route=customers spec=29ff9620bda1 live=20ce242f1fea pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=18aca29da617 live=20ce242f1fea pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -438,7 +438,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."customers" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "customers_delete_b7b4b613"
+CREATE OR REPLACE TRIGGER "!customers_delete_b7b4b613"
     AFTER DELETE ON "public"."customers"
     REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_delete_b7b4b613"();
@@ -446,12 +446,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'customers_delete_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=2805ac8cb5ff live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
+        '!customers_delete_b7b4b613', 'public', 'customers',
+        'changelane:1 project=golden route=customers spec=7b61d8dd0170 live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "customers_insert_b7b4b613"
+CREATE OR REPLACE TRIGGER "!customers_insert_b7b4b613"
     AFTER INSERT ON "public"."customers"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_insert_b7b4b613"();
@@ -459,8 +459,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'customers_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=29ff9620bda1 live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
+        '!customers_insert_b7b4b613', 'public', 'customers',
+        'changelane:1 project=golden route=customers spec=18aca29da617 live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

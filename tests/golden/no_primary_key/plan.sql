@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -255,7 +255,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'readings_insert_0d4d2d95',
-        'changelane:1 project=golden route=readings spec=dba35904907f live=39abb5c5ee87 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=readings spec=10e4a63a08be live=39abb5c5ee87 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -379,7 +379,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'readings_update_0d4d2d95',
-        'changelane:1 project=golden route=readings spec=0aa55c11eea2 live=5284aea3182f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=readings spec=f7fd42f477bb live=5284aea3182f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -395,7 +395,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."readings" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "readings_insert_0d4d2d95"
+CREATE OR REPLACE TRIGGER "!readings_insert_0d4d2d95"
     AFTER INSERT ON "public"."readings"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."readings_insert_0d4d2d95"();
@@ -403,12 +403,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'readings_insert_0d4d2d95', 'public', 'readings',
-        'changelane:1 project=golden route=readings spec=dba35904907f live=564653c65353 pg=' || current_setting('server_version_num')::int / 10000
+        '!readings_insert_0d4d2d95', 'public', 'readings',
+        'changelane:1 project=golden route=readings spec=10e4a63a08be live=564653c65353 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "readings_update_0d4d2d95"
+CREATE OR REPLACE TRIGGER "!readings_update_0d4d2d95"
     AFTER UPDATE ON "public"."readings"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."readings_update_0d4d2d95"();
@@ -416,8 +416,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'readings_update_0d4d2d95', 'public', 'readings',
-        'changelane:1 project=golden route=readings spec=0aa55c11eea2 live=f605fa83f79d pg=' || current_setting('server_version_num')::int / 10000
+        '!readings_update_0d4d2d95', 'public', 'readings',
+        'changelane:1 project=golden route=readings spec=f7fd42f477bb live=f605fa83f79d pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -286,7 +286,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'differences_update_71eb967f',
-        'changelane:1 project=golden route=differences spec=8b01eb86771a live=363e67ad2d76 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=differences spec=848c78c28257 live=363e67ad2d76 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -414,7 +414,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'latest_update_71eb967f',
-        'changelane:1 project=golden route=latest spec=566ba0059275 live=47deba1e28a9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=latest spec=cc2388163541 live=47deba1e28a9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -430,7 +430,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "differences_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!differences_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."differences_update_71eb967f"();
@@ -438,12 +438,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'differences_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=differences spec=8b01eb86771a live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
+        '!differences_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=differences spec=848c78c28257 live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "latest_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!latest_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."latest_update_71eb967f"();
@@ -451,8 +451,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'latest_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=latest spec=566ba0059275 live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
+        '!latest_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=latest spec=cc2388163541 live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('order_events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events',
-            'changelane:1 project=shop queue=order_events spec=9647644e187f live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=order_events spec=365affc862ea live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('order_events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events_dlq',
-            'changelane:1 project=shop queue=order_events_dlq spec=287913977d00 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=order_events_dlq spec=002e784082b5 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -340,7 +340,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_edcc4ec5',
-        'changelane:1 project=shop route=orders spec=56c3e068a0ce live=71c8764cfb68 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=orders spec=f1dc0f39a5f0 live=71c8764cfb68 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -372,7 +372,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "orders_insert_edcc4ec5"
+CREATE OR REPLACE TRIGGER "!orders_insert_edcc4ec5"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_edcc4ec5"();
@@ -380,8 +380,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_edcc4ec5', 'public', 'orders',
-        'changelane:1 project=shop route=orders spec=56c3e068a0ce live=6453545339f6 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_edcc4ec5', 'public', 'orders',
+        'changelane:1 project=shop route=orders spec=f1dc0f39a5f0 live=6453545339f6 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -176,10 +176,19 @@ BEGIN
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent,
-            LATERAL (SELECT "id", "at", "log_insert_f8ee3224".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+            LATERAL (SELECT "id", "at", "log_insert_f8ee3224".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS new_row
     WHERE (true);
     RETURN NULL;
+END
+$changelane$;
+-- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+DO $changelane$
+BEGIN
+    EXECUTE replace(
+        pg_get_functiondef('changelane."log_insert_f8ee3224"()'::regprocedure), '''0''::regclass /* this table */',
+        replace('''0''::regclass /* this table */', '0', '"public"."log"'::regclass::oid::text)
+    );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."log_insert_f8ee3224"() FROM PUBLIC;
@@ -187,7 +196,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_insert_f8ee3224',
-        'changelane:1 project=golden route=log spec=f8b25deaab9f live=499fd80c3695 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=47e598af95ba live=794fca0639bb pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -219,14 +228,23 @@ BEGIN
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent,
-            LATERAL (SELECT "id", "at", "log_update_f8ee3224".OLD AS changelane_row FROM (SELECT OLD.*) AS source) AS present
+            LATERAL (SELECT "id", "at", "log_update_f8ee3224".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS old_row, (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent,
-            LATERAL (SELECT "id", "at", "log_update_f8ee3224".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+            LATERAL (SELECT "id", "at", "log_update_f8ee3224".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS new_row
     WHERE (old_row.changelane_row *<> new_row.changelane_row);
     RETURN NULL;
+END
+$changelane$;
+-- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+DO $changelane$
+BEGIN
+    EXECUTE replace(
+        pg_get_functiondef('changelane."log_update_f8ee3224"()'::regprocedure), '''0''::regclass /* this table */',
+        replace('''0''::regclass /* this table */', '0', '"public"."log"'::regclass::oid::text)
+    );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."log_update_f8ee3224"() FROM PUBLIC;
@@ -234,7 +252,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'log_update_f8ee3224',
-        'changelane:1 project=golden route=log spec=a723d54b1e44 live=0836f2f24060 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=log spec=e879987afb2a live=c2c43e91fb8f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -250,27 +268,27 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE "public"."log" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "log_insert_f8ee3224"
+CREATE OR REPLACE TRIGGER "!log_insert_f8ee3224"
     AFTER INSERT ON "public"."log"
     FOR EACH ROW EXECUTE FUNCTION changelane."log_insert_f8ee3224"();
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'log_insert_f8ee3224', 'public', 'log',
-        'changelane:1 project=golden route=log spec=f8b25deaab9f live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
+        '!log_insert_f8ee3224', 'public', 'log',
+        'changelane:1 project=golden route=log spec=47e598af95ba live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "log_update_f8ee3224"
+CREATE OR REPLACE TRIGGER "!log_update_f8ee3224"
     AFTER UPDATE ON "public"."log"
     FOR EACH ROW EXECUTE FUNCTION changelane."log_update_f8ee3224"();
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'log_update_f8ee3224', 'public', 'log',
-        'changelane:1 project=golden route=log spec=a723d54b1e44 live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
+        '!log_update_f8ee3224', 'public', 'log',
+        'changelane:1 project=golden route=log spec=e879987afb2a live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

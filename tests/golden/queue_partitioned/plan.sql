@@ -137,7 +137,7 @@ BEGIN
         CREATE INDEX "q_events_msg_id_idx" ON pgmq."q_events" (msg_id);
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=90277ce60e8f live=a7afd69eb918 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=6f2338e184e2 live=a7afd69eb918 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -182,7 +182,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -247,7 +247,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=7006ceb1e813 live=db882e329a84 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=768e8f110e8e live=db882e329a84 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -263,7 +263,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
@@ -271,8 +271,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=7006ceb1e813 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=768e8f110e8e live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -261,7 +261,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_e0730411',
-        'changelane:1 project=golden route=orders spec=7d0512ca619b live=91bc5e5d2ac7 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=6aefe84c1509 live=91bc5e5d2ac7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -428,7 +428,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
-        'changelane:1 project=golden route=orders spec=d096623903d7 live=8f26e6c51fc3 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=aa933695a56f live=8f26e6c51fc3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -454,7 +454,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "My Schema"."Order ""x"" $$ ; --" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "orders_insert_e0730411"
+CREATE OR REPLACE TRIGGER "!orders_insert_e0730411"
     AFTER INSERT ON "My Schema"."Order ""x"" $$ ; --"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_e0730411"();
@@ -462,12 +462,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=7d0512ca619b live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_e0730411', 'My Schema', 'Order "x" $$ ; --',
+        'changelane:1 project=golden route=orders spec=6aefe84c1509 live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "orders_update_e0730411"
+CREATE OR REPLACE TRIGGER "!orders_update_e0730411"
     AFTER UPDATE ON "My Schema"."Order ""x"" $$ ; --"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_e0730411"();
@@ -475,8 +475,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_update_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=d096623903d7 live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_update_e0730411', 'My Schema', 'Order "x" $$ ; --',
+        'changelane:1 project=golden route=orders spec=aa933695a56f live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -166,30 +166,65 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM pgmq.send('events', CASE
-            WHEN (pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
-        )
-            ELSE jsonb_build_object(
+    PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-        )
-        END, changelane_headers, clock_timestamp())
+        ), changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+            LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS new_row
-    WHERE (true);
+    WHERE CASE WHEN pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- A query of its own, for what it may say costs when it is set up.
+    IF EXISTS (
+        SELECT FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+    ) AS new_row
+        WHERE pg_column_size(new_row.changelane_row) > 131072
+    ) THEN
+        PERFORM pgmq.send('events', CASE
+                WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                    AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', jsonb_build_object('id', new_row."id"),
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+            )
+                ELSE jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
+            END, changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        ) AS new_row
+        WHERE (true);
+    END IF;
     RETURN NULL;
+END
+$changelane$;
+-- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+DO $changelane$
+BEGIN
+    EXECUTE replace(
+        pg_get_functiondef('changelane."by_row_insert_71eb967f"()'::regprocedure), '''0''::regclass /* this table */',
+        replace('''0''::regclass /* this table */', '0', '"public"."orders"'::regclass::oid::text)
+    );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_insert_71eb967f"() FROM PUBLIC;
@@ -197,7 +232,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
-        'changelane:1 project=golden route=by_row spec=8a1cc40286f4 live=f6d7f418395a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=776db68f4cfa live=286e3f7d57d7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -219,34 +254,77 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM pgmq.send('events', CASE
-            WHEN (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
-        )
-            ELSE jsonb_build_object(
+    PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', new_row.changelane_row,
             'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-        )
-        END, changelane_headers, clock_timestamp())
+        ), changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.*) AS source) AS present
+            LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS old_row, (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+            LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS new_row
-    WHERE (old_row.changelane_row *<> new_row.changelane_row);
+    WHERE CASE WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (old_row.changelane_row *<> new_row.changelane_row) END;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- A query of its own, for what it may say costs when it is set up.
+    IF EXISTS (
+        SELECT FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+    ) AS old_row, (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+    ) AS new_row
+        WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+    ) THEN
+        PERFORM pgmq.send('events', CASE
+                WHEN (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
+                    AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
+                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', jsonb_build_object('id', new_row."id"),
+                'old', jsonb_build_object('id', old_row."id"),
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+            )
+                ELSE jsonb_build_object(
+                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
+            END, changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        ) AS new_row
+        WHERE (old_row.changelane_row *<> new_row.changelane_row);
+    END IF;
     RETURN NULL;
+END
+$changelane$;
+-- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+DO $changelane$
+BEGIN
+    EXECUTE replace(
+        pg_get_functiondef('changelane."by_row_update_71eb967f"()'::regprocedure), '''0''::regclass /* this table */',
+        replace('''0''::regclass /* this table */', '0', '"public"."orders"'::regclass::oid::text)
+    );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_update_71eb967f"() FROM PUBLIC;
@@ -254,7 +332,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
-        'changelane:1 project=golden route=by_row spec=5a729d867f7a live=912a693ad220 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=0f87e04fdc28 live=f0ea2bb798af pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -365,7 +443,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'on_replica_insert_71eb967f',
-        'changelane:1 project=golden route=on_replica spec=273a902768b6 live=e32b971bfbc3 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=on_replica spec=fe9a6936bb43 live=e32b971bfbc3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -381,43 +459,43 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "by_row_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!by_row_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     FOR EACH ROW EXECUTE FUNCTION changelane."by_row_insert_71eb967f"();
-ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "by_row_insert_71eb967f";
+ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "!by_row_insert_71eb967f";
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'by_row_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=8a1cc40286f4 live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
+        '!by_row_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=by_row spec=776db68f4cfa live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "by_row_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!by_row_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     FOR EACH ROW EXECUTE FUNCTION changelane."by_row_update_71eb967f"();
-ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "by_row_update_71eb967f";
+ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "!by_row_update_71eb967f";
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'by_row_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=5a729d867f7a live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
+        '!by_row_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=by_row spec=0f87e04fdc28 live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "on_replica_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!on_replica_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."on_replica_insert_71eb967f"();
-ALTER TABLE "public"."orders" ENABLE REPLICA TRIGGER "on_replica_insert_71eb967f";
+ALTER TABLE "public"."orders" ENABLE REPLICA TRIGGER "!on_replica_insert_71eb967f";
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'on_replica_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=on_replica spec=273a902768b6 live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
+        '!on_replica_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=on_replica spec=fe9a6936bb43 live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -255,7 +255,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_delete_71eb967f',
-        'changelane:1 project=golden route=orders spec=4601bb85098b live=01f0fd04cb7c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=fc46cb4f906b live=01f0fd04cb7c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -366,7 +366,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=273a902768b6 live=8b576ba048b3 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=fe9a6936bb43 live=8b576ba048b3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -407,7 +407,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_truncate_71eb967f',
-        'changelane:1 project=golden route=orders spec=ff514c069443 live=5540dc0c09c0 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=421dfc1b9d39 live=5540dc0c09c0 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -534,7 +534,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=e330b92dce16 live=cc18d9b516c7 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=a071b187c069 live=cc18d9b516c7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -550,7 +550,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "orders_delete_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f"
     AFTER DELETE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
@@ -558,12 +558,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=4601bb85098b live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_delete_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=fc46cb4f906b live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
@@ -571,24 +571,24 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=273a902768b6 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=fe9a6936bb43 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "orders_truncate_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_truncate_71eb967f"
     AFTER TRUNCATE ON "public"."orders"
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_truncate_71eb967f"();
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_truncate_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=ff514c069443 live=b102bbc5e783 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_truncate_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=421dfc1b9d39 live=b102bbc5e783 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "orders_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_71eb967f"();
@@ -596,8 +596,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=e330b92dce16 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=a071b187c069 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -130,7 +130,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=fd8905a2ce6b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=2c5f9bb1d34c live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -142,7 +142,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=bcc0fb047414 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -264,7 +264,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_insert_71eb967f',
-        'changelane:1 project=golden route=paid spec=42ff9d23027a live=428039f3dc99 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=b36ae819d630 live=428039f3dc99 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -420,7 +420,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_update_71eb967f',
-        'changelane:1 project=golden route=paid spec=10d4a6c3ec4c live=53a68a87d1a5 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=0f48ca806e71 live=53a68a87d1a5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -446,7 +446,7 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "paid_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!paid_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_insert_71eb967f"();
@@ -454,12 +454,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'paid_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=42ff9d23027a live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
+        '!paid_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=paid spec=b36ae819d630 live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
-CREATE OR REPLACE TRIGGER "paid_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!paid_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_update_71eb967f"();
@@ -467,8 +467,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'paid_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=10d4a6c3ec4c live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
+        '!paid_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=paid spec=0f48ca806e71 live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

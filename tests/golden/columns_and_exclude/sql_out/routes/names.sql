@@ -148,12 +148,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'names_insert_b7b4b613',
-        'changelane:1 project=golden route=names spec=ec399a553c93 live=f2725cccceca pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=names spec=1b5afc7b3fc7 live=f2725cccceca pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "names_insert_b7b4b613"
+CREATE OR REPLACE TRIGGER "!names_insert_b7b4b613"
     AFTER INSERT ON "public"."customers"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."names_insert_b7b4b613"();
@@ -161,8 +161,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'names_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=names spec=ec399a553c93 live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
+        '!names_insert_b7b4b613', 'public', 'customers',
+        'changelane:1 project=golden route=names spec=1b5afc7b3fc7 live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -148,12 +148,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'safe_insert_b7b4b613',
-        'changelane:1 project=golden route=safe spec=66ccf048004c live=3a5a770191d4 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=safe spec=9e46cb88a72c live=3a5a770191d4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "safe_insert_b7b4b613"
+CREATE OR REPLACE TRIGGER "!safe_insert_b7b4b613"
     AFTER INSERT ON "public"."customers"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."safe_insert_b7b4b613"();
@@ -161,8 +161,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'safe_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=safe spec=66ccf048004c live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
+        '!safe_insert_b7b4b613', 'public', 'customers',
+        'changelane:1 project=golden route=safe spec=9e46cb88a72c live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

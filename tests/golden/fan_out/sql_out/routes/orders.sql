@@ -171,12 +171,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=f2ff608a6554 live=e21f2a751ac1 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=1c56ca6982d5 live=e21f2a751ac1 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_71eb967f"();
@@ -184,8 +184,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=f2ff608a6554 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=1c56ca6982d5 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -82,12 +82,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_5d27fbb8',
-        'changelane:1 project=golden route=orders spec=0f5337b75e02 live=7fbc20e1cb6b pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=94c07d018a74 live=7fbc20e1cb6b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_insert_5d27fbb8"
+CREATE OR REPLACE TRIGGER "!orders_insert_5d27fbb8"
     AFTER INSERT ON "tenant_1"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_5d27fbb8"();
@@ -95,8 +95,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_5d27fbb8', 'tenant_1', 'orders',
-        'changelane:1 project=golden route=orders spec=0f5337b75e02 live=292345e5b51b pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_5d27fbb8', 'tenant_1', 'orders',
+        'changelane:1 project=golden route=orders spec=94c07d018a74 live=292345e5b51b pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -182,12 +182,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_2af6195d',
-        'changelane:1 project=golden route=orders spec=72dc601671b2 live=6f2cdfcc1401 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=ed1684aa111d live=6f2cdfcc1401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_insert_2af6195d"
+CREATE OR REPLACE TRIGGER "!orders_insert_2af6195d"
     AFTER INSERT ON "tenant_2"."order_items"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_2af6195d"();
@@ -195,8 +195,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_2af6195d', 'tenant_2', 'order_items',
-        'changelane:1 project=golden route=orders spec=72dc601671b2 live=f30f7eeb7e41 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_2af6195d', 'tenant_2', 'order_items',
+        'changelane:1 project=golden route=orders spec=ed1684aa111d live=f30f7eeb7e41 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -282,12 +282,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_5538a76f',
-        'changelane:1 project=golden route=orders spec=6e963c55c2a2 live=e626b003cabb pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=9febaaaf44fc live=e626b003cabb pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_insert_5538a76f"
+CREATE OR REPLACE TRIGGER "!orders_insert_5538a76f"
     AFTER INSERT ON "tenant_2"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_5538a76f"();
@@ -295,8 +295,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_5538a76f', 'tenant_2', 'orders',
-        'changelane:1 project=golden route=orders spec=6e963c55c2a2 live=a5ca720ce63e pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_5538a76f', 'tenant_2', 'orders',
+        'changelane:1 project=golden route=orders spec=9febaaaf44fc live=a5ca720ce63e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -59,30 +59,65 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM pgmq.send('events', CASE
-            WHEN (pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'animals',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
-        )
-            ELSE jsonb_build_object(
+    PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
             'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-        )
-        END, changelane_headers, clock_timestamp())
+        ), changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+            LATERAL (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS new_row
-    WHERE (true);
+    WHERE CASE WHEN pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- A query of its own, for what it may say costs when it is set up.
+    IF EXISTS (
+        SELECT FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+    ) AS new_row
+        WHERE pg_column_size(new_row.changelane_row) > 131072
+    ) THEN
+        PERFORM pgmq.send('events', CASE
+                WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                    AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'animals',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', jsonb_build_object('id', new_row."id"),
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+            )
+                ELSE jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'animals',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
+            END, changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        ) AS new_row
+        WHERE (true);
+    END IF;
     RETURN NULL;
+END
+$changelane$;
+-- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+DO $changelane$
+BEGIN
+    EXECUTE replace(
+        pg_get_functiondef('changelane."animals_insert_89feaa0a"()'::regprocedure), '''0''::regclass /* this table */',
+        replace('''0''::regclass /* this table */', '0', '"public"."animals"'::regclass::oid::text)
+    );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."animals_insert_89feaa0a"() FROM PUBLIC;
@@ -90,20 +125,20 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_89feaa0a',
-        'changelane:1 project=golden route=animals spec=8b64cbc7634f live=b8f9aed09646 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=33586c41f9f1 live=4c5fe0f26565 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "animals_insert_89feaa0a"
+CREATE OR REPLACE TRIGGER "!animals_insert_89feaa0a"
     AFTER INSERT ON "public"."animals"
     FOR EACH ROW EXECUTE FUNCTION changelane."animals_insert_89feaa0a"();
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'animals_insert_89feaa0a', 'public', 'animals',
-        'changelane:1 project=golden route=animals spec=8b64cbc7634f live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
+        '!animals_insert_89feaa0a', 'public', 'animals',
+        'changelane:1 project=golden route=animals spec=33586c41f9f1 live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -126,30 +161,65 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM pgmq.send('events', CASE
-            WHEN (pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'animals',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
-        )
-            ELSE jsonb_build_object(
+    PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'animals',
             'key', jsonb_build_object('id', new_row."id"),
             'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-        )
-        END, changelane_headers, clock_timestamp())
+        ), changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+            LATERAL (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS new_row
-    WHERE (true);
+    WHERE CASE WHEN pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- A query of its own, for what it may say costs when it is set up.
+    IF EXISTS (
+        SELECT FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+    ) AS new_row
+        WHERE pg_column_size(new_row.changelane_row) > 131072
+    ) THEN
+        PERFORM pgmq.send('events', CASE
+                WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                    AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'animals',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', jsonb_build_object('id', new_row."id"),
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+            )
+                ELSE jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'animals',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
+            END, changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        ) AS new_row
+        WHERE (true);
+    END IF;
     RETURN NULL;
+END
+$changelane$;
+-- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+DO $changelane$
+BEGIN
+    EXECUTE replace(
+        pg_get_functiondef('changelane."animals_insert_f2cbfc48"()'::regprocedure), '''0''::regclass /* this table */',
+        replace('''0''::regclass /* this table */', '0', '"public"."cats"'::regclass::oid::text)
+    );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."animals_insert_f2cbfc48"() FROM PUBLIC;
@@ -157,20 +227,20 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'animals_insert_f2cbfc48',
-        'changelane:1 project=golden route=animals spec=2596417a0bfb live=03db63a5195c pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=animals spec=b003673d728e live=82e8f21ae7ee pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "animals_insert_f2cbfc48"
+CREATE OR REPLACE TRIGGER "!animals_insert_f2cbfc48"
     AFTER INSERT ON "public"."cats"
     FOR EACH ROW EXECUTE FUNCTION changelane."animals_insert_f2cbfc48"();
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'animals_insert_f2cbfc48', 'public', 'cats',
-        'changelane:1 project=golden route=animals spec=2596417a0bfb live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
+        '!animals_insert_f2cbfc48', 'public', 'cats',
+        'changelane:1 project=golden route=animals spec=b003673d728e live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -100,12 +100,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'both_delete_71eb967f',
-        'changelane:1 project=golden route=both spec=4cd37a93204f live=6ce1d37146ad pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=both spec=c234f20b6937 live=6ce1d37146ad pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "both_delete_71eb967f"
+CREATE OR REPLACE TRIGGER "!both_delete_71eb967f"
     AFTER DELETE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."both_delete_71eb967f"();
@@ -113,8 +113,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'both_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=both spec=4cd37a93204f live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
+        '!both_delete_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=both spec=c234f20b6937 live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

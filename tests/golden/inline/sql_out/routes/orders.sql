@@ -94,12 +94,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=ef569384ac4d live=2717ad767043 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=173e05edba38 live=2717ad767043 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
@@ -107,8 +107,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=ef569384ac4d live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=173e05edba38 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -221,12 +221,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=16276d6daf15 live=86342ca611f4 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=040381f5e9b5 live=86342ca611f4 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_71eb967f"();
@@ -234,8 +234,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=16276d6daf15 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=040381f5e9b5 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -148,12 +148,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=f3f3fe161b6f live=c13b4c6c13cc pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=8b6603de4660 live=c13b4c6c13cc pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
@@ -161,8 +161,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=f3f3fe161b6f live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=8b6603de4660 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -274,12 +274,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_delete_71eb967f',
-        'changelane:1 project=golden route=orders spec=718c2e135c0e live=072179494be1 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=11f9ce19c4bc live=072179494be1 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_delete_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f"
     AFTER DELETE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
@@ -287,8 +287,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=718c2e135c0e live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_delete_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=11f9ce19c4bc live=f895adc279c7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

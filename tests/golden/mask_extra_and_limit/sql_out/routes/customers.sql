@@ -166,7 +166,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_b7b4b613',
-        'changelane:1 project=golden route=customers spec=29ff9620bda1 live=20ce242f1fea pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=18aca29da617 live=20ce242f1fea pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -181,7 +181,7 @@ BEGIN
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "customers_insert_b7b4b613"
+CREATE OR REPLACE TRIGGER "!customers_insert_b7b4b613"
     AFTER INSERT ON "public"."customers"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_insert_b7b4b613"();
@@ -189,8 +189,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'customers_insert_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=29ff9620bda1 live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
+        '!customers_insert_b7b4b613', 'public', 'customers',
+        'changelane:1 project=golden route=customers spec=18aca29da617 live=12dc21660a72 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -320,7 +320,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_b7b4b613',
-        'changelane:1 project=golden route=customers spec=2805ac8cb5ff live=a295c85f9670 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=customers spec=7b61d8dd0170 live=a295c85f9670 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -335,7 +335,7 @@ BEGIN
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "customers_delete_b7b4b613"
+CREATE OR REPLACE TRIGGER "!customers_delete_b7b4b613"
     AFTER DELETE ON "public"."customers"
     REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_delete_b7b4b613"();
@@ -343,8 +343,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'customers_delete_b7b4b613', 'public', 'customers',
-        'changelane:1 project=golden route=customers spec=2805ac8cb5ff live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
+        '!customers_delete_b7b4b613', 'public', 'customers',
+        'changelane:1 project=golden route=customers spec=7b61d8dd0170 live=065db80b71da pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -148,12 +148,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'readings_insert_0d4d2d95',
-        'changelane:1 project=golden route=readings spec=dba35904907f live=39abb5c5ee87 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=readings spec=10e4a63a08be live=39abb5c5ee87 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "readings_insert_0d4d2d95"
+CREATE OR REPLACE TRIGGER "!readings_insert_0d4d2d95"
     AFTER INSERT ON "public"."readings"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."readings_insert_0d4d2d95"();
@@ -161,8 +161,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'readings_insert_0d4d2d95', 'public', 'readings',
-        'changelane:1 project=golden route=readings spec=dba35904907f live=564653c65353 pg=' || current_setting('server_version_num')::int / 10000
+        '!readings_insert_0d4d2d95', 'public', 'readings',
+        'changelane:1 project=golden route=readings spec=10e4a63a08be live=564653c65353 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -287,12 +287,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'readings_update_0d4d2d95',
-        'changelane:1 project=golden route=readings spec=0aa55c11eea2 live=5284aea3182f pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=readings spec=f7fd42f477bb live=5284aea3182f pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "readings_update_0d4d2d95"
+CREATE OR REPLACE TRIGGER "!readings_update_0d4d2d95"
     AFTER UPDATE ON "public"."readings"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."readings_update_0d4d2d95"();
@@ -300,8 +300,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'readings_update_0d4d2d95', 'public', 'readings',
-        'changelane:1 project=golden route=readings spec=0aa55c11eea2 live=f605fa83f79d pg=' || current_setting('server_version_num')::int / 10000
+        '!readings_update_0d4d2d95', 'public', 'readings',
+        'changelane:1 project=golden route=readings spec=f7fd42f477bb live=f605fa83f79d pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -179,12 +179,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'differences_update_71eb967f',
-        'changelane:1 project=golden route=differences spec=8b01eb86771a live=363e67ad2d76 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=differences spec=848c78c28257 live=363e67ad2d76 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "differences_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!differences_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."differences_update_71eb967f"();
@@ -192,8 +192,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'differences_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=differences spec=8b01eb86771a live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
+        '!differences_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=differences spec=848c78c28257 live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -165,12 +165,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'latest_update_71eb967f',
-        'changelane:1 project=golden route=latest spec=566ba0059275 live=47deba1e28a9 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=latest spec=cc2388163541 live=47deba1e28a9 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "latest_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!latest_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."latest_update_71eb967f"();
@@ -178,8 +178,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'latest_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=latest spec=566ba0059275 live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
+        '!latest_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=latest spec=cc2388163541 live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

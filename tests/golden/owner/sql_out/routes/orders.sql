@@ -155,7 +155,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_edcc4ec5',
-        'changelane:1 project=shop route=orders spec=56c3e068a0ce live=71c8764cfb68 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=shop route=orders spec=f1dc0f39a5f0 live=71c8764cfb68 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -175,7 +175,7 @@ BEGIN
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_insert_edcc4ec5"
+CREATE OR REPLACE TRIGGER "!orders_insert_edcc4ec5"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_edcc4ec5"();
@@ -183,8 +183,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_edcc4ec5', 'public', 'orders',
-        'changelane:1 project=shop route=orders spec=56c3e068a0ce live=6453545339f6 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_edcc4ec5', 'public', 'orders',
+        'changelane:1 project=shop route=orders spec=f1dc0f39a5f0 live=6453545339f6 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -148,12 +148,12 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=273a902768b6 live=8b576ba048b3 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=fe9a6936bb43 live=8b576ba048b3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
@@ -161,8 +161,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=273a902768b6 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=orders spec=fe9a6936bb43 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -154,7 +154,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_e0730411',
-        'changelane:1 project=golden route=orders spec=7d0512ca619b live=91bc5e5d2ac7 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=6aefe84c1509 live=91bc5e5d2ac7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -169,7 +169,7 @@ BEGIN
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_insert_e0730411"
+CREATE OR REPLACE TRIGGER "!orders_insert_e0730411"
     AFTER INSERT ON "My Schema"."Order ""x"" $$ ; --"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_e0730411"();
@@ -177,8 +177,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_insert_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=7d0512ca619b live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_insert_e0730411', 'My Schema', 'Order "x" $$ ; --',
+        'changelane:1 project=golden route=orders spec=6aefe84c1509 live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -336,7 +336,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_e0730411',
-        'changelane:1 project=golden route=orders spec=d096623903d7 live=8f26e6c51fc3 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=orders spec=aa933695a56f live=8f26e6c51fc3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -351,7 +351,7 @@ BEGIN
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "orders_update_e0730411"
+CREATE OR REPLACE TRIGGER "!orders_update_e0730411"
     AFTER UPDATE ON "My Schema"."Order ""x"" $$ ; --"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_e0730411"();
@@ -359,8 +359,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'orders_update_e0730411', 'My Schema', 'Order "x" $$ ; --',
-        'changelane:1 project=golden route=orders spec=d096623903d7 live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
+        '!orders_update_e0730411', 'My Schema', 'Order "x" $$ ; --',
+        'changelane:1 project=golden route=orders spec=aa933695a56f live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -59,30 +59,65 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM pgmq.send('events', CASE
-            WHEN (pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
-        )
-            ELSE jsonb_build_object(
+    PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', new_row.changelane_row,
             'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-        )
-        END, changelane_headers, clock_timestamp())
+        ), changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+            LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS new_row
-    WHERE (true);
+    WHERE CASE WHEN pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- A query of its own, for what it may say costs when it is set up.
+    IF EXISTS (
+        SELECT FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+    ) AS new_row
+        WHERE pg_column_size(new_row.changelane_row) > 131072
+    ) THEN
+        PERFORM pgmq.send('events', CASE
+                WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                    AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', jsonb_build_object('id', new_row."id"),
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+            )
+                ELSE jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
+            END, changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        ) AS new_row
+        WHERE (true);
+    END IF;
     RETURN NULL;
+END
+$changelane$;
+-- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+DO $changelane$
+BEGIN
+    EXECUTE replace(
+        pg_get_functiondef('changelane."by_row_insert_71eb967f"()'::regprocedure), '''0''::regclass /* this table */',
+        replace('''0''::regclass /* this table */', '0', '"public"."orders"'::regclass::oid::text)
+    );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_insert_71eb967f"() FROM PUBLIC;
@@ -90,21 +125,21 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
-        'changelane:1 project=golden route=by_row spec=8a1cc40286f4 live=f6d7f418395a pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=776db68f4cfa live=286e3f7d57d7 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "by_row_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!by_row_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     FOR EACH ROW EXECUTE FUNCTION changelane."by_row_insert_71eb967f"();
-ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "by_row_insert_71eb967f";
+ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "!by_row_insert_71eb967f";
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'by_row_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=8a1cc40286f4 live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
+        '!by_row_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=by_row spec=776db68f4cfa live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -127,34 +162,77 @@ BEGIN
         END IF;
     END IF;
 
-    PERFORM pgmq.send('events', CASE
-            WHEN (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
-        )
-            ELSE jsonb_build_object(
+    PERFORM pgmq.send('events', jsonb_build_object(
             'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
             'new', new_row.changelane_row,
             'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-        )
-        END, changelane_headers, clock_timestamp())
+        ), changelane_headers, clock_timestamp())
     FROM (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.*) AS source) AS present
+            LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS old_row, (
         SELECT present.*
         FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.*) AS source) AS present
+            LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
     ) AS new_row
-    WHERE (old_row.changelane_row *<> new_row.changelane_row);
+    WHERE CASE WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (old_row.changelane_row *<> new_row.changelane_row) END;
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- A query of its own, for what it may say costs when it is set up.
+    IF EXISTS (
+        SELECT FROM (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+    ) AS old_row, (
+        SELECT present.*
+        FROM (SELECT NULL::integer AS "id") AS absent,
+            LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+    ) AS new_row
+        WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+    ) THEN
+        PERFORM pgmq.send('events', CASE
+                WHEN (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
+                    AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
+                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', jsonb_build_object('id', new_row."id"),
+                'old', jsonb_build_object('id', old_row."id"),
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+            )
+                ELSE jsonb_build_object(
+                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
+            END, changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        ) AS old_row, (
+            SELECT present.*
+            FROM (SELECT NULL::integer AS "id") AS absent,
+                LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        ) AS new_row
+        WHERE (old_row.changelane_row *<> new_row.changelane_row);
+    END IF;
     RETURN NULL;
+END
+$changelane$;
+-- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+DO $changelane$
+BEGIN
+    EXECUTE replace(
+        pg_get_functiondef('changelane."by_row_update_71eb967f"()'::regprocedure), '''0''::regclass /* this table */',
+        replace('''0''::regclass /* this table */', '0', '"public"."orders"'::regclass::oid::text)
+    );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_update_71eb967f"() FROM PUBLIC;
@@ -162,21 +240,21 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
-        'changelane:1 project=golden route=by_row spec=5a729d867f7a live=912a693ad220 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=by_row spec=0f87e04fdc28 live=f0ea2bb798af pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "by_row_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!by_row_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     FOR EACH ROW EXECUTE FUNCTION changelane."by_row_update_71eb967f"();
-ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "by_row_update_71eb967f";
+ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "!by_row_update_71eb967f";
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'by_row_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=5a729d867f7a live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
+        '!by_row_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=by_row spec=0f87e04fdc28 live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

@@ -148,22 +148,22 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'on_replica_insert_71eb967f',
-        'changelane:1 project=golden route=on_replica spec=273a902768b6 live=e32b971bfbc3 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=on_replica spec=fe9a6936bb43 live=e32b971bfbc3 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "on_replica_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!on_replica_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."on_replica_insert_71eb967f"();
-ALTER TABLE "public"."orders" ENABLE REPLICA TRIGGER "on_replica_insert_71eb967f";
+ALTER TABLE "public"."orders" ENABLE REPLICA TRIGGER "!on_replica_insert_71eb967f";
 DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'on_replica_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=on_replica spec=273a902768b6 live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
+        '!on_replica_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=on_replica spec=fe9a6936bb43 live=7ef1cd679868 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;

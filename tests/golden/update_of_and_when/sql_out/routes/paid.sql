@@ -157,7 +157,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_insert_71eb967f',
-        'changelane:1 project=golden route=paid spec=42ff9d23027a live=428039f3dc99 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=b36ae819d630 live=428039f3dc99 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -172,7 +172,7 @@ BEGIN
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "paid_insert_71eb967f"
+CREATE OR REPLACE TRIGGER "!paid_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_insert_71eb967f"();
@@ -180,8 +180,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'paid_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=42ff9d23027a live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
+        '!paid_insert_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=paid spec=b36ae819d630 live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -328,7 +328,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_update_71eb967f',
-        'changelane:1 project=golden route=paid spec=10d4a6c3ec4c live=53a68a87d1a5 pg=' || current_setting('server_version_num')::int / 10000
+        'changelane:1 project=golden route=paid spec=0f48ca806e71 live=53a68a87d1a5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -343,7 +343,7 @@ BEGIN
 END
 $changelane$;
 
-CREATE OR REPLACE TRIGGER "paid_update_71eb967f"
+CREATE OR REPLACE TRIGGER "!paid_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_update_71eb967f"();
@@ -351,8 +351,8 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        'paid_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=10d4a6c3ec4c live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
+        '!paid_update_71eb967f', 'public', 'orders',
+        'changelane:1 project=golden route=paid spec=0f48ca806e71 live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
