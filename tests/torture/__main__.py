@@ -43,6 +43,7 @@ from changelane.runner.local import server  # noqa: E402
 DRAIN_SECONDS = 600.0
 KINDS_NOTED = {
     "fails": "handlers failed once",
+    "leaves": "called sys.exit in a task",
     "slow": "ran past their lease",
     "late": "ran past their timeout",
     "poison": "failed at a poison",
@@ -110,7 +111,7 @@ def torture_behind(proxy: Proxy, folder: Path, *, url: str, seconds: int, kills:
     console.print(f"the storm is over; draining {sum(depths.values())} messages or so")
     problems = drain(fleet, url)
     took = time.monotonic() - began
-    with psycopg.connect(url, autocommit=True) as conn:
+    with psycopg.connect(url, autocommit=True, client_encoding="UTF8") as conn:
         verdict = judge(conn)
         (captured, effects) = conn.execute(
             "SELECT (SELECT count(*) FROM torture.written), (SELECT count(*) FROM torture.ledger)"

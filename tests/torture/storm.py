@@ -49,6 +49,7 @@ class Storm:
             self._kill: kills,
             self._stop: kills * 0.3,
             self._terminate: kills * 0.2,
+            self._end_idle: kills * 0.1,
             self._restart: kills * 0.1,
             self._kill_backend: kills * 0.02,
             self._crash_server: kills * 0.03,
@@ -127,6 +128,15 @@ class Storm:
         with psycopg.connect(self._url, autocommit=True) as conn:
             row = conn.execute(TERMINATE, {"share": share}).fetchone()
         self.counts["backends terminated"] += row[0] if row else 0
+
+    def _end_idle(self) -> None:
+        """Sessions that are idle in their transaction, as a timeout of the server does."""
+        with psycopg.connect(self._url, autocommit=True) as conn:
+            ended = conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'changelane work%' AND state = 'idle in transaction'"
+            ).fetchall()
+        self.counts["sessions ended while a handler ran"] += len(ended)
 
     def _kill_backend(self) -> None:
         """By SIGKILL: the server resets all connections and recovers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from threading import local
@@ -37,7 +38,14 @@ def on_batch(changes: list[Change], tx: psycopg.Connection) -> None:
 
 async def on_change_async(change: Change, tx: psycopg.AsyncConnection) -> None:
     await tx.execute(RECORD, _name(change))
+    if change.new and change.new["kind"] == "fails" and change.attempt == 1:
+        _note("leaves")
+        await asyncio.create_task(_leave())
     await asyncio.sleep(_face(change))
+
+
+async def _leave() -> None:
+    sys.exit("a task of a handler's")
 
 
 def on_change_loosely(change: Change) -> None:
