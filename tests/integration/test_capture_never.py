@@ -82,11 +82,11 @@ def test_rows_above_1_gigabyte_grown_column_by_column(rig: Rig, way: dict[str, s
     rig.capture(
         {**way, "payload": {"old": "changed"}}, {**way, "queue": "some", "payload": {"columns": ["id", "n"]}}
     )
-    rig.run("UPDATE t SET n = 3 WHERE id = 1", "UPDATE t SET n = n + 1", "DELETE FROM t WHERE id = 1")
+    rig.run("UPDATE t SET n = n + 1", "DELETE FROM t WHERE id = 1")
     for queue, cut in (("events", True), ("some", None)):
         messages = [(m["key"]["id"], m["op"], m.get("truncated")) for m, _ in rig.messages(queue)]
         first = [message for message in messages if message[0] == 1]
-        assert first == [(1, "update", cut), (1, "update", cut), (1, "delete", cut)]
+        assert first == [(1, "update", cut), (1, "delete", cut)]
         assert [message for message in messages if message[0] == 2] == [(2, "update", None)]
 
 
