@@ -133,13 +133,15 @@ def _compare_function(
     found = live.live
     right = found == capture.function_live
     owned = owner is None or live.owner == owner
+    # The number of the table in the body is another one after a restore.
+    kept = relation is None or read_anchor(live.body) in (None, relation.oid)
     marker = live.marker
     if marker is None:
         if right:
             return make(
                 state="drifted",
                 detail="its comment was removed",
-                remedy="comment" if owned else "replace",
+                remedy="comment" if owned and kept else "replace",
             )
         return make(
             state="foreign",
@@ -154,7 +156,9 @@ def _compare_function(
         )
     if found != marker.live:
         return make(
-            state="drifted", detail=_explain(live), remedy="comment" if right and owned else "replace"
+            state="drifted",
+            detail=_explain(live),
+            remedy="comment" if right and owned and kept else "replace",
         )
     if not owned and marker.spec == capture.spec:
         return make(
@@ -172,7 +176,7 @@ def _compare_function(
         return make(state="outdated", detail="its definition changes", remedy="replace")
     if not owned:
         return make(state="outdated", detail=f"its owner is to be {owner}", remedy="replace")
-    if relation is not None and read_anchor(live.body) not in (None, relation.oid):
+    if not kept:
         return make(
             state="outdated", detail="its table has another number, as after a restore", remedy="replace"
         )

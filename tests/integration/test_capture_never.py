@@ -99,7 +99,7 @@ AMPLIFIED = {
     "spans nummultirange": "(SELECT range_agg(numrange(n * 1e100000, n * 1e100000 + 1, '[]'))"
     " FROM generate_series(1, 85) AS n)",
     "names regprocedure[]": "array_fill('pg_catalog.jsonb_path_query_array_tz(jsonb,jsonpath,jsonb,boolean)'"
-    "::regprocedure, '{250000}')",
+    "::regprocedure, '{400000}')",
 }
 """Columns, and values that take few bytes as stored and many as JSON."""
 

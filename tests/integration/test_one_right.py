@@ -162,10 +162,13 @@ def test_a_copy_in_the_archive_is_in_no_workers_way_and_is_not_replayed_twice(
     bench.drain()
     assert bench.queued == 0
     assert bench.dead == []
-    assert sorted(bench.rows("SELECT msg_id FROM pgmq.a_jobs")) == [(1,), (2,), (3,)]
+    # The copies stay, and what was handled beside them got ids made of the time.
+    archived = sorted(msg_id for (msg_id,) in bench.rows("SELECT msg_id FROM pgmq.a_jobs"))
+    assert archived[:3] == [1, 2, 3]
+    assert len(archived) == 5
     again = run_changelane("replay", "jobs", "--since", "1h", "--yes", "--restart")
     assert again.returncode == 0, again.stderr
-    assert bench.queued == 3
+    assert bench.queued == 5
 
 
 def test_a_workers_role_locks_no_table_that_captured_writes_read(
