@@ -165,7 +165,11 @@ def test_maintain_drops_old_partitions_with_what_nobody_read_and_makes_new_ones_
     after = list_partitions(conn, "q_events")
     assert [name for name in told["made"] if name[0] == "q"] == sorted(after - before)
     assert [name for name in told["dropped"] if name[0] == "q"] == sorted(before - after)
-    assert (len(told["made"]), len(told["dropped"])) == (4, 3), (told, sorted(before))
+    # Late in a day, pg_partman makes one more of each.
+    made = [name[0] for name in told["made"]]
+    assert made.count("q") == made.count("a")
+    assert made.count("q") in (2, 3)
+    assert len(told["dropped"]) == 3
     assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 0
     # Its archive is kept for another day, and no longer.
     assert one(conn, "SELECT count(*) FROM pgmq.a_events") == 1
