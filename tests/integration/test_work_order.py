@@ -303,7 +303,8 @@ def test_a_retry_is_not_late_for_the_backlog_of_its_key(bench: Bench) -> None:
 def test_a_claim_reads_in_proportion_to_what_it_looks_at(bench: Bench, keys: int, walks: bool) -> None:
     queue = make_queue(bench)
     fill(bench, keys=keys, count=30_000)
-    explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + (queue._claim_walking if walks else queue._claim)
+    claims = queue._claims_walking if walks else queue._claims
+    explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + claims[0]
     values = {
         "limit": 50,
         "look": 50,
