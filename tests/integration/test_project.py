@@ -101,7 +101,7 @@ def test_a_renamed_project_leaves_nothing_behind_in_silence(
     assert "project shop" not in run_changelane("generate").stderr
 
     planned = run_changelane("plan")
-    assert re.search(r"trigger !placed_insert_\w+ on public.orders is of project shop", planned.stdout)
+    assert re.search(r"trigger \"!placed_insert_\w+\" on public.orders is of project shop", planned.stdout)
     assert run_changelane("apply", "--yes").returncode == 0
     found = json.loads(run_changelane("doctor", "--format", "json").stdout)["findings"]
     (said,) = [finding for finding in found if finding["code"] == "other-project"]
