@@ -315,8 +315,8 @@ def test_a_route_that_is_gone_goes_on_sending_and_doctor_says_so(
 
 
 def test_a_dropped_trigger_is_missing_for_doctor(conn: Connection, declared: Declared) -> None:
-    name = next(c.name for c in declared.manifest.captures if c.table == "a" and c.event == "insert")
-    conn.execute(f"DROP TRIGGER {name} ON app.a".encode())
+    name = next(c.trigger_name for c in declared.manifest.captures if c.table == "a" and c.event == "insert")
+    conn.execute(f'DROP TRIGGER "{name}" ON app.a'.encode())
     (finding,) = examine(conn, declared.manifest)
     assert finding.code == "capture-missing"
     assert "app.a" in finding.what
