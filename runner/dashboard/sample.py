@@ -89,7 +89,7 @@ class Queue:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
     """How many messages a queue holds, exact unless ``about``; ``oldest`` is the age in seconds of the oldest
-    that is due or claimed, None when none is.
+    that is due or claimed, or None without such a message.
 
     ``delayed`` and ``blocked`` are counted up to LOOK. ``returning`` are the ids of messages that come back
     again and again, NAMED at most.
@@ -106,7 +106,7 @@ class Depth:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One queue at one time. ``depth`` is exact unless ``about``; ``oldest`` is the age in
-    seconds of the oldest message that is due, None when none is.
+    seconds of the oldest message that is due, or None without such a message.
 
     Rates are per second over the last WINDOW, None where nothing is known yet. ``wait`` is the mean time in
     the queue by Little's law, depth over what left; ``median`` and ``high`` (95 of 100) are measured, of
