@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import threading
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
@@ -30,7 +32,8 @@ def keep_from_children(owner: Owner) -> None:
 def end_child(parent: int, error: BaseException | None = None, *, told: bool = True) -> None:
     """End this process, unless it is ``parent``, with the exit code that the error asks for.
 
-    To be called wherever a handler's call comes back. The error is ``told`` on stderr.
+    To be called wherever a handler's call comes back. The error is ``told`` on stderr, in one write and
+    indented: a child's lines never mix with the parent's log, nor look like a failure of the worker.
     """
     if os.getpid() != parent:
         _end(error, told=told)
@@ -41,7 +44,10 @@ def _end(error: BaseException | None, *, told: bool) -> None:
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     elif error is not None and told:
-        traceback.print_exception(error)
+        trace = textwrap.indent("".join(traceback.format_exception(error)), "  ")
+        text = f"a child that a handler forked failed, and ends here:\n{trace}"
+        with suppress(OSError):
+            os.write(2, text.encode(errors="replace"))
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -76,6 +76,8 @@ def test_a_forked_child_ends_where_it_leaves_the_handler(bench: Bench, kind: str
     assert set(ends) == set(children)
     assert (ends["returns"], ends["raises"], ends["exits"]) == ("0", "1", "3")
     assert "lost" not in re.findall(r'"event": "([^"]*)', bench.log)
+    assert "a child that a handler forked failed, and ends here:\n  Traceback" in bench.log
+    assert "\nTraceback" not in bench.log
     if transactional:
         assert bench.rows("SELECT count(*), count(DISTINCT msg_id), min(value) FROM effects") == [
             (len(children), len(children), 1)
