@@ -136,6 +136,20 @@ def retype(t: Table, a: int, b: int) -> str:
     return f"ALTER TABLE app.t ALTER p TYPE {'bigint' if b % 2 else 'int'}"
 
 
+def alter(t: Table, a: int, b: int) -> str:
+    """A change of the table that leaves its rows and names as they were."""
+    return (
+        "ALTER TABLE app.t ADD COLUMN brief int DEFAULT 1; ALTER TABLE app.t DROP COLUMN brief",
+        "ALTER TABLE app.t RENAME p TO parent; ALTER TABLE app.t RENAME parent TO p",
+        "ALTER TABLE app.t RENAME TO other; ALTER TABLE app.other RENAME TO t",
+        "ALTER TABLE app.t SET SCHEMA public; ALTER TABLE public.t SET SCHEMA app",
+        "ALTER TABLE app.t ADD CONSTRAINT brief CHECK (k < 10000); ALTER TABLE app.t DROP CONSTRAINT brief",
+        "ALTER TABLE app.t ALTER p SET DEFAULT 1; ALTER TABLE app.t ALTER p DROP DEFAULT",
+        "ALTER TABLE app.t ALTER g TYPE int USING g + 0; ALTER TABLE app.t REPLICA IDENTITY FULL",
+        "ALTER TABLE app.t DISABLE TRIGGER USER; ALTER TABLE app.t ENABLE TRIGGER USER",
+    )[(a + b) % 8]
+
+
 def touch_often(t: Table, a: int, b: int) -> str:
     return (
         f"WITH one AS ({insert_many(t, a + 20, b)} RETURNING k),"
@@ -205,6 +219,7 @@ WRITES: tuple[Write, ...] = (
     update_one, update_all, update_nothing, shift_keys, swap_keys, negate_keys, move, delete_one,
     delete_some, update_from, merge, touch_often, delete_parent, update_parents, insert_parents,
     write_part, use_cursor, loop, by_trigger, truncate, merge_by_source, write_view, attach_again, retype,
+    alter,
 )  # fmt: skip
 ENDS = ("savepoint", "rollback to", "release", "commit", "rollback", "prepare", "copy")
 OPERATIONS = len(WRITES) + len(ENDS)

@@ -25,6 +25,11 @@ VALUES = {
     "app.positive": ("1", "2147483647"),
     "app.words": ("'{}'", "'{a,b}'"),
     "app.pair": ("'(1,a)'", "'(,)'", "NULL"),
+    "public.citext": ("'A'", "'a'", "'Ä'", "NULL"),
+    "public.hstore": ("'a=>1, b=>NULL'", "''", '\'"A b"=>""\'', "NULL"),
+    "public.ltree": ("'a.b'", "'a'", "''", "NULL"),
+    "public.isbn": ("'0-306-40615-2'", "'0-14-044913-2'", "NULL"),
+    "public.cube": ("'(1.5,2),(3,4)'", "'(1)'", "NULL"),
 }
 DOMAINS = (
     "CREATE DOMAIN app.named AS text NOT NULL DEFAULT 'none'",
@@ -33,6 +38,8 @@ DOMAINS = (
     "CREATE TYPE app.pair AS (x int, y text)",
 )
 """Types whose null fails a cast, and a composite; inserts that leave such a column out take the default."""
+EXTENSIONS = {"citext": "citext", "hstore": "hstore", "ltree": "ltree", "isbn": "isn", "cube": "cube"}
+"""Types of ``public``, and the extensions that bring them."""
 NAMES = (
     "a", "new", "old", "message", 'Quoted "name"', "many", "op", "changelane", "source", "two\n  lines",
     "null", "name", "was", "it's",
@@ -92,7 +99,9 @@ class Table:
             columns.append(f"PRIMARY KEY (k, g){deferrable}")
         head = "CREATE UNLOGGED TABLE" if kind == "unlogged" else "CREATE TABLE"
         parent = head.replace("TABLE", "TABLE app.parent (id int PRIMARY KEY)")
+        needed = {EXTENSIONS[type[7:]] for type in self.columns.values() if type.startswith("public.")}
         made = [
+            *(f"CREATE EXTENSION IF NOT EXISTS {name} SCHEMA public" for name in sorted(needed)),
             *DOMAINS,
             "CREATE SEQUENCE app.rids",
             parent,

@@ -75,7 +75,9 @@ def check(bench: Bench, shape: Shape, programs: list[Program]) -> None:
 
 
 def draw_shapes(kind: str) -> st.SearchStrategy[Shape]:
-    column = st.tuples(st.integers(0, len(NAMES) - 1), st.integers(0, len(VALUES) - 1))
+    # The shadow's rows are read from JSON, of which Postgres makes no hstore.
+    types = [number for number, type in enumerate(VALUES) if type != "public.hstore"]
+    column = st.tuples(st.integers(0, len(NAMES) - 1), st.sampled_from(types))
     return st.builds(
         Shape,
         kind=st.just(kind),
