@@ -42,7 +42,7 @@ class BuiltinType:
 @dataclass(frozen=True, slots=True)
 class Builtins:
     """``casts`` are the implicit ones, as pairs of source and target; ``aggregates`` are names, those of
-    window functions among them.
+    window functions among them. ``configs`` and ``dictionaries`` are names of text search.
     """
 
     types: Mapping[str, BuiltinType]
@@ -50,13 +50,15 @@ class Builtins:
     operators: Mapping[str, Sequence[Signature]]
     functions: Mapping[str, Sequence[Signature]]
     aggregates: frozenset[str]
+    configs: frozenset[str]
+    dictionaries: frozenset[str]
 
 
 @cache
 def load_builtins() -> Builtins:
     types: dict[str, BuiltinType] = {}
     casts: set[tuple[str, str]] = set()
-    aggregates: set[str] = set()
+    names: dict[str, set[str]] = {"aggregate": set(), "config": set(), "dictionary": set()}
     operators: defaultdict[str, list[Signature]] = defaultdict(list)
     functions: defaultdict[str, list[Signature]] = defaultdict(list)
     for line in (Path(__file__).parent / "builtin.txt").read_text().splitlines():
@@ -67,11 +69,11 @@ def load_builtins() -> Builtins:
             casts.add((name, words[0]))
         elif fact == "operator":
             operators[name].append(Signature(SCHEMA, name, tuple(words[:-1]), words[-1]))
-        elif fact == "aggregate":
-            aggregates.add(name)
+        elif fact in names:
+            names[fact].add(name)
         else:
             functions[name].append(_read_function(name, *words))
-    return Builtins(types, frozenset(casts), operators, functions, frozenset(aggregates))
+    return Builtins(types, frozenset(casts), operators, functions, *map(frozenset, names.values()))
 
 
 def _read_function(name: str, result: str, *words: str) -> Signature:

@@ -12,6 +12,7 @@ from changelane.generator import node as make
 from changelane.generator.builtin import SCHEMA
 from changelane.generator.expression import PREFIX, ExpressionError, call_is_steady
 from changelane.generator.lookup import Lookup, Meaning, Undecided, quote_schema
+from changelane.generator.naming import check_call, check_cast
 from changelane.generator.typesystem import ANYTHING, POLYMORPHIC, SOME_BUILTIN, UNKNOWN, TypeSystem
 
 _NAMED = {
@@ -81,7 +82,7 @@ class Inference:
         return node, self.columns.get(tuple(field.sval for field in node.fields), ANYTHING)
 
     def _take_cast(self, node: Any) -> _Typed:
-        node.arg, _ = self.take(node.arg)
+        node.arg, given = self.take(node.arg)
         key = make.read_key(node.typeName, self.types)
         if not key:
             name = node.typeName.names[-1].sval
@@ -90,6 +91,7 @@ class Inference:
                 f"type {name} is not one of pg_catalog, where alone a capture function looks",
                 f"write its schema, as in {quote_schema(self.types.first)}.{quote_schema(name)}",
             )
+        self._refuse_name(node, check_cast(node.arg, given, key, self.types))
         found = self.types.types.get(key.removesuffix("[]"))
         if found and len(node.typeName.names) == 1:
             node.typeName.names = (make.string(found.schema_), make.string(found.name))
@@ -345,6 +347,8 @@ class Inference:
             meaning = self.lookup.find_function(name, inputs, schema=schema[0] if schema else "")
         except Undecided as undecided:
             self._refuse(node, undecided.why, undecided.help)
+        wanted = meaning.found.arguments if meaning.found else meaning.taken
+        self._refuse_name(node, check_call(name, node.args, inputs, wanted, self.types))
         if meaning.found:
             self.changed = True
             node.funcname = (make.string(meaning.found.schema), make.string(name))
@@ -382,6 +386,10 @@ class Inference:
 
     def _is_known(self, call: Any) -> bool:
         return call.funcname[-1].sval in self.types.functions
+
+    def _refuse_name(self, node: Any, problem: tuple[str, str] | None) -> None:
+        if problem:
+            self._refuse(node, *problem)
 
     def _refuse(self, node: Any, why: str, help: str) -> NoReturn:
         raise ExpressionError(why, start=max(0, (node.location or 0) - len(PREFIX)), help=help)

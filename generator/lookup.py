@@ -98,7 +98,9 @@ class Lookup:
         if any(type in WILD for type in inputs):
             return Meaning(self._guess(candidates, inputs))
         found = choose(candidates, inputs, self.types)
-        return Meaning(self._resolve(found, inputs) if found else self._guess(candidates, inputs))
+        if found is None:
+            return Meaning(self._guess(candidates, inputs))
+        return Meaning(self._resolve(found, inputs), taken=found.arguments)
 
     def _decide(
         self,

@@ -52,3 +52,7 @@ UNION ALL
 SELECT DISTINCT 'aggregate', proname::text
 FROM pg_proc
 WHERE pronamespace = 'pg_catalog'::regnamespace AND prokind IN ('a', 'w')
+UNION ALL
+SELECT 'config', cfgname::text FROM pg_ts_config WHERE cfgnamespace = 'pg_catalog'::regnamespace
+UNION ALL
+SELECT 'dictionary', dictname::text FROM pg_ts_dict WHERE dictnamespace = 'pg_catalog'::regnamespace

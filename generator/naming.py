@@ -1,0 +1,155 @@
+"""Names of objects within text, such as ``'orders'::regclass``, which Postgres looks up when it runs them.
+
+A capture function looks in ``pg_catalog`` alone, so such a name needs its schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pglast import ast
+from pglast.parser import ParseError
+
+from changelane.generator.builtin import SCHEMA
+from changelane.generator.expression import ExpressionError, read_tree
+from changelane.generator.lookup import quote_schema
+from changelane.generator.typesystem import TypeSystem
+
+_KINDS = {
+    "regclass": "table or sequence", "regtype": "type", "regproc": "function", "regprocedure": "function",
+    "regoper": "operator", "regoperator": "operator", "regconfig": "text search configuration",
+    "regdictionary": "text search dictionary", "regcollation": "collation",
+}  # fmt: skip
+"""Types whose values are written as a name that the search_path decides, and what the name is of."""
+_NUMBERS = {"oid", "int2", "int4", "int8"}
+_TEXTS = {"text", "varchar", "bpchar", "name"}
+_TAKERS = {
+    **{f"to_{kind}": (0, kind) for kind in _KINDS if kind not in ("regconfig", "regdictionary")},
+    **dict.fromkeys(("pg_get_serial_sequence", "pg_get_viewdef", "row_security_active"), (0, "regclass")),
+    **dict.fromkeys(
+        ("has_table_privilege", "has_any_column_privilege", "has_sequence_privilege"), (-2, "regclass")
+    ),
+    "to_regtypemod": (0, "regtype"), "has_column_privilege": (-3, "regclass"),
+    "has_function_privilege": (-2, "regprocedure"), "has_type_privilege": (-2, "regtype"),
+}  # fmt: skip
+"""Functions that take a name as text: the place among their arguments, and what it is of."""
+_PLACED = re.compile(r'\s*("([^"]|"")+"|[^\s".(]+)\s*\.')
+_FORMATTED = re.compile(r"%(\d+\$)?I\.")
+
+Problem = tuple[str, str] | None
+"""Why, and the text to write."""
+
+
+def check_cast(value: Any, given: str, wanted: str, types: TypeSystem) -> Problem:
+    """Whether a value of type ``given``, as ``wanted``, is read or written by the search_path."""
+    if given in _KINDS and wanted in _TEXTS:
+        return (
+            f"the text of a {given} follows the search_path of the capture function",
+            f"compare it as it is: '{quote_schema(types.first)}.name'::{given}",
+        )
+    if wanted not in _KINDS or given in _NUMBERS or given in _KINDS:
+        return None
+    return _check_name(value, wanted, types)
+
+
+def check_call(
+    name: str, arguments: Sequence[Any], given: Sequence[str], wanted: Sequence[str], types: TypeSystem
+) -> Problem:
+    """Whether one of the arguments is a name; ``wanted`` are the types that they are taken as, if known."""
+    if name in _TAKERS:
+        place, kind = _TAKERS[name]
+        place += len(arguments) if place < 0 else 0
+        if 0 <= place < len(arguments) and given[place] not in _NUMBERS:
+            return _check_name(arguments[place], kind, types)
+    if not wanted:
+        known = [found.arguments for found in types.builtins.functions.get(name, ())]
+        wanted = known[0] if len(known) == 1 else ()
+    for value, of, type in zip(arguments, given, wanted, strict=False):
+        if type in _KINDS and (problem := check_cast(value, of, type, types)):
+            return problem
+    return None
+
+
+def _check_name(value: Any, kind: str, types: TypeSystem) -> Problem:
+    whole = _read_text(value)
+    if whole is None:
+        return _check_computed(value, kind, types)
+    text = whole.strip()
+    if text == "-" or text.isdigit() or _is_found(text, kind, types):
+        return None
+    return (
+        f"{_KINDS[kind]} {text} has no schema, and a capture function looks in pg_catalog alone",
+        f"write its schema, as in '{quote_schema(types.first)}.{text}'",
+    )
+
+
+def _is_found(text: str, kind: str, types: TypeSystem) -> bool:
+    """Whether the name has a schema, or means in ``pg_catalog`` what it means to the owner."""
+    if kind == "regtype":
+        return _is_type_found(text, types)
+    head, _, rest = text.partition("(")
+    inner = [part for part in rest.rstrip(" )").split(",") if part.strip().lower() not in ("", "none")]
+    if not all(_is_type_found(part, types) for part in inner):
+        return False
+    if _PLACED.match(head):
+        return True
+    builtins = types.builtins
+    name = head.strip()
+    known = {
+        "regclass": name.startswith("pg_"),
+        "regproc": name in builtins.functions or name in builtins.aggregates,
+        "regprocedure": name in builtins.functions or name in builtins.aggregates,
+        "regoper": name in builtins.operators,
+        "regoperator": name in builtins.operators,
+        "regconfig": name in builtins.configs,
+        "regdictionary": name in builtins.dictionaries,
+        # Which there are follows the server, and one that is not there is found out by `apply`.
+        "regcollation": True,
+    }
+    return types.path[0] == SCHEMA and known[kind]
+
+
+def _is_type_found(text: str, types: TypeSystem) -> bool:
+    try:
+        tree: Any = read_tree(f"NULL::{text}")
+    except (ParseError, ExpressionError):
+        return False
+    type = tree.typeName if isinstance(tree, ast.TypeCast) else None
+    names = (type and type.names) or (ast.String(sval=""),)
+    return len(names) > 1 or (types.path[0] == SCHEMA and names[0].sval in types.builtins.types)
+
+
+def _check_computed(value: Any, kind: str, types: TypeSystem) -> Problem:
+    """A name that is put together when the row is written: it begins with a schema that is told, or not."""
+    begin = _read_text(_find_begin(value))
+    if begin is not None and (_PLACED.match(begin) or _FORMATTED.match(begin)):
+        return None
+    return (
+        f"a {_KINDS[kind]}'s name is looked up in pg_catalog alone by a capture function",
+        f"put the schema before it: ('{quote_schema(types.first)}.' || quote_ident(...))::{kind}",
+    )
+
+
+def _find_begin(value: Any) -> Any:
+    """What the text of the value begins with."""
+    match value:
+        case ast.A_Expr(name=(*_, ast.String(sval="||")), lexpr=left):
+            return _find_begin(left)
+        case ast.FuncCall(funcname=(*_, ast.String(sval="concat" | "format")), args=(first, *_)):
+            return _find_begin(first)
+        case ast.TypeCast(arg=inner):
+            return _find_begin(inner)
+    return value
+
+
+def _read_text(value: Any) -> str | None:
+    """The text of a literal, perhaps with a cast; of a null, an empty one."""
+    if isinstance(value, ast.TypeCast):
+        return _read_text(value.arg)
+    if not isinstance(value, ast.A_Const):
+        return None
+    if value.isnull:
+        return "-"
+    return value.val.sval if isinstance(value.val, ast.String) else "0"
