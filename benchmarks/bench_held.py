@@ -43,7 +43,10 @@ MESSAGE = (
     '{"op": "insert", "schema": "public", "table": "things", "key": {"id": 1}, "new": {"id": 1, "value": 1}, '
     '"old": null, "txid": "7", "at": "2026-11-22T18:54:03.120311+00:00"}'
 )
-FILL = "SELECT pgmq.send_batch(%s, array_fill(%s::jsonb, ARRAY[%s]))"
+FILL = """
+    SELECT pgmq.send_batch(%s, array_fill(%s::jsonb, size), array_fill('{"route": "things"}'::jsonb, size))
+    FROM (VALUES (ARRAY[%s])) AS given (size)
+"""
 
 
 def run(url: str, folder: Path, queue: str, *, seconds: float, held: bool) -> float:

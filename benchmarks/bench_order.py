@@ -65,7 +65,7 @@ def work(conn: psycopg.Connection[Any], url: str, *, count: int) -> float:
         dead_letter="bench_order_dlq",
     )  # fmt: skip
     (queue,) = open_worked(conn, [spec])
-    handler = Handler(function=lambda change: None, asynchronous=False, batch=False, transaction=False)
+    handler = Handler(function=lambda change: None, asynchronous=False, transaction=False)
     consumer = Consumer(
         spec=spec,
         queue=queue,

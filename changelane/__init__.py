@@ -1,5 +1,6 @@
-"""Changelane: from a change in a Postgres table to handled work, with nothing but Postgres."""
+"""Changelane: from a change in a table, or a message sent, to handled work, with nothing but Postgres."""
 
 from changelane.change import Change, DeadLetter, Discard, Failed, Retry
+from changelane.message import Message
 
-__all__ = ["Change", "DeadLetter", "Discard", "Failed", "Retry"]
+__all__ = ["Change", "DeadLetter", "Discard", "Failed", "Message", "Retry"]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
+from changelane.message import Message
+
 Operation = Literal["insert", "update", "delete", "truncate", "snapshot"]
 Row = dict[str, Any]
 
@@ -100,21 +102,29 @@ class DeadLetter(Outcome):
     """Move the message to the dead-letter queue now, with this reason."""
 
 
+Errors = (
+    Mapping[Change[Any], BaseException | str]
+    | Mapping[Message[Any], BaseException | str]
+    | Mapping[Change[Any] | Message[Any], BaseException | str]
+)
+
+
 class Failed(Outcome):
-    """Raised by a handler of batches: these changes failed, each with its error, and the others did not.
+    """Raised by a handler of batches: these of it failed, each with its error, and the others did not.
 
     An error is any exception, Retry, Discard and DeadLetter among them, or a text. The others are
     acknowledged; in a transaction, which is rolled back, the handler is called anew with them alone. Raises
-    ValueError where no change is named, TypeError for what is no error.
+    ValueError where none is named, TypeError for what is no error.
     """
 
-    def __init__(self, errors: Mapping[Change[Any], BaseException | str]) -> None:
+    def __init__(self, errors: Errors) -> None:
         if not errors:
-            raise ValueError("Failed names no change: raise it only where some failed")
+            raise ValueError("Failed names no change or message: raise it only where some failed")
         for error in errors.values():
             if not isinstance(error, BaseException | str):
-                raise TypeError(f"Failed takes an exception or a text for each change, not {error!r}")
+                raise TypeError(f"Failed takes an exception or a text for each, not {error!r}")
         self.errors = {
-            change.id: Retry(error) if isinstance(error, str) else error for change, error in errors.items()
+            f"{item.queue}:{item.msg_id}": Retry(error) if isinstance(error, str) else error
+            for item, error in errors.items()
         }
         super().__init__(f"{len(self.errors)} of the batch failed")

@@ -22,6 +22,7 @@ from changelane.manifest import Manifest
 from changelane.runner.apply.apply import apply
 from changelane.runner.inspect import inspect
 from changelane.runner.work.message import read_delivery
+from changelane.runner.work.takes import CHANGES
 
 WAYS = [{"capture": capture, "send": send} for capture in ("statement", "row") for send in ("pgmq", "inline")]
 """Every way that a change can reach its queue."""
@@ -122,9 +123,9 @@ class Rig:
             delivery = read_delivery(
                 queue=queue, msg_id=msg_id, read_ct=1, message=message, headers=headers, leased_until=0
             )
-            delivery.decode()
-            assert delivery.change is not None, delivery.malformed
-            found.append(delivery.change)
+            change = CHANGES.read(delivery)
+            assert isinstance(change, Change)
+            found.append(change)
         return found
 
     def sent(self, queue: str = "events") -> list[tuple[Any, ...]]:

@@ -24,6 +24,7 @@ from rig import Rig
 from changelane.change import Change
 from changelane.manifest import Consumer
 from changelane.runner.work.handler import Handler
+from changelane.runner.work.takes import Takes
 from changelane.runner.work.worker import Worker
 
 LEDGER = (
@@ -62,7 +63,7 @@ def drain(rig: Rig, queues: Sequence[str], *, handler: Callable[..., None] = kee
             for queue in queues
         ],
         handlers=dict.fromkeys(
-            queues, Handler(function=handler, asynchronous=False, batch=True, transaction=True)
+            queues, Handler(function=handler, asynchronous=False, transaction=True, takes=Takes(batch=True))
         ),
         conninfo=rig.url,
         drain=True,

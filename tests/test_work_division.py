@@ -14,6 +14,7 @@ from changelane.runner.work.fault import Fault, LeaseLost, Released, TimedOut
 from changelane.runner.work.job import Job
 from changelane.runner.work.message import Delivery
 from changelane.runner.work.settle import Fate
+from changelane.runner.work.takes import CHANGES
 
 CONSUMER = Consumer(queue="jobs", handler="a:b", dead_letter="jobs_dlq")
 
@@ -27,12 +28,13 @@ def deliver(*msg_ids: int) -> list[Delivery]:
         for msg_id in msg_ids
     ]  # fmt: skip
     return [
-        Delivery(change.msg_id, 1, 0, 0, "", leased_until=float("inf"), change=change) for change in changes
+        Delivery(change.msg_id, 1, 0, 0, "", leased_until=float("inf"), content=change, queue="jobs")
+        for change in changes
     ]
 
 
 def end(job: Job, error: BaseException | Fault | None) -> Job:
-    job.start()
+    job.start(CHANGES)
     job.end(error)
     return job
 
@@ -51,7 +53,7 @@ def actions(fates: list[Fate]) -> dict[int, str]:
 
 
 def named(job: Job, **errors: BaseException | str) -> Failed:
-    by_id = {f"m{item.msg_id}": item.change for item in job.deliveries if item.change}
+    by_id = {f"m{item.msg_id}": item.content for item in job.deliveries if item.content}
     return Failed({by_id[name]: error for name, error in errors.items()})
 
 
@@ -113,7 +115,7 @@ def test_when_stopping_the_parts_are_released() -> None:
 
 
 def test_failed_without_a_change_is_refused() -> None:
-    with pytest.raises(ValueError, match="names no change"):
+    with pytest.raises(ValueError, match="names no change or message"):
         Failed({})
 
 
@@ -132,7 +134,7 @@ def test_each_is_judged_once_and_only_the_guilty_are_charged(
     order: list[int] = []
     job: Job | None = Job(deliver(*range(1, size + 1)))
     while job is not None:
-        changes = job.start()
+        changes = job.start(CHANGES)
         bad = {change: ValueError() for change in changes if change.msg_id in guilty}
         error = None if not bad else Failed(bad) if names else ValueError()
         job.end(error, acked=transaction and error is None)

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Iterable, List, Optional, Sequence
 if TYPE_CHECKING:
     import psycopg
-    from changelane import Change
+    from changelane import Change, Message
 """
 
 
@@ -60,8 +60,9 @@ def resolve(folder: Path, source: str, **values: Any) -> Handler:
             (False, True, False),
         ),
         ("def handle(changes: Iterable[Change] = ()): ...", "at_least_once", (False, True, False)),
-        ("Batch = List[int]\ndef handle(changes: Batch): ...", "at_least_once", (False, True, False)),
-        ("def handle(change: Unknown | list[Change]): ...", "at_least_once", (False, False, False)),
+        ("Batch = List['Change']\ndef handle(changes: Batch): ...", "at_least_once", (False, True, False)),
+        ("def handle(message: Message): ...", "at_least_once", (False, False, False)),
+        ("async def handle(m: list[Message[dict]], tx): ...", "transactional", (True, True, True)),
         ("handle = partial(lambda shop, change: None, 3)", "at_least_once", (False, False, False)),
         (
             "class A:\n    async def __call__(self, change): ...\nhandle = A()",
@@ -80,6 +81,26 @@ def test_what_a_handler_takes_is_read_from_its_signature(
 @pytest.mark.parametrize(
     ("source", "mode", "what"),
     [
+        (
+            "def handle(change: dict | None): ...",
+            "at_least_once",
+            "asks for a dict, but a batch comes in a list",
+        ),
+        (
+            "def handle(job: int): ...",
+            "at_least_once",
+            "asks for int, which is neither a Change nor a Message",
+        ),
+        ("def handle(changes: list[int]): ...", "at_least_once", "asks for int, which is neither"),
+        ("def handle(change: Unknown): ...", "at_least_once", "asks for Unknown, which is not there"),
+        ("def handle(c: list[Change] | Message): ...", "at_least_once", "is given a list of both"),
+        ("def handle(m: Message[Missing]): ...", "at_least_once", "asks for Missing, which cannot be read"),
+        ("def handle(m: Message[psycopg.Row]): ...", "at_least_once", "asks for Row, which cannot be read"),
+        (
+            "class Odd: ...\ndef handle(m: Message[Odd]): ...",
+            "at_least_once",
+            "bodies that cannot be checked: Odd",
+        ),
         ("def handle(): ...", "at_least_once", "takes ()"),
         ("def handle(a, b, c): ...", "transactional", "takes (a, b, c)"),
         ("def handle(a, *, b): ...", "transactional", "takes (a, b)"),

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changelane.runner.work.message import Delivery, decode_json, read_delivery
+from changelane.change import Change
+from changelane.message import Message
+from changelane.runner.work.message import Content, Delivery, Malformed, decode_json, read_delivery
+from changelane.runner.work.takes import CHANGES, Takes
 
 ENVELOPE: dict[str, Any] = {
     "op": "update",
@@ -23,24 +26,38 @@ ENVELOPE: dict[str, Any] = {
 }
 
 
+MESSAGES = Takes(change=False, message=True)
+BOTH = Takes(change=True, message=True)
+
+
 def read(
     message: object = ENVELOPE, *, headers: object = None, read_ct: int = 1, raw: str | None = None
 ) -> Delivery:
-    delivery = read_delivery(
+    return read_delivery(
         queue="jobs",
         msg_id=5,
         read_ct=read_ct,
         message=json.dumps(message) if raw is None else raw,
         headers=None if headers is None else json.dumps(headers),
         leased_until=0.0,
+        enqueued_at="2026-11-22 18:54:03.120311+00",
     )
-    delivery.decode()
-    return delivery
+
+
+def read_change(message: object = ENVELOPE, **options: Any) -> Change:
+    change = CHANGES.read(read(message, **{"headers": {"route": "paid"}, **options}))
+    assert isinstance(change, Change)
+    return change
+
+
+def read_message(takes: Takes = MESSAGES, **options: Any) -> Message:
+    message = takes.read(read(**options))
+    assert isinstance(message, Message)
+    return message
 
 
 def test_an_envelope_becomes_a_change() -> None:
-    change = read(headers={"route": "paid", "changelane": {"attempts": 2}}, read_ct=3).change
-    assert change is not None
+    change = read_change(headers={"route": "paid", "changelane": {"attempts": 2}}, read_ct=3)
     assert (change.op, change.schema, change.table, change.route) == ("update", "public", "orders", "paid")
     assert (change.id, change.attempt, change.txid) == ("jobs:5", 3, "8412")
     assert change.at == datetime(2026, 11, 22, 18, 54, 3, 120311, tzinfo=UTC)
@@ -48,8 +65,7 @@ def test_an_envelope_becomes_a_change() -> None:
 
 
 def test_what_a_route_adds_and_whether_the_row_was_cut_is_told() -> None:
-    change = read({**ENVELOPE, "extra": {"actor": "ann"}, "truncated": True}).change
-    assert change is not None
+    change = read_change({**ENVELOPE, "extra": {"actor": "ann"}, "truncated": True})
     assert (change.extra, change.truncated) == ({"actor": "ann"}, True)
 
 
@@ -73,8 +89,7 @@ def test_counts_that_nobody_could_have_reached_are_not_believed(count: str, read
 
 
 def test_a_time_without_a_zone_is_taken_for_utc() -> None:
-    change = read({**ENVELOPE, "at": "0001-01-01T00:00:00"}).change
-    assert change is not None
+    change = read_change({**ENVELOPE, "at": "0001-01-01T00:00:00"})
     assert change.at == datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -95,9 +110,50 @@ def test_a_time_without_a_zone_is_taken_for_utc() -> None:
     ],
 )
 def test_what_is_not_an_envelope_says_why(raw: str) -> None:
-    delivery = read(raw=raw)
-    assert delivery.change is None
-    assert delivery.malformed
+    with pytest.raises(Malformed, match=r"^the message is "):
+        read_change(raw=raw)
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"route": 7}, {"route": None}, []])
+def test_an_envelope_that_no_capture_wrote_is_no_change(headers: object) -> None:
+    with pytest.raises(Malformed, match="not a captured change: it lacks the header route"):
+        CHANGES.read(read(headers=headers))
+    assert read_message(BOTH, headers=headers).body == ENVELOPE
+
+
+def test_a_handler_of_both_gets_each_as_what_it_is() -> None:
+    content: Content = BOTH.read(read(headers={"route": "paid"}))
+    assert isinstance(content, Change)
+    assert read_message(BOTH, raw='"a text"', headers={"route": "somebody's"}).body == "a text"
+
+
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        ("null", None),
+        ("3", 3),
+        ('[1.10, "x"]', [Decimal("1.10"), "x"]),
+        (json.dumps(ENVELOPE), ENVELOPE),
+    ],
+)
+def test_a_message_holds_any_json(raw: str, body: object) -> None:
+    message = read_message(raw=raw, headers={"a": 1, "changelane": {"attempts": 2}})
+    assert message.body == body
+    assert (message.queue, message.msg_id, message.attempt, message.headers["a"]) == ("jobs", 5, 3, 1)
+    assert message.enqueued_at == datetime(2026, 11, 22, 18, 54, 3, 120311, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("given", "id"), [("a1", "a1"), ("", "jobs:5"), (7, "jobs:5"), (None, "jobs:5")])
+def test_a_message_s_id_is_the_header_of_that_name(given: object, id: str) -> None:
+    assert read_message(headers={"id": given}).id == id
+
+
+@pytest.mark.parametrize("at", ["infinity", "4713-01-01 00:00:00+00 BC", "12026-11-22 18:54:03+00", None])
+def test_a_date_that_python_lacks_is_said(at: str | None) -> None:
+    delivery = read()
+    delivery.enqueued_at = at
+    with pytest.raises(Malformed, match="its enqueued_at is "):
+        MESSAGES.read(delivery)
 
 
 @pytest.mark.parametrize(

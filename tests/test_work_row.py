@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NotRequired
+from typing import Any, NotRequired
 from uuid import UUID
 
 import pytest
@@ -11,12 +10,7 @@ from typing_extensions import TypedDict
 
 from changelane import Change
 from changelane.runner.work.message import decode_json
-from changelane.runner.work.row import InvalidRow, RowType, find_row_type
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from elsewhere import MissingRow
+from changelane.runner.work.row import InvalidRow, RowType
 
 
 class OrdersRow(TypedDict):
@@ -28,10 +22,6 @@ class OrdersRow(TypedDict):
 
 class PartsRow(TypedDict):
     id: UUID
-
-
-class OldRow(dict[str, Any]):
-    pass
 
 
 ROW = '{"id": 1, "total": 2.50, "paid_at": "2026-11-22T18:54:03.120311+00:00", "weight": 3, "more": [1]}'
@@ -86,45 +76,3 @@ def test_one_of_several_tables_is_enough() -> None:
     text = "0b7b0a9e-6d1b-4b4e-9d0e-2f4d3c1b0a99"
     assert kind.check(change(f'{{"id": "{text}"}}')).new == {"id": UUID(text)}
     assert kind.check(change()).new["id"] == 1
-
-
-def typed(change: Change[OrdersRow]) -> None: ...
-def batch(changes: list[Change[OrdersRow | PartsRow]]) -> None: ...
-def late(changes: Sequence[Change[OrdersRow]]) -> None: ...
-def plain(change: Change) -> None: ...
-def bare(change) -> None: ...  # type: ignore[no-untyped-def]
-def loose(change: Change[dict[str, Any]]) -> None: ...
-def missing(change: Change[MissingRow]) -> None: ...
-def number(change: Change[int]) -> None: ...  # type: ignore[type-var]
-def other(change: Change[OldRow]) -> None: ...
-
-
-def find(function: Callable[..., Any], *, resolved: bool = False) -> RowType | None:
-    (annotation,) = list(function.__annotations__.values())[:1] or [Any]
-    return find_row_type(function, eval(annotation, globals()) if resolved else annotation)
-
-
-@pytest.mark.parametrize(
-    ("function", "name"),
-    [(typed, "OrdersRow"), (batch, "OrdersRow | PartsRow"), (plain, None), (loose, None)],
-)
-@pytest.mark.parametrize("resolved", [False, True])
-def test_the_row_type_is_read_from_the_signature(
-    function: Callable[..., Any], name: str | None, resolved: bool
-) -> None:
-    found = find(function, resolved=resolved)
-    assert (found.name if found else None) == name
-
-
-def test_names_for_type_checkers_only_are_known_where_they_are_not_the_row() -> None:
-    found = find(late)
-    assert found is not None
-    assert found.name == "OrdersRow"
-    with pytest.raises(TypeError, match=r"MissingRow.*import what it names at run time"):
-        find(missing)
-
-
-@pytest.mark.parametrize("function", [number, other])
-def test_what_is_not_a_typed_dict_is_refused(function: Callable[..., Any]) -> None:
-    with pytest.raises(TypeError, match="is not a TypedDict"):
-        find(function)

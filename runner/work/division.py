@@ -43,7 +43,7 @@ def _split(job: Job, *, consumer: Consumer, transaction: bool) -> tuple[list[Fat
             if transaction and others:
                 return fates + spared, (others,)
             return fates + spared + [judge_delivery(item, None, consumer=consumer) for item in others], ()
-        text = "ValueError: Failed names changes that the handler was not given"
+        text = "ValueError: Failed names what the handler was not given"
         job.fault = Fault("failed", text=text, place=fault.place)
     elif fault is None or fault.kind != "failed":
         return judge_job(job, consumer=consumer), ()

@@ -61,7 +61,7 @@ class Fault:
     """``kind`` says what it means, and the rest what is known of it.
 
     ``interrupted``: the server ended the session while the handler ran. ``divided``: ``parts`` are the faults
-    of the changes that ``Failed`` named, by the id of each. ``after`` is in seconds. ``place`` is where it
+    of what ``Failed`` named, by ``queue:msg_id``. ``after`` is in seconds. ``place`` is where it
     was raised, as ``handlers.py:17 in reindex``. ``trace`` is the whole traceback; ``brief`` is one without
     the further lines of messages, which quote values of rows.
     """
@@ -136,7 +136,7 @@ def _read(error: BaseException, kind: Kind) -> Fault:
         parts = _read_parts(get(error, "errors"))
         if parts:
             return Fault(kind, text=text, parts=parts)
-        kind, text = "failed", "it names no change that failed"
+        kind, text = "failed", "it names nothing that failed"
     if kind == "retry":
         text = text or "the handler asked for another attempt"
     elif kind == "dead_letter":

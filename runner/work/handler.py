@@ -8,32 +8,29 @@ import os
 import re
 import sys
 import traceback
-import types
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from changelane.errors import HandlerError, PreflightError
 from changelane.manifest import Consumer
-from changelane.runner.work.row import RowType, evaluate, find_row_type
-
-_BATCH = re.compile(r"((\w+\.)*Optional\[)?(\w+\.)*(list|List|Sequence|Collection|Iterable)\b")
+from changelane.runner.work.takes import CHANGES, Takes, Unsuited, read_takes
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """``function`` takes a Change, or a list when ``batch``; then a connection when ``transaction``.
-
-    ``row`` is what its annotation says of the rows, None where it says nothing.
-    """
+    """``function`` is called with what it ``takes``; then with a connection when ``transaction``."""
 
     function: Callable[..., Any]
     asynchronous: bool
-    batch: bool
     transaction: bool
-    row: RowType | None = None
+    takes: Takes = CHANGES
+
+    @property
+    def batch(self) -> bool:
+        return self.takes.batch
 
 
 def check_result(result: object) -> None:
@@ -88,7 +85,7 @@ def resolve_handler(consumer: Consumer) -> Handler:
             )
         found = getattr(found, part)
     if inspect.isclass(found) or not callable(found):
-        raise _wrong(consumer, "is not a function", help="name a function that takes a Change")
+        raise _wrong(consumer, "is not a function", help="name a function that takes a Change or a Message")
     return _check(consumer, found)
 
 
@@ -157,7 +154,7 @@ def _check(consumer: Consumer, function: Callable[..., Any]) -> Handler:
         shape = ", ".join(str(item) for item in parameters)
         raise _wrong(
             consumer,
-            f"takes ({shape}), but is called with a change, and a connection in transactional mode",
+            f"takes ({shape}), but is called with a change or message, and a connection where transactional",
             help="def handler(change: Change) or def handler(change: Change, tx: psycopg.Connection)",
         )
     if len(required) == 2 and consumer.mode != "transactional":
@@ -170,50 +167,10 @@ def _check(consumer: Consumer, function: Callable[..., Any]) -> Handler:
     if transaction:
         _check_connection(consumer, positional[1], asynchronous=asynchronous)
     try:
-        row = find_row_type(call, positional[0].annotation)
-    except TypeError as error:
-        raise _wrong(
-            consumer,
-            f"asks for rows that cannot be checked: {error}",
-            help="annotate Change[...] with a TypedDict, such as `changelane models` writes, or Change alone",
-        ) from error
-    try:
-        batch = _takes_batch(call, positional[0].annotation)
-    except TypeError as error:
-        raise _wrong(
-            consumer,
-            f"asks for a {error}, but a batch comes in a list",
-            help="annotate list[Change], or Change",
-        ) from error
-    return Handler(
-        function=function,
-        asynchronous=asynchronous,
-        batch=batch,
-        transaction=transaction,
-        row=row,
-    )
-
-
-def _takes_batch(function: Callable[..., Any], annotation: Any) -> bool:
-    """Whether it is a list of changes. Raises TypeError for another container, which no batch comes in."""
-    if isinstance(annotation, str):
-        try:
-            annotation = evaluate(function, annotation)
-        except Exception:  # noqa: BLE001 - names in it may exist for type checkers only
-            return _BATCH.match(annotation) is not None
-    annotation = getattr(annotation, "__value__", annotation)
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _takes_batch(function, get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        members = [member for member in get_args(annotation) if member is not types.NoneType]
-        return len(members) == 1 and _takes_batch(function, members[0])
-    kind = origin or annotation
-    if kind in (list, Sequence, Collection, Iterable):
-        return True
-    if inspect.isclass(kind) and issubclass(kind, Iterable):
-        raise TypeError(getattr(kind, "__name__", str(kind)))
-    return False
+        takes = read_takes(call, positional[0].annotation)
+    except Unsuited as error:
+        raise _wrong(consumer, error.what, help=error.help) from error
+    return Handler(function=function, asynchronous=asynchronous, transaction=transaction, takes=takes)
 
 
 def _check_connection(consumer: Consumer, parameter: inspect.Parameter, *, asynchronous: bool) -> None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from changelane.change import DeadLetter
 from changelane.runner.work.fault import Fault, read_fault
-from changelane.runner.work.message import Delivery
+from changelane.runner.work.message import Content, Delivery, Malformed
 
 if TYPE_CHECKING:
-    from changelane.change import Change
     from changelane.runner.work.lent import LentAsyncConnection, LentConnection
-    from changelane.runner.work.row import RowType
+    from changelane.runner.work.takes import Takes
 
 _ending = threading.Lock()
 
@@ -45,29 +44,31 @@ class Job:
     fault: Fault | None = None
     rest: tuple[tuple[Delivery, ...], ...] = ()
 
-    def start(self, row: RowType | None = None) -> list[Change]:
-        """The changes to hand over, with rows of that type; may be none, as where it was ended before."""
+    def start(self, takes: Takes) -> list[Content]:
+        """What to hand over, as the handler takes it; may be nothing, as where the job was ended before."""
         if self.ended:
             return []
         now = time.monotonic()
-        changes, handed, missed = [], [], []
+        # Validators may run past the timeout, which then ends the call of all.
+        self.handed, self.started = self.deliveries, now
+        contents, handed, missed = [], [], []
         unfit: list[tuple[Delivery, BaseException]] = []
         for item in self.deliveries:
             if item.lost or item.leased_until <= now:
                 missed.append(item)
                 continue
-            item.decode()
-            problem = row.fit(item) if row else None
-            if item.change is None:
-                unfit.append((item, DeadLetter(item.malformed)))
-            elif problem:
-                unfit.append((item, problem))
-            else:
-                changes.append(item.change)
+            try:
+                contents.append(takes.read(item))
                 handed.append(item)
-        self.handed, self.missed, self.unfit = handed, missed, unfit
-        self.started = now
-        return changes
+            except Malformed as problem:
+                unfit.append((item, DeadLetter(str(problem))))
+            except Exception as problem:  # noqa: BLE001 - validators are code of the handler's
+                unfit.append((item, problem))
+        with _ending:
+            if self.ended:
+                return []
+            self.handed, self.missed, self.unfit = handed, missed, unfit
+            return contents
 
     def end(self, error: BaseException | Fault | None = None, *, acked: bool = False) -> bool:
         """Say how it ended; False when that was said before, as when a handler returns past its timeout."""

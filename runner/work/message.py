@@ -28,9 +28,11 @@ from decimal import Decimal
 from typing import Any
 
 from changelane.change import Change
+from changelane.message import Message
 from changelane.runner.unreadable import Unreadable
 
 NOTES = "changelane"
+ROUTE = "route"
 MOST = 1_000_000
 """Attempts and releases are counted up to here."""
 
@@ -52,7 +54,11 @@ _decode_long = json.JSONDecoder(parse_float=Decimal, parse_int=_parse_long).deco
 
 
 class Malformed(Exception):
-    """A message that is not a change envelope, so that no handler can take it."""
+    """A message that its handler can never take, for it is not a change, or cannot be read."""
+
+
+Content = Change[Any] | Message[Any]
+"""What a handler is given."""
 
 
 @dataclass(slots=True, eq=False)
@@ -62,7 +68,7 @@ class Delivery:
     ``failed`` counts failed attempts before this one, ``returned`` how often the message came back for the
     database's sake, ``claims`` this claim and those before it. ``lost`` says that another holds the message
     by now, ``settling`` that its lease is no longer to be renewed. ``text`` is the message as it was claimed,
-    until ``decode`` makes the ``change`` of it, or says in ``malformed`` why it cannot.
+    until ``content``, which the handler is given, is made of it. ``malformed`` says why that can never be.
     """
 
     msg_id: int
@@ -71,20 +77,26 @@ class Delivery:
     released: int
     error: str
     leased_until: float
-    change: Change | None = None
+    content: Content | None = None
     malformed: str = ""
     lost: bool = False
     settling: bool = False
     queue: str = ""
     text: str | None = None
+    enqueued_at: str | None = None
     headers: dict[str, Any] = field(default_factory=dict)
     returned: int = 0
     claims: int = 1
 
     @property
     def name(self) -> str:
-        """The identity of its change; empty where it is none."""
-        return self.change.id if self.change else ""
+        """The name by which ``Failed`` tells it from others."""
+        return f"{self.queue}:{self.msg_id}"
+
+    @property
+    def captured(self) -> bool:
+        """Whether a capture function wrote it: only those name a route."""
+        return isinstance(self.headers.get(ROUTE), str)
 
     @property
     def suspect(self) -> bool:
@@ -110,15 +122,6 @@ class Delivery:
             notes["blocked"] = True
         return json.dumps({**notes, "error": error})
 
-    def decode(self) -> None:
-        """Left to the thread that handles the change, so that the next claim need not wait for it."""
-        if self.change is None and not self.malformed:
-            try:
-                self.change = _read_change(self)
-            except Malformed as problem:
-                self.malformed = str(problem)
-            self.text = None
-
 
 def decode_json(text: str) -> Any:
     """JSON with numbers as ``int`` and ``Decimal``, never ``float``. Raises Malformed where it nests deep."""
@@ -140,10 +143,18 @@ def read_delivery(
     message: str | Unreadable | None,
     headers: str | Unreadable | None,
     leased_until: float,
+    enqueued_at: str | None = None,
 ) -> Delivery:
     """One claimed row, with its attempts counted and its message yet to be decoded."""
     delivery = Delivery(
-        msg_id, read_ct, failed=0, released=0, error="", leased_until=leased_until, queue=queue
+        msg_id,
+        read_ct,
+        failed=0,
+        released=0,
+        error="",
+        leased_until=leased_until,
+        queue=queue,
+        enqueued_at=enqueued_at,
     )
     if read_ct >= LAST_COUNT:
         delivery.malformed = f"its read_ct is {read_ct}, which only somebody sets: claims end there"
@@ -182,12 +193,29 @@ def _read_time(text: Any) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _read_change(delivery: Delivery) -> Change:
+def read_message(delivery: Delivery) -> Message[Any]:
+    """The message of a delivery, whatever it holds. Raises Malformed for what Python cannot hold."""
+    try:
+        enqueued_at = _read_time(delivery.enqueued_at)
+    except (TypeError, ValueError):
+        raise Malformed(f"its enqueued_at is {delivery.enqueued_at}, which Python has no date for") from None
+    return Message(
+        body=decode_json(delivery.text) if delivery.text else None,
+        queue=delivery.queue,
+        msg_id=delivery.msg_id,
+        attempt=delivery.failed + 1,
+        enqueued_at=enqueued_at,
+        headers=delivery.headers,
+    )
+
+
+def read_change(delivery: Delivery) -> Change[Any]:
+    """The change of a delivery. Raises Malformed for another message."""
     body = decode_json(delivery.text) if delivery.text else None
     if not isinstance(body, dict):
         raise Malformed("the message is not a JSON object")
     read = body.get
-    route = delivery.headers.get("route")
+    route = delivery.headers.get(ROUTE)
     try:
         change: Change[Any] = Change(
             op=body["op"],

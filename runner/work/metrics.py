@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from psycopg import sql
 
+from changelane.change import Change
 from changelane.errors import DatabaseError
 from changelane.runner.work.consumer import Consumer
 from changelane.runner.work.job import Job
@@ -64,9 +65,11 @@ class Meter:
         acked = [delivery for delivery, verdict in fates if verdict.action == "ack"]
         now = time.time()
         for delivery in job.handed if job.acked else acked:
-            if delivery.change is not None:
-                self.lag.observe(max(0.0, now - delivery.change.at.timestamp()))
-                self.attempts.observe(delivery.change.attempt)
+            content = delivery.content
+            if content is not None:
+                began = content.at if isinstance(content, Change) else content.enqueued_at
+                self.lag.observe(max(0.0, now - began.timestamp()))
+                self.attempts.observe(content.attempt)
 
 
 class Metrics(Collector):
@@ -96,11 +99,11 @@ class Metrics(Collector):
             buckets=SHORT, registry=registry,
         )  # fmt: skip
         lag = Histogram(
-            "changelane_lag_seconds", "Seconds from the capture of a change until it was handled.", label,
+            "changelane_lag_seconds", "Seconds from capture, or from sending, until it was handled.", label,
             buckets=LONG, registry=registry,
         )  # fmt: skip
         attempts = Histogram(
-            "changelane_attempts", "Attempts that a handled change took.", label,
+            "changelane_attempts", "Attempts that a handled change or message took.", label,
             buckets=TRIES, registry=registry,
         )  # fmt: skip
         for consumer in consumers:

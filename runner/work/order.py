@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import inf
 from typing import Any
 
@@ -106,7 +106,7 @@ class OrderedQueue(Queue):
         aged, firsts, due, walked, found, last = rows[0][:6]
         claimed = [row[6:] for row in rows if row[6] is not None]
         if not complete:
-            claimed = [self._read_each(connection, *row[:2]) for row in claimed]
+            claimed = [self._read_each(connection, row) for row in claimed]
         now = time.monotonic()
         # A look that was not filled met a message of every key that has one due.
         full = aged == look
@@ -153,8 +153,10 @@ class OrderedQueue(Queue):
         return (row[0], row[1]) if row else (0, False)
 
 
-def open_worked(connection: Connection[Any], consumers: Sequence[Consumer]) -> list[Queue]:
-    """The queue of each consumer, ready to be worked as it says.
+def open_worked(
+    connection: Connection[Any], consumers: Sequence[Consumer], *, dated: Collection[str] = ()
+) -> list[Queue]:
+    """The queue of each consumer, ready to be worked as it says; ``dated`` as for ``open_queues``.
 
     Raises DatabaseError naming every queue that the database lacks, that lacks the index for its order, or
     that the role may not work.
@@ -165,6 +167,7 @@ def open_worked(connection: Connection[Any], consumers: Sequence[Consumer]) -> l
         [(consumer.queue, consumer.dead_letter) for consumer in consumers],
         classes=dict.fromkeys(ordered, OrderedQueue),
         keeping=[consumer.queue for consumer in consumers if consumer.archive],
+        dated=dated,
     )
     tables = [f"q_{name}" for name in ordered]
     found = (

@@ -46,7 +46,8 @@ SHARE = 20.0
 
 class Queue:
     """One queue. ``columns`` are those that its queue and archive tables share, in table order; ``keeps``: an
-    ack moves the message to the archive, which may be ``partitioned``. ``next_at`` is when another claim may
+    ack moves the message to the archive, which may be ``partitioned``; ``dated``: claims bring what
+    ``Message.enqueued_at`` takes. ``next_at`` is when another claim may
     bring more than the last one, on the monotonic clock; infinite where nothing but a new message will.
 
     pgmq's tables differ between versions (``last_read_at`` came with 1.6), so columns go by name, and only
@@ -63,6 +64,7 @@ class Queue:
         columns: Sequence[str],
         keeps: bool = False,
         partitioned: bool = False,
+        dated: bool = False,
     ) -> None:
         self.name = name
         self.next_at = 0.0
@@ -71,6 +73,7 @@ class Queue:
         self.dead_letter = dead_letter
         self.table = sql.Identifier("pgmq", f"q_{name}")
         touch = sql.SQL(load_sql("touch") if "last_read_at" in columns else "")
+        self._dates = ["held.enqueued_at::text"] if dated else []
         self._columns = columns
         self._keeps = keeps
         self._partitioned = partitioned
@@ -94,8 +97,8 @@ class Queue:
         with_texts, bare = (
             self._compose(statement, texts=sql.SQL(", ").join(map(sql.SQL, form)), **parts)
             for form in (
-                [f"held.{name}::text AS {name}" for name in _TEXTS],
-                [f"NULL AS {name}" for name in _TEXTS],
+                [*(f"held.{name}::text AS {name}" for name in _TEXTS), *self._dates],
+                [*(f"NULL AS {name}" for name in _TEXTS), *self._dates],
             )
         )
         return with_texts, bare
@@ -132,14 +135,14 @@ class Queue:
             now = time.monotonic()
             self._whole_at = now + max(WHOLE, SHARE * (now - began))
         self.next_at = 0.0 if len(rows) == limit else inf
-        return read_rows([row[:4] for row in rows], queue=self.name, leased_until=began + lease)
+        return read_rows([row[:-1] for row in rows], queue=self.name, leased_until=began + lease)
 
     def _take(self, connection: Connection[Any], *, limit: int, lease: float) -> list[tuple[Any, ...]]:
         values = {"limit": limit, "lease": lease, "since": self._since}
         # Never prepared: a generic plan, made while the queue was small or full, would outlive that.
         rows, complete = self._run(connection, self._claims, values)
-        self._since = rows[0][4] if rows else BEGINNING
-        return rows if complete else [(*self._read_each(connection, *row[:2]), row[4]) for row in rows]
+        self._since = rows[0][-1] if rows else BEGINNING
+        return rows if complete else [self._read_each(connection, row) for row in rows]
 
     def _run(
         self, connection: Connection[Any], claims: tuple[bytes, bytes], values: dict[str, Any]
@@ -156,9 +159,11 @@ class Queue:
         values = {**values, "limit": min(FEW, values["limit"])}
         return connection.execute(claims[1], values, prepare=False).fetchall(), False
 
-    def _read_each(self, connection: Connection[Any], msg_id: int, read_ct: int) -> tuple[Any, ...]:
-        """One row as a claim brings it, with Unreadable for what cannot be read."""
-        return msg_id, read_ct, *(self._read_one(connection, name, msg_id, read_ct) for name in _TEXTS)
+    def _read_each(self, connection: Connection[Any], row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row of a bare claim with its texts, Unreadable for what cannot be read."""
+        msg_id, read_ct, *_ = row
+        texts = [self._read_one(connection, name, msg_id, read_ct) for name in _TEXTS]
+        return msg_id, read_ct, *texts, *row[2 + len(_TEXTS) :]
 
     def _read_one(self, connection: Connection[Any], name: str, msg_id: int, read_ct: int) -> Any:
         values = {"msg_id": msg_id, "read_ct": read_ct}
@@ -254,8 +259,9 @@ def read_rows(rows: list[tuple[Any, ...]], *, queue: str, leased_until: float) -
             message=message,
             headers=headers,
             leased_until=leased_until,
+            enqueued_at=dates[0] if dates else None,
         )
-        for msg_id, read_ct, message, headers in sorted(rows)
+        for msg_id, read_ct, message, headers, *dates in sorted(rows)
     ]
 
 
@@ -296,9 +302,10 @@ def open_queues(
     *,
     classes: Mapping[str, type[Queue]] | None = None,
     keeping: Collection[str] = (),
+    dated: Collection[str] = (),
 ) -> list[Queue]:
     """A Queue for each (name, dead-letter name), of the class that ``classes`` has for its name; those of
-    ``keeping`` archive what is acked.
+    ``keeping`` archive what is acked, those of ``dated`` bring when a message was sent.
 
     Raises DatabaseError naming every queue that the database lacks.
     """
@@ -318,6 +325,7 @@ def open_queues(
             dead_letter=dead,
             columns=[column for column in tables[f"q_{name}"] if column in tables.get(f"a_{name}", ())],
             keeps=name in keeping,
+            dated=name in dated,
             partitioned=f"a_{name}" in partitioned,
         )
         for name, dead in names

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from changelane.change import Change
 from changelane.runner.work.fault import LeaseLost, Released, TimedOut
 from changelane.runner.work.fork import end_child, keep_from_children
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.inside import Inside, find_job, make_context
 from changelane.runner.work.job import Job
 from changelane.runner.work.link import FIRST_PAUSE, AsyncLink
+from changelane.runner.work.message import Content
 from changelane.runner.work.queue import Queue
 from changelane.runner.work.scarcity import PAUSE, Scarcity, Shed
 from changelane.runner.work.transaction import blame, check_awaited, check_transaction, excusing
@@ -227,22 +227,22 @@ class Tasks:
 
     async def _run(self, job: Job, link: AsyncLink) -> None:
         if not self._handler.transaction:
-            changes = job.start(self._handler.row)
-            if changes:
-                await self._call(job, changes)
+            contents = job.start(self._handler.takes)
+            if contents:
+                await self._call(job, contents)
             job.end()
             return
         connection = job.connection = await link.lend()
         connection.wire.cancels, connection.wire.limit = False, BEGIN
         async with connection.hold():
             link.outage.end()
-            changes = job.start(self._handler.row)
-            if not changes:
+            contents = job.start(self._handler.takes)
+            if not contents:
                 job.end()
                 return
             connection.wire.limit = inf
             try:
-                await self._call(job, changes, connection)
+                await self._call(job, contents, connection)
             finally:
                 connection.wire.limit = link.limit
             check_awaited(connection)
@@ -253,8 +253,8 @@ class Tasks:
                 raise LeaseLost
         job.end(acked=True)
 
-    async def _call(self, job: Job, changes: list[Change], *arguments: Any) -> None:
-        argument: Any = changes if self._handler.batch else changes[0]
+    async def _call(self, job: Job, contents: list[Content], *arguments: Any) -> None:
+        argument: Any = contents if self._handler.batch else contents[0]
         context = make_context(job)
         job.begun = True
         parent = os.getpid()

@@ -9,13 +9,13 @@ from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from changelane.change import Change
 from changelane.runner.work.fault import LeaseLost
 from changelane.runner.work.fork import end_child
 from changelane.runner.work.handler import Handler, check_result
 from changelane.runner.work.inside import make_context
 from changelane.runner.work.job import Job
 from changelane.runner.work.link import FIRST_PAUSE, LendingLink
+from changelane.runner.work.message import Content
 from changelane.runner.work.queue import Queue
 from changelane.runner.work.scarcity import PAUSE, Scarcity, Shed
 from changelane.runner.work.transaction import blame, check_transaction, excusing
@@ -149,22 +149,22 @@ class Threads:
 
     def _run(self, job: Job, link: LendingLink) -> None:
         if not self._handler.transaction:
-            changes = job.start(self._handler.row)
-            if changes:
-                self._call(job, changes)
+            contents = job.start(self._handler.takes)
+            if contents:
+                self._call(job, contents)
             job.end()
             return
         connection = job.connection = link.lend()
         connection.wire.cancels, connection.wire.limit = False, BEGIN
         with connection.hold():
             link.outage.end()
-            changes = job.start(self._handler.row)
-            if not changes:
+            contents = job.start(self._handler.takes)
+            if not contents:
                 job.end()
                 return
             connection.wire.limit = inf
             try:
-                self._call(job, changes, connection)
+                self._call(job, contents, connection)
             finally:
                 connection.wire.limit = link.limit
             check_transaction(connection)
@@ -174,8 +174,8 @@ class Threads:
                 raise LeaseLost
         job.end(acked=True)
 
-    def _call(self, job: Job, changes: list[Change], *arguments: Any) -> None:
-        argument: Any = changes if self._handler.batch else changes[0]
+    def _call(self, job: Job, contents: list[Content], *arguments: Any) -> None:
+        argument: Any = contents if self._handler.batch else contents[0]
         context = make_context(job)
         job.begun = True
         parent = os.getpid()

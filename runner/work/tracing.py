@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from changelane.change import Change, Outcome
 from changelane.runner.work.handler import Handler
+from changelane.runner.work.message import Content
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -55,14 +56,14 @@ def _wrap(handler: Handler, *, queue: str, tracer: Tracer) -> Handler:
 
 
 @contextmanager
-def _open(tracer: Tracer, queue: str, changes: Sequence[Change[Any]], *, batch: bool) -> Iterator[None]:
+def _open(tracer: Tracer, queue: str, contents: Sequence[Content], *, batch: bool) -> Iterator[None]:
     from opentelemetry.trace import Link, SpanKind, StatusCode, get_current_span
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     # Anyone can send headers: only texts are fit to be read.
     carriers = [
-        {name: value for name in CARRIED if isinstance(value := change.headers.get(name), str)}
-        for change in changes
+        {name: value for name in CARRIED if isinstance(value := content.headers.get(name), str)}
+        for content in contents
     ]
     contexts = [
         get_current_span(TraceContextTextMapPropagator().extract(carrier)).get_span_context()
@@ -76,12 +77,13 @@ def _open(tracer: Tracer, queue: str, changes: Sequence[Change[Any]], *, batch: 
         "messaging.destination.name": queue,
     }
     if batch:
-        attributes["messaging.batch.message_count"] = len(changes)
+        attributes["messaging.batch.message_count"] = len(contents)
     else:
-        (change,) = changes
-        attributes["messaging.message.id"] = change.id
-        attributes["changelane.route"] = change.route
-        attributes["changelane.attempt"] = change.attempt
+        (content,) = contents
+        attributes["messaging.message.id"] = content.id
+        attributes["changelane.attempt"] = content.attempt
+        if isinstance(content, Change):
+            attributes["changelane.route"] = content.route
     with tracer.start_as_current_span(
         f"process {queue}",
         kind=SpanKind.CONSUMER,

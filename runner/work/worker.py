@@ -91,7 +91,8 @@ class Worker:
         self._watchdog.start()
         scarcity = Scarcity()
         self._link = Link(conninfo, name="changelane work", refused=scarcity.report)
-        queues = open_worked(self._link.open(), specs)
+        dated = [queue for queue, handler in handlers.items() if handler.takes.message]
+        queues = open_worked(self._link.open(), specs, dated=dated)
         # Asked before there are threads and event loops, which a server gone away would leave behind.
         self._opened = self._link.open().execute(load_sql("opened")).fetchone() == (True,)
         cell = threading.Lock()

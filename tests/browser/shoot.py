@@ -51,7 +51,8 @@ SELL = """
 """
 SPOIL = """
     SELECT pgmq.send('paid_orders', jsonb_build_object('op', 'update', 'schema', 'shop', 'table', 'orders',
-        'key', jsonb_build_object('id', 7), 'new', NULL, 'old', NULL, 'txid', '7', 'at', now()))
+        'key', jsonb_build_object('id', 7), 'new', NULL, 'old', NULL, 'txid', '7', 'at', now()),
+        jsonb_build_object('route', 'paid_orders'))
 """
 
 

@@ -24,7 +24,7 @@ import asyncio, os, signal, time
 from decimal import Decimal
 from pathlib import Path
 import psycopg
-from changelane import Change, DeadLetter, Discard, Failed, Retry
+from changelane import Change, DeadLetter, Discard, Failed, Message, Retry
 
 def note(text):
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as conn:
@@ -53,7 +53,7 @@ class Bench:
         (self.folder / "sql_out" / "manifest.json").write_text(manifest.dump())
 
     def send(self, *values: str, delay: int = 0, headers: dict[str, Any] | None = None) -> list[int]:
-        """Send a change for each value, a JSON number that becomes ``new.value``; returns msg_ids."""
+        """Send a captured change for each value, JSON that becomes ``new.value``; returns msg_ids."""
         ids = []
         for value in values:
             message = (
@@ -63,7 +63,7 @@ class Bench:
             )
             sent = self.conn.execute(
                 "SELECT pgmq.send('jobs', %s::jsonb, %s::jsonb, %s)",
-                [message, json.dumps(headers or {"route": "things"}), delay],
+                [message, json.dumps({"route": "things", **(headers or {})}), delay],
             ).fetchone()
             assert sent is not None
             ids.append(sent[0])

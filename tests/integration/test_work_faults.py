@@ -404,10 +404,11 @@ def test_suspects_are_handled_while_other_work_keeps_coming(bench: Bench) -> Non
                 Path("done").touch()
             elif not Path("done").exists():
                 with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as conn:
-                    conn.execute("SELECT pgmq.send('jobs', %s::jsonb)", [COPY])
+                    conn.execute("SELECT pgmq.send('jobs', %s::jsonb, %s::jsonb)", [COPY, ROUTE])
 
         COPY = '''{"op": "insert", "schema": "public", "table": "things", "new": {"value": 1},
             "txid": "7", "at": "2026-11-22T18:54:03+00:00"}'''
+        ROUTE = '{"route": "things"}'
         """,
         lease=1,
         batch=4,

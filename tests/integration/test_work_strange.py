@@ -102,7 +102,7 @@ def test_what_anyone_sends_is_handled_or_a_dead_letter(bench: Bench, ordering: s
     )
     bench.declare(source, mode="transactional", ordering=ordering, retry=Retry(attempts=1))
     sent = list(product(MESSAGES, ['{"route": "things", "x-pgmq-group": "a"}']))
-    sent += list(product([json.dumps(CHANGE), "7"], HEADERS))
+    sent += list(product([json.dumps(CHANGE), "7"], [*HEADERS, *map(name_route, HEADERS)]))
     with bench.conn.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO pgmq.q_jobs (vt, message, headers) VALUES (now(), %s::jsonb, %s::jsonb)", sent
@@ -110,8 +110,48 @@ def test_what_anyone_sends_is_handled_or_a_dead_letter(bench: Bench, ordering: s
     bench.drain("--metrics-port", "0", timeout=60)
     effects = bench.count("effects")
     assert effects + len(bench.dead) == len(sent)
-    # All that is a change, but for headers that nest too deep.
-    assert effects == 3 + len(HEADERS) - 1
+    # What is a change, and names its route.
+    assert effects == 3 + sum(map(is_object, HEADERS))
+
+
+@pytest.mark.parametrize("kind", ["Message", "list[Message]", "Change | Message"])
+@pytest.mark.parametrize("ordering", ["none", "key"])
+def test_a_handler_of_messages_gets_whatever_anyone_sends(bench: Bench, ordering: str, kind: str) -> None:
+    bench.conn.execute(
+        "CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)"
+    )
+    bench.declare(
+        f"""
+        def handle(given: {kind}, tx: psycopg.Connection) -> None:
+            for item in given if isinstance(given, list) else [given]:
+                tx.execute("INSERT INTO effects VALUES (%s, 1)", [item.msg_id])
+        """,
+        mode="transactional",
+        ordering=ordering,
+        retry=Retry(attempts=1),
+    )
+    sent = list(product(MESSAGES, ['{"route": "things", "x-pgmq-group": "a"}']))
+    sent += list(product([json.dumps(CHANGE), "7"], [*HEADERS, *map(name_route, HEADERS)]))
+    with bench.conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO pgmq.q_jobs (vt, message, headers) VALUES (now(), %s::jsonb, %s::jsonb)", sent
+        )
+    bench.drain(timeout=60)
+    deep = [pair for pair in sent if any(text and text[:200].count(text[0]) > 20 for text in pair)]
+    assert {letter["dead_letter"]["error"] for letter in bench.dead} == {"the message is nested too deep"}
+    assert bench.count("effects") == len(sent) - len(bench.dead)
+    assert len(bench.dead) == len(deep)
+
+
+def is_object(headers: str | None) -> bool:
+    return (headers or "").startswith("{")
+
+
+def name_route(headers: str | None) -> str | None:
+    if headers is None or not is_object(headers):
+        return headers
+    rest = headers[1:].replace('"route": [1]', '"r": 1')
+    return '{"route": "things"' + (rest if rest == "}" else f", {rest}")
 
 
 ODD = {

@@ -39,7 +39,7 @@ def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench
 
 def insert(bench: Bench, **columns: Any) -> int:
     """A message as anyone may write it; returns its id."""
-    columns = {"vt": "now", "message": json.dumps(CHANGE), "headers": None, **columns}
+    columns = {"vt": "now", "message": json.dumps(CHANGE), "headers": '{"route": "things"}', **columns}
     query = sql.SQL("INSERT INTO pgmq.q_jobs ({}) VALUES ({}) RETURNING msg_id").format(
         sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(", ").join(sql.Placeholder() * len(columns))
     )
