@@ -27,8 +27,8 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from changelane.runner import pgmq
-from changelane.runner.database import connect
+from changelane.runner.live import pgmq
+from changelane.runner.live.database import connect
 from changelane.runner.local import server
 
 Connection = psycopg.Connection[Any]

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from changelane.runner import pgmq
-from changelane.runner.database import connect
+from changelane.runner.live import pgmq
+from changelane.runner.live.database import connect
 from changelane.runner.local import server
 
 TARGET = 0.3

@@ -24,9 +24,9 @@ from typing import Any
 
 import psycopg
 
-from changelane.manifest import Consumer, Manifest
-from changelane.runner import pgmq
-from changelane.runner.database import connect
+from changelane.contract.manifest import Consumer, Manifest
+from changelane.runner.live import pgmq
+from changelane.runner.live.database import connect
 from changelane.runner.local import server
 
 TARGET = 0.5

@@ -19,13 +19,13 @@ from typing import Any
 
 import psycopg
 
-from changelane.manifest import Consumer as Spec
-from changelane.runner import pgmq
-from changelane.runner.work.consumer import Consumer
-from changelane.runner.work.handler import Handler
-from changelane.runner.work.log import open_log
-from changelane.runner.work.order import open_worked
-from changelane.runner.work.scarcity import Scarcity
+from changelane.contract.manifest import Consumer as Spec
+from changelane.runner.live import pgmq
+from changelane.runner.queue.ordered import open_worked
+from changelane.runner.work.handlers.signature import Handler
+from changelane.runner.work.process.consumer import Consumer
+from changelane.runner.work.process.log import open_log
+from changelane.runner.work.process.scarcity import Scarcity
 
 COUNT = 5_000
 SHALLOW = 1_000

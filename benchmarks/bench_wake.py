@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psycopg
 
-from changelane.runner import pgmq
+from changelane.runner.live import pgmq
 from changelane.runner.local import server
 
 SPEC = """

@@ -28,8 +28,8 @@ from typing import Any
 
 import psycopg
 
-from changelane.manifest import Consumer, Manifest
-from changelane.runner import pgmq
+from changelane.contract.manifest import Consumer, Manifest
+from changelane.runner.live import pgmq
 from changelane.runner.local import server
 
 Connection = psycopg.Connection[Any]

@@ -25,10 +25,10 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from changelane.manifest import load_manifest
-from changelane.runner import pgmq
-from changelane.runner.apply.observe import observe
-from changelane.runner.database import connect
+from changelane.contract.manifest import load_manifest
+from changelane.runner.live import pgmq
+from changelane.runner.live.database import connect
+from changelane.runner.live.observe import observe
 from changelane.runner.local import server
 
 TARGETS = {"generate": 3.0, "plan": 1.0, "apply": 30.0}

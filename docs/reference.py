@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from changelane.cli import COMMANDS, cli
-from changelane.generator.schema import render_schema
+from changelane.generator.spec.json_schema import render_schema
 
 HEAD = """\
 # Reference

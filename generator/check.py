@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from changelane.catalog import Catalog
+from changelane.contract.catalog import Catalog
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
-from changelane.generator.capture import Capture
-from changelane.generator.document import Document, examine, limit, read_spec
-from changelane.generator.output import Output, generate
-from changelane.generator.resolution import resolve
+from changelane.generator.capture.capture import Capture
+from changelane.generator.capture.resolution import resolve
+from changelane.generator.render.sql_out import Output, generate
+from changelane.generator.spec.loading import Document, examine, limit, read_spec
 
 
 def find_problems(path: Path, catalog: Catalog | None) -> tuple[Diagnostic, ...]:

@@ -12,10 +12,10 @@ from typing import Any
 from pglast import ast
 from pglast.parser import ParseError
 
-from changelane.generator.builtin import SCHEMA
-from changelane.generator.expression import ExpressionError, read_tree
-from changelane.generator.lookup import quote_schema
-from changelane.generator.typesystem import TypeSystem
+from changelane.generator.sql.builtin import SCHEMA
+from changelane.generator.sql.expression import ExpressionError, read_tree
+from changelane.generator.sql.lookup import quote_schema
+from changelane.generator.sql.typesystem import TypeSystem
 
 _KINDS = {
     "regclass": "table or sequence", "regtype": "type", "regproc": "function", "regprocedure": "function",

@@ -21,8 +21,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
 from changelane.errors import ServerError
-from changelane.runner import database as databases
-from changelane.runner import pgmq
+from changelane.runner.live import database as databases
+from changelane.runner.live import pgmq
 from changelane.runner.local import server as servers
 
 ROOT = "CHANGELANE_TEST_ROOT"

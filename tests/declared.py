@@ -8,14 +8,14 @@ from typing import Any
 
 import psycopg
 
-from changelane.generator.document import read_spec
-from changelane.generator.output import generate, write
-from changelane.manifest import Manifest, load_manifest, read_files
+from changelane.contract.manifest import Manifest, load_manifest, read_files
+from changelane.generator.render.sql_out import generate, write
+from changelane.generator.spec.loading import read_spec
 from changelane.runner.apply.apply import apply
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import Plan
-from changelane.runner.apply.state import compare
-from changelane.runner.inspect import inspect
+from changelane.runner.compare.compare import compare
+from changelane.runner.live.inspect import inspect
+from changelane.runner.live.observe import observe
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ import psycopg
 from conftest import _lend
 from psycopg import sql
 
-from changelane.catalog import Catalog
 from changelane.change import Change
+from changelane.contract.catalog import Catalog
+from changelane.contract.manifest import Manifest
 from changelane.diagnostic import Diagnostic
-from changelane.generator.document import read_spec
-from changelane.generator.output import generate
-from changelane.manifest import Manifest
+from changelane.generator.render.sql_out import generate
+from changelane.generator.spec.loading import read_spec
 from changelane.runner.apply.apply import apply
-from changelane.runner.inspect import inspect
-from changelane.runner.work.message import read_delivery
-from changelane.runner.work.takes import CHANGES
+from changelane.runner.live.inspect import inspect
+from changelane.runner.queue.delivery import read_delivery
+from changelane.runner.work.process.takes import CHANGES
 
 WAYS = [{"capture": capture, "send": send} for capture in ("statement", "row") for send in ("pgmq", "inline")]
 """Every way that a change can reach its queue."""

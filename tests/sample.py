@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from changelane.manifest import Capture, Manifest, Queue, Step
-from changelane.marker import (
+from changelane.contract.manifest import Capture, Manifest, Queue, Step
+from changelane.contract.marker import (
     TRIGGER_EVENTS,
     format_marker,
     hash_function,
@@ -17,7 +17,7 @@ from changelane.marker import (
     hash_queue,
     hash_trigger,
 )
-from changelane.runner.apply import observe
+from changelane.runner.live import observe
 
 SESSION = observe.Session(
     server=18,

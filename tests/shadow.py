@@ -22,10 +22,10 @@ import structlog
 from rig import Rig
 
 from changelane.change import Change
-from changelane.manifest import Consumer
-from changelane.runner.work.handler import Handler
-from changelane.runner.work.takes import Takes
-from changelane.runner.work.worker import Worker
+from changelane.contract.manifest import Consumer
+from changelane.runner.work.handlers.signature import Handler
+from changelane.runner.work.process.takes import Takes
+from changelane.runner.work.process.worker import Worker
 
 LEDGER = (
     "CREATE TABLE IF NOT EXISTS public.ledger"

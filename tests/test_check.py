@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from changelane.catalog import load_catalog
+from changelane.contract.catalog import load_catalog
 from changelane.generator.check import find_problems
 
 CATALOG = load_catalog(Path(__file__).parent.parent / "sql_out" / "catalog.json")

@@ -14,8 +14,8 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from changelane.errors import DatabaseError
-from changelane.runner import database as databases
-from changelane.runner import pgmq
+from changelane.runner.live import database as databases
+from changelane.runner.live import pgmq
 from changelane.runner.local import server
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from changelane.digest import digest_spec, find_change, read_digest
-from changelane.manifest import Manifest
+from changelane.contract.digest import digest_spec, find_change, read_digest
+from changelane.contract.manifest import Manifest
 
 SPEC = b"""version: 1
 project: shop

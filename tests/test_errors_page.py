@@ -21,11 +21,11 @@ from changelane.cli import Settings
 from changelane.commands.validate import collect
 from changelane.diagnostic import Diagnostic, render_text
 from changelane.errors import SpecError
-from changelane.generator.codes import Code
-from changelane.generator.reader import parse_source
-from changelane.generator.schema import render_schema
-from changelane.generator.source import read_source
-from changelane.runner.inspect import inspect
+from changelane.generator.spec.codes import Code
+from changelane.generator.spec.json_schema import render_schema
+from changelane.generator.spec.yaml_reader import parse_source
+from changelane.generator.spec.yaml_source import read_source
+from changelane.runner.live.inspect import inspect
 
 PAGE = Path(__file__).parent.parent / "docs" / "errors.md"
 FIRST_LIVE = "CL400"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changelane.generator.expression import ExpressionError, parse_expression, parse_message_expression
+from changelane.generator.sql.expression import ExpressionError, parse_expression, parse_message_expression
 
 WORDS = """
     new.a old.b op ( ) 'x' ' = and $$ $1 -- /* */ ; select 1 ::text [1] , " E'\\'' é 😀 case when end array[ ]

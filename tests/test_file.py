@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from changelane.file import write_whole
+from changelane.contract.file import write_whole
 
 
 def test_a_file_is_what_was_written_last_in_folders_made_for_it(tmp_path: Path) -> None:

@@ -16,16 +16,16 @@ from partman import install_partman
 from psycopg.rows import TupleRow
 from sample import SESSION
 
-from changelane.catalog import Catalog, load_catalog
-from changelane.generator.document import read_spec
-from changelane.generator.output import generate
-from changelane.manifest import Manifest
-from changelane.runner.apply import rendering
-from changelane.runner.apply.definer import Definer, Definers
-from changelane.runner.apply.observe import Observed, Relation, observe
+from changelane.contract.catalog import Catalog, load_catalog
+from changelane.contract.manifest import Manifest
+from changelane.generator.render.sql_out import generate
+from changelane.generator.spec.loading import read_spec
+from changelane.runner.apply import plan_text
 from changelane.runner.apply.plan import plan
-from changelane.runner.inspect import inspect
-from changelane.runner.partman import Partman
+from changelane.runner.live.definers import Definer, Definers
+from changelane.runner.live.inspect import inspect
+from changelane.runner.live.observe import Observed, Relation, observe
+from changelane.runner.live.partman import Partman
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/pipelines.yaml"))
 KINDS = {"table": "r", "partitioned": "p", "foreign": "f", "view": "v", "materialized view": "m"}
@@ -78,9 +78,9 @@ def render(folder: Path) -> dict[str, str]:
     files = {name: text.encode() for name, text in output.files.items()}
     return {
         **{f"sql_out/{name}": text for name, text in output.files.items()},
-        "plan.txt": rendering.render_text(planned) + "\n",
-        "plan.json": rendering.render_json(planned, files) + "\n",
-        "plan.sql": rendering.render_sql(planned, files) + "\n",
+        "plan.txt": plan_text.render_text(planned) + "\n",
+        "plan.json": plan_text.render_json(planned, files) + "\n",
+        "plan.sql": plan_text.render_sql(planned, files) + "\n",
     }
 
 
@@ -105,12 +105,12 @@ def test_the_catalog_is_what_a_server_says_of_the_schema_and_the_planned_sql_bri
         return
     assert path.read_text() == found
     manifest = Manifest.model_validate_json((folder / "sql_out" / "manifest.json").read_bytes())
-    text = rendering.render_text(plan(manifest, observe(conn, manifest)))
+    text = plan_text.render_text(plan(manifest, observe(conn, manifest)))
     text = text.replace(f"run as role {conn.info.user},", f"run as role {SESSION.role},")
     assert text + "\n" == (folder / "plan.txt").read_text()
     conn.execute((folder / "plan.sql").read_bytes())
     after = plan(manifest, observe(conn, manifest))
-    assert rendering.render_text(after) == "No changes. Database matches sql_out/."
+    assert plan_text.render_text(after) == "No changes. Database matches sql_out/."
 
 
 @behaviours

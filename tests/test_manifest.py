@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sample import Sample
 
+from changelane.contract.manifest import load_manifest, read_files, read_step
 from changelane.errors import ManifestError
-from changelane.manifest import load_manifest, read_files, read_step
 
 
 @pytest.fixture

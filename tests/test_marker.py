@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from changelane.marker import (
+from changelane.contract.marker import (
     Marker,
     format_marker,
     hash_function,

@@ -8,9 +8,9 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from changelane.catalog import Catalog, Column, Table
+from changelane.contract.catalog import Catalog, Column, Table
 from changelane.errors import SpecError
-from changelane.generator.models import render_models
+from changelane.generator.row_types import render_models
 
 ROOT = Path(__file__).parent.parent
 SPEC = """

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from changelane.catalog import Catalog, load_catalog
+from changelane.contract.catalog import Catalog, load_catalog
+from changelane.contract.manifest import load_manifest, read_files, read_step
 from changelane.errors import SpecError
-from changelane.generator.document import read_spec
-from changelane.generator.output import Output, SqlFile, find_stale, generate, write
-from changelane.manifest import load_manifest, read_files, read_step
+from changelane.generator.render.sql_out import Output, SqlFile, find_stale, generate, write
+from changelane.generator.spec.loading import read_spec
 
 ROOT = Path(__file__).parent.parent
 

@@ -40,7 +40,7 @@ def test_help_loads_nothing_that_it_does_not_need() -> None:
 
 def test_the_worker_loads_neither_pglast_nor_the_generator() -> None:
     modules = list_modules("import changelane.commands.work")
-    assert "changelane.runner.work.worker" in modules
+    assert "changelane.runner.work.process.worker" in modules
     assert not {name for name in modules if name.startswith(("pglast", "changelane.generator"))}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from changelane.runner.partman import Partman, find_obstacle
+from changelane.runner.live.partman import Partman, find_obstacle
 
 GOOD: dict[str, Any] = {
     "server": 17,

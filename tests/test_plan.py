@@ -6,17 +6,17 @@ from dataclasses import replace
 import pytest
 from sample import Sample, with_function, with_trigger
 
+from changelane.contract.manifest import Step as Slice
 from changelane.errors import ChangelaneError
-from changelane.manifest import Step as Slice
-from changelane.runner.apply.block import find_block
 from changelane.runner.apply.destroy import plan_destroy
-from changelane.runner.apply.fingerprint import find_differences
-from changelane.runner.apply.object import spell
-from changelane.runner.apply.observe import Observed
 from changelane.runner.apply.plan import Plan, plan
+from changelane.runner.apply.plan_text import render_json, render_sql, render_text
 from changelane.runner.apply.preflight import check
-from changelane.runner.apply.rendering import render_json, render_sql, render_text
-from changelane.runner.apply.state import compare
+from changelane.runner.compare.compare import compare
+from changelane.runner.compare.compare_relation import find_block
+from changelane.runner.compare.fingerprint import find_differences
+from changelane.runner.compare.object import spell
+from changelane.runner.live.observe import Observed
 
 
 @pytest.fixture

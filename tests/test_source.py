@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from changelane.diagnostic import Diagnostic, Span
 from changelane.errors import ChangelaneError, SpecError
-from changelane.generator.reader import LIMIT_DEPTH, LIMIT_NODES, parse_source
-from changelane.generator.source import LIMIT_BYTES, Plain, Source, read_source, resolve
+from changelane.generator.spec.yaml_reader import LIMIT_DEPTH, LIMIT_NODES, parse_source
+from changelane.generator.spec.yaml_source import LIMIT_BYTES, Plain, Source, read_source, resolve
 
 
 def read(text: str) -> Source:

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from changelane.contract.selection import TablePattern
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
-from changelane.generator.codes import Code
-from changelane.generator.document import Document, read_spec
-from changelane.generator.reader import parse_source
-from changelane.generator.schema import render_schema
-from changelane.generator.source import Value, name_type, read_source, resolve
-from changelane.generator.table import parse_table
-from changelane.selection import TablePattern
+from changelane.generator.spec.codes import Code
+from changelane.generator.spec.json_schema import render_schema
+from changelane.generator.spec.loading import Document, read_spec
+from changelane.generator.spec.table_names import parse_table
+from changelane.generator.spec.yaml_reader import parse_source
+from changelane.generator.spec.yaml_source import Value, name_type, read_source, resolve
 
 HERE = Path(__file__).parent
 VALID = sorted((HERE / "spec_valid").glob("*.yaml"))

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from typing_extensions import TypedDict
 
-from changelane.runner.work.row import InvalidRow
+from changelane.runner.work.handlers.typed_rows import InvalidRow
 from changelane.testing import make_change
 
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changelane.change import Change, DeadLetter, Discard, Failed, Retry
-from changelane.manifest import Consumer
-from changelane.runner.work.division import divide
-from changelane.runner.work.fault import Fault, LeaseLost, Released, TimedOut
-from changelane.runner.work.job import Job
-from changelane.runner.work.message import Delivery
-from changelane.runner.work.settle import Fate
-from changelane.runner.work.takes import CHANGES
+from changelane.contract.manifest import Consumer
+from changelane.runner.queue.delivery import Delivery
+from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.outcome.batch_split import divide
+from changelane.runner.work.outcome.fault import Fault, LeaseLost, Released, TimedOut
+from changelane.runner.work.outcome.settle import Fate
+from changelane.runner.work.process.takes import CHANGES
 
 CONSUMER = Consumer(queue="jobs", handler="a:b", dead_letter="jobs_dlq")
 

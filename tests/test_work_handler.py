@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from changelane.contract.manifest import Consumer
 from changelane.errors import HandlerError, PreflightError
-from changelane.manifest import Consumer
-from changelane.runner.work.handler import Handler, resolve_handlers
+from changelane.runner.work.handlers.signature import Handler, resolve_handlers
 
 HEAD = """
 from __future__ import annotations

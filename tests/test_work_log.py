@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from changelane.runner.work.log import flush, open_log
+from changelane.runner.work.process.log import flush, open_log
 
 
 def test_a_line_is_written_whole_so_that_processes_can_share_the_stream(

@@ -9,8 +9,8 @@ import pytest
 from typing_extensions import TypedDict
 
 from changelane import Change
-from changelane.runner.work.message import decode_json
-from changelane.runner.work.row import InvalidRow, RowType
+from changelane.runner.queue.delivery import decode_json
+from changelane.runner.work.handlers.typed_rows import InvalidRow, RowType
 
 
 class OrdersRow(TypedDict):

@@ -10,9 +10,9 @@ import pytest
 from psycopg import errors
 
 from changelane.change import DeadLetter, Discard, Failed, Retry
+from changelane.contract.manifest import Retry as Policy
 from changelane.errors import DatabaseError
-from changelane.manifest import Retry as Policy
-from changelane.runner.work.fault import (
+from changelane.runner.work.outcome.fault import (
     ERROR_LIMIT,
     TRACE_LIMIT,
     Fault,
@@ -21,13 +21,7 @@ from changelane.runner.work.fault import (
     Unfinished,
     read_fault,
 )
-from changelane.runner.work.verdict import (
-    PARDONED,
-    Verdict,
-    compute_backoff,
-    is_transient,
-    judge,
-)
+from changelane.runner.work.outcome.verdict import PARDONED, Verdict, compute_backoff, is_transient, judge
 
 POLICY = Policy(attempts=3, first=1, max=60)
 

@@ -14,8 +14,8 @@ from changelane.commands.progress import Events, Lines
 from changelane.errors import ChangelaneError
 from changelane.runner.apply.apply import apply
 from changelane.runner.apply.plan import Plan
-from changelane.runner.apply.saved import load_plan
-from changelane.runner.session import reach
+from changelane.runner.apply.saved_plan import load_plan
+from changelane.runner.live.session import reach
 
 
 @click.command(name="apply")

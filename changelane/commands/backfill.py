@@ -8,19 +8,19 @@ from collections.abc import Iterator
 import click
 import orjson
 
-from changelane.catalog import load_catalog
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
+from changelane.contract.catalog import load_catalog
+from changelane.contract.manifest import Manifest, load_manifest
 from changelane.errors import ChangelaneError
-from changelane.generator.backfill import Backfill, list_backfills
 from changelane.generator.check import build
-from changelane.generator.output import find_stale
-from changelane.manifest import Manifest, load_manifest
-from changelane.runner.apply.object import Object
-from changelane.runner.apply.observe import observe
-from changelane.runner.apply.state import compare
-from changelane.runner.session import reach
-from changelane.runner.steer.backfill import Source, Step, backfill
+from changelane.generator.render.backfill_sql import Backfill, list_backfills
+from changelane.generator.render.sql_out import find_stale
+from changelane.runner.compare.compare import compare
+from changelane.runner.compare.object import Object
+from changelane.runner.live.observe import observe
+from changelane.runner.live.session import reach
+from changelane.runner.operate.backfill import Source, Step, backfill
 
 
 @click.command()

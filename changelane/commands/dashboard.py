@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import click
 
 from changelane.cli import Settings
+from changelane.contract.statement import Statement
 from changelane.errors import ChangelaneError
-from changelane.runner.database import resolve
-from changelane.statement import Statement
+from changelane.runner.live.database import resolve
 
 
 @click.command()
@@ -60,8 +60,8 @@ def command(
     browser in, once; on other addresses than loopback it refuses to start without a token. Its users act with
     the rights of the database's role. Every change is written to the table changelane.audit.
     """
-    from changelane.runner.dashboard.proxies import read_proxies
     from changelane.runner.dashboard.server import Options, serve
+    from changelane.runner.dashboard.web.proxies import read_proxies
 
     # What is typed or pasted at the login loses its blanks, too.
     if token is not None and not (token := token.strip()):
@@ -94,6 +94,6 @@ def command(
 
 def split(text: str) -> Sequence[Statement]:
     """SQL as statements that a rollback undoes; raises ChangelaneError."""
-    from changelane.generator.script import split_script
+    from changelane.generator.sql.script import split_script
 
     return split_script(text)

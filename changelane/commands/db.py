@@ -9,7 +9,7 @@ import click
 from psycopg.pq import Conninfo
 
 from changelane.cli import Settings
-from changelane.runner import database
+from changelane.runner.live import database
 from changelane.runner.local import server
 from changelane.runner.local.place import find_left
 

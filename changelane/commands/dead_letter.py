@@ -14,11 +14,11 @@ from changelane.commands.apply import ask
 from changelane.commands.project import announce
 from changelane.commands.text import align, clean
 from changelane.commands.where import read_where
-from changelane.manifest import load_manifest
-from changelane.runner.lack import need_command
-from changelane.runner.moment import tell_moment
-from changelane.runner.session import reach
-from changelane.runner.steer.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
+from changelane.contract.manifest import load_manifest
+from changelane.runner.live.missing_rights import need_command
+from changelane.runner.live.moment import tell_moment
+from changelane.runner.live.session import reach
+from changelane.runner.operate.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
 
 SHOWN = 20
 

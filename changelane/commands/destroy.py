@@ -9,10 +9,10 @@ from changelane.commands.apply import ask
 from changelane.commands.duration import parse_duration
 from changelane.commands.progress import Lines
 from changelane.commands.project import announce
-from changelane.manifest import Manifest
+from changelane.contract.manifest import Manifest
 from changelane.runner.apply.destroy import destroy
 from changelane.runner.apply.plan import Plan
-from changelane.runner.session import reach
+from changelane.runner.live.session import reach
 
 
 @click.command(name="destroy")

@@ -8,11 +8,11 @@ from dataclasses import asdict
 import click
 
 from changelane.cli import Settings
-from changelane.digest import find_change
-from changelane.manifest import load_manifest
+from changelane.contract.digest import find_change
+from changelane.contract.manifest import load_manifest
 from changelane.runner.doctor.examine import examine
 from changelane.runner.doctor.visibility import find_blind_spots
-from changelane.runner.session import reach
+from changelane.runner.live.session import reach
 
 
 @click.command(name="doctor")

@@ -6,15 +6,15 @@ import gc
 
 import click
 
-from changelane.catalog import load_catalog
 from changelane.cli import Settings
 from changelane.commands.report import FORMATS, report
+from changelane.contract.catalog import load_catalog
+from changelane.contract.manifest import Manifest, load_manifest
 from changelane.diagnostic import Diagnostic
 from changelane.errors import ManifestError
 from changelane.generator.check import build
-from changelane.generator.output import Output, find_stale, write
-from changelane.manifest import Manifest, load_manifest
-from changelane.runner.apply.object import spell
+from changelane.generator.render.sql_out import Output, find_stale, write
+from changelane.runner.compare.object import spell
 
 
 @click.command(name="generate")

@@ -6,8 +6,8 @@ from difflib import unified_diff
 
 from changelane.cli import Settings
 from changelane.commands.project import load_current
+from changelane.contract.manifest import Manifest, hash_text, read_files
 from changelane.errors import ChangelaneError, ManifestError
-from changelane.manifest import Manifest, hash_text, read_files
 
 
 def load_generated(settings: Settings) -> tuple[Manifest, dict[str, bytes]]:
@@ -27,9 +27,9 @@ def _explain(settings: Settings, manifest: Manifest) -> str:
     if not settings.file.exists():
         return f"  ({settings.file} is not here, so what was edited cannot be shown)"
     # Only here: neither pglast nor the generator is needed for what is as it should be.
-    from changelane.catalog import load_catalog
-    from changelane.generator.document import read_spec
-    from changelane.generator.output import generate
+    from changelane.contract.catalog import load_catalog
+    from changelane.generator.render.sql_out import generate
+    from changelane.generator.spec.loading import read_spec
 
     try:
         texts = generate(read_spec(settings.file), load_catalog(settings.out / "catalog.json")).files

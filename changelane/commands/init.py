@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
+from changelane.contract.file import write_whole
 from changelane.errors import ChangelaneError
-from changelane.file import write_whole
-from changelane.generator.suggestion import OWNER, suggest
-from changelane.runner.inspect import inspect
-from changelane.runner.session import reach
-from changelane.runner.survey import can_own, survey
+from changelane.generator.spec.starter import OWNER, suggest
+from changelane.runner.live.inspect import inspect
+from changelane.runner.live.session import reach
+from changelane.runner.live.survey import can_own, survey
 
 
 @click.command(name="init")

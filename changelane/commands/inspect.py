@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
-from changelane.file import write_whole
-from changelane.runner.inspect import inspect
-from changelane.runner.session import reach
+from changelane.contract.file import write_whole
+from changelane.runner.live.inspect import inspect
+from changelane.runner.live.session import reach
 
 
 @click.command(help="Write sql_out/catalog.json from the live schema.")

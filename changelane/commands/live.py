@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from changelane.catalog import Catalog
 from changelane.cli import Settings
+from changelane.contract.catalog import Catalog
+from changelane.contract.manifest import Manifest
 from changelane.diagnostic import Diagnostic, Span
 from changelane.errors import DatabaseError, SpecError
 from changelane.generator.check import build, find_problems
-from changelane.generator.codes import Code
-from changelane.generator.document import Document
-from changelane.generator.output import Output
-from changelane.generator.values import show
-from changelane.manifest import Manifest
-from changelane.runner import pgmq
-from changelane.runner.apply.observe import observe
+from changelane.generator.render.sql_out import Output
+from changelane.generator.spec.codes import Code
+from changelane.generator.spec.loading import Document
+from changelane.generator.spec.scalars import show
 from changelane.runner.apply.plan import plan
 from changelane.runner.apply.preflight import check
-from changelane.runner.inspect import inspect
-from changelane.runner.session import reach
+from changelane.runner.live import pgmq
+from changelane.runner.live.inspect import inspect
+from changelane.runner.live.observe import observe
+from changelane.runner.live.session import reach
 
 _SHOWN = 5
 

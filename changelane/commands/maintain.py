@@ -10,9 +10,9 @@ import click
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
 from changelane.commands.project import announce
-from changelane.runner.lack import need_command
-from changelane.runner.session import reach
-from changelane.runner.steer.maintain import Upkeep, choose, maintain
+from changelane.runner.live.missing_rights import need_command
+from changelane.runner.live.session import reach
+from changelane.runner.operate.maintain import Upkeep, choose, maintain
 
 
 @click.command()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from changelane.catalog import load_catalog
 from changelane.cli import Settings
-from changelane.file import write_whole
-from changelane.generator.models import render_models
+from changelane.contract.catalog import load_catalog
+from changelane.contract.file import write_whole
+from changelane.generator.row_types import render_models
 
 
 @click.command(name="models")

@@ -10,11 +10,11 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.text import align, clean
 from changelane.commands.where import read_where
-from changelane.runner.lack import need_command
-from changelane.runner.moment import LAST, tell_moment
-from changelane.runner.session import reach
-from changelane.runner.steer.peek import STATES, Message, Page, State, peek
-from changelane.runner.steer.queue import find_queue
+from changelane.runner.live.missing_rights import need_command
+from changelane.runner.live.moment import LAST, tell_moment
+from changelane.runner.live.session import reach
+from changelane.runner.operate.peek import STATES, Message, Page, State, peek
+from changelane.runner.queue.identity import find_queue
 
 
 @click.command()

@@ -8,11 +8,11 @@ import click
 
 from changelane.cli import Settings
 from changelane.commands.generated import load_generated
-from changelane.runner.apply import rendering
-from changelane.runner.apply.observe import observe
+from changelane.runner.apply import plan_text
 from changelane.runner.apply.plan import plan
-from changelane.runner.apply.saved import save_plan
-from changelane.runner.session import reach
+from changelane.runner.apply.saved_plan import save_plan
+from changelane.runner.live.observe import observe
+from changelane.runner.live.session import reach
 
 
 @click.command(name="plan")
@@ -43,11 +43,11 @@ def command(
     if path:
         save_plan(planned, files, path)
     if form == "json":
-        click.echo(rendering.render_json(planned, files))
+        click.echo(plan_text.render_json(planned, files))
     elif form == "sql":
-        click.echo(rendering.render_sql(planned, files))
+        click.echo(plan_text.render_sql(planned, files))
     else:
-        click.echo(rendering.render_text(planned, out=str(settings.out)))
+        click.echo(plan_text.render_text(planned, out=str(settings.out)))
     if planned.problems or planned.left:
         return 1
     return 2 if exit_code and planned.steps else 0

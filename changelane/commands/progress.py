@@ -11,7 +11,7 @@ import click
 
 from changelane.errors import ChangelaneError, ProblemsError
 from changelane.runner.apply.plan import Plan
-from changelane.runner.apply.rendering import render_text, to_record
+from changelane.runner.apply.plan_text import render_text, to_record
 from changelane.runner.apply.step import Step
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
-from changelane.digest import find_change
+from changelane.contract.digest import find_change
+from changelane.contract.manifest import Manifest, load_manifest
 from changelane.errors import ProjectError
-from changelane.manifest import Manifest, load_manifest
 
 
 def load_current(settings: Settings) -> Manifest:

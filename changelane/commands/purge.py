@@ -8,10 +8,10 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.project import announce
-from changelane.runner.lack import need_command
-from changelane.runner.session import reach
-from changelane.runner.steer.purge import purge
-from changelane.runner.steer.queue import find_queue
+from changelane.runner.live.missing_rights import need_command
+from changelane.runner.live.session import reach
+from changelane.runner.operate.purge import purge
+from changelane.runner.queue.identity import find_queue
 
 
 @click.command()

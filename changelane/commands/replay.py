@@ -11,10 +11,10 @@ from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.duration import parse_duration
 from changelane.commands.where import read_where
-from changelane.runner.lack import need_command
-from changelane.runner.session import reach
-from changelane.runner.steer.queue import find_queue
-from changelane.runner.steer.replay import replay
+from changelane.runner.live.missing_rights import need_command
+from changelane.runner.live.session import reach
+from changelane.runner.operate.replay import replay
+from changelane.runner.queue.identity import find_queue
 
 
 def parse_moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
-from changelane.runner.lack import need_command
-from changelane.runner.session import reach
-from changelane.runner.steer.pause import resume
+from changelane.runner.live.missing_rights import need_command
+from changelane.runner.live.session import reach
+from changelane.runner.operate.pause import resume
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from changelane.generator.schema import render_schema
+from changelane.generator.spec.json_schema import render_schema
 
 
 @click.command(name="schema")

@@ -9,10 +9,10 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
-from changelane.runner.lack import need_command
-from changelane.runner.session import reach
-from changelane.runner.steer.queue import find_queue
-from changelane.runner.steer.send import send
+from changelane.runner.live.missing_rights import need_command
+from changelane.runner.live.session import reach
+from changelane.runner.operate.send import send
+from changelane.runner.queue.identity import find_queue
 
 
 @click.command()

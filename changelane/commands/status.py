@@ -9,10 +9,10 @@ import click
 
 from changelane.cli import Settings
 from changelane.commands.project import load_noted
-from changelane.runner.apply.object import Object
-from changelane.runner.apply.observe import observe
-from changelane.runner.apply.state import compare
-from changelane.runner.session import reach
+from changelane.runner.compare.compare import compare
+from changelane.runner.compare.object import Object
+from changelane.runner.live.observe import observe
+from changelane.runner.live.session import reach
 
 
 @click.command(name="status")

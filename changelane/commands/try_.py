@@ -11,10 +11,10 @@ from psycopg import Connection
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
-from changelane.generator.script import split_script
-from changelane.manifest import load_manifest
-from changelane.runner.session import reach
-from changelane.runner.trial import Message, Trial, attempt
+from changelane.contract.manifest import load_manifest
+from changelane.generator.sql.script import split_script
+from changelane.runner.live.session import reach
+from changelane.runner.operate.try_sql import Message, Trial, attempt
 
 
 @click.command(name="try")

@@ -8,10 +8,10 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.project import announce
-from changelane.manifest import load_manifest
-from changelane.runner.lack import need_command
-from changelane.runner.session import reach
-from changelane.runner.steer.block import Way, list_blocked, unblock
+from changelane.contract.manifest import load_manifest
+from changelane.runner.live.missing_rights import need_command
+from changelane.runner.live.session import reach
+from changelane.runner.operate.unblock import Way, list_blocked, unblock
 
 DONE = {"retry": "to be tried again", "dead-letter": "moved to the dead letters", "discard": "discarded"}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from changelane.catalog import load_catalog
 from changelane.cli import Settings
 from changelane.commands.report import FORMATS, report
+from changelane.contract.catalog import load_catalog
 from changelane.diagnostic import Diagnostic
 from changelane.generator.check import build, find_problems
 

@@ -10,11 +10,11 @@ from changelane.cli import Settings
 from changelane.commands.project import load_current
 from changelane.commands.status import render_rows, tell_hidden, to_rows
 from changelane.runner.apply.destroy import find_owned
-from changelane.runner.apply.observe import observe
-from changelane.runner.apply.orphans import find_remains
 from changelane.runner.apply.plan import plan
-from changelane.runner.apply.tables import note_unreviewed
-from changelane.runner.session import reach
+from changelane.runner.compare.compare_tables import note_unreviewed
+from changelane.runner.compare.orphans import find_remains
+from changelane.runner.live.observe import observe
+from changelane.runner.live.session import reach
 
 
 @click.command(name="verify")

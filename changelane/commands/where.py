@@ -6,9 +6,9 @@ from importlib.util import find_spec
 
 import click
 
-from changelane.access import COLUMN_TYPES
-from changelane.catalog import load_catalog
 from changelane.cli import Settings
+from changelane.contract.access import COLUMN_TYPES
+from changelane.contract.catalog import load_catalog
 from changelane.errors import ChangelaneError
 
 
@@ -22,9 +22,9 @@ def read_where(context: click.Context, parameter: click.Parameter, value: str | 
     path = settings.out / "catalog.json"
     if value is None or not path.exists() or find_spec("pglast") is None:
         return value
-    from changelane.generator.expression import ExpressionError, parse_message_expression
-    from changelane.generator.qualify import qualify
-    from changelane.generator.typesystem import TypeSystem
+    from changelane.generator.sql.expression import ExpressionError, parse_message_expression
+    from changelane.generator.sql.qualify import qualify
+    from changelane.generator.sql.typesystem import TypeSystem
 
     try:
         expression = parse_message_expression(value, columns=COLUMN_TYPES)

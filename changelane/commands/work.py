@@ -17,21 +17,21 @@ import psycopg
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
 from changelane.commands.size import parse_size
-from changelane.digest import find_change
+from changelane.contract.digest import find_change
+from changelane.contract.manifest import Consumer, Manifest, load_manifest
 from changelane.errors import ManifestError
-from changelane.manifest import Consumer, Manifest, load_manifest
-from changelane.runner.database import connect, resolve
-from changelane.runner.pinned import PinnedConnection
-from changelane.runner.session import explain
-from changelane.runner.work.ending import Ending
-from changelane.runner.work.handler import Handler, resolve_handlers
-from changelane.runner.work.lifetime import Lifetime
-from changelane.runner.work.log import flush, open_log
-from changelane.runner.work.order import open_worked
-from changelane.runner.work.records import join_logging
-from changelane.runner.work.supervisor import Line, supervise
-from changelane.runner.work.tracing import trace_handlers
-from changelane.runner.work.worker import Worker
+from changelane.runner.live.database import connect, resolve
+from changelane.runner.live.pinned import PinnedConnection
+from changelane.runner.live.session import explain
+from changelane.runner.queue.ordered import open_worked
+from changelane.runner.work.handlers.log_records import join_logging
+from changelane.runner.work.handlers.signature import Handler, resolve_handlers
+from changelane.runner.work.handlers.tracing import trace_handlers
+from changelane.runner.work.process.lifetime import Lifetime
+from changelane.runner.work.process.log import flush, open_log
+from changelane.runner.work.process.shutdown import Ending
+from changelane.runner.work.process.supervisor import Line, supervise
+from changelane.runner.work.process.worker import Worker
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -227,7 +227,7 @@ def choose_ports(*, host: str, first: int | None, count: int) -> list[list[str]]
     ports = [first + index if first else 0 for index in range(count)]
     if ports[-1] > 65535:
         raise click.UsageError(f"--metrics-port {first}: there are not {count} ports from there on")
-    from changelane.runner.work.endpoint import check_port
+    from changelane.runner.work.process.http_endpoint import check_port
 
     for port in ports:
         check_port(host=host, port=port)
@@ -245,8 +245,8 @@ def serve(
     if port is None:
         yield lambda: None
         return
-    from changelane.runner.work.endpoint import Endpoint
-    from changelane.runner.work.metrics import Metrics
+    from changelane.runner.work.process.http_endpoint import Endpoint
+    from changelane.runner.work.process.metrics import Metrics
 
     endpoint = Endpoint(
         host=host,

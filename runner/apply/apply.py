@@ -7,15 +7,15 @@ from typing import Any
 
 import psycopg
 
+from changelane.contract.manifest import Manifest
 from changelane.errors import ChangelaneError, DatabaseError, IncompleteError, PreflightError
-from changelane.manifest import Manifest
-from changelane.runner.apply.lock import hold_project
-from changelane.runner.apply.observe import observe
+from changelane.runner.apply.executor import run
 from changelane.runner.apply.plan import Plan, plan
 from changelane.runner.apply.preflight import check
-from changelane.runner.apply.saved import Saved, check_saved
+from changelane.runner.apply.saved_plan import Saved, check_saved
 from changelane.runner.apply.step import Step
-from changelane.runner.apply.transaction import run
+from changelane.runner.live.lock_wait import hold_project
+from changelane.runner.live.observe import observe
 
 
 def apply(

@@ -9,18 +9,18 @@ from typing import Any
 
 import psycopg
 
+from changelane.contract.manifest import Manifest
 from changelane.errors import DatabaseError, PreflightError
-from changelane.manifest import Manifest
-from changelane.runner.apply.access_steps import change_access, drop_api
-from changelane.runner.apply.lock import hold_project
-from changelane.runner.apply.object import Object, spell
-from changelane.runner.apply.observe import Observed, Queue, observe
-from changelane.runner.apply.orphans import find_remains
+from changelane.runner.apply.executor import run
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.preflight import check
-from changelane.runner.apply.statement import count_messages, drop_owner, drop_queue, drop_trigger
 from changelane.runner.apply.step import Step, drop
-from changelane.runner.apply.transaction import run
+from changelane.runner.apply.steps_access import change_access, drop_api
+from changelane.runner.compare.object import Object, spell
+from changelane.runner.compare.orphans import find_remains
+from changelane.runner.compare.statement import count_messages, drop_owner, drop_queue, drop_trigger
+from changelane.runner.live.lock_wait import hold_project
+from changelane.runner.live.observe import Observed, Queue, observe
 
 Messages = Mapping[str, tuple[int, int]]
 """Queue to how many messages are in it and in its archive."""

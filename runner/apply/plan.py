@@ -7,23 +7,23 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from changelane.contract.manifest import Manifest, hash_text
+from changelane.contract.measure import MEASURE
 from changelane.errors import ChangelaneError
-from changelane.manifest import Manifest, hash_text
-from changelane.measure import MEASURE
-from changelane.runner.apply import statement
-from changelane.runner.apply.access import list_notes as list_access_notes
-from changelane.runner.apply.access_steps import change_access, drop_api
-from changelane.runner.apply.fingerprint import take_fingerprint
-from changelane.runner.apply.object import Object, spell, spell_name
-from changelane.runner.apply.observe import Observed
-from changelane.runner.apply.owner import list_definer_notes
-from changelane.runner.apply.owner_steps import lend_schema
-from changelane.runner.apply.queue_steps import do_queue, list_notes
-from changelane.runner.apply.rename import Rename, find_renames
-from changelane.runner.apply.risk import find_risks
-from changelane.runner.apply.state import compare, list_other_projects
 from changelane.runner.apply.step import Mode, Sql, Step, do, drop
-from changelane.runner.apply.tables import note_unreviewed
+from changelane.runner.apply.steps_access import change_access, drop_api
+from changelane.runner.apply.steps_owner import lend_schema
+from changelane.runner.apply.steps_queue import do_queue, list_notes
+from changelane.runner.compare import statement
+from changelane.runner.compare.compare import compare, list_other_projects
+from changelane.runner.compare.compare_access import list_notes as list_access_notes
+from changelane.runner.compare.compare_owner import list_definer_notes
+from changelane.runner.compare.compare_tables import note_unreviewed
+from changelane.runner.compare.fingerprint import take_fingerprint
+from changelane.runner.compare.object import Object, spell, spell_name
+from changelane.runner.compare.order_risk import find_risks
+from changelane.runner.compare.renames import Rename, find_renames
+from changelane.runner.live.observe import Observed
 
 SETUP = "schema, queues and functions"
 _SQL = Path(__file__).parent / "sql"

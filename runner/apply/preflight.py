@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from changelane.errors import ChangelaneError, DatabaseError
-from changelane.runner.apply.object import spell, spell_name
-from changelane.runner.apply.observe import Observed
-from changelane.runner.apply.owner import check_owner, list_lacks
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.step import Step
+from changelane.runner.compare.compare_owner import check_owner, list_lacks
+from changelane.runner.compare.object import spell, spell_name
+from changelane.runner.live.observe import Observed
 
 
 def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:

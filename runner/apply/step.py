@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from changelane import manifest as contract
-from changelane.runner.apply import statement
-from changelane.runner.apply.object import Object, spell
+from changelane.contract import manifest as contract
+from changelane.runner.compare import statement
+from changelane.runner.compare.object import Object, spell
 
 Action = Literal["add", "change", "rename", "comment", "index", "set", "enable", "own", "destroy"]
 Mode = Literal[

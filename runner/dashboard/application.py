@@ -19,23 +19,23 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from changelane.errors import ChangelaneError, DatabaseError
-from changelane.runner.dashboard import (
+from changelane.runner.dashboard.data.pool import Away
+from changelane.runner.dashboard.pages import (
     access,
     audit,
-    change,
-    front,
-    health,
-    letters,
+    dead_letters,
+    doctor,
+    login,
+    message_actions,
     overview,
-    queue,
-    route,
-    settle,
+    queue_actions,
+    queues,
+    routes,
 )
-from changelane.runner.dashboard.guard import Guard, Refusal
-from changelane.runner.dashboard.page import show
-from changelane.runner.dashboard.pool import Away
-from changelane.runner.dashboard.site import Site
-from changelane.runner.session import explain
+from changelane.runner.dashboard.web.context import Site
+from changelane.runner.dashboard.web.guard import Guard, Refusal
+from changelane.runner.dashboard.web.render import show
+from changelane.runner.live.session import explain
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -48,18 +48,18 @@ def build(site: Site) -> ASGIApp:
             Route("/drift", overview.show_drift),
             Route("/samples.json", overview.give_samples),
             Route("/events", overview.stream),
-            Route("/login", front.show_login),
-            Route("/login", front.log_in, methods=["POST"]),
-            Route("/logout", front.log_out, methods=["POST"]),
+            Route("/login", login.show_login),
+            Route("/login", login.log_in, methods=["POST"]),
+            Route("/logout", login.log_out, methods=["POST"]),
             Route("/healthz", _say_ok),
             Route("/access", access.show_access),
-            Route("/doctor", health.show_doctor),
+            Route("/doctor", doctor.show_doctor),
             Route("/audit", audit.show_audit),
-            *change.ROUTES,
-            *settle.ROUTES,
-            *queue.ROUTES,
-            *letters.ROUTES,
-            *route.ROUTES,
+            *queue_actions.ROUTES,
+            *message_actions.ROUTES,
+            *queues.ROUTES,
+            *dead_letters.ROUTES,
+            *routes.ROUTES,
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         exception_handlers={

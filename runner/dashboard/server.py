@@ -16,15 +16,15 @@ import uvicorn
 
 from changelane.errors import ChangelaneError
 from changelane.runner.dashboard.application import build
-from changelane.runner.dashboard.connection import Connection
-from changelane.runner.dashboard.guard import LOOPBACK, Rules
-from changelane.runner.dashboard.guesses import Guesses
-from changelane.runner.dashboard.pool import Pool
-from changelane.runner.dashboard.project import Project
-from changelane.runner.dashboard.proxies import Proxies
-from changelane.runner.dashboard.session import INVITATION, Sessions
-from changelane.runner.dashboard.site import Site, Split
-from changelane.runner.dashboard.watch import Watch
+from changelane.runner.dashboard.data.background import Watch
+from changelane.runner.dashboard.data.declared import Project
+from changelane.runner.dashboard.data.pool import Pool
+from changelane.runner.dashboard.web.connection import Connection
+from changelane.runner.dashboard.web.context import Site, Split
+from changelane.runner.dashboard.web.guard import LOOPBACK, Rules
+from changelane.runner.dashboard.web.guesses import Guesses
+from changelane.runner.dashboard.web.proxies import Proxies
+from changelane.runner.dashboard.web.sessions import INVITATION, Sessions
 
 GRACE = 5
 """Seconds that requests may take to finish once the server was told to stop."""

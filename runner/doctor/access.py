@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from changelane.manifest import Manifest
-from changelane.runner.apply.object import spell_name
-from changelane.runner.apply.observe import Observed
-from changelane.runner.apply.rights import Grant
-from changelane.runner.apply.undeclared import SENDING, find_undeclared, list_senders
+from changelane.contract.manifest import Manifest
+from changelane.runner.compare.object import spell_name
+from changelane.runner.compare.undeclared_rights import SENDING, find_undeclared, list_senders
 from changelane.runner.doctor.finding import Finding
+from changelane.runner.live.observe import Observed
+from changelane.runner.live.rights import Grant
 
 _SQL = Path(__file__).parent / "sql"
 _MEMBERS = (_SQL / "members.sql").read_bytes()

@@ -9,17 +9,17 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from changelane.manifest import Capture, Manifest
-from changelane.marker import SCHEMA
-from changelane.runner.apply.definer import Lack
-from changelane.runner.apply.object import spell, spell_name
-from changelane.runner.apply.observe import Observed
-from changelane.runner.apply.orphans import is_misplaced
-from changelane.runner.apply.owner import DECLARE, describe_danger, find_lack
-from changelane.runner.apply.rename import read_queues
-from changelane.runner.apply.risk import find_risks
-from changelane.runner.apply.state import compare, list_other_projects
+from changelane.contract.manifest import Capture, Manifest
+from changelane.contract.marker import SCHEMA
+from changelane.runner.compare.compare import compare, list_other_projects
+from changelane.runner.compare.compare_owner import DECLARE, describe_danger, find_lack
+from changelane.runner.compare.object import spell, spell_name
+from changelane.runner.compare.order_risk import find_risks
+from changelane.runner.compare.orphans import is_misplaced
+from changelane.runner.compare.renames import read_queues
 from changelane.runner.doctor.finding import Finding
+from changelane.runner.live.definers import Lack
+from changelane.runner.live.observe import Observed
 
 _SQL = Path(__file__).parent / "sql"
 _SUBSCRIPTIONS = (_SQL / "subscriptions.sql").read_bytes()

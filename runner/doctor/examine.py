@@ -8,9 +8,8 @@ from typing import Any
 
 import psycopg
 
+from changelane.contract.manifest import Manifest
 from changelane.errors import ManifestError
-from changelane.manifest import Manifest
-from changelane.runner.apply.observe import observe
 from changelane.runner.doctor.access import find_access
 from changelane.runner.doctor.capture import find_capture
 from changelane.runner.doctor.finding import Finding
@@ -18,7 +17,8 @@ from changelane.runner.doctor.flow import count, find_flow, find_growth
 from changelane.runner.doctor.horizon import find_horizon
 from changelane.runner.doctor.installation import find_installation
 from changelane.runner.doctor.upkeep import find_upkeep
-from changelane.runner.pinned import PATH
+from changelane.runner.live.observe import observe
+from changelane.runner.live.pinned import PATH
 
 LOOK = 3.0
 """Seconds between two looks at queues that hold much, to see whether they grow."""

@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from changelane.manifest import Manifest
-from changelane.runner.apply.observe import Observed
-from changelane.runner.apply.observe import Queue as Live
+from changelane.contract.manifest import Manifest
 from changelane.runner.doctor.finding import Finding, say_seconds
 from changelane.runner.doctor.ids import find_ids
-from changelane.runner.work.noted import LOOK, STATE, compose_returning
+from changelane.runner.live.observe import Observed
+from changelane.runner.live.observe import Queue as Live
+from changelane.runner.queue.noted import LOOK, STATE, compose_returning
 
 _SQL = Path(__file__).parent / "sql"
 _FLOW = sql.SQL((_SQL / "flow.sql").read_text())

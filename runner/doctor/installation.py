@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 
-from changelane.runner import pgmq
 from changelane.runner.doctor.finding import Finding
-from changelane.runner.pinned import is_pooled
+from changelane.runner.live import pgmq
+from changelane.runner.live.pinned import is_pooled
 
 OLDEST_PGMQ = (1, 5, 1)
 

@@ -11,9 +11,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from changelane.manifest import Manifest
-from changelane.runner.apply.observe import Observed
+from changelane.contract.manifest import Manifest
 from changelane.runner.doctor.finding import Finding, say_bytes, say_seconds
+from changelane.runner.live.observe import Observed
 
 _TABLES = (Path(__file__).parent / "sql" / "tables.sql").read_bytes()
 _AUTOVACUUM = (Path(__file__).parent / "sql" / "autovacuum.sql").read_bytes()

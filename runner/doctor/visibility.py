@@ -7,8 +7,15 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from changelane.manifest import Manifest
-from changelane.runner.lack import LISTING, Need, find_hidden, find_lacks, need_queue, read_role
+from changelane.contract.manifest import Manifest
+from changelane.runner.live.missing_rights import (
+    LISTING,
+    Need,
+    find_hidden,
+    find_lacks,
+    need_queue,
+    read_role,
+)
 
 
 def find_blind_spots(conn: psycopg.Connection[Any], manifest: Manifest) -> list[str]:

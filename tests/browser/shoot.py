@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 from panel import open_panel  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
-from changelane.runner.database import connect  # noqa: E402
+from changelane.runner.live.database import connect  # noqa: E402
 from changelane.runner.local import server  # noqa: E402
-from changelane.runner.steer.pause import pause, resume  # noqa: E402
+from changelane.runner.operate.pause import pause, resume  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 PHONE = {"width": 390, "height": 844}

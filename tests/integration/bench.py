@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from changelane.manifest import Consumer, Manifest, Retry
+from changelane.contract.manifest import Consumer, Manifest, Retry
 
 PREAMBLE = """
 import asyncio, os, signal, time

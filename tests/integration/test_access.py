@@ -14,8 +14,8 @@ from psycopg import errors, sql
 from psycopg.rows import TupleRow
 from roles import lend_roles
 
-from changelane.runner.apply.observe import observe
-from changelane.runner.apply.state import compare
+from changelane.runner.compare.compare import compare
+from changelane.runner.live.observe import observe
 
 Connection = psycopg.Connection[TupleRow]
 

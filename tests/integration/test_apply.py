@@ -15,11 +15,11 @@ from sample import Sample
 
 from changelane.errors import ChangelaneError, DatabaseError, PreflightError
 from changelane.runner.apply.apply import apply
-from changelane.runner.apply.observe import observe
+from changelane.runner.apply.executor import run
 from changelane.runner.apply.plan import Plan, plan
-from changelane.runner.apply.state import compare
-from changelane.runner.apply.transaction import run
-from changelane.runner.session import reach
+from changelane.runner.compare.compare import compare
+from changelane.runner.live.observe import observe
+from changelane.runner.live.session import reach
 
 Connection = psycopg.Connection[TupleRow]
 NOTHING = "No changes. Database matches sql_out/.\n"

@@ -17,7 +17,7 @@ from sample import Sample
 
 from changelane.errors import DatabaseError, LockNotObtained
 from changelane.runner.apply.apply import apply
-from changelane.runner.database import connect
+from changelane.runner.live.database import connect
 from changelane.runner.local import binaries
 
 Connection = psycopg.Connection[TupleRow]

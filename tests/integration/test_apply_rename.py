@@ -9,9 +9,9 @@ from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
 
 from changelane.errors import PreflightError
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import Plan, plan
-from changelane.runner.apply.rename import read_queues
+from changelane.runner.compare.renames import read_queues
+from changelane.runner.live.observe import observe
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -12,12 +12,12 @@ from bench import Bench
 from conftest import RunChangelane
 from declared import Declared, bring, declare, find_wrong
 
-from changelane.manifest import Archive, Retry
-from changelane.runner.apply.observe import observe
+from changelane.contract.manifest import Archive, Retry
 from changelane.runner.apply.plan import Plan, plan
-from changelane.runner.work.order import OrderedQueue
-from changelane.runner.work.prune import prune
-from changelane.runner.work.queue import Queue, open_queues
+from changelane.runner.live.observe import observe
+from changelane.runner.queue.archive_pruner import prune
+from changelane.runner.queue.fenced import Queue, open_queues
+from changelane.runner.queue.ordered import OrderedQueue
 
 Connection = psycopg.Connection[Any]
 

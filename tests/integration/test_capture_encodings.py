@@ -10,7 +10,7 @@ import pytest
 from rig import WAYS, Rig, name_way
 from test_encodings import lend_encoded
 
-from changelane.runner import pgmq
+from changelane.runner.live import pgmq
 
 ENCODINGS = {
     # Text that the encoding has, and escapes of JSON that it has not.

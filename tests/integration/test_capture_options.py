@@ -12,8 +12,8 @@ import pytest
 from rig import ALL, WAYS, Rig, lend_rig, name_way
 
 from changelane.errors import PreflightError, ProblemsError, SpecError
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
+from changelane.runner.live.observe import observe
 
 ways = pytest.mark.parametrize("way", WAYS, ids=name_way)
 COLUMNS = ("id", "status", "total", "place", "doc", "mood", "home", "email", "tags")

@@ -11,11 +11,11 @@ from rig import WAYS, Rig
 from shadow import LEDGER, check_shadow, drain, keep
 
 from changelane.change import Change
-from changelane.manifest import Retry
-from changelane.runner import pgmq
-from changelane.runner.apply.observe import observe
+from changelane.contract.manifest import Retry
 from changelane.runner.apply.plan import plan
-from changelane.runner.database import connect
+from changelane.runner.live import pgmq
+from changelane.runner.live.database import connect
+from changelane.runner.live.observe import observe
 
 OLD = (Path(__file__).parent.parent / "pgmq_1_5.sql").read_text()
 

@@ -10,8 +10,8 @@ import pytest
 from rig import WAYS, Rig, lend_rig, name_way, sort
 
 from changelane.errors import SpecError
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
+from changelane.runner.live.observe import observe
 
 ways = pytest.mark.parametrize("way", WAYS, ids=name_way)
 

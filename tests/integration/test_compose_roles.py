@@ -13,7 +13,7 @@ from conftest import RunChangelane
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 
-from changelane.runner import database as databases
+from changelane.runner.live import database as databases
 from changelane.runner.local import server as local
 
 ROOT = Path(__file__).parent.parent.parent

@@ -13,7 +13,7 @@ import pytest
 from conftest import RunChangelane
 from panel import Panel, open_panel
 
-from changelane.runner import database as databases
+from changelane.runner.live import database as databases
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from conftest import RunChangelane
 
 from changelane.cli import main
 from changelane.errors import ChangelaneError
-from changelane.runner.steer.dead_letter import Place, choose, discard, redrive
-from changelane.runner.steer.filter import LONGEST, evaluate
+from changelane.runner.operate.dead_letter import Place, choose, discard, redrive
+from changelane.runner.operate.where import LONGEST, evaluate
 
 PLACE = Place("jobs_dlq", "jobs")
 

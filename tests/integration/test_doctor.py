@@ -19,11 +19,11 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from changelane.errors import LockNotObtained
-from changelane.runner import pgmq
-from changelane.runner.apply.lock import hold_project
-from changelane.runner.database import connect
 from changelane.runner.doctor.examine import examine
 from changelane.runner.doctor.finding import Finding
+from changelane.runner.live import pgmq
+from changelane.runner.live.database import connect
+from changelane.runner.live.lock_wait import hold_project
 from changelane.runner.local import server as servers
 
 Connection = psycopg.Connection[TupleRow]

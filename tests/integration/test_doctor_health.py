@@ -16,13 +16,13 @@ from declared import Declared, bring, declare
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from changelane.manifest import Manifest
-from changelane.runner import pgmq
-from changelane.runner.database import connect
+from changelane.contract.manifest import Manifest
 from changelane.runner.doctor import examine as examination
 from changelane.runner.doctor import flow, horizon, upkeep
 from changelane.runner.doctor.examine import examine
 from changelane.runner.doctor.finding import Finding
+from changelane.runner.live import pgmq
+from changelane.runner.live.database import connect
 from changelane.runner.local import server as servers
 
 Connection = psycopg.Connection[TupleRow]

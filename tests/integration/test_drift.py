@@ -11,9 +11,9 @@ import pytest
 from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
 
-from changelane.runner import pgmq
-from changelane.runner.apply.observe import observe
-from changelane.runner.database import connect
+from changelane.runner.live import pgmq
+from changelane.runner.live.database import connect
+from changelane.runner.live.observe import observe
 from changelane.runner.local import binaries
 from changelane.runner.local import server as servers
 from changelane.runner.local.place import Place, prepare

@@ -15,9 +15,9 @@ from panel import open_panel
 from pooler import run_pooler
 from psycopg import sql
 
-from changelane.manifest import Retry
-from changelane.runner import database as databases
-from changelane.runner import pgmq
+from changelane.contract.manifest import Retry
+from changelane.runner.live import database as databases
+from changelane.runner.live import pgmq
 
 STRANGE = {
     "client_encoding": "LATIN1",

@@ -11,7 +11,7 @@ from conftest import RunChangelane
 from declared import bring, declare, find_wrong
 
 from changelane.errors import ProblemsError
-from changelane.runner.apply.expressions import observe_expressions
+from changelane.runner.live.expressions import observe_expressions
 
 Connection = psycopg.Connection[Any]
 

@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from changelane.catalog import Catalog
-from changelane.generator.expression import ExpressionError, Reference, parse_expression
-from changelane.generator.qualify import qualify
-from changelane.generator.typesystem import TypeSystem
-from changelane.runner.database import connect
-from changelane.runner.inspect import inspect
+from changelane.contract.catalog import Catalog
+from changelane.generator.sql.expression import ExpressionError, Reference, parse_expression
+from changelane.generator.sql.qualify import qualify
+from changelane.generator.sql.typesystem import TypeSystem
+from changelane.runner.live.database import connect
+from changelane.runner.live.inspect import inspect
 
 SCHEMA = """
 CREATE SCHEMA ext;

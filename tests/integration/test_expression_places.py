@@ -13,9 +13,9 @@ from conftest import RunChangelane
 from declared import bring, declare, find_wrong
 from roles import lend_roles
 
-from changelane.catalog import load_catalog
+from changelane.contract.catalog import load_catalog
 from changelane.errors import SpecError
-from changelane.generator import builtin
+from changelane.generator.sql import builtin
 
 Connection = psycopg.Connection[Any]
 

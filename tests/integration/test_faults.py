@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 
 from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.apply.step import Step
-from changelane.runner.database import connect
+from changelane.runner.live.database import connect
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -17,10 +17,10 @@ from psycopg.rows import TupleRow
 
 from changelane.errors import SpecError
 from changelane.runner.apply.destroy import destroy
-from changelane.runner.apply.observe import observe
-from changelane.runner.apply.orphans import find_remains
 from changelane.runner.apply.plan import plan
-from changelane.runner.apply.rendering import render_sql, render_text
+from changelane.runner.apply.plan_text import render_sql, render_text
+from changelane.runner.compare.orphans import find_remains
+from changelane.runner.live.observe import observe
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -13,10 +13,10 @@ from conftest import RunChangelane
 from declared import bring, declare, find_wrong
 from rig import Rig, lend_rig
 
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
-from changelane.runner.apply.risk import find_risks
+from changelane.runner.compare.order_risk import find_risks
 from changelane.runner.doctor.examine import examine
+from changelane.runner.live.observe import observe
 
 SPEC = """
 version: 1

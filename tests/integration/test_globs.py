@@ -11,12 +11,12 @@ from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
 
 from changelane.errors import IncompleteError, PreflightError, SpecError
-from changelane.generator.document import read_spec
-from changelane.generator.output import generate
-from changelane.runner.apply.observe import observe
+from changelane.generator.render.sql_out import generate
+from changelane.generator.spec.loading import read_spec
 from changelane.runner.apply.plan import plan
 from changelane.runner.doctor.examine import examine
-from changelane.runner.inspect import inspect
+from changelane.runner.live.inspect import inspect
+from changelane.runner.live.observe import observe
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.rows import TupleRow
 
-from changelane.catalog import Catalog, Table
-from changelane.generator.caution import is_bookkeeping
-from changelane.generator.document import read_spec
-from changelane.generator.resolution import resolve
-from changelane.generator.source import REFUSED
-from changelane.generator.suggestion import LARGE, LIMIT, suggest
+from changelane.contract.catalog import Catalog, Table
+from changelane.generator.capture.resolution import resolve
+from changelane.generator.spec.loading import read_spec
+from changelane.generator.spec.starter import LARGE, LIMIT, suggest
+from changelane.generator.spec.well_known import is_bookkeeping
+from changelane.generator.spec.yaml_source import REFUSED
 
 Connection = psycopg.Connection[TupleRow]
 

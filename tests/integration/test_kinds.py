@@ -15,13 +15,13 @@ import pytest
 from conftest import RunChangelane
 from declared import Declared, bring, declare, find_wrong
 
-from changelane.runner import pgmq
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import Plan, plan
-from changelane.runner.database import connect
+from changelane.runner.live import pgmq
+from changelane.runner.live.database import connect
+from changelane.runner.live.observe import observe
 from changelane.runner.local import binaries
 from changelane.runner.local import server as servers
-from changelane.runner.work.queue import open_queues
+from changelane.runner.queue.fenced import open_queues
 
 Connection = psycopg.Connection[Any]
 OLD = (Path(__file__).parent.parent / "pgmq_1_5.sql").read_bytes()

@@ -13,12 +13,12 @@ import pytest
 from declared import bring, declare, find_wrong
 from psycopg.rows import TupleRow
 
+from changelane.contract.manifest import load_manifest
 from changelane.errors import IncompleteError
-from changelane.manifest import load_manifest
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
-from changelane.runner.apply.tables import note_unreviewed
-from changelane.runner.database import connect
+from changelane.runner.compare.compare_tables import note_unreviewed
+from changelane.runner.live.database import connect
+from changelane.runner.live.observe import observe
 from changelane.runner.local.binaries import find_binary
 
 Connection = psycopg.Connection[TupleRow]

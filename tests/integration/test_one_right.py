@@ -14,9 +14,9 @@ from psycopg import errors, sql
 from psycopg.rows import TupleRow
 from roles import lend_roles
 
-from changelane.access import OPERATIONS
-from changelane.manifest import Archive
-from changelane.runner.steer.access import read_access
+from changelane.contract.access import OPERATIONS
+from changelane.contract.manifest import Archive
+from changelane.runner.operate.access import read_access
 
 Connection = psycopg.Connection[TupleRow]
 

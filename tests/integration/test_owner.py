@@ -15,9 +15,9 @@ from psycopg.conninfo import make_conninfo
 
 from changelane.errors import PreflightError
 from changelane.runner.apply.destroy import destroy
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
 from changelane.runner.apply.preflight import check
+from changelane.runner.live.observe import observe
 
 Connection = psycopg.Connection[Any]
 

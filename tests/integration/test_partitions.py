@@ -15,9 +15,9 @@ from declared import Declared, bring, declare, find_wrong
 from partman import install_partman
 
 from changelane.errors import PreflightError
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import Plan, plan
-from changelane.runner.database import connect
+from changelane.runner.live.database import connect
+from changelane.runner.live.observe import observe
 from changelane.runner.local import binaries
 
 Connection = psycopg.Connection[Any]
@@ -132,7 +132,7 @@ def test_a_worker_handles_every_change_once(
 
 @pytest.mark.parametrize("spec", [SPEC, ORDERED], ids=["unordered", "ordered"])
 def test_claims_and_acknowledgements_go_by_indexes(conn: Connection, tmp_path: Path, spec: str) -> None:
-    from changelane.runner.work.order import open_worked
+    from changelane.runner.queue.ordered import open_worked
 
     declared = change(conn, tmp_path, spec)
     conn.execute("INSERT INTO orders SELECT n, 'new' FROM generate_series(1, 20000) AS n")

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from pooler import run_pooler
 
-from changelane.runner.database import connect
-from changelane.runner.pinned import PATH, PinnedConnection
+from changelane.runner.live.database import connect
+from changelane.runner.live.pinned import PATH, PinnedConnection
 
 HIJACK = """
     CREATE FUNCTION public.jsonb_build_object(text, jsonb) RETURNS jsonb

@@ -17,8 +17,8 @@ from declared import Declared, bring, declare
 from psycopg.rows import TupleRow
 
 from changelane.errors import IncompleteError, PreflightError
-from changelane.runner.apply.observe import observe
 from changelane.runner.apply.plan import plan
+from changelane.runner.live.observe import observe
 
 Connection = psycopg.Connection[TupleRow]
 Identity = tuple[str, str]

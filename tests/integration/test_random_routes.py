@@ -22,7 +22,7 @@ from shadow import encode
 from shape import KEYS, NAMES, VALUES, Shape, Table
 from test_encodings import lend_encoded
 
-from changelane.runner import pgmq
+from changelane.runner.live import pgmq
 
 TOTAL = int(os.environ.get("CHANGELANE_ROUTES", "96"))
 PARTS = 4

@@ -15,14 +15,14 @@ from psycopg import errors
 from psycopg.rows import namedtuple_row
 from schemas import SCHEMAS, Schema
 
-from changelane.generator.document import read_spec
-from changelane.generator.suggestion import suggest
+from changelane.generator.spec.loading import read_spec
+from changelane.generator.spec.starter import suggest
 from changelane.runner.apply.destroy import destroy
-from changelane.runner.apply.observe import observe
-from changelane.runner.apply.orphans import find_remains
 from changelane.runner.apply.plan import plan
-from changelane.runner.inspect import inspect
-from changelane.runner.survey import survey
+from changelane.runner.compare.orphans import find_remains
+from changelane.runner.live.inspect import inspect
+from changelane.runner.live.observe import observe
+from changelane.runner.live.survey import survey
 
 Connection = psycopg.Connection[Any]
 

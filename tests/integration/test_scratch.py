@@ -16,7 +16,7 @@ import pytest
 
 from changelane.errors import ChangelaneError, HandlerError, ManifestError
 from changelane.runner.local import server as servers
-from changelane.scratch import PREFIX, Scratch, Unhandled, address, make_scratch, make_template
+from changelane.testing.scratch import PREFIX, Scratch, Unhandled, address, make_scratch, make_template
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "testing.md"
 BLOCK = re.compile(r"^```\w+ ([\w./]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -24,7 +24,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from changelane.errors import ServerError
-from changelane.runner import database
+from changelane.runner.live import database
 from changelane.runner.local import account, binaries, place, postmaster, server
 
 IS_ROOT = os.geteuid() == 0

@@ -12,13 +12,13 @@ from bench import Bench
 from conftest import RunChangelane
 from psycopg import sql
 
+from changelane.contract.manifest import Retry
 from changelane.errors import ChangelaneError, DatabaseError
-from changelane.manifest import Retry
-from changelane.runner.steer import message as messages
-from changelane.runner.steer.peek import LOOK, peek
-from changelane.runner.steer.purge import purge
-from changelane.runner.steer.queue import Queue, find_queue
-from changelane.runner.steer.send import send
+from changelane.runner.operate import settle_one as messages
+from changelane.runner.operate.peek import LOOK, peek
+from changelane.runner.operate.purge import purge
+from changelane.runner.operate.send import send
+from changelane.runner.queue.identity import Queue, find_queue
 
 Connection = psycopg.Connection[Any]
 OLD = (Path(__file__).parent.parent / "pgmq_1_5.sql").read_text()
@@ -155,7 +155,7 @@ def test_a_search_that_takes_long_gives_up_and_says_so(
     conn: Connection, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(conn, 30)
-    monkeypatch.setattr("changelane.runner.steer.peek.SECONDS", 0.2)
+    monkeypatch.setattr("changelane.runner.operate.peek.SECONDS", 0.2)
     with pytest.raises(ChangelaneError, match=r"could not be searched in 0\.2 s"):
         peek(conn, queue, where="pg_sleep(1) IS NULL")
 

@@ -9,11 +9,11 @@ import pytest
 from psycopg.rows import TupleRow
 
 from changelane.cli import main
+from changelane.contract.manifest import load_manifest
 from changelane.errors import ChangelaneError, DatabaseError
-from changelane.generator.script import split_script
-from changelane.manifest import load_manifest
-from changelane.runner import trial
-from changelane.runner.trial import Trial
+from changelane.generator.sql.script import split_script
+from changelane.runner.operate import try_sql
+from changelane.runner.operate.try_sql import Trial
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -73,7 +73,7 @@ def attempt(conn: Connection, project: Path, sql: str, *, limit: int = 20, timeo
     """As the command does, on a connection of its own."""
     manifest = load_manifest(project / "sql_out")
     with psycopg.connect(conn.info.dsn, autocommit=True) as fresh:
-        found = trial.attempt(fresh, split_script(sql), manifest, timeout=timeout, limit=limit)
+        found = try_sql.attempt(fresh, split_script(sql), manifest, timeout=timeout, limit=limit)
         assert fresh.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     return found
 
@@ -264,7 +264,7 @@ def test_only_values_of_sequences_are_left_behind(conn: Connection, project: Pat
 def test_it_waits_for_no_lock_for_long(
     conn: Connection, database: str, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr(try_sql, "LOCK_TIMEOUT", 0.1)
     with psycopg.connect(database) as other:
         other.execute("UPDATE orders SET total = 0")
         with pytest.raises(DatabaseError, match="lock timeout"):

@@ -10,7 +10,7 @@ import pytest
 from bench import Bench
 from conftest import RunChangelane
 
-from changelane.manifest import Retry
+from changelane.contract.manifest import Retry
 
 INDEX = """
     CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)

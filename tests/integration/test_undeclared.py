@@ -13,10 +13,10 @@ from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
 from roles import lend_roles
 
-from changelane.manifest import read_step
-from changelane.runner.apply.observe import observe
-from changelane.runner.apply.statement import withdraw
-from changelane.runner.apply.undeclared import find_undeclared
+from changelane.contract.manifest import read_step
+from changelane.runner.compare.statement import withdraw
+from changelane.runner.compare.undeclared_rights import find_undeclared
+from changelane.runner.live.observe import observe
 
 Connection = psycopg.Connection[TupleRow]
 

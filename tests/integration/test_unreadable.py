@@ -13,11 +13,11 @@ from panel import open_panel
 from psycopg import sql
 from test_encodings import lend_encoded
 
-from changelane.manifest import Retry
-from changelane.runner import database as databases
-from changelane.runner import pgmq
-from changelane.runner.dashboard.browse import Search, browse
-from changelane.runner.steer.queue import Queue
+from changelane.contract.manifest import Retry
+from changelane.runner.dashboard.data.message_search import Search, browse
+from changelane.runner.live import database as databases
+from changelane.runner.live import pgmq
+from changelane.runner.queue.identity import Queue
 
 HANDLE = """
 def handle(change: Change) -> None:

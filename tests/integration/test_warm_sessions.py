@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from rig import WAYS, Rig, lend_rig, name_way
 
-from changelane.runner.apply.observe import observe
-from changelane.runner.apply.state import compare
+from changelane.runner.compare.compare import compare
+from changelane.runner.live.observe import observe
 
 COLUMNS = "id int PRIMARY KEY, a int, b varchar(10), n numeric(6,2), d date, gone text, more text"
 SHAPES = {

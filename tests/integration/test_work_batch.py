@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from bench import Bench
 
-from changelane.manifest import Retry
+from changelane.contract.manifest import Retry
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from proxy import run_proxy
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from changelane.manifest import Retry
-from changelane.runner import database as databases
-from changelane.runner import pgmq
+from changelane.contract.manifest import Retry
+from changelane.runner.live import database as databases
+from changelane.runner.live import pgmq
 from changelane.runner.local import server as servers
 
 SOON = 10.0

@@ -11,7 +11,7 @@ import pytest
 from bench import Bench
 from psycopg import sql
 
-from changelane.manifest import Retry
+from changelane.contract.manifest import Retry
 
 
 @pytest.fixture

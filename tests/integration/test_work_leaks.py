@@ -10,7 +10,7 @@ import pytest
 from bench import Bench
 from psycopg import sql
 
-from changelane.manifest import Archive, Retry
+from changelane.contract.manifest import Archive, Retry
 
 
 @pytest.fixture

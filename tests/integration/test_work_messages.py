@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from bench import Bench
 
-from changelane.manifest import Archive, Retry
+from changelane.contract.manifest import Archive, Retry
 
 INDEX = """
     CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)

@@ -17,7 +17,7 @@ from bench import Bench
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
-from changelane.manifest import Retry
+from changelane.contract.manifest import Retry
 
 ROOT = Path(__file__).parent.parent.parent
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from bench import Bench
 
-from changelane.manifest import Retry
-from changelane.runner.work.order import OrderedQueue
-from changelane.runner.work.queue import open_queues
+from changelane.contract.manifest import Retry
+from changelane.runner.queue.fenced import open_queues
+from changelane.runner.queue.ordered import OrderedQueue
 
 INDEX = """
     CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)

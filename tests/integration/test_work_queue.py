@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from changelane.errors import DatabaseError
-from changelane.runner.work.queue import Queue, open_queues, pair
+from changelane.runner.queue.fenced import Queue, open_queues, pair
 
 FILL = """
     INSERT INTO pgmq.q_jobs (vt, message, headers)

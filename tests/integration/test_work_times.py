@@ -13,14 +13,14 @@ from conftest import RunChangelane
 from declared import bring, declare
 from psycopg import sql
 
-from changelane.manifest import Archive, Retry
-from changelane.runner.dashboard.sample import Queue as Sampled
-from changelane.runner.dashboard.sample import peek as peek_depth
+from changelane.contract.manifest import Archive, Retry
+from changelane.runner.dashboard.data.samples import Queue as Sampled
+from changelane.runner.dashboard.data.samples import peek as peek_depth
 from changelane.runner.doctor.examine import examine
-from changelane.runner.steer.block import list_blocked
-from changelane.runner.steer.peek import peek
-from changelane.runner.steer.queue import find_queue
-from changelane.runner.work.queue import open_queues
+from changelane.runner.operate.peek import peek
+from changelane.runner.operate.unblock import list_blocked
+from changelane.runner.queue.fenced import open_queues
+from changelane.runner.queue.identity import find_queue
 
 CHANGE = {
     "op": "insert", "schema": "public", "table": "things", "key": {"id": 1}, "new": {"id": 1, "value": 1},
@@ -145,7 +145,7 @@ def test_the_oldest_is_of_those_that_are_due_and_the_others_are_counted_apart(be
             (now() + interval '1 min', now(), '1', NULL, 1),
             (now() + interval '1 min', {hour}, '1', '{{"changelane": {{"returned": 7, "seen": 8}}}}', 8)
     """)  # type: ignore[arg-type]
-    from changelane.runner.work.metrics import _compose
+    from changelane.runner.work.process.metrics import _compose
 
     (queue,) = open_queues(bench.conn, [("jobs", "jobs_dlq")])
 

@@ -13,10 +13,10 @@ from bench import Bench
 from conftest import RunChangelane
 from proxy import run_proxy
 
-from changelane.manifest import Retry
-from changelane.runner.work import bell as bells
-from changelane.runner.work.bell import Bell
-from changelane.runner.work.log import flush, open_log
+from changelane.contract.manifest import Retry
+from changelane.runner.work.process import wakeup as bells
+from changelane.runner.work.process.log import flush, open_log
+from changelane.runner.work.process.wakeup import Bell
 
 SCHEMA = Path(__file__).parents[2] / "runner" / "apply" / "sql" / "schema.sql"
 WAKE = (

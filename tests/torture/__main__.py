@@ -37,7 +37,7 @@ from verdict import Verdict, judge  # noqa: E402
 from watchdog import Watchdog  # noqa: E402
 from writers import FEW, KEYS, KINDS, RARE_SECONDS, Writer  # noqa: E402
 
-from changelane.runner import pgmq  # noqa: E402
+from changelane.runner.live import pgmq  # noqa: E402
 from changelane.runner.local import server  # noqa: E402
 
 DRAIN_SECONDS = 600.0

@@ -1,0 +1,97 @@
+"""Triggers of others on a captured table, and what they do to the order of messages.
+
+The generator judges by the catalog, the runner by the live database, and both by these functions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from changelane.contract.catalog import Trigger
+from changelane.contract.manifest import Level
+
+Triggers = Mapping[tuple[str, str], Sequence[Trigger]]
+"""(schema, table) to the triggers of others on it."""
+
+_PREFIXES = ("!", " ", "\x01")
+_PLAIN = re.compile(r"[\w$-]+")
+_ROWS = frozenset({"insert", "update", "delete"})
+
+
+def find_rivals(table: tuple[str, str], triggers: Triggers) -> tuple[str, ...]:
+    """Names of the triggers that fire after rows of the table changed, and may change them again; sorted.
+
+    A statement trigger fires after all of them. The action of a foreign key counts where the rows that it
+    changes may lead back to the table.
+    """
+    return tuple(
+        sorted(
+            {
+                trigger.name
+                for trigger in triggers.get(table, ())
+                if trigger.timing == "after"
+                and trigger.enabled != "disabled"
+                and _ROWS.intersection(trigger.events)
+                and (trigger.changes is None or _leads(trigger.changes, table, triggers))
+            }
+        )
+    )
+
+
+def _leads(start: tuple[str, str], table: tuple[str, str], triggers: Triggers) -> bool:
+    """Whether a change of ``start`` may change ``table``, by triggers, which may write anything, or keys."""
+    seen: set[tuple[str, str]] = set()
+    waiting = [start]
+    while waiting:
+        place = waiting.pop()
+        if place == table:
+            return True
+        if place in seen:
+            continue
+        seen.add(place)
+        for trigger in triggers.get(place, ()):
+            if trigger.enabled == "disabled":
+                continue
+            if trigger.changes is None:
+                return True
+            waiting.append(trigger.changes)
+    return False
+
+
+def choose_prefix(triggers: Iterable[Trigger]) -> str:
+    """What a trigger's name begins with, to fire before these: Postgres goes by the bytes of the names."""
+    names = [trigger.name.encode() for trigger in triggers if _is_named(trigger)]
+    return next(
+        (prefix for prefix in _PREFIXES if all(name[:1] > prefix.encode() for name in names)), _PREFIXES[-1]
+    )
+
+
+def find_earlier(name: str, level: Level, triggers: Iterable[Trigger]) -> tuple[str, ...]:
+    """Names of the triggers of this level that fire before the capture trigger ``name``; sorted."""
+    return tuple(
+        sorted(
+            {
+                trigger.name
+                for trigger in triggers
+                if _is_named(trigger)
+                and trigger.enabled != "disabled"
+                and trigger.level == level
+                and trigger.name.encode() < name.encode()
+            }
+        )
+    )
+
+
+def _is_named(trigger: Trigger) -> bool:
+    """The triggers of foreign keys have names of Postgres' own, which begin with RI."""
+    return trigger.timing == "after" and trigger.changes is None
+
+
+def spell_names(names: Iterable[str]) -> str:
+    """The names on one line, quoted where they need it."""
+    return ", ".join(
+        name if _PLAIN.fullmatch(name) else json.dumps(name, ensure_ascii=not name.isprintable())
+        for name in names
+    )

@@ -1,0 +1,129 @@
+"""Help for testing handlers: changes without a database, and a scratch database that is worked for real.
+
+``make_change`` needs nothing. The pytest fixture ``changelane_database`` is in ``changelane.testing.plugin``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from itertools import count
+from typing import Any, cast, overload
+from uuid import UUID
+
+from changelane.change import Change, Operation, Row, RowT_co
+
+__all__ = ["make_change"]
+
+_msg_ids = count(1)
+_OPERATIONS: dict[tuple[bool, bool], Operation] = {
+    (True, False): "insert",
+    (True, True): "update",
+    (False, True): "delete",
+    (False, False): "truncate",
+}
+
+
+@overload
+def make_change(
+    new: Mapping[str, Any] | None = ...,
+    old: Mapping[str, Any] | None = ...,
+    *,
+    table: str = ...,
+    op: Operation | None = ...,
+    key: Mapping[str, Any] | None = ...,
+    row: type[RowT_co],
+    **facts: Any,
+) -> Change[RowT_co]: ...
+
+
+@overload
+def make_change(
+    new: Mapping[str, Any] | None = ...,
+    old: Mapping[str, Any] | None = ...,
+    *,
+    table: str = ...,
+    op: Operation | None = ...,
+    key: Mapping[str, Any] | None = ...,
+    **facts: Any,
+) -> Change: ...
+
+
+def make_change(
+    new: Mapping[str, Any] | None = None,
+    old: Mapping[str, Any] | None = None,
+    *,
+    table: str = "public.things",
+    op: Operation | None = None,
+    key: Mapping[str, Any] | None = None,
+    row: Any = None,
+    **facts: Any,
+) -> Change[Any]:
+    """A change of a row of ``table`` (``schema.table``), as the worker would hand it over.
+
+    ``op`` follows from which of ``new`` and ``old`` are given. Values become what a message holds: floats
+    become Decimal, times, dates, UUIDs and enums their text, bytes their hex. With ``row``, a TypedDict as
+    ``changelane models`` writes, they are then checked and converted as for a handler of ``Change[row]``.
+    ``facts`` are further fields of Change: ``at``, ``txid``, ``route``, ``queue``, ``msg_id``, ``attempt``,
+    ``headers``, ``extra``, ``truncated``.
+
+    Raises TypeError for a value that no message can hold, and for a field that a change does not have;
+    ``changelane.runner.work.row.InvalidRow`` for a row that does not fit.
+    """
+    schema, _, name = table.rpartition(".")
+    values: dict[str, Any] = {
+        "at": datetime.now(UTC),
+        "txid": "1",
+        "route": name,
+        "queue": name,
+        "msg_id": next(_msg_ids),
+        "attempt": 1,
+        **facts,
+    }
+    change: Change[Any] = Change(
+        op=op or _OPERATIONS[new is not None, old is not None],
+        schema=schema or "public",
+        table=name,
+        key=_convert_row(key),
+        new=_convert_row(new),
+        old=_convert_row(old),
+        **values,
+    )
+    if row is None:
+        return change
+    from changelane.runner.work.handlers.typed_rows import RowType
+
+    return RowType(row).check(change)
+
+
+def _convert_row(row: Mapping[str, Any] | None) -> Row | None:
+    return None if row is None else cast(Row, _convert(row))
+
+
+def _convert(value: Any) -> Any:
+    """The value as it comes out of jsonb."""
+    match value:
+        case Enum():
+            return _convert(value.value)
+        case None | bool() | int() | str() | Decimal():
+            return value
+        case float():
+            exact = Decimal(repr(value))
+            return (
+                exact
+                if exact.is_finite()
+                else {"inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "NaN")
+            )
+        case datetime() | date() | time():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+        case bytes():
+            return "\\x" + value.hex()
+        case Mapping():
+            return {str(name): _convert(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_convert(item) for item in value]
+    raise TypeError(f"a message holds no {type(value).__name__}: give its text as Postgres writes it")

@@ -1,0 +1,52 @@
+"""What a capture function's SQL names outside of ``pg_catalog``, so that its owner can be given no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pglast import ast, parse_sql
+from pglast.visitors import Visitor
+
+from changelane.generator.capture.capture import Capture, bind_expression
+
+_OURS = ("pg_catalog", "pgmq", "changelane")
+
+
+def list_calls(capture: Capture) -> tuple[tuple[str, str], ...]:
+    """Functions, operators and types of other schemas in the capture's expressions, each as (schema, name).
+
+    Named without a schema they are those of ``pg_catalog``, for the function pins its path.
+    """
+    found = _Names()
+    for text in _list_texts(capture):
+        found(parse_sql(f"SELECT {text}"))
+    return tuple(sorted(found.names))
+
+
+def _list_texts(capture: Capture) -> Iterator[str]:
+    if capture.when:
+        yield bind_expression(capture, capture.when)
+    for expression in capture.extra.values():
+        yield bind_expression(capture, expression)
+    for type in capture.borrowed:
+        yield f"NULL::{type}"
+
+
+class _Names(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[tuple[str, str]] = set()
+
+    def _note(self, parts: object) -> None:
+        names = [part.sval or "" for part in parts if isinstance(part, ast.String)]  # type: ignore[attr-defined]
+        if len(names) == 2 and names[0] not in _OURS:
+            self.names.add((names[0], names[1]))
+
+    def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
+        self._note(node.funcname or ())
+
+    def visit_TypeName(self, ancestors: object, node: ast.TypeName) -> None:
+        self._note(node.names or ())
+
+    def visit_A_Expr(self, ancestors: object, node: ast.A_Expr) -> None:
+        self._note(node.name or ())

@@ -1,0 +1,332 @@
+"""One route on one table for one event, resolved against the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from changelane.contract.catalog import Column, Table
+from changelane.contract.manifest import Event, Level
+from changelane.contract.marker import hash_place
+from changelane.generator.capture.column_types import (
+    Growth,
+    choose_fallback,
+    choose_settings,
+    choose_stand_in,
+    classify_growth,
+    is_enum,
+    write_null,
+)
+from changelane.generator.sql.expression import Expression, Reference
+from changelane.generator.sql.quoting import quote_identifier, quote_literal
+
+CapturedEvent = Event | Literal["snapshot"]
+"""What a message can be of: a snapshot is of a row that was there before."""
+
+_SIDES = {
+    "snapshot": ("new",),
+    "insert": ("new",),
+    "update": ("old", "new"),
+    "delete": ("old",),
+    "truncate": (),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capture:
+    """What a capture function does, resolved against the catalog.
+
+    ``declared`` is the table that messages name, ``table`` the one that bears the trigger. ``columns`` None
+    is the whole row, whatever columns it has by then, less the ``virtual`` ones, which triggers see as null.
+    ``unchanged``: updates that change nothing are sent, too. ``delay`` in seconds; ``max_bytes`` limits a
+    message as jsonb. ``prefix`` makes the trigger's name sort before others. ``grouped``: a consumer keeps
+    the order of keys, ``halved``: an update that changes the key is sent to both keys. ``waking`` are the
+    queues whose workers may sleep.
+    ``owner`` is the role that the function is to belong to, None for the one that applies.
+    """
+
+    project: str
+    route: str
+    declared: tuple[str, str]
+    table: Table
+    event: CapturedEvent
+    level: Level
+    reason: str
+    prefix: str
+    fire: Literal["origin", "always", "replica"]
+    queues: tuple[str, ...]
+    update_of: tuple[str, ...]
+    when: Expression | None
+    columns: tuple[str, ...] | None
+    virtual: tuple[str, ...]
+    old: Literal["full", "changed", "none"]
+    key: tuple[str, ...]
+    delay: int
+    send: Literal["pgmq", "inline"] = "pgmq"
+    mask: Mapping[str, Literal["sha256", "redact"]] = field(default_factory=dict)
+    extra: Mapping[str, Expression] = field(default_factory=dict)
+    max_bytes: int | None = None
+    unchanged: bool = False
+    grouped: bool = False
+    halved: bool = False
+    waking: tuple[str, ...] = ()
+    owner: str | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """Of the function: readable, and unique to project, table, route and event."""
+        schema, table = self.table.identity
+        place = hash_place(project=self.project, schema=schema, table=table)
+        return f"{self.route}_{self.event}_{place}"
+
+    @property
+    def trigger(self) -> str:
+        """The trigger's name."""
+        return self.prefix + self.name
+
+    @cached_property
+    def sides(self) -> tuple[str, ...]:
+        """Which of ``old`` and ``new`` the event has."""
+        return _SIDES[self.event]
+
+    @cached_property
+    def needed(self) -> tuple[Column, ...]:
+        """The columns that the route needs, in table order: without one of them it says something else."""
+        if not self.sides:
+            return ()
+        names = {*self.key, *(self.columns or ()), *self.mask, *self.weighed}
+        if self.event == "update":
+            names |= set(self.update_of)
+        return tuple(column for column in self.table.columns if column.name in names)
+
+    @cached_property
+    def named(self) -> tuple[Column, ...]:
+        """The columns that the function names, in table order: those needed, and those whose size it asks."""
+        if not self.sides:
+            return ()
+        names = {*(column.name for column in self.needed), *self.loose_json, *self.formed}
+        names |= {*self.plain, *self.arrays, *self.long}
+        return tuple(column for column in self.table.columns if column.name in names)
+
+    @cached_property
+    def weighed(self) -> frozenset[str]:
+        """The columns that expressions see, so that their types matter."""
+        return frozenset().union(*(expression.columns for expression in self._expressions))
+
+    @cached_property
+    def _expressions(self) -> list[Expression]:
+        return [expression for expression in (self.when, *self.extra.values()) if expression]
+
+    @cached_property
+    def borrowed(self) -> tuple[str, ...]:
+        """Types of the user's that the function names, as expressions see columns of them."""
+        seen = {column.type: column for column in self.table.columns if column.name in self.weighed}
+        return tuple(sorted(type for type, column in seen.items() if "." in type and self._borrows(column)))
+
+    def _borrows(self, column: Column) -> bool:
+        """Text has all that expressions ask of an enum, but for its comparison with what they cast to it."""
+        name = column.type.removesuffix("[]")
+        return not is_enum(column) or any(name in expression.text for expression in self._expressions)
+
+    def write_null(self, column: Column, *, borrowing: bool) -> str:
+        """SQL of the null that stands in for a column; of the user's own types only if ``borrowing``."""
+        if column.name in self.weighed and column.type in self.borrowed:
+            return write_null(column.type if borrowing else choose_stand_in(column))
+        return write_null(choose_fallback(column))
+
+    @cached_property
+    def loose_key(self) -> tuple[str, ...]:
+        """Columns of the key whose values no index bounds, or that jsonb may refuse."""
+        unbounded = {column.name for column in self._choose("plain", "array", "long")}
+        return tuple(name for name in self.key if name not in self.table.primary_key and name in unbounded)
+
+    @cached_property
+    def loose_json(self) -> tuple[str, ...]:
+        """The columns sent that hold json, whose text jsonb may refuse."""
+        sent = self._name("plain", "array", "long", sent=True)
+        return tuple(
+            column.name for column in self.table.columns if "json" in column.atoms and column.name in sent
+        )
+
+    @cached_property
+    def watched(self) -> tuple[tuple[str, ...], ...]:
+        """Columns of ``update_of`` that are compared together: of those that can be large, one."""
+        unbounded = {column.name for column in self._choose("plain", "array", "long")}
+        large = [name for name in self.update_of if name in unbounded]
+        if len(large) < 2:
+            return (self.update_of,) if self.update_of else ()
+        rest = tuple(name for name in self.update_of if name not in large)
+        return (*([rest] if rest else []), *((name,) for name in large))
+
+    @cached_property
+    def repeatable(self) -> bool:
+        """Whether ``when`` may be evaluated twice for a row."""
+        return self.when is not None and self.when.repeatable
+
+    @cached_property
+    def judged(self) -> Literal["old", "new", "pair"] | None:
+        """What tells that a row is not wanted: one side, or both. None where no row is surely unwanted."""
+        if not self.sides:
+            return None
+        if self.when and self.when.repeatable:
+            rows = {reference.row for reference in self.when.references} & set(self.sides)
+            if len(self.sides) == 1 or rows == {"new"}:
+                return "old" if self.sides == ("old",) else "new"
+            return "old" if rows == {"old"} else "pair"
+        return "pair" if self.event == "update" and self.update_of else None
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether messages hold the whole row."""
+        return self.columns is None
+
+    @cached_property
+    def plain(self) -> tuple[str, ...]:
+        """Columns of whose stored size the function asks, because the message names them."""
+        return () if self.whole else self._name("plain", sent=True)
+
+    @cached_property
+    def arrays(self) -> tuple[str, ...]:
+        """Columns sent that hold arrays."""
+        return self._name("array", sent=True)
+
+    @cached_property
+    def long(self) -> tuple[str, ...]:
+        """Columns sent whose text may be far larger than what is stored."""
+        return self._name("long", sent=True)
+
+    @cached_property
+    def formed(self) -> tuple[str, ...]:
+        """Columns of whose stored size the function asks before it takes the row for one value.
+
+        Postgres cannot form a value of 1 GB, and several columns together may be larger. Empty where the
+        function never takes the row as one, and where one column alone can be large.
+        """
+        compares = self.event == "update" and not self.update_of and not self.unchanged
+        if not self.sides or not (self.whole or compares):
+            return ()
+        names = self._name("plain", "array", "long", sent=False)
+        return names if len(names) > 1 else ()
+
+    def _name(self, *growths: Growth, sent: bool) -> tuple[str, ...]:
+        taken = {*(self.columns or ()), *self.key} - {
+            name for name, how in self.mask.items() if how == "redact"
+        }
+        taken |= frozenset().union(*(expression.columns for expression in self.extra.values()))
+        return tuple(
+            column.name
+            for column in self._choose(*growths)
+            if column.generated != "virtual" and (self.whole or not sent or column.name in taken)
+        )
+
+    def _choose(self, *growths: Growth) -> list[Column]:
+        return [column for column in self.table.columns if classify_growth(column) in growths]
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether nothing that the function handles can be large."""
+        if self.whole and self._choose("plain"):
+            return False
+        return not (self.extra or self.plain or self.arrays or self.long or self.formed)
+
+    @cached_property
+    def measures(self) -> bool:
+        """Whether the function calls those of ours by which it measures a row, or hashes a column."""
+        return bool(self.sides) and (not self.bounded or "sha256" in self.mask.values())
+
+    @cached_property
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """What the function pins while it runs, as ``SET`` clauses.
+
+        A statement of a million rows makes a plan that is worth compiling, and the session keeps that plan:
+        compiled anew, a later statement of two rows takes a tenth of a second.
+        """
+        swayed = any(expression.swayed for expression in self._expressions)
+        chosen = choose_settings(self.table, seen=self.weighed, swayed=swayed)
+        return (*chosen, ("jit", "off")) if self.level == "statement" and self.sides else chosen
+
+    def model(self) -> Mapping[str, object]:
+        """Everything that the function depends on, as JSON-able data for its spec hash."""
+        return {
+            "declared": self.declared, "table": self.table.identity, "event": self.event, "level": self.level,
+            "queues": self.queues, "update_of": self.update_of, "when": self.when and self.when.text,
+            "columns": self.columns, "virtual": self.virtual, "old": self.old, "key": self.key,
+            "delay": self.delay, "send": self.send, "mask": dict(self.mask), "max_bytes": self.max_bytes,
+            "extra": {name: expression.text for name, expression in self.extra.items()},
+            "bounded": self.bounded, "formed": self.formed, "arrays": self.arrays, "long": self.long,
+            "plain": self.plain, "named": [(column.name, column.type) for column in self.named],
+            "settings": self.settings,
+            **({"unchanged": True} if self.unchanged else {}),
+            **({"owner": self.owner} if self.owner else {}),
+            **({"halved": True} if self.halved else {}),
+            **({"grouped": True} if self.grouped else {}), **({"waking": self.waking} if self.waking else {}),
+        }  # fmt: skip
+
+
+ROW_LIMIT = 16 * 1024 * 1024
+"""Bytes of JSON of both rows above which only their key is sent. jsonb holds 256 MiB less a byte
+(JENTRY_OFFLENMASK in src/include/utils/jsonb.h)."""
+
+SURELY_SMALL = 128 * 1024
+"""Bytes that rows take as stored, below which their JSON surely fits: pglz and lz4 compress to a 255th at
+best, and JSON takes up to eight times a value (varbit)."""
+
+SMALL_ARRAYS = 16 * 1024
+"""The same of arrays, whose nulls take a bit each: jsonb holds 33 million elements."""
+
+SHORT = 1024
+"""The same of values that may be long as text and are not compressed: 100 numbers of 131,072 digits."""
+
+SURELY_FORMED = 4 * 1024 * 1024
+"""The same for a row to be taken as one value, which Postgres bounds by 1 GB."""
+
+FORMED = 128 * 1024 * 1024
+"""Bytes of JSON of a row that surely can be taken as one value: as such it takes up to eight times as much.
+The columns share it evenly, so that the first one that is too large spares a look at the others."""
+
+NOT_JSONB = (
+    # An odd number of backslashes, then a character that text does not hold: NUL, or half a surrogate pair.
+    r"(^|[^\\])(\\\\)*\\u(0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
+    # Numbers beyond numeric.
+    r"|(^|[[:space:],:[])-?[0-9]+([.][0-9]+)?[eE][-+]?[0-9]{4}|[0-9]{255}"
+)
+"""Regular expression of JSON text that ``json`` takes and ``jsonb`` may refuse."""
+
+ESCAPED = r"\\u(00[89a-fA-F]|0[1-9a-fA-F]|[1-9a-fA-F])"
+"""Regular expression of JSON text with escapes beyond ASCII, which a database that is not UTF8 may refuse."""
+
+TRACEPARENT = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
+"""Regular expression of a traceparent, as W3C Trace Context has it: version, trace, span and flags in hex.
+All else is not sent, so that no session can put text of its own, or of any length, into headers."""
+
+
+def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool = True) -> str:
+    """The expression as SQL over ``old_row`` and ``new_row``; a side that the event lacks is nulls."""
+    columns = {column.name: column for column in capture.table.columns}
+
+    def replace(reference: Reference) -> str:
+        name = quote_identifier(reference.column) if reference.column else ""
+        if reference.row == "op":
+            return f"{quote_literal(capture.event)}::text"
+        if reference.row in capture.sides:
+            return f"{reference.row}_row.{name}"
+        if capture.sides:
+            # A null of the type that the column has when the trigger fires. CASE alone makes the base type of
+            # a domain, whose cast back to a domain that forbids null fails.
+            value = f"{capture.sides[0]}_row.{name}"
+            type = columns[reference.column].type
+            if "." in type and not type.endswith("]"):
+                return f"(CASE WHEN false THEN ARRAY[{value}] END)[1]"
+            return f"(CASE WHEN false THEN {value} END)"
+        column = columns[reference.column]
+        if not borrowing and column.type in capture.borrowed and not column.type.endswith("]"):
+            # Of whatever type the expression asks for.
+            return "(NULL)"
+        return f"({capture.write_null(column, borrowing=borrowing)})"
+
+    # Where its types are gone by their names, so are the schemas of its operators.
+    written = expression if borrowing else expression.plain or expression
+    return written.bind(replace)

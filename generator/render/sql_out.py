@@ -1,0 +1,291 @@
+"""Captures -> the files of ``sql_out/``, byte-identical for the same spec and catalog."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from changelane.contract import manifest as contract
+from changelane.contract.access import find_api_functions
+from changelane.contract.catalog import Catalog
+from changelane.contract.digest import digest_spec
+from changelane.contract.file import write_whole
+from changelane.contract.manifest import Manifest, Step
+from changelane.contract.marker import hash_model
+from changelane.contract.measure import MEASURE
+from changelane.diagnostic import Diagnostic
+from changelane.generator.capture.calls import list_calls
+from changelane.generator.capture.capture import Capture
+from changelane.generator.capture.resolution import Resolution, resolve
+from changelane.generator.render import templating
+from changelane.generator.render.access_sql import Grant, list_grants
+from changelane.generator.render.owner_sql import gather_owner
+from changelane.generator.render.queue_sql import Queue, list_queues
+from changelane.generator.spec.loading import Document
+from changelane.generator.spec.models import Consumer, Route
+from changelane.generator.spec.scalars import read_rate
+from changelane.generator.sql.grammar import check_function, check_statements
+
+_NOTICE = "-- Written by `changelane generate`: edit pipelines.yaml, not this file.\n"
+_SCHEMA = "CREATE SCHEMA IF NOT EXISTS changelane;\n"
+_ACCESS_HEAD = _SCHEMA + "SET LOCAL search_path = pg_catalog, pg_temp;\n"
+_SLEEPERS = (
+    "CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers"
+    " (queue text PRIMARY KEY, until timestamptz NOT NULL);\n"
+)
+"""As apply makes it; stands in the file for those who run it by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """``files`` maps a path below ``sql_out/`` to its text; ``warnings`` are for people."""
+
+    files: Mapping[str, str]
+    warnings: tuple[Diagnostic, ...]
+
+
+def generate(document: Document, catalog: Catalog) -> Output:
+    """Render everything. Raises SpecError with every problem that the catalog shows in the spec."""
+    resolution = resolve(document, catalog)
+    required = resolution.require()
+    files: dict[str, SqlFile] = {}
+    queues = [_render_queue(document, name, queue, files) for name, queue in list_queues(document)]
+    captures = [
+        entry
+        for route, captured in groupby(required, key=lambda capture: capture.route)
+        for entry in _render_route(route, captured, files)
+    ]
+    owner = _render_owner(document.spec.owner, required, files) if document.spec.owner else None
+    grants = list_grants(document, resolution.using)
+    access = [_render_access(name, grant, files) for name, grant in grants]
+    api = _render_api(document, [grant for _, grant in grants], files) if document.spec.api else None
+    texts = {name: file.join() for name, file in files.items()}
+    manifest = Manifest(
+        project=document.spec.project,
+        owner=owner,
+        spec=digest_spec(document.source.text.encode()).sha256,
+        files={name: contract.hash_text(text) for name, text in sorted(texts.items())},
+        queues=tuple({queue.name: queue for queue in queues}.values()),
+        captures=tuple(captures),
+        routes=tuple(_describe_routes(document.spec.routes, resolution)),
+        tables=tuple(_describe_tables(resolution.captures)),
+        consumers=tuple(
+            _describe_consumer(document, queue, consumer)
+            for queue, consumer in document.spec.consumers.items()
+        ),
+        access=tuple(access),
+        api=api,
+    )
+    return Output(
+        files={**texts, "manifest.json": manifest.dump()},
+        warnings=tuple(sorted(set(resolution.diagnostics))),
+    )
+
+
+class SqlFile:
+    """A file that grows by steps and knows where each one lies, in bytes."""
+
+    def __init__(self, name: str, head: str) -> None:
+        self.name = name
+        self.parts = [head]
+        self.length = len(head.encode())
+
+    def add(self, sql: str) -> Step:
+        content = sql.encode()
+        start = self.length + 1
+        self.length = start + len(content)
+        self.parts += ["\n", sql]
+        return Step(file=self.name, start=start, end=self.length, sha256=hashlib.sha256(content).hexdigest())
+
+    def join(self) -> str:
+        return "".join(self.parts)
+
+
+def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, SqlFile]) -> contract.Queue:
+    head = _NOTICE + (_ACCESS_HEAD if document.spec.queues[name].access else "")
+    file = files.setdefault(f"queues/{name}.sql", SqlFile(f"queues/{name}.sql", head))
+    create = templating.render_queue(queue, project=document.spec.project)
+    settings = templating.render_queue_settings(queue)
+    check_statements(create + settings)
+    return contract.Queue(
+        name=queue.name,
+        kind=queue.kind,
+        partition=queue.partition,
+        archive=queue.archive,
+        autovacuum=" ".join(queue.autovacuum),
+        dead_letter=queue.dead_letter,
+        ordered=queue.ordered,
+        spec=queue.hash_spec(templating.TEMPLATE_VERSION),
+        live=queue.hash_live(),
+        step=file.add(create),
+        settings_step=file.add(settings),
+    )
+
+
+def _render_access(name: str, grant: Grant, files: dict[str, SqlFile]) -> contract.Access:
+    spec = hash_model(["access", templating.TEMPLATE_VERSION, grant.model()])
+    sql = templating.render_access(grant, spec=spec)
+    check_statements(sql)
+    return contract.Access(
+        queue=grant.queue,
+        role=grant.role,
+        allow=tuple(grant.operations),
+        narrowed=tuple(name for name, using in grant.operations.items() if using),
+        policies=grant.list_names("queue"),
+        archive_policies=grant.list_names("archive"),
+        spec=spec,
+        step=files[f"queues/{name}.sql"].add(sql),
+    )
+
+
+def _render_api(document: Document, grants: Iterable[Grant], files: dict[str, SqlFile]) -> contract.Api:
+    allowed: dict[str, set[str]] = {}
+    for grant in grants:
+        allowed.setdefault(grant.role, set()).update(grant.operations)
+    opened = {role: find_api_functions(operations) for role, operations in sorted(allowed.items())}
+    project = document.spec.project
+    spec = hash_model(["api", templating.render_api(project=project, spec="")])
+    file = files["api.sql"] = SqlFile("api.sql", _NOTICE)
+    functions = templating.render_api(project=project, spec=spec)
+    opening = templating.render_api_grants(opened, project=project)
+    check_statements(functions + opening)
+    return contract.Api(grants=opened, spec=spec, step=file.add(functions), grant_step=file.add(opening))
+
+
+def _render_owner(role: str, captures: Iterable[Capture], files: dict[str, SqlFile]) -> contract.Owner:
+    sql = templating.render_owner(gather_owner(role, captures))
+    check_statements(sql)
+    file = files["owner.sql"] = SqlFile("owner.sql", _NOTICE)
+    return contract.Owner(role=role, step=file.add(sql))
+
+
+def _render_route(
+    route: str, captures: Iterable[Capture], files: dict[str, SqlFile]
+) -> Iterator[contract.Capture]:
+    captures = list(captures)
+    head = _NOTICE + _SCHEMA
+    if any(capture.waking for capture in captures):
+        head += _SLEEPERS
+    if any(capture.measures for capture in captures):
+        head += MEASURE
+    file = files[f"routes/{route}.sql"] = SqlFile(f"routes/{route}.sql", head)
+    for capture in captures:
+        body = templating.render_body(capture)
+        spec = templating.hash_capture(capture)
+        function_live = templating.hash_live_function(capture, body=body)
+        trigger_live = templating.hash_live_trigger(capture)
+        function = templating.render_function(capture, body=body, spec=spec, live=function_live)
+        trigger = templating.render_trigger(capture, spec=spec, live=trigger_live)
+        check = templating.render_check(capture)
+        check_statements(function + trigger + f"SELECT {check};\n")
+        check_function(function)
+        yield contract.Capture(
+            name=capture.name,
+            trigger=capture.trigger,
+            route=capture.route,
+            schema_=capture.table.schema_,
+            table=capture.table.name,
+            event=capture.event,
+            level=capture.level,
+            reason=capture.reason,
+            fire=capture.fire,
+            send=capture.send,
+            queues=capture.queues,
+            calls=list_calls(capture),
+            measures=capture.measures,
+            waking=bool(capture.waking),
+            columns=tuple(column.name for column in capture.needed),
+            types={column.name: column.type for column in capture.needed if column.name in capture.weighed},
+            spec=spec,
+            function_live=function_live,
+            trigger_live=trigger_live,
+            check=check,
+            function_step=file.add(function),
+            trigger_step=file.add(trigger),
+        )
+
+
+def _describe_routes(routes: Iterable[Route], resolution: Resolution) -> Iterator[contract.Route]:
+    closed = {capture.route for capture in resolution.captures if capture.columns is not None}
+    for route in routes:
+        yield contract.Route(
+            name=route.name,
+            selection=resolution.targets[route.name].selection,
+            keyed=bool(route.key),
+            sends="named" if route.payload.columns else "reviewed" if route.name in closed else "all",
+        )
+
+
+def _describe_tables(captures: Iterable[Capture]) -> Iterator[contract.Table]:
+    tables = {capture.table.identity: capture.table for capture in captures}
+    for _, table in sorted(tables.items()):
+        yield contract.Table(
+            schema_=table.schema_,
+            name=table.name,
+            primary_key=table.primary_key,
+            columns=tuple(column.name for column in table.columns),
+        )
+
+
+def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> contract.Consumer:
+    retry = consumer.retry
+    declared = document.spec.queues[queue]
+    return contract.Consumer(
+        queue=queue,
+        handler=consumer.handler,
+        mode=consumer.mode,
+        ordering=consumer.ordering,
+        batch=consumer.batch,
+        concurrency=consumer.concurrency,
+        lease=consumer.lease,
+        timeout=consumer.timeout,
+        retry=contract.Retry(
+            attempts=retry.attempts, backoff=retry.backoff, first=retry.first, max=retry.max
+        ),
+        on_exhausted=consumer.on_exhausted,
+        dead_letter=document.spec.dead_letter(queue),
+        archive=declared.archive and contract.Archive(keep=declared.archive.keep),
+        rate=consumer.rate and read_rate(consumer.rate),
+    )
+
+
+def find_stale(output: Output, out: Path) -> list[str]:
+    """Paths below ``out`` that a write would add, change or delete, sorted."""
+    wrong = [name for name, text in output.files.items() if _read(out / name) != text]
+    return sorted([*wrong, *_find_leftover(output, out)])
+
+
+def _find_leftover(output: Output, out: Path) -> list[str]:
+    """Files that an earlier run wrote and this one does not; a file without our notice is left alone."""
+    return [
+        name
+        for pattern in ("queues/*.sql", "routes/*.sql", "api.sql", "owner.sql")
+        for path in sorted(out.glob(pattern))
+        if (name := path.relative_to(out).as_posix()) not in output.files
+        and (_read(path) or "").startswith(_NOTICE)
+    ]
+
+
+def write(output: Output, out: Path) -> list[str]:
+    """Write what differs, the manifest last, and delete what is no more; returns the paths touched.
+
+    A file is replaced whole, so that a run that is cut short leaves no half of one.
+    """
+    stale = find_stale(output, out)
+    for name in sorted(stale, key=lambda name: name == "manifest.json"):
+        path = out / name
+        if name not in output.files:
+            path.unlink()
+            continue
+        write_whole(path, output.files[name])
+    return stale
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,313 @@
+"""Captures and queues -> SQL text, one template each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.environment import TemplateModule
+
+from changelane.contract.access import API_NAMES, API_SCHEMA, OPTIONAL_COLUMN, Place, find_functions, works
+from changelane.contract.marker import (
+    ANCHOR,
+    API_LIVE,
+    POLICY_LIVE,
+    SCHEMA,
+    TRIGGER_EVENTS,
+    TRIGGER_ROW,
+    format_marker,
+    hash_function,
+    hash_model,
+    hash_trigger,
+)
+from changelane.contract.units import spell_interval
+from changelane.generator.capture.capture import (
+    ESCAPED,
+    FORMED,
+    NOT_JSONB,
+    ROW_LIMIT,
+    SHORT,
+    SMALL_ARRAYS,
+    SURELY_FORMED,
+    SURELY_SMALL,
+    TRACEPARENT,
+    Capture,
+    bind_expression,
+)
+from changelane.generator.render.access_sql import Grant
+from changelane.generator.render.owner_sql import Owner
+from changelane.generator.render.queue_sql import Queue
+from changelane.generator.sql.quoting import indent, quote_array, quote_body, quote_identifier, quote_literal
+
+TEMPLATE_VERSION = 3
+"""Part of every spec hash; raised when a template's output changes in meaning."""
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,
+    autoescape=False,  # noqa: S701 -- the output is SQL; the filters below quote
+)
+_ENVIRONMENT.filters |= {
+    "identifier": quote_identifier,
+    "literal": quote_literal,
+    "array": quote_array,
+    "tojson_literal": lambda value: quote_literal(json.dumps(value)),
+    "quoted_body": quote_body,
+    "indent": indent,
+}
+
+_PINS = (
+    ("TimeZone", "UTC"), ("DateStyle", "ISO, MDY"), ("IntervalStyle", "postgres"), ("bytea_output", "hex"),
+    ("extra_float_digits", "1"), ("quote_all_identifiers", "off"),
+)  # fmt: skip
+"""Settings on which the meaning of literals depends, and how the catalog spells an expression."""
+_ENVIRONMENT.filters["interval"] = spell_interval
+
+
+def render_queue(queue: Queue, *, project: str) -> str:
+    """SQL that creates a queue where it is missing, marks it as the project's own, and makes its indexes."""
+    spec, live = queue.hash_spec(TEMPLATE_VERSION), queue.hash_live()
+    marker = format_marker(project=project, kind="queue", name=queue.name, spec=spec, live=live)
+    return _render_queue("queue", queue, marker=marker)
+
+
+def render_queue_settings(queue: Queue) -> str:
+    """SQL that gives a queue that is there the declared settings; no sender waits for it."""
+    return _render_queue("queue_settings", queue)
+
+
+def _render_queue(template: str, queue: Queue, **values: str) -> str:
+    return _ENVIRONMENT.get_template(f"{template}.sql.j2").render(
+        queue=queue, table=f"q_{queue.name}", archive=f"a_{queue.name}", **values
+    )
+
+
+def render_body(capture: Capture) -> str:
+    """The plpgsql of a capture function."""
+    body = _render_body(capture, borrowing=True)
+    if not capture.borrowed:
+        return body
+    return _ENVIRONMENT.get_template("borrowing.sql.j2").render(
+        types=capture.borrowed, body=body, body_without=_render_body(capture, borrowing=False)
+    )
+
+
+def _render_body(capture: Capture, *, borrowing: bool) -> str:
+    values: dict[str, object] = {
+        "name": capture.name,
+        "anchor": ANCHOR,
+        "route": capture.route,
+        "declared": capture.declared,
+        "event": capture.event,
+        "level": capture.level,
+        "send": capture.send,
+        "sides": capture.sides,
+        "named": [
+            {"name": column.name, "null": capture.write_null(column, borrowing=borrowing)}
+            for column in capture.named
+        ],
+        "key": capture.key,
+        "loose_key": capture.loose_key,
+        "loose_json": capture.loose_json,
+        "not_jsonb": NOT_JSONB,
+        "escaped": ESCAPED,
+        "columns": capture.columns,
+        "virtual": capture.virtual,
+        "mask": capture.mask,
+        "unchanged": capture.unchanged,
+        "keep_old": capture.old,
+        "extra": {
+            name: bind_expression(capture, value, borrowing=borrowing)
+            for name, value in capture.extra.items()
+        },
+        "watched": capture.watched,
+        "when": bind_expression(capture, capture.when, borrowing=borrowing) if capture.when else None,
+        "repeatable": capture.repeatable,
+        "judged": capture.judged,
+        "max_bytes": capture.max_bytes,
+        "bounded": capture.bounded,
+        "whole": capture.whole,
+        "plain": capture.plain,
+        "arrays": capture.arrays,
+        "long": capture.long,
+        "formed": capture.formed,
+        "limits": {
+            "row": ROW_LIMIT,
+            "formed": FORMED,
+            "surely_formed": SURELY_FORMED,
+            "surely_small": SURELY_SMALL,
+            "small_arrays": SMALL_ARRAYS,
+            "short": SHORT,
+        },
+        "queues": capture.queues,
+        "delay": capture.delay,
+        "traceparent": TRACEPARENT,
+        "grouped": capture.grouped and bool(capture.sides),
+        "waking": capture.waking,
+    }
+    message = _ENVIRONMENT.get_template("message.sql.j2")
+    halves: dict[str, TemplateModule | None] = {"leaving": None, "entering": None}
+    if capture.halved and capture.event == "update":
+        # The update reaches the key that the row leaves as a delete, and the other as an insert.
+        halves["leaving"] = message.make_module({**values, "event": "delete", "sides": ("old",)})
+        halves["entering"] = message.make_module({**values, "event": "insert", "sides": ("new",)})
+    return _ENVIRONMENT.get_template("body.sql.j2").render(**values, **halves)
+
+
+def hash_capture(capture: Capture) -> str:
+    """The spec hash of a capture's function."""
+    return hash_model(["function", TEMPLATE_VERSION, capture.model()])
+
+
+def hash_live_function(capture: Capture, *, body: str) -> str:
+    """The live hash that the catalog yields once ``body`` is installed."""
+    config = [f"{name}={value.strip(chr(39))}" for name, value in capture.settings]
+    return hash_function(
+        body=body, language="plpgsql", security_definer=True, config=config, public_execute=False
+    )
+
+
+def render_function(capture: Capture, *, body: str, spec: str, live: str) -> str:
+    """SQL of the function, its revoked EXECUTE and its marker; takes no lock on any table."""
+    return _ENVIRONMENT.get_template("function.sql.j2").render(
+        name=capture.name,
+        settings=capture.settings,
+        body=body,
+        anchor=ANCHOR if ANCHOR in body else None,
+        schema=capture.table.schema_,
+        table=capture.table.name,
+        marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
+        owner=capture.owner,
+        check=render_check(capture),
+    )
+
+
+def render_check(capture: Capture) -> str:
+    """What follows SELECT to have Postgres look at the capture's expressions; empty where it has none."""
+    when = [f"{bind_expression(capture, capture.when)} IS TRUE"] if capture.when else []
+    expressions = [*when, *(bind_expression(capture, value) for value in capture.extra.values())]
+    if not expressions:
+        return ""
+    return _ENVIRONMENT.get_template("check.sql.j2").render(
+        schema=capture.table.schema_, table=capture.table.name, sides=capture.sides, expressions=expressions
+    )
+
+
+def render_backfill(capture: Capture) -> str:
+    """SQL of a temporary table whose new rows are sent as snapshots; takes no lock on the captured one."""
+    return _ENVIRONMENT.get_template("backfill.sql.j2").render(
+        settings=capture.settings,
+        body=render_body(capture),
+        schema=capture.table.schema_,
+        table=capture.table.name,
+    )
+
+
+def hash_live_trigger(capture: Capture) -> str:
+    """The live hash that the catalog yields once the trigger is installed."""
+    return hash_trigger(
+        function=f"changelane.{capture.name}",
+        type=TRIGGER_EVENTS[capture.event] | (TRIGGER_ROW if capture.level == "row" else 0),
+        old_table=_transition(capture, "old"),
+        new_table=_transition(capture, "new"),
+        conditional=False,
+        columns=0,
+    )
+
+
+def _transition(capture: Capture, row: str) -> str | None:
+    return f"changelane_{row}" if capture.level == "statement" and row in capture.sides else None
+
+
+def render_trigger(capture: Capture, *, spec: str, live: str) -> str:
+    """SQL of the trigger and its marker; locks the table in SHARE ROW EXCLUSIVE mode."""
+    return _ENVIRONMENT.get_template("trigger.sql.j2").render(
+        name=capture.trigger,
+        function=capture.name,
+        event=capture.event,
+        level=capture.level,
+        fire=capture.fire,
+        schema=capture.table.schema_,
+        table=capture.table.name,
+        old_table=_transition(capture, "old"),
+        new_table=_transition(capture, "new"),
+        marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
+    )
+
+
+def render_owner(owner: Owner) -> str:
+    """SQL that makes the role where it is missing, and gives it what it lacks to send; locks no table."""
+    return _ENVIRONMENT.get_template("owner.sql.j2").render(
+        role=owner.role, queues=owner.queues, schemas=owner.schemas, functions=owner.functions
+    )
+
+
+def render_access(grant: Grant, *, spec: str) -> str:
+    """SQL that gives a role what is declared, and takes away all else; locks the queue's tables."""
+    tables = [
+        {
+            "place": place,
+            "name": f"pgmq.{quote_identifier(f'{place[0]}_{grant.queue}')}",
+            "rights": grant.list_rights(place, optional=False),
+            "optional": grant.list_rights(place, optional=True),
+            "policies": [
+                {
+                    "name": name,
+                    "command": policy.command,
+                    "using": policy.using,
+                    "check": policy.check,
+                    "restrictive": policy.restrictive,
+                    "declared": grant.operations[policy.operation],
+                }
+                for name, policy in grant.policies
+                if policy.place == place
+            ],
+        }
+        for place in get_args(Place)
+    ]
+    return _ENVIRONMENT.get_template("access.sql.j2").render(
+        queue=grant.queue,
+        role=grant.role,
+        summary=", ".join(grant.operations),
+        tables=tables,
+        names=[name for name, _ in grant.policies],
+        schemas=["pgmq", *([SCHEMA] if works(grant.operations) else [])],
+        functions=find_functions(grant.operations),
+        optional=OPTIONAL_COLUMN,
+        pins=_PINS,
+        live=POLICY_LIVE,
+        prefix=f"changelane:1 project={grant.project} access=",
+        marker=_mark_by_server(project=grant.project, kind="access", name=grant.queue, spec=spec),
+    )
+
+
+def render_api(*, project: str, spec: str) -> str:
+    """SQL of schema ``pgmq_public`` and its functions, which nobody may execute yet."""
+    return _ENVIRONMENT.get_template("api.sql.j2").render(
+        schema=API_SCHEMA,
+        live=API_LIVE,
+        marker=_mark_by_server(project=project, kind="api", name=API_SCHEMA, spec=spec),
+    )
+
+
+def render_api_grants(grants: Mapping[str, Sequence[str]], *, project: str) -> str:
+    """SQL that opens the API's functions to each role, as mapped, and closes them to all others."""
+    return _ENVIRONMENT.get_template("api_grants.sql.j2").render(
+        schema=API_SCHEMA,
+        names=API_NAMES,
+        functions=[f"{API_SCHEMA}.{quote_identifier(name)}" for name in API_NAMES],
+        grants=list(grants.items()),
+        prefix=f"changelane:1 project={project} access=",
+    )
+
+
+def _mark_by_server(*, project: str, kind: str, name: str, spec: str) -> str:
+    """A marker as a pattern of ``format``, for the live hash is the server's to tell."""
+    return format_marker(project=project, kind=kind, name=name, spec=spec, live="%s")

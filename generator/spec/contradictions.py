@@ -1,0 +1,271 @@
+"""What a spec's values must be to each other. Reads the raw tree, so that one mistake hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic_core import PydanticCustomError
+
+from changelane.diagnostic import Diagnostic
+from changelane.generator.spec.access_rules import check_access
+from changelane.generator.spec.codes import Code
+from changelane.generator.spec.explanations import suggest
+from changelane.generator.spec.scalars import YEAR, read_duration, read_whole_seconds, show
+from changelane.generator.spec.yaml_source import Node, Source, Step
+
+QUEUE_LENGTH = 47
+LONGEST = {
+    "interval": (YEAR, "1 year"),
+    "retain": (100 * YEAR, "100 years"),
+    "keep": (100 * YEAR, "100 years"),
+}
+
+_LOSES = {"unlogged": "a crash", "partitioned": "retention"}
+
+
+def check(source: Source) -> Iterator[Diagnostic]:
+    """Every contradiction; a value that is not of its type is passed over, as it is reported elsewhere."""
+    yield from _check_repeats(source, source.root, ())
+    yield from _check_routes(source)
+    yield from _check_kinds(source)
+    yield from _check_consumers(source)
+    yield from _check_dead_letters(source)
+    yield from check_access(source)
+
+
+def _content(source: Source, *path: Step) -> str | list[Node] | dict[str, Node] | None:
+    node = source.find(*path)
+    return None if node is None else node.content
+
+
+def _keys(source: Source, *path: Step) -> list[str]:
+    content = _content(source, *path)
+    return list(content) if isinstance(content, dict) else []
+
+
+def _indexes(source: Source, *path: Step) -> range:
+    content = _content(source, *path)
+    return range(len(content)) if isinstance(content, list) else range(0)
+
+
+def _text(source: Source, *path: Step) -> str:
+    content = _content(source, *path)
+    return str(content) if isinstance(content, str) else ""
+
+
+def _whole_seconds(source: Source, *path: Step) -> int | None:
+    try:
+        return read_whole_seconds(_text(source, *path))
+    except PydanticCustomError:
+        return None
+
+
+def _seconds(source: Source, *path: Step, default: str = "") -> float | None:
+    text = _text(source, *path) if source.find(*path) else default
+    try:
+        return read_duration(text)
+    except PydanticCustomError:
+        return None
+
+
+def _check_repeats(source: Source, node: Node, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
+    """Every list of scalars is a set: columns, events, tables, queues."""
+    seen: set[str] = set()
+    children = node.content.items() if isinstance(node.content, dict) else ()
+    for key, child in children:
+        yield from _check_repeats(source, child, (*path, key))
+    for position, child in enumerate(node.content if isinstance(node.content, list) else ()):
+        if not isinstance(child.content, str):
+            yield from _check_repeats(source, child, (*path, position))
+            continue
+        if child.content in seen:
+            message = f"{show(child.content)} stands in this list twice"
+            yield source.diagnose(Code.REPEATED, message, *path, position, help="delete one of them")
+        seen.add(child.content)
+
+
+def _check_routes(source: Source) -> Iterator[Diagnostic]:
+    lines: dict[str, int] = {}
+    for index in _indexes(source, "routes"):
+        route = ("routes", index)
+        if not isinstance(_content(source, *route), dict):
+            continue
+        name = _text(source, *route, "name")
+        if name in lines:
+            message = f"a route {show(name)} is declared already"
+            help = f"the first is on line {lines[name]}; rename one"
+            yield source.diagnose(Code.DUPLICATE_ROUTE, message, *route, "name", help=help)
+        elif name:
+            lines[name] = source.locate(*route, "name").line
+        yield from _check_either(source, route, "table", "tables", example="public.orders")
+        yield from _check_either(source, route, "queue", "queues", example="order_events")
+        yield from _check_both(source, (*route, "payload"), "columns", "exclude")
+        yield from _check_update_of(source, route)
+        yield from _check_delay(source, *route, "delay")
+        yield from _check_queue(source, *route, "queue")
+        for position in _indexes(source, *route, "queues"):
+            yield from _check_queue(source, *route, "queues", position)
+
+
+def _check_either(
+    source: Source, path: tuple[Step, ...], one: str, several: str, *, example: str
+) -> Iterator[Diagnostic]:
+    if source.find(*path, one) is None and source.find(*path, several) is None:
+        message = f"`{one}` is missing in route {int(path[-1]) + 1}"
+        yield source.diagnose(Code.MISSING_KEY, message, *path, help=f"for example `{one}: {example}`")
+    yield from _check_both(source, path, one, several)
+
+
+def _check_both(source: Source, path: tuple[Step, ...], one: str, other: str) -> Iterator[Diagnostic]:
+    first, second = source.find(*path, one), source.find(*path, other)
+    if first and second and not (one == "columns" and first.content == "reviewed"):
+        late = one if first.start > second.start else other
+        message = f"both `{one}` and `{other}` are given"
+        yield source.diagnose(Code.ONE_OF, message, *path, late, key=True, help="keep one of them")
+
+
+def _check_update_of(source: Source, route: tuple[Step, ...]) -> Iterator[Diagnostic]:
+    events = {_text(source, *route, "events", position) for position in _indexes(source, *route, "events")}
+    for key in ("update_of", "unchanged"):
+        if events and events <= {"insert", "delete", "truncate"} and source.find(*route, key):
+            yield source.diagnose(
+                Code.UPDATE_OF,
+                f"`{key}` is given, but `update` is not among the events",
+                *route,
+                key,
+                key=True,
+                help=f"add update to `events`, or delete `{key}`",
+            )
+    yield from _check_both(source, route, "update_of", "unchanged")
+
+
+def _check_delay(source: Source, *path: Step) -> Iterator[Diagnostic]:
+    delay = _whole_seconds(source, *path)
+    if delay is not None and delay > YEAR:
+        yield source.diagnose(Code.OUT_OF_RANGE, "`delay` must be at most 1 year", *path)
+
+
+def _check_queue(source: Source, *path: Step, key: bool = False) -> Iterator[Diagnostic]:
+    """A queue named by a route's value, or by the key of a consumer."""
+    name = str(path[-1]) if key else _text(source, *path)
+    declared = source.find("queues")
+    if not name or (declared and (not isinstance(declared.content, dict) or name in declared.content)):
+        return
+    yield source.diagnose(
+        Code.UNKNOWN_QUEUE,
+        f"the queue {show(name)} is not declared",
+        *path,
+        key=key,
+        help=suggest(name, _keys(source, "queues")) or f"add `{name[:QUEUE_LENGTH]}: {{}}` under `queues`",
+    )
+
+
+def _check_kinds(source: Source) -> Iterator[Diagnostic]:
+    for queue in _keys(source, "queues"):
+        path = ("queues", queue)
+        partitioned = _text(source, *path, "kind") == "partitioned"
+        if partitioned and source.find(*path, "partition") is None:
+            message = "`kind: partitioned` lacks `partition`, which says how the queue is cut"
+            help = "for example `partition: {interval: 1 day, retain: 14 days}`"
+            yield source.diagnose(Code.PARTITION, message, *path, "kind", help=help)
+        if not partitioned and source.find(*path, "partition") is not None:
+            message = "`partition` is given, but the queue is not partitioned"
+            help = "add `kind: partitioned`, or delete `partition`"
+            yield source.diagnose(Code.PARTITION, message, *path, "partition", key=True, help=help)
+        yield from _check_retention(source, *path)
+        delay = _seconds(source, *path, "autovacuum", "cost_delay")
+        if delay is not None and delay > 0.1:
+            message = "`cost_delay` must be at most 100ms"
+            yield source.diagnose(Code.OUT_OF_RANGE, message, *path, "autovacuum", "cost_delay")
+
+
+def _check_retention(source: Source, *path: Step) -> Iterator[Diagnostic]:
+    places = [(*path, "partition", "interval"), (*path, "partition", "retain"), (*path, "archive", "keep")]
+    for place in places:
+        seconds = _whole_seconds(source, *place)
+        longest, shown = LONGEST[str(place[-1])]
+        if seconds is not None and not 0 < seconds <= longest:
+            bound = "more than 0" if seconds == 0 else f"at most {shown}"
+            yield source.diagnose(Code.OUT_OF_RANGE, f"`{place[-1]}` must be {bound}", *place)
+    interval, retain = (_whole_seconds(source, *place) for place in places[:2])
+    if interval and retain and retain < interval:
+        message = (
+            f"`retain` ({_text(source, *places[1])}) is shorter than `interval` "
+            f"({_text(source, *places[0])}): messages are dropped by whole partitions"
+        )
+        yield source.diagnose(Code.PARTITION, message, *places[1], help="raise `retain`, or lower `interval`")
+
+
+def _check_consumers(source: Source) -> Iterator[Diagnostic]:
+    for queue in _keys(source, "consumers"):
+        path = ("consumers", queue)
+        yield from _check_queue(source, *path, key=True)
+        lease = _seconds(source, *path, "lease")
+        if lease is not None and lease < 1:
+            yield source.diagnose(Code.OUT_OF_RANGE, "`lease` must be at least 1s", *path, "lease")
+        if _seconds(source, *path, "timeout") == 0:
+            help = "delete the key for no limit"
+            message = "`timeout` must be more than 0"
+            yield source.diagnose(Code.OUT_OF_RANGE, message, *path, "timeout", help=help)
+        yield from _check_retry(source, *path, "retry")
+        if _text(source, *path, "on_exhausted") == "block" and _text(source, *path, "ordering") != "key":
+            yield source.diagnose(
+                Code.BLOCK,
+                "`on_exhausted: block` holds back a key, and this consumer keeps no order of keys",
+                *path,
+                "on_exhausted",
+                help="add `ordering: key`, or let it be dead_letter",
+            )
+
+
+def _check_retry(source: Source, *path: Step) -> Iterator[Diagnostic]:
+    first = _seconds(source, *path, "first", default="1s")
+    longest = _seconds(source, *path, "max", default="10m")
+    if first is not None and longest is not None and first > longest:
+        shown = [_text(source, *path, "first") or "1s", _text(source, *path, "max") or "10m"]
+        message = f"the first pause ({shown[0]}) is longer than the longest, `max` ({shown[1]})"
+        key = "first" if source.find(*path, "first") else "max"
+        yield source.diagnose(Code.RETRY, message, *path, key, help="raise `max`, or lower `first`")
+
+
+def _check_dead_letters(source: Source) -> Iterator[Diagnostic]:
+    owners: dict[str, str] = {}
+    for queue in _keys(source, "queues"):
+        path = ("queues", queue)
+        target = _text(source, *path, "dead_letter")
+        place: tuple[Step, ...] = (*path, "dead_letter") if target else path
+        help = "name another queue as `dead_letter`"
+        target = target or f"{queue}_dlq"
+        if len(target) > QUEUE_LENGTH and place == path:
+            message = (
+                f"the name {show(target)} of its dead-letter queue is longer than {QUEUE_LENGTH} characters"
+            )
+            help = "name one of at most 47 characters: `dead_letter: ...`"
+        elif target == queue:
+            message = f"the queue {show(queue)} is its own dead-letter queue"
+        elif (kind := _text(source, "queues", target, "kind")) in _LOSES:
+            message = f"{show(target)} is {kind}: {_LOSES[kind]} would lose dead letters of {show(queue)}"
+            help = f"let {show(target)} be `kind: logged`, or name another queue as `dead_letter`"
+        elif target in owners:
+            message = f"{show(target)} is the dead-letter queue of {show(owners[target])} already"
+        else:
+            owners[target] = queue
+            continue
+        yield source.diagnose(Code.DEAD_LETTER, message, *place, help=help, key=place == path)
+    yield from _check_circles(source, {queue: target for target, queue in owners.items()})
+
+
+def _check_circles(source: Source, targets: dict[str, str]) -> Iterator[Diagnostic]:
+    """No two queues share a target, so a walk meets an end, its own start, or what was walked before."""
+    seen: set[str] = set()
+    for start in targets:
+        at = start
+        while at in targets and at not in seen:
+            seen.add(at)
+            at = targets[at]
+            if at == start:
+                message = f"dead letters of {show(start)} come back to it through {show(targets[start])}"
+                path = ("queues", start, "dead_letter")
+                yield source.diagnose(
+                    Code.DEAD_LETTER, message, *path, help="name another queue as `dead_letter`"
+                )

@@ -1,0 +1,340 @@
+"""What ``pipelines.yaml`` declares, as models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+
+from changelane.contract.access import Operation
+from changelane.generator.spec.scalars import (
+    Boolean,
+    Columns,
+    Duration,
+    ExceptedName,
+    Expression,
+    Handler,
+    Identifier,
+    Integer,
+    OwnerName,
+    ProjectName,
+    QueueName,
+    Rate,
+    RouteName,
+    Size,
+    TableName,
+    WholeSeconds,
+)
+from changelane.generator.spec.yaml_source import resolve
+
+Event = Literal["insert", "update", "delete", "truncate"]
+
+
+class Model(BaseModel):
+    """A frozen part of the spec that refuses unknown keys; its fields' descriptions are the schema's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Partition(Model):
+    """How a partitioned queue is cut by time. Both in seconds."""
+
+    interval: WholeSeconds = Field(description="Time that one partition spans.", examples=["1 day"])
+    retain: WholeSeconds = Field(
+        description="Age at which a partition is dropped, with the messages in it, read or not.",
+        examples=["14 days"],
+    )
+
+
+class Archive(Model):
+    """Handled messages are kept, not deleted. ``keep`` in seconds."""
+
+    keep: WholeSeconds = Field(
+        description="Age at which an archived message is pruned, from when it was archived.",
+        examples=["30 days"],
+    )
+
+
+class Autovacuum(Model):
+    """When autovacuum cleans the queue's table. ``cost_delay`` in seconds."""
+
+    threshold: Integer = Field(
+        1000, ge=1, le=1_000_000_000, description="Dead rows that bring autovacuum, however large the table."
+    )
+    cost_delay: Duration = Field(
+        0.0,
+        description="Pause of autovacuum each time it has used up its cost limit, at most 100ms.",
+        json_schema_extra={"default": "0ms"},
+    )
+
+
+class Access(Model):
+    """What a role may do with the queue through SQL or an HTTP API over it."""
+
+    role: Identifier = Field(description="A database role.", examples=["authenticated"])
+    allow: tuple[Operation, ...] = Field(
+        min_length=1, description="What the role may do.", examples=[["read", "archive"]]
+    )
+    using: Expression | None = Field(
+        None,
+        description="SQL over message, headers, msg_id, enqueued_at, read_ct and vt: which messages are "
+        "meant. Default: all.",
+        examples=["message->'new'->>'tenant' = current_setting('app.tenant', true)"],
+    )
+
+
+class Queue(Model):
+    """A pgmq queue. Durations in seconds."""
+
+    kind: Literal["logged", "unlogged", "partitioned"] = Field(
+        "logged",
+        description="How pgmq stores it. unlogged: sent faster, and empty after a crash. partitioned: cut by "
+        "time, for retention.",
+    )
+    partition: Partition | None = Field(None, description="Only with `kind: partitioned`; needs pg_partman.")
+    archive: Archive | None = Field(
+        None, description="Keep handled messages; without it they are deleted once handled."
+    )
+    autovacuum: Autovacuum = Field(
+        Autovacuum(),
+        description="When autovacuum cleans the queue's table. Default: often, as its rows live short.",
+    )
+    dead_letter: QueueName | None = Field(
+        None,
+        description="Queue that takes messages which failed for good; created with this one. "
+        "Default: the queue's name and `_dlq`.",
+        examples=["order_events_dlq"],
+    )
+    access: tuple[Access, ...] = Field(
+        (), min_length=1, description="Who may use the queue through SQL or an HTTP API over it; nobody else."
+    )
+
+
+class Payload(Model):
+    """What of a row a message holds. ``max_bytes`` in bytes; ``columns`` None means all, and empty means
+    those of the catalog.
+    """
+
+    columns: Columns | None = Field(
+        None,
+        description="The columns sent, not together with `exclude`; or `reviewed`: those in catalog.json, "
+        "so that a new column is sent once it was inspected and generated. Default: all.",
+        examples=[["id", "status", "total"]],
+    )
+    exclude: tuple[Identifier, ...] = Field(
+        (),
+        min_length=1,
+        description="All columns of the catalog but these are sent. Not together with a list of `columns`.",
+    )
+    old: Literal["full", "changed", "none"] = Field(
+        "full",
+        description="The row before an update or delete: whole, only the columns that differ, or absent.",
+    )
+    mask: dict[Identifier, Literal["sha256", "redact"]] = Field(
+        {}, description="Columns of which only a hash, or nothing, is sent.", examples=[{"email": "sha256"}]
+    )
+    extra: dict[Identifier, Expression] = Field(
+        {},
+        description="Further values by name: SQL expressions over new, old and op.",
+        examples=[{"actor": "current_setting('app.user', true)"}],
+    )
+    max_bytes: Size | None = Field(
+        None,
+        description="A larger message holds the key columns only, and `truncated: true`.",
+        examples=["256 kB"],
+    )
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether the columns of the catalog are sent, and no other ones."""
+        return self.columns == ()
+
+
+class Route(Model):
+    """From changes of tables to queues. ``delay`` in seconds; ``capture`` None leaves it to the generator."""
+
+    name: RouteName = Field(description="Unique name of the route.", examples=["paid_orders"])
+    table: TableName | None = Field(
+        None,
+        description='The table, as schema.name or a glob such as "billing.*".',
+        examples=["public.orders"],
+    )
+    tables_: tuple[TableName, ...] | None = Field(
+        None,
+        alias="tables",
+        min_length=1,
+        description="Several tables, instead of `table`.",
+        examples=[["public.orders", "billing.*"]],
+    )
+    except_: tuple[ExceptedName, ...] = Field(
+        (),
+        alias="except",
+        min_length=1,
+        description="Tables that the route's globs leave out: schema.name, or a name alone for every schema; "
+        "globs, too.",
+        examples=[["auth.users", "*_audit"]],
+    )
+    events: tuple[Event, ...] = Field(
+        min_length=1, description="What is captured.", examples=[["insert", "update"]]
+    )
+    update_of: tuple[Identifier, ...] = Field(
+        (),
+        min_length=1,
+        description="An update counts only if one of these columns really changed. Default: any column.",
+    )
+    when: Expression | None = Field(
+        None,
+        description="SQL over new, old and op; a change for which it is not true is not sent.",
+        examples=["new.status = 'paid'"],
+    )
+    payload: Payload = Field(Payload(), description="What of a row a message holds. Default: all of it.")
+    key: tuple[Identifier, ...] = Field(
+        (), min_length=1, description="Columns that per-key ordering groups by. Default: the primary key."
+    )
+    queue: QueueName | None = Field(
+        None, description="The queue, one of those under `queues`.", examples=["order_events"]
+    )
+    queues_: tuple[QueueName, ...] | None = Field(
+        None, alias="queues", min_length=1, description="Several queues to fan out to, instead of `queue`."
+    )
+    delay: WholeSeconds = Field(
+        0,
+        description="Time before a message can be read, in whole seconds.",
+        examples=["30s"],
+        json_schema_extra={"default": "0s"},
+    )
+    capture: Literal["statement", "row"] | None = Field(
+        None, description="A trigger per statement (the default where the table allows) or per row."
+    )
+    send: Literal["pgmq", "inline"] = Field(
+        "pgmq", description="Through pgmq.send, or the insert it would do."
+    )
+    fire: Literal["origin", "always", "replica"] = Field(
+        "origin", description="Under which session_replication_role the trigger fires."
+    )
+    unchanged: Boolean = Field(
+        False, description="Send updates that change nothing, too. Not together with `update_of`."
+    )
+    _index: int = PrivateAttr(0)
+
+    @property
+    def index(self) -> int:
+        """Which of the spec's routes it is, from 0."""
+        return self._index
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names as written under `table` or `tables`; ``parse_table`` reads them."""
+        return self.tables_ or ((self.table,) if self.table else ())
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        return self.queues_ or ((self.queue,) if self.queue else ())
+
+    def table_path(self, position: int) -> tuple[str | int, ...]:
+        """Where ``tables[position]`` is written, for ``Document.locate``."""
+        base = ("routes", self.index)
+        return (*base, "table") if self.tables_ is None else (*base, "tables", position)
+
+    def queue_path(self, position: int) -> tuple[str | int, ...]:
+        """Where ``queues[position]`` is written, for ``Document.locate``."""
+        base = ("routes", self.index)
+        return (*base, "queue") if self.queues_ is None else (*base, "queues", position)
+
+
+class Retry(Model):
+    """Attempts and the pauses between them. ``first`` and ``max`` in seconds."""
+
+    attempts: Integer = Field(8, ge=1, le=1000, description="Attempts before the message is given up.")
+    backoff: Literal["exponential", "linear", "constant"] = Field(
+        "exponential", description="How the pause between attempts grows."
+    )
+    first: Duration = Field(
+        1.0, description="Pause before the second attempt.", json_schema_extra={"default": "1s"}
+    )
+    max: Duration = Field(600.0, description="The longest pause.", json_schema_extra={"default": "10m"})
+
+
+class Consumer(Model):
+    """How a queue is worked. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit."""
+
+    handler: Handler = Field(
+        description="The Python function, as module.path:function.", examples=["handlers.orders:on_paid"]
+    )
+    mode: Literal["transactional", "at_least_once"] = Field(
+        "at_least_once",
+        description="transactional: the handler's writes commit with the acknowledgement, or neither does.",
+    )
+    batch: Integer = Field(50, ge=1, le=10_000, description="Messages claimed at a time.")
+    concurrency: Integer = Field(8, ge=1, le=1000, description="Handlers running at once, per process.")
+    ordering: Literal["none", "key"] = Field("none", description="key: one at a time and in order, per key.")
+    lease: Duration = Field(
+        60.0,
+        description="Visibility timeout, at least 1s; renewed while the handler runs.",
+        json_schema_extra={"default": "60s"},
+    )
+    timeout: Duration | None = Field(
+        None,
+        description="A handler running longer is cancelled and counts as failed. Default: no limit.",
+        examples=["5m"],
+    )
+    retry: Retry = Field(Retry(), description="Attempts and the pauses between them.")
+    on_exhausted: Literal["dead_letter", "archive", "block"] = Field(
+        "dead_letter",
+        description="What becomes of a message that failed for good. block, with `ordering: key`: it stays, "
+        "and its key waits until a person decides.",
+    )
+    rate: Rate | None = Field(
+        None,
+        description="At most so many messages in that time, retries included, in each worker process.",
+        examples=["100/s"],
+    )
+
+
+def _empty_as_mapping(value: object) -> object:
+    """`name:` with nothing after it: a queue with defaults, or consumers that are all commented out."""
+    return {} if resolve(value) is None else value
+
+
+def _empty_as_list(value: object) -> object:
+    """`routes:` with nothing after it has all its routes commented out."""
+    return [] if resolve(value) is None else value
+
+
+class Spec(Model):
+    """Which changes of which tables go to which queues, and who handles them."""
+
+    version: Annotated[Literal[1], BeforeValidator(resolve)] = Field(
+        description="Version of the spec's format.", examples=[1]
+    )
+    project: ProjectName = Field(
+        description="Marks what is applied as owned by this spec.", examples=["shop"]
+    )
+    owner: OwnerName | None = Field(
+        None,
+        description="Role that the capture functions belong to, which may send to the queues and do nothing "
+        "else; `apply` creates it. Default: the role that applies, with all its rights.",
+        examples=["changelane_capture"],
+    )
+    queues: dict[QueueName, Annotated[Queue, BeforeValidator(_empty_as_mapping)]] = Field(
+        {}, description="Queues by name."
+    )
+    routes: Annotated[tuple[Route, ...], BeforeValidator(_empty_as_list)] = Field(
+        (), description="From changes of tables to queues."
+    )
+    consumers: Annotated[dict[QueueName, Consumer], BeforeValidator(_empty_as_mapping)] = Field(
+        {}, description="Handlers by the queue that they work."
+    )
+    api: Boolean = Field(
+        False,
+        description="Functions in schema pgmq_public, for an HTTP API over the queues, open to those who "
+        "have access to some queue.",
+    )
+
+    def model_post_init(self, context: Any) -> None:
+        for index, route in enumerate(self.routes):
+            route._index = index
+
+    def dead_letter(self, queue: str) -> str:
+        """The dead-letter queue of a declared queue."""
+        return self.queues[queue].dead_letter or f"{queue}_dlq"

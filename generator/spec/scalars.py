@@ -1,0 +1,288 @@
+"""The types of a spec's scalars: how each is read, what is said when it is not one, and its JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from annotated_types import MinLen
+from pydantic import BeforeValidator, WithJsonSchema, WrapValidator
+from pydantic_core import PydanticCustomError
+
+from changelane.generator.spec.codes import Code
+from changelane.generator.spec.table_names import EXCEPTION, PATTERN, parse_exception, parse_table
+from changelane.generator.spec.yaml_source import Plain, name_type, resolve
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_WORDS = {
+    "ms": "ms|milliseconds?",
+    "s": "s|seconds?",
+    "m": "m|min|minutes?",
+    "h": "h|hours?",
+    "d": "d|days?",
+    "w": "w|weeks?",
+}
+_DURATION = "^(0|[0-9]{1,9}([.][0-9]{1,3})? ?(" + "|".join(_WORDS.values()) + "))$"
+_WHOLE_DURATION = (
+    "^(0|[0-9]{1,9} ?(" + "|".join(words for unit, words in _WORDS.items() if unit != "ms") + "))$"
+)
+_BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3}
+_SIZE = "^[1-9][0-9]{0,8} ?(B|kB|MB|GB)$"
+
+YEAR = 366 * 86400
+
+
+def refuse(code: Code, message: str, *, help: str = "") -> PydanticCustomError:
+    """The error of a value: ``message`` is what follows the key's name."""
+    return PydanticCustomError(code.value, "{message}", {"message": message, "help": help})
+
+
+def show(text: object) -> str:
+    """A value of the user's, short and on one line."""
+    flat = "".join(letter if letter.isprintable() else "\ufffd" for letter in str(text)[:61])
+    return f"`{flat[:60]}{'…' if len(flat) > 60 else ''}`"
+
+
+def read_text(value: object) -> str:
+    """A scalar's literal text. Unquoted ``yes`` or ``2024-01-01`` are the text that stands there."""
+    if isinstance(value, list):
+        raise refuse(Code.WRONG_TYPE, "must be one value, not a list")
+    if isinstance(value, dict):
+        raise refuse(Code.WRONG_TYPE, "must be one value, not a mapping")
+    if not isinstance(value, str):
+        raise refuse(Code.WRONG_TYPE, "must be text", help="put it in quotes")
+    if isinstance(value, Plain) and value in ("", "~"):
+        raise refuse(Code.EMPTY, "has no value", help="give it one, or delete the key")
+    if not value.strip():
+        raise refuse(Code.EMPTY, "is empty", help="give it a value, or delete the key")
+    return str(value)
+
+
+def check_quoted(value: object, text: str) -> str:
+    """The text, if every YAML reader takes it for that, as an editor does that knows the JSON Schema."""
+    if kind := name_type(value):
+        raise refuse(
+            Code.WRONG_TYPE,
+            f"must be text, and YAML reads {show(text)} as {kind}",
+            help=f'put it in quotes: "{text[:60]}"',
+        )
+    return text
+
+
+def read_integer(value: object) -> int:
+    """An int. Raises an error for a quoted number, a fraction, a boolean, a number with leading zeros."""
+    number = resolve(value)
+    if isinstance(number, int) and not isinstance(number, bool):
+        return number
+    text = read_text(value)
+    quoted = not isinstance(value, Plain) and isinstance(resolve(Plain(text)), int)
+    raise refuse(
+        Code.WRONG_TYPE,
+        f"must be a whole number, not {'the text ' if quoted else ''}{show(text)}",
+        help="delete the quotes" if quoted else "",
+    )
+
+
+def read_boolean(value: object) -> bool:
+    """True or false, unquoted."""
+    if isinstance(value, bool):
+        return value
+    text = read_text(value)
+    quoted = not isinstance(value, Plain) and text in ("true", "false")
+    if isinstance(value, Plain) and text in ("true", "false"):
+        return text == "true"
+    raise refuse(
+        Code.WRONG_TYPE,
+        f"must be true or false, not {'the text ' if quoted else ''}{show(text)}",
+        help="delete the quotes" if quoted else "",
+    )
+
+
+def read_duration(value: object) -> float:
+    """Seconds. A number given as such passes through."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    return _read_duration(read_text(value), pattern=_DURATION, kind="a duration")
+
+
+def read_whole_seconds(value: object) -> int:
+    """Whole seconds. A number given as such passes through."""
+    if isinstance(value, (int, float)):
+        return int(value)
+    return round(
+        _read_duration(read_text(value), pattern=_WHOLE_DURATION, kind="a duration in whole seconds")
+    )
+
+
+def _read_duration(text: str, *, pattern: str, kind: str) -> float:
+    if not re.fullmatch(pattern, text):
+        help = "write a number and its unit, as in 30s, 5m, 1h or 2 days"
+        if re.fullmatch("[0-9]{1,9}", text):
+            help = f"a unit is missing: did you mean `{text}s`?"
+        raise refuse(Code.BAD_VALUE, f"must be {kind}, not {show(text)}", help=help)
+    number, unit = re.fullmatch(r"([0-9.]+) ?([a-z]*)", text).groups()  # type: ignore[union-attr]
+    scale = next((_SECONDS[key] for key, words in _WORDS.items() if re.fullmatch(words, unit)), 1)
+    return round(float(number) * scale, 6)
+
+
+def read_size(value: object) -> int:
+    """Bytes, with 1 kB = 1024 B as in Postgres. A number given as such passes through."""
+    if isinstance(value, int):
+        return value
+    text = read_text(value)
+    if not re.fullmatch(_SIZE, text):
+        raise refuse(
+            Code.BAD_VALUE,
+            f"must be a size, not {show(text)}",
+            help="write a number and its unit (B, kB, MB, GB), as in 256 kB",
+        )
+    number, unit = re.fullmatch(r"([0-9]+) ?(.*)", text).groups()  # type: ignore[union-attr]
+    return int(number) * _BYTES[unit]
+
+
+def read_table(value: object) -> str:
+    """A table's name as it was written, known to parse."""
+    text = read_text(value)
+    try:
+        parse_table(text)
+    except ValueError as error:
+        raise refuse(Code.BAD_TABLE, f"must be schema.name, not {show(text)}", help=str(error)) from None
+    return check_quoted(value, text)
+
+
+def read_exception(value: object) -> str:
+    """A name under ``except`` as it was written, known to parse."""
+    text = read_text(value)
+    try:
+        parse_exception(text)
+    except ValueError as error:
+        raise refuse(
+            Code.BAD_TABLE, f"must be schema.name or a name alone, not {show(text)}", help=str(error)
+        ) from None
+    return check_quoted(value, text)
+
+
+def read_columns(value: object, read_list: Callable[[object], tuple[str, ...]]) -> tuple[str, ...]:
+    """A list of columns, or the text ``reviewed``, for which the empty tuple stands."""
+    return () if isinstance(value, str) and value == "reviewed" else read_list(value)
+
+
+def _match(pattern: str, rule: str, *, length: int | None = None) -> Callable[[object], str]:
+    """A reader of text that matches ``pattern``; ``rule`` says so in words."""
+
+    def read(value: object) -> str:
+        text = read_text(value)
+        if not re.fullmatch(pattern, text):
+            raise refuse(Code.BAD_NAME, f"must be {rule}, not {show(text)}", help=_suggest(text, pattern))
+        return check_quoted(value, text)
+
+    return read
+
+
+def _suggest(text: str, pattern: str) -> str:
+    plain = re.sub("[^a-z0-9_]+", "_", text[:200].lower()).strip("_")
+    head, _, tail = text[:200].rpartition(".")
+    for guess in (plain, f"{head}:{tail}"):
+        if re.fullmatch(pattern, guess):
+            return f"write {guess}"
+    return "shorten it" if len(text) > 41 else ""
+
+
+def _check_identifier(text: str) -> str:
+    if len(text.encode()) > 63:
+        raise refuse(Code.BAD_NAME, f"is longer than Postgres allows (63 bytes): {show(text)}")
+    return text
+
+
+def _read_owner(value: object) -> str:
+    text = check_quoted(value, _check_identifier(read_text(value)))
+    if text in ("public", "none") or text.startswith("pg_"):
+        raise refuse(
+            Code.BAD_NAME,
+            f"is a name that no role of yours can have: {show(text)}",
+            help="write changelane_capture, which apply creates",
+        )
+    return text
+
+
+def _read_expression(value: object) -> str:
+    text = read_text(value)
+    if resolve(value) is None:
+        raise refuse(Code.EMPTY, "has no value", help="give it an SQL expression, or delete the key")
+    return check_quoted(value, text)
+
+
+_RATE_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def read_rate(text: str) -> float:
+    """Messages a second, of a ``Rate`` as the spec has it."""
+    count, unit = text.split("/")
+    return int(count) / _RATE_UNITS[unit]
+
+
+def _schema(**keywords: Any) -> WithJsonSchema:
+    return WithJsonSchema(keywords)
+
+
+_PROJECT = "^[a-z][a-z0-9_]{0,30}$"
+_QUEUE = "^[a-z_][a-z0-9_]{0,46}$"
+_ROUTE = "^[a-z][a-z0-9_]{0,40}$"
+_HANDLER = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+_RULE = "lower-case letters, digits and _, at most {} characters, starting with a letter{}"
+
+Boolean = Annotated[bool, BeforeValidator(read_boolean), _schema(type="boolean")]
+Integer = Annotated[int, BeforeValidator(read_integer)]
+ProjectName = Annotated[
+    str, BeforeValidator(_match(_PROJECT, _RULE.format(31, ""))), _schema(type="string", pattern=_PROJECT)
+]
+QueueName = Annotated[
+    str, BeforeValidator(_match(_QUEUE, _RULE.format(47, " or _"))), _schema(type="string", pattern=_QUEUE)
+]
+RouteName = Annotated[
+    str, BeforeValidator(_match(_ROUTE, _RULE.format(41, ""))), _schema(type="string", pattern=_ROUTE)
+]
+Handler = Annotated[
+    str,
+    BeforeValidator(_match(_HANDLER, "module.path:function")),
+    _schema(type="string", pattern=_HANDLER),
+]
+Rate = Annotated[
+    str,
+    BeforeValidator(_match("^[1-9][0-9]{0,8}/(s|m|h)$", "a number per s, m or h, as in 100/s")),
+    _schema(type="string", pattern="^[1-9][0-9]{0,8}/(s|m|h)$"),
+]
+TableName = Annotated[str, BeforeValidator(read_table), _schema(type="string", pattern=f"^{PATTERN}$")]
+ExceptedName = Annotated[
+    str, BeforeValidator(read_exception), _schema(type="string", pattern=f"^{EXCEPTION}$")
+]
+_IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 63, "pattern": r"\S"}
+Identifier = Annotated[
+    str,
+    BeforeValidator(lambda value: check_quoted(value, _check_identifier(read_text(value)))),
+    _schema(**_IDENTIFIER),
+]
+Columns = Annotated[
+    tuple[Identifier, ...],
+    MinLen(1),
+    WrapValidator(read_columns),
+    _schema(type=["array", "string"], items=_IDENTIFIER, minItems=1, uniqueItems=True, pattern="^reviewed$"),
+]
+OwnerName = Annotated[
+    str, BeforeValidator(_read_owner), _schema(type="string", minLength=1, maxLength=63, pattern=r"\S")
+]
+Expression = Annotated[
+    str, BeforeValidator(_read_expression), _schema(type="string", minLength=1, pattern=r"\S")
+]
+Duration = Annotated[
+    float,
+    BeforeValidator(read_duration),
+    _schema(type=["string", "integer"], pattern=_DURATION, minimum=0, maximum=0),
+]
+WholeSeconds = Annotated[
+    int,
+    BeforeValidator(read_whole_seconds),
+    _schema(type=["string", "integer"], pattern=_WHOLE_DURATION, minimum=0, maximum=0),
+]
+Size = Annotated[int, BeforeValidator(read_size), _schema(type="string", pattern=_SIZE)]

@@ -1,0 +1,273 @@
+"""A spec's text as values with positions: YAML without its surprises.
+
+Built from libyaml's events, so that tags never construct anything, and depth, size and aliases are bounded
+before they cost. Offsets and columns count characters.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from changelane.diagnostic import Diagnostic, Span
+from changelane.errors import ChangelaneError, SpecError
+from changelane.generator.spec.codes import Code
+
+LIMIT_BYTES = 1_000_000
+LIMIT_LINE = 1_000
+"""Characters of a source line that a diagnostic may carry."""
+
+REFUSED = re.compile(
+    "[^\t\n\r -~\u00a0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "|\r(?!\n)"
+)
+"""Control characters, line ends that editors do not count, marks that make text look like other text."""
+
+
+class Plain(str):
+    """The literal text of an unquoted scalar; ``resolve`` says what YAML makes of it."""
+
+    __slots__ = ()
+
+
+Value = str | list["Value"] | dict[str, "Value"]
+Step = str | int
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and where it stands: offsets into the text, ``end`` one past its last character.
+
+    ``keys`` holds the offsets of a mapping's keys; ``size`` and ``height`` count nodes with aliases expanded.
+    """
+
+    start: int
+    end: int
+    content: str | list[Node] | dict[str, Node]
+    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
+    size: int = 1
+    height: int = 1
+
+    def step(self, step: Step) -> Node | None:
+        """The child of that key or index, or None."""
+        if isinstance(self.content, dict) and isinstance(step, str):
+            return self.content.get(step)
+        if isinstance(self.content, list) and isinstance(step, int) and 0 <= step < len(self.content):
+            return self.content[step]
+        return None
+
+    def plain(self) -> Value:
+        """The value without its positions."""
+        if isinstance(self.content, dict):
+            return {key: node.plain() for key, node in self.content.items()}
+        if isinstance(self.content, list):
+            return [node.plain() for node in self.content]
+        return self.content
+
+
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_BOOLEAN = re.compile("true|True|TRUE|false|False|FALSE")
+_NUMBER = re.compile(
+    r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?[.](inf|Inf|INF)|[.](nan|NaN|NAN)"
+    r"|[-+]?([.][0-9]+|[0-9]+([.][0-9]*)?)([eE][-+]?[0-9]+)?"
+)
+
+
+def resolve(value: object) -> object:
+    """The None or int that an unquoted scalar means, else the value as it is.
+
+    Only what every YAML reader agrees on is a number: ``012`` and ``12:30`` stay text.
+    """
+    if isinstance(value, Plain):
+        if value in ("", "~", "null", "Null", "NULL"):
+            return None
+        if _INTEGER.fullmatch(value):
+            return int(value)
+    return value
+
+
+def name_type(value: object) -> str:
+    """What YAML 1.2 (section 10.3.2) reads unquoted text as where that is not text; else empty."""
+    if isinstance(value, Plain):
+        if _BOOLEAN.fullmatch(value):
+            return "a boolean"
+        if _NUMBER.fullmatch(value):
+            return "a number"
+    return ""
+
+
+class Source:
+    """A spec's text; ``file`` is how diagnostics name it, ``root`` the mapping that it holds once parsed."""
+
+    def __init__(self, text: str, *, file: str) -> None:
+        self.text = text
+        self.file = file
+        self.root = Node(0, 0, {})
+        self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
+
+    def find(self, *path: Step) -> Node | None:
+        """The node at a path of keys and indexes, or None."""
+        node: Node | None = self.root
+        for step in path:
+            if node is None:
+                return None
+            node = node.step(step)
+        return node
+
+    def locate(self, *path: Step, key: bool = False) -> Span:
+        """Where the value at ``path`` stands, or its key; the nearest parent's where there is none."""
+        node = self.root
+        value_place = key_place = (node.start, node.end)
+        for step in path:
+            child = node.step(step)
+            if child is None:
+                return self.span(*key_place)
+            value_place = (child.start, child.end)
+            key_place = node.keys.get(step, value_place) if isinstance(step, str) else value_place
+            node = child
+        return self.span(*(key_place if key or node.start == node.end else value_place))
+
+    def locate_within(self, offset: int, length: int, *path: Step) -> Span:
+        """Where ``length`` characters from ``offset`` of a scalar's value stand; the whole scalar where
+        escapes part the value from its text.
+
+        Blanks may be folded between the two, all else stands in both in the same order; so it counts that.
+        """
+        node = self.find(*path)
+        if node is None or not isinstance(node.content, str):
+            return self.locate(*path)
+        start, end = self._strip_style(node)
+        places = [place for place in range(start, end) if not self.text[place].isspace()]
+        inked = [index for index, character in enumerate(node.content) if not character.isspace()]
+        if len(places) != len(inked) or any(
+            self.text[place] != node.content[index] for place, index in zip(places, inked, strict=True)
+        ):
+            return self.span(node.start, node.end)
+        if not places:
+            return self.span(node.start, node.end)
+        offset = min(max(offset, 0), len(node.content))
+        first = _map(offset, inked=inked, places=places)
+        last = _map(max(offset, offset + length - 1), inked=inked, places=places)
+        return self.span(first, max(last + 1, first + 1))
+
+    def _strip_style(self, node: Node) -> tuple[int, int]:
+        raw = self.text[node.start : node.end]
+        if isinstance(node.content, Plain):
+            return node.start, node.end
+        if raw[:1] in ("'", '"'):
+            return node.start + 1, node.end - 1
+        return node.start + raw.find("\n") + 1, node.end
+
+    def span(self, start: int, end: int) -> Span:
+        """The span of text offsets, cut off at the end of its first line."""
+        start = min(max(start, 0), len(self.text))
+        line = bisect_right(self._starts, start)
+        origin = self._starts[line - 1]
+        limit = self._starts[line] - 1 if line < len(self._starts) else len(self.text)
+        content = self.text[origin:limit].rstrip()
+        column = start - origin + 1
+        end_column = max(min(end - origin, len(content)) + 1, column + 1)
+        return Span(file=self.file, line=line, column=column, end_column=end_column)
+
+    def read_line(self, line: int) -> str:
+        """The text of a line, with blanks for tabs and no character that a terminal would act upon."""
+        start = self._starts[line - 1]
+        end = self._starts[line] if line < len(self._starts) else len(self.text)
+        cut = self.text[start : min(end, start + LIMIT_LINE)].rstrip("\r\n").replace("\t", " ")
+        return REFUSED.sub("\ufffd", cut)
+
+    def report(
+        self,
+        code: str,
+        summary: str,
+        span: Span,
+        *,
+        help: str = "",
+        severity: Literal["error", "warning"] = "error",
+    ) -> Diagnostic:
+        """A problem at a span, with its source line."""
+        source = self.read_line(span.line)
+        if span.column > len(source) + 1:
+            source = ""
+        return Diagnostic(
+            span=span, code=str(code), summary=summary, help=help, source=source, severity=severity
+        )
+
+    def diagnose(
+        self,
+        code: str,
+        summary: str,
+        *path: Step,
+        help: str = "",
+        key: bool = False,
+        within: tuple[int, int] | None = None,
+        severity: Literal["error", "warning"] = "error",
+    ) -> Diagnostic:
+        """A problem at the value of a path, at its key, or at ``within`` (offset and length) its scalar."""
+        span = self.locate(*path, key=key) if within is None else self.locate_within(*within, *path)
+        return self.report(code, summary, span, help=help, severity=severity)
+
+
+def _map(index: int, *, inked: list[int], places: list[int]) -> int:
+    """The place of a value's character; of a blank or the end, one past what is before it."""
+    at = bisect_right(inked, index) - 1
+    if at < 0:
+        return places[0]
+    return places[at] + (0 if inked[at] == index else 1)
+
+
+def read_source(path: Path) -> Source:
+    """The text of a file, not parsed yet.
+
+    Raises ChangelaneError when it cannot be read, SpecError when it is too long, or is not text.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LIMIT_BYTES + 1)
+    except FileNotFoundError:
+        raise ChangelaneError(
+            f"{path} does not exist", help="`changelane init` writes a first one; or name another with --file"
+        ) from None
+    except OSError as error:
+        raise ChangelaneError(
+            f"{path} cannot be read: {error.strerror}", help="name another file with --file"
+        ) from None
+    file_name = str(path)
+    if len(content) > LIMIT_BYTES:
+        source = Source("", file=file_name)
+        message = f"the file is larger than {LIMIT_BYTES:,} bytes"
+        raise SpecError(
+            [source.report(Code.LIMIT, message, source.span(0, 0), help="split the project in two")]
+        )
+    # ASCII in UTF-16 or UTF-32 is half zeros.
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff")) or content[:4].count(0) > 1
+    try:
+        text = content.decode("utf-8-sig")
+        wrong = 0 if wide else None
+    except UnicodeDecodeError as error:
+        text = content.decode("utf-8-sig", errors="replace")
+        wrong = 0 if wide else len(content[: error.start].decode("utf-8-sig"))
+    source = Source(text, file=file_name)
+    if wrong is not None:
+        place = source.span(wrong, wrong + 1)
+        message = "the file is not UTF-8 text"
+        raise SpecError([source.report(Code.CHARACTER, message, place, help="save it as UTF-8")])
+    refused = [
+        source.report(
+            Code.CHARACTER,
+            f"the character {_name(found[0])} is not allowed here",
+            source.span(found.start(), found.end()),
+            help="delete it; in a quoted value an escape such as \\t may stand for it",
+        )
+        for found, _ in zip(REFUSED.finditer(text), range(100), strict=False)
+    ]
+    if refused:
+        raise SpecError(refused)
+    return source
+
+
+def _name(character: str) -> str:
+    return "carriage return without line feed" if character == "\r" else f"U+{ord(character):04X}"

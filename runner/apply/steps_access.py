@@ -1,0 +1,49 @@
+"""What apply and destroy do about access to queues and the API over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from changelane.contract.manifest import Api
+from changelane.runner.apply.step import Sql, Step, do
+from changelane.runner.compare import statement
+from changelane.runner.compare.object import Object
+
+_DROP_API = (Path(__file__).parent / "sql" / "drop_api.sql").read_text()
+
+
+def change_access(objects: Iterable[Object], *, api: Api | None) -> list[Step]:
+    """By queue, what is withdrawn before what is given; then the API, which ``prune`` alone drops."""
+    objects = tuple(objects)
+    withdrawn = [(thing.withdrawal.queue, 0, thing) for thing in objects if thing.withdrawal]
+    given = [(thing.access.queue, 1, thing) for thing in objects if thing.access and thing.remedy]
+    steps = [
+        _change_queue(queue, thing)
+        for queue, _, thing in sorted([*withdrawn, *given], key=lambda entry: entry[:2])
+    ]
+    for thing in objects:
+        if thing.kind == "api" and api is not None and thing.remedy:
+            sql: Sql = (api.grant_step,) if thing.remedy == "set" else (api.step, api.grant_step)
+            steps.append(do(thing, sql=sql, transaction="api"))
+    return steps
+
+
+def _change_queue(queue: str, thing: Object) -> Step:
+    sql: Sql = ()
+    if thing.withdrawal:
+        sql = (statement.withdraw(thing.withdrawal),)
+    elif thing.access:
+        sql = (thing.access.step,)
+    return do(
+        thing,
+        sql=sql,
+        transaction=f"access to queue {queue}",
+        mode="ACCESS EXCLUSIVE",
+        table=("pgmq", f"q_{queue}"),
+    )
+
+
+def drop_api(thing: Object) -> Step:
+    """Drops the API's functions, and its schema where nothing else is in it."""
+    return do(thing, sql=(_DROP_API,), transaction="drop api")

@@ -1,0 +1,57 @@
+"""What apply does to a queue, and what a plan says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from changelane.contract.manifest import Queue
+from changelane.contract.units import spell_interval
+from changelane.runner.apply.step import Mode, Sql, Step, do
+from changelane.runner.compare import statement
+from changelane.runner.compare.compare_queue import list_missing_indexes
+from changelane.runner.compare.object import Object
+from changelane.runner.live.observe import Observed
+
+
+def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, transaction: str) -> Step:
+    """The step that applies a queue's remedy. One that waits for others is a transaction of its own, so that
+    ``transaction``, in which all else is done, does not.
+    """
+    mark = statement.mark_queue(
+        queue.name, project=project, spec=queue.spec, live=queue.live, server=observed.session.server
+    )
+    live = observed.queues.get(queue.name)
+    if live is None:
+        return do(thing, sql=(queue.step, queue.settings_step), transaction=transaction)
+    if thing.remedy == "comment":
+        return do(thing, sql=(mark,), transaction=transaction)
+    # Another's queue keeps its settings and its mark.
+    ours = live.marker is not None and live.marker.project == project
+    settings: Sql = (queue.settings_step, mark) if ours else ()
+    partitioned = queue.kind == "partitioned"
+    # On a partitioned table no index is made beside writers.
+    mode: Mode = "SHARE" if partitioned and thing.remedy == "index" else "SHARE UPDATE EXCLUSIVE"
+    name = "index" if thing.remedy == "index" else "settings"
+    missing = list_missing_indexes(queue, live) if thing.remedy == "index" else []
+    return do(
+        thing,
+        sql=(*(sql for index in missing for sql in statement.index_queue(queue.name, index)), *settings),
+        transaction=f"{name} of queue {queue.name}",
+        mode=mode,
+        table=("pgmq", f"q_{queue.name}"),
+        relation="p" if partitioned else "r",
+    )
+
+
+def list_notes(thing: Object, observed: Observed) -> Iterator[str]:
+    """What a person should know of a queue: which messages it may lose, and which it keeps for ever."""
+    queue, live = thing.queue, observed.queues.get(thing.name)
+    if thing.kind != "queue" or queue is None:
+        return
+    if queue.kind == "unlogged" and live is None:
+        yield "a crash of the server empties it; its archive and its dead letters are kept"
+    if queue.partition and thing.remedy in ("create", "set"):
+        age = spell_interval(queue.partition.retain)
+        yield f"messages older than {age} are dropped with their partition, read or not"
+    if queue.dead_letter and queue.archive is None and live is not None and live.archived:
+        yield "`archive` is not declared: what its archive holds is kept, and nothing prunes it"

@@ -1,0 +1,311 @@
+"""Manifest + Observed -> the state of every object, and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from changelane.contract.manifest import Capture, Manifest
+from changelane.contract.marker import SCHEMA, read_anchor
+from changelane.runner.compare.compare_access import compare_access, find_withdrawn
+from changelane.runner.compare.compare_api import compare_api
+from changelane.runner.compare.compare_owner import compare_owner, find_lack
+from changelane.runner.compare.compare_queue import compare_queue
+from changelane.runner.compare.compare_relation import find_block
+from changelane.runner.compare.compare_schema import compare_schemas
+from changelane.runner.compare.compare_tables import compare_tables, find_strays
+from changelane.runner.compare.object import Object, spell
+from changelane.runner.compare.orphans import find_orphans
+from changelane.runner.compare.statement import drop_trigger
+from changelane.runner.compare.undeclared_rights import find_undeclared
+from changelane.runner.live.observe import Function, Observed, Relation, Trigger
+from changelane.runner.live.partman import find_obstacle
+
+ENABLED = {"origin": "O", "always": "A", "replica": "R"}
+"""``fire`` to ``pg_trigger.tgenabled``."""
+
+
+def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
+    """Schemas, queues, functions, triggers by table, tables that are not as ``sql_out/`` has them, then what
+    is orphaned: each with its state.
+    """
+    captures = sorted(manifest.captures, key=lambda capture: (*capture.identity, capture.name))
+    functions, triggers, relations = observed.functions, observed.triggers, observed.relations
+    project = manifest.project
+    moved = {
+        trigger.function.removeprefix(f"{SCHEMA}."): (trigger.schema, trigger.table)
+        for trigger in triggers.values()
+        if trigger.marker and trigger.marker.project == project
+    }
+    selections = {route.name: route.selection for route in manifest.routes}
+    strays = find_strays(manifest, observed)
+    blocks = [
+        (capture, found if found[0] or not functions.get(capture.name) else find_lack(capture, observed))
+        for capture in captures
+        for found in (
+            find_block(
+                capture,
+                relations.get(capture.identity),
+                selection=selections.get(capture.route),
+                moved=moved.get(capture.name),
+                stray=strays.get((capture.route, capture.identity), ""),
+                broken=observed.broken.get(capture.name, ""),
+                triggers=observed.foreign.triggers,
+            ),
+        )
+    ]
+    owner = manifest.owner.role if manifest.owner else None
+    session = observed.session
+    obstacle = find_obstacle(observed.partman, role=session.role, has_pgmq=session.has_pgmq)
+    inline = {queue for capture in captures if capture.send == "inline" for queue in capture.queues}
+    return (
+        *compare_schemas(observed),
+        *(
+            Object(
+                kind="queue", name=queue.name, queue=queue, state="blocked", detail="not visible to this role"
+            )
+            if session.has_pgmq and not session.reads_queues
+            else compare_queue(
+                queue,
+                observed.queues.get(queue.name),
+                project=project,
+                inline=queue.name in inline,
+                obstacle=obstacle,
+            )
+            for queue in sorted(manifest.queues, key=lambda queue: queue.name)
+        ),
+        *compare_owner(manifest, observed),
+        *(
+            _compare_function(
+                capture,
+                functions.get(capture.name),
+                relations.get(capture.identity),
+                project=project,
+                block=block,
+                owner=owner,
+            )
+            for capture, block in blocks
+        ),
+        *(
+            _compare_trigger(
+                capture, triggers.get((*capture.identity, capture.trigger_name)), project=project, block=block
+            )
+            for capture, block in blocks
+        ),
+        *compare_tables(manifest, observed),
+        *_find_strangers(manifest, observed),
+        *compare_access(manifest, observed),
+        *find_undeclared(manifest, observed),
+        *compare_api(manifest, observed),
+        *find_orphans(
+            manifest,
+            observed,
+            blocked={
+                name for capture, block in blocks if block[0] for name in (capture.name, capture.trigger_name)
+            },
+        ),
+        *find_withdrawn(project, observed, declared=manifest.access),
+    )
+
+
+def _compare_function(
+    capture: Capture,
+    live: Function | None,
+    relation: Relation | None,
+    *,
+    project: str,
+    block: tuple[str, str],
+    owner: str | None,
+) -> Object:
+    make = partial(
+        Object,
+        kind="function",
+        name=capture.name,
+        table=capture.identity,
+        route=capture.route,
+        capture=capture,
+    )
+
+    if block[0]:
+        return make(state="blocked", detail=block[0], help=block[1])
+    if live is None:
+        return make(state="missing", remedy="create")
+    found = live.live
+    right = found == capture.function_live
+    owned = owner is None or live.owner == owner
+    # The number of the table in the body is another one after a restore.
+    kept = relation is None or read_anchor(live.body) in (None, relation.oid)
+    marker = live.marker
+    if marker is None:
+        if right:
+            return make(
+                state="drifted",
+                detail="its comment was removed",
+                remedy="comment" if owned and kept else "replace",
+            )
+        return make(
+            state="foreign",
+            detail=f"changelane.{capture.name} exists and is not Changelane's",
+            help=f'DROP FUNCTION changelane."{capture.name}"() if nothing needs it',
+        )
+    if marker.project != project:
+        return make(
+            state="foreign",
+            detail=f"changelane.{capture.name} belongs to project {marker.project}",
+            help=_part(marker.project),
+        )
+    if found != marker.live:
+        return make(
+            state="drifted",
+            detail=_explain(live),
+            remedy="comment" if right and owned and kept else "replace",
+        )
+    if not owned and marker.spec == capture.spec:
+        return make(
+            state="drifted",
+            detail=f"its owner became {live.owner}, declared is {owner}",
+            remedy="own" if right else "replace",
+        )
+    if not owner and not live.owner_creates:
+        return make(
+            state="drifted",
+            detail=f"its owner became {live.owner}, who may not create in schema changelane",
+            remedy="own" if right and marker.spec == capture.spec else "replace",
+        )
+    if not right:
+        return make(state="outdated", detail="its definition changes", remedy="replace")
+    if not owned:
+        return make(state="outdated", detail=f"its owner is to be {owner}", remedy="replace")
+    if not kept:
+        return make(
+            state="outdated", detail="its table has another number, as after a restore", remedy="replace"
+        )
+    if marker.spec != capture.spec:
+        return make(state="outdated", detail="only its comment", remedy="comment")
+    return make(state="ok")
+
+
+def _part(project: str) -> str:
+    return f"rename the route; or, if that project is no more, changelane destroy --project {project}"
+
+
+def _explain(live: Function) -> str:
+    if live.public_execute:
+        return "PUBLIC may execute it"
+    if not live.security_definer:
+        return "it is no longer SECURITY DEFINER"
+    if not any(setting.startswith("search_path=") for setting in live.config):
+        return "its search_path is no longer pinned"
+    return "its body or settings were changed"
+
+
+def _compare_trigger(
+    capture: Capture, live: Trigger | None, *, project: str, block: tuple[str, str]
+) -> Object:
+    name = capture.trigger_name
+    make = partial(
+        Object,
+        kind="trigger",
+        name=name,
+        table=capture.identity,
+        route=capture.route,
+        capture=capture,
+    )
+
+    if block[0]:
+        return make(state="blocked", detail=block[0], help=block[1])
+    if live is None:
+        return make(state="missing", remedy="create")
+    place = spell(capture.identity)
+    if live.constraint:
+        return make(
+            state="foreign",
+            detail=f"trigger {name} on {place} is a constraint trigger, which Changelane never makes",
+            help=drop_trigger(name, table=capture.identity),
+        )
+    right = live.live == capture.trigger_live
+    # The hash does not see the text of a WHEN nor which columns UPDATE OF names.
+    transparent = right and not live.conditional and not live.columns
+    fires = live.enabled == ENABLED[capture.fire] and not live.strays
+    marker = live.marker
+    if marker is None:
+        if right:
+            return make(
+                state="drifted",
+                detail="its comment was removed",
+                remedy="comment" if transparent and fires else "replace",
+            )
+        return make(
+            state="foreign",
+            detail=f"trigger {name} on {place} exists and is not Changelane's",
+            help=f"{drop_trigger(name, table=capture.identity)} if nothing needs it",
+        )
+    if marker.project != project:
+        return make(
+            state="foreign",
+            detail=f"trigger {name} on {place} belongs to project {marker.project}",
+            help=_part(marker.project),
+        )
+    if live.live != marker.live:
+        return make(
+            state="drifted",
+            detail="its definition was changed",
+            remedy="comment" if transparent and fires else "replace",
+        )
+    same = right and marker.spec == capture.spec
+    if live.enabled == "D" or (same and not fires):
+        return make(
+            state="disabled",
+            detail=_explain_disabled(capture, live),
+            remedy="enable" if same else "replace",
+        )
+    if not right or not fires:
+        return make(state="outdated", detail="its definition changes", remedy="replace")
+    if not same:
+        if transparent:
+            return make(state="outdated", detail="only its comment", remedy="comment")
+        return make(state="outdated", detail="its condition may change", remedy="replace")
+    return make(state="ok")
+
+
+def _explain_disabled(capture: Capture, live: Trigger) -> str:
+    if live.enabled == "D":
+        return "it is disabled"
+    if live.strays:
+        return f"it is disabled, or fires otherwise, on {', '.join(live.strays)}"
+    return f"it does not fire {capture.fire}"
+
+
+def _find_strangers(manifest: Manifest, observed: Observed) -> Iterator[Object]:
+    """Triggers that call a function of the project and are not its own: they send what those send, too."""
+    known = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
+    declared = {capture.name: capture.route for capture in manifest.captures}
+    for trigger in observed.triggers.values():
+        name = trigger.function.removeprefix(f"{SCHEMA}.")
+        function = observed.functions.get(name) if name != trigger.function else None
+        marker = function.marker if function else None
+        ours = marker.project == manifest.project if marker else name in declared
+        marked = trigger.marker is not None and trigger.marker.project == manifest.project
+        if function is None or not ours or marked or trigger.identity in known:
+            continue
+        place = (trigger.schema, trigger.table)
+        yield Object(
+            kind="trigger",
+            name=trigger.name,
+            table=place,
+            state="foreign",
+            route=marker.name if marker else declared[name],
+            detail=f"it calls {trigger.function} and does not bear this project's mark: made by hand, or "
+            "renamed without its comment, it sends what others send, too",
+            help=drop_trigger(trigger.name, table=place),
+        )
+
+
+def list_other_projects(manifest: Manifest, observed: Observed) -> Iterator[tuple[Trigger, str]]:
+    """Triggers of other projects on tables that this one captures, each with its project."""
+    captured = {capture.identity for capture in manifest.captures}
+    for trigger in observed.triggers.values():
+        function = observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
+        marker = (function.marker if function else None) or trigger.marker
+        if marker and marker.project != manifest.project and (trigger.schema, trigger.table) in captured:
+            yield trigger, marker.project

@@ -1,0 +1,186 @@
+"""Declared queue + what the database holds -> its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from changelane.contract.manifest import Partition, Queue
+from changelane.contract.units import spell_interval
+from changelane.runner.compare.object import Object
+from changelane.runner.live.observe import Queue as LiveQueue
+
+_COLUMNS = {
+    "msg_id": "bigint",
+    "read_ct": "integer",
+    "enqueued_at": "timestamp with time zone",
+    "vt": "timestamp with time zone",
+    "message": "jsonb",
+    "headers": "jsonb",
+}
+"""Of a queue's table since pgmq 1.5; later versions add to them."""
+
+_ADDED = {"last_read_at"}
+"""By later versions, up to 1.13; a message is sent without them."""
+
+_STEPS = {
+    ("unlogged", "logged"): "ALTER TABLE pgmq.q_{name} SET LOGGED; UPDATE pgmq.meta SET is_unlogged = false "
+    "WHERE queue_name = '{name}'  -- rewrites the table, and senders wait meanwhile",
+    ("logged", "unlogged"): "ALTER TABLE pgmq.q_{name} SET UNLOGGED; UPDATE pgmq.meta SET is_unlogged = true "
+    "WHERE queue_name = '{name}'  -- rewrites the table, and senders wait meanwhile",
+}
+_KEY_INDEX = "btree (hashtextextended((headers ->> 'x-pgmq-group'::text), (0)::bigint), msg_id)"
+"""As ``pg_get_indexdef`` spells it."""
+
+_INDEXES = {
+    "vt": "claims",
+    "msg_id": "acknowledgements",
+    "key": "the order of keys",
+    "archive": "pruning its archive",
+}
+
+_ANEW = (
+    "a queue does not become {kind} in place: declare one of another name and let the routes send to it, "
+    "work {name} off, then SELECT pgmq.drop_queue('{name}')"
+)
+
+
+def compare_queue(
+    queue: Queue,
+    live: LiveQueue | None,
+    *,
+    project: str,
+    inline: bool = False,
+    obstacle: tuple[str, str] = ("", ""),
+) -> Object:
+    """The state of a queue. What would lose or hold up messages, a person does: then it is no remedy.
+
+    ``inline``: a capture writes its table without asking pgmq, so that it must be of a shape known here.
+    ``obstacle`` is what ``find_obstacle`` says.
+    """
+    make = partial(Object, kind="queue", name=queue.name, queue=queue)
+
+    if live is None and queue.kind == "partitioned" and obstacle[0]:
+        return make(state="blocked", detail=obstacle[0], help=obstacle[1])
+    if live is None:
+        return make(state="missing", remedy="create")
+    if not live.archive_lasts:
+        return make(
+            state="drifted",
+            detail="its archive is unlogged: a crash empties it",
+            help=f"ALTER TABLE pgmq.a_{queue.name} SET LOGGED  -- rewrites it",
+        )
+    if not live.has_table or not live.has_archive:
+        table = f"pgmq.{'a' if live.has_table else 'q'}_{queue.name}"
+        left = "what is left of it, messages and all," if live.has_table else "what is left of it"
+        return make(
+            state="blocked",
+            detail=f"pgmq.meta lists it, but table {table} is gone",
+            help=f"restore it; or SELECT pgmq.drop_queue('{queue.name}'), which drops {left} and apply "
+            "again, which makes it anew, empty",
+        )
+    marker = live.marker
+    ours = marker is not None and marker.project == project
+    drifted = ours and marker is not None and marker.live != live.live
+    if live.kind != queue.kind:
+        steps = _STEPS.get((live.kind, queue.kind), _ANEW)
+        return make(
+            state="drifted" if drifted else "blocked",
+            detail=f"it is {live.kind}, declared {queue.kind}",
+            help=steps.format(name=queue.name, kind=queue.kind),
+        )
+    if queue.partition and (wrong := _find_wrong_cut(queue.partition, live)):
+        return make(
+            state="drifted" if drifted else "blocked",
+            detail=wrong,
+            help=_ANEW.format(name=queue.name, kind="another")
+            if live.partitioning
+            else "CREATE EXTENSION pg_partman in its schema, from a dump of this database with its "
+            "configuration; or, as its owner, let this role read it",
+        )
+    if wrong := _find_wrong_columns(live):
+        return make(
+            state="drifted" if ours else "blocked",
+            detail=f"table pgmq.q_{queue.name} is not as pgmq made it: {wrong}",
+            help="put it right by hand: until then every write that sends to it may fail",
+        )
+    if inline and (wrong := ", ".join(sorted(live.columns.keys() - _COLUMNS.keys() - _ADDED))):
+        return make(
+            state="drifted" if ours else "blocked",
+            detail=f"a route writes table pgmq.q_{queue.name} inline, and does not know column {wrong}",
+            help="set `send: pgmq` in the routes that send to it",
+        )
+    if missing := list_missing_indexes(queue, live):
+        if missing == ["key"] and live.key_index is not None:
+            return make(state="drifted", detail="its index for the order of keys is another", remedy="index")
+        detail = f"lacks the index for {' and that for '.join(_INDEXES[index] for index in missing)}"
+        lost = ours and not {"vt", "msg_id"}.isdisjoint(missing)
+        return make(state="drifted" if lost else "outdated", detail=detail, remedy="index")
+    if marker is None and live.live == queue.live:
+        # With settings that pgmq does not make: nobody but an apply did.
+        return make(state="drifted", detail="its comment was removed", remedy="comment")
+    if marker is None:
+        return make(state="ok", detail="existed before Changelane: used, not owned")
+    if marker.project != project:
+        return make(state="ok", detail=f"of project {marker.project}: used, not owned")
+    if wrong := ", ".join(_list_wrong_settings(queue, live)):
+        return make(state="drifted" if drifted else "outdated", detail=wrong, remedy="set")
+    if (marker.spec, marker.live) != (queue.spec, live.live):
+        return make(state="outdated", detail="only its comment", remedy="comment")
+    return make(state="ok")
+
+
+def list_missing_indexes(queue: Queue, live: LiveQueue) -> list[str]:
+    """What is not there, or not whole, of ``vt``, ``msg_id``, ``key`` and ``archive``.
+
+    The first two are pgmq's own to make: where the role cannot make them, nothing depends on it.
+    """
+    missing = [column for column in ("vt", "msg_id") if column not in live.indexed and live.owned]
+    if queue.ordered and (live.key_index or "").partition(" USING ")[2] != _KEY_INDEX:
+        missing.append("key")
+    if queue.archive and not live.archive_index:
+        missing.append("archive")
+    return missing
+
+
+def _find_wrong_cut(partition: Partition, live: LiveQueue) -> str:
+    if live.partitioning is None:
+        return "it is partitioned, and pg_partman does not know it, or this role may not ask"
+    if live.partitioning.interval != partition.interval:
+        return (
+            f"its partitions span {spell_interval(live.partitioning.interval or 0)}, "
+            f"declared {spell_interval(partition.interval)}"
+        )
+    return ""
+
+
+def _list_wrong_settings(queue: Queue, live: LiveQueue) -> Iterator[str]:
+    """What apply can set anew while messages come and go."""
+    if list(live.autovacuum) != [queue.autovacuum]:
+        yield "its settings for autovacuum are others"
+    if not live.lasting_ids:
+        yield "its ids would begin anew after a crash"
+    if queue.partition and (cut := live.partitioning):
+        kept = queue.archive.keep if queue.archive else queue.partition.retain
+        if cut.retain != queue.partition.retain:
+            age = _spell_age(queue.partition.retain)
+            yield f"messages are dropped {_spell_age(cut.retain)}, declared {age}"
+        if cut.retain_archive != kept:
+            yield f"its archive is dropped {_spell_age(cut.retain_archive)}, declared {_spell_age(kept)}"
+        if not cut.endless:
+            yield "an idle queue gets no new partitions"
+
+
+def _spell_age(seconds: int | None) -> str:
+    return "never" if seconds is None else f"after {spell_interval(seconds)}"
+
+
+def _find_wrong_columns(live: LiveQueue) -> str:
+    wrong = []
+    for name, type in _COLUMNS.items():
+        if name not in live.columns:
+            wrong.append(f"column {name} is gone")
+        elif live.columns[name] != type:
+            wrong.append(f"column {name} is {live.columns[name]}, not {type}")
+    wrong += [f"column {name} has no default" for name in live.demands if name != "vt"]
+    return ", ".join(wrong)

@@ -1,0 +1,101 @@
+"""Schemas ``pgmq`` and ``changelane`` + what was observed of them -> their states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from changelane.runner.compare.object import Object, spell_name
+from changelane.runner.live.definers import Stranger
+from changelane.runner.live.observe import Observed
+
+SCHEMA_VERSION = 6
+"""Of schema ``changelane``, kept in its COMMENT."""
+
+_SCHEMA_COMMENT = re.compile(r"changelane:schema (\d+)")
+
+
+def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:
+    """What is not of a role that could run code as the captures anyway is not ours, nor to be used."""
+    owned = "; ".join(
+        f"{one.what} belongs to {spell_name(one.owner)}, who may not act as role {spell_name(one.definer)}"
+        for one in strangers
+    )
+    mends = "; ".join(dict.fromkeys(one.mend for one in strangers))
+    grants = "; ".join(dict.fromkeys(f'GRANT "{one.definer}" TO "{one.owner}"' for one in strangers))
+    return Object(
+        kind="schema",
+        name="changelane",
+        state="foreign",
+        detail=f"{owned}: what its owner puts there would run as that role, for capture functions call it",
+        help=f"{mends}; or, where you trust the owner with all rights of that role: {grants}",
+    )
+
+
+def compare_schemas(observed: Observed) -> Iterator[Object]:
+    """Both, in the order of their making."""
+    session = observed.session
+    if session.has_pgmq and not session.reads_queues:
+        yield Object(
+            kind="schema",
+            name="pgmq",
+            state="blocked",
+            detail=f"it is there, and not visible to role {session.role}",
+            help=f'to look: GRANT USAGE ON SCHEMA pgmq TO "{session.role}"; GRANT SELECT ON pgmq.meta TO '
+            f'"{session.role}". To apply: GRANT ALL ON SCHEMA pgmq TO "{session.role}"; '
+            f'GRANT ALL ON pgmq.meta TO "{session.role}"',
+        )
+    elif session.has_pgmq:
+        yield Object(kind="schema", name="pgmq", state="ok")
+    else:
+        yield Object(kind="schema", name="pgmq", state="missing", detail="not installed", remedy="create")
+
+    version = _SCHEMA_COMMENT.fullmatch(session.schema_comment or "")
+    if not session.has_schema:
+        yield Object(kind="schema", name="changelane", state="missing", remedy="create")
+    elif strangers := observed.definers.strangers:
+        yield _refuse_strangers(strangers)
+    elif session.schema_comment is None:
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="drifted",
+            detail="its comment, which holds its version, is missing",
+            remedy="replace",
+        )
+    elif version is None:
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="foreign",
+            detail=f"its comment is not Changelane's: {session.schema_comment[:60]!r}",
+            help="rename that schema: Changelane keeps its functions in one of this name",
+        )
+    elif int(version[1]) > SCHEMA_VERSION:
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="blocked",
+            detail=f"it is of version {version[1]}, this Changelane knows {SCHEMA_VERSION}",
+            help="upgrade Changelane: a newer one has applied to this database",
+        )
+    elif int(version[1]) < SCHEMA_VERSION:
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="outdated",
+            detail=f"it is of version {version[1]}, this Changelane makes {SCHEMA_VERSION}",
+            remedy="replace",
+        )
+    elif not (session.has_tables and session.grants_right):
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="drifted",
+            detail="the rights on it or on its tables are others"
+            if session.has_tables
+            else "a table or function of its own is missing",
+            remedy="replace",
+        )
+    else:
+        yield Object(kind="schema", name="changelane", state="ok")

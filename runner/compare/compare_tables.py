@@ -1,0 +1,143 @@
+"""Whether the live tables are those that ``sql_out/`` captures: what a route means now, and what it meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from changelane.contract.manifest import Manifest, Route
+from changelane.contract.selection import Identity, list_ancestors
+from changelane.runner.compare.object import Object, spell, spell_name
+from changelane.runner.live.observe import Observed
+
+ANEW = "run `changelane inspect`, then `changelane generate`"
+
+
+def compare_tables(manifest: Manifest, observed: Observed) -> Iterator[Object]:
+    """Tables that a route means and ``sql_out/`` does not capture, and declared tables with another key."""
+    known = {table.identity: table for table in manifest.tables}
+    captured, meant = list_captured(manifest), list_meant(manifest, observed)
+    for route in manifest.routes:
+        bearers = captured.get(route.name, set())
+        for identity, declared in meant[route.name].items():
+            if identity not in bearers:
+                yield Object(
+                    kind="table",
+                    name=spell(identity),
+                    table=identity,
+                    route=route.name,
+                    state="missing",
+                    detail=_explain_missing(route, identity, declared),
+                    help=f"{ANEW} and `changelane apply`, or leave it out with `except`",
+                )
+                continue
+            relation, table = observed.relations.get(identity), known.get(identity)
+            if route.keyed or identity != declared or relation is None or table is None:
+                continue
+            if tuple(relation.primary_key) != table.primary_key:
+                yield Object(
+                    kind="table",
+                    name=spell(identity),
+                    table=identity,
+                    route=route.name,
+                    state="outdated",
+                    detail=_explain_key(route, identity, table.primary_key, tuple(relation.primary_key)),
+                    help=f"{ANEW} and `changelane apply`, or name a `key` in route {route.name}",
+                )
+
+
+def list_captured(manifest: Manifest) -> dict[str, set[Identity]]:
+    """Route to the tables that bear its triggers according to ``sql_out/``."""
+    captured: dict[str, set[Identity]] = {}
+    for capture in manifest.captures:
+        captured.setdefault(capture.route, set()).add(capture.identity)
+    return captured
+
+
+def list_meant(manifest: Manifest, observed: Observed) -> dict[str, Mapping[Identity, Identity]]:
+    """Route to the live tables that are to bear its triggers, each with the table that it is captured as."""
+    # A child's truncation does not empty its parent, so a route of truncations leaves children alone.
+    spreading = {capture.route for capture in manifest.captures if capture.event != "truncate"}
+    return {
+        route.name: {
+            table.identity: declared.identity
+            for declared, table in route.selection.spread(
+                route.selection.declare(observed.tables), observed.tables
+            )
+            if table is declared or route.name in spreading
+        }
+        for route in manifest.routes
+    }
+
+
+def find_strays(manifest: Manifest, observed: Observed) -> dict[tuple[str, Identity], str]:
+    """Route and table that exists and is captured, though the route no longer means it, to the reason."""
+    strays = {}
+    captured, meant = list_captured(manifest), list_meant(manifest, observed)
+    for route in manifest.routes:
+        for identity in sorted(captured.get(route.name, set()) - meant[route.name].keys()):
+            table = observed.tables.get(identity)
+            if table is None:
+                continue
+            name = spell(identity)
+            above = [
+                parent for parent in list_ancestors(identity, observed.tables) if parent in meant[route.name]
+            ]
+            if above:
+                strays[route.name, identity] = (
+                    f"{name} is a partition of {spell(above[0])} now, which route {route.name} captures, "
+                    "too: each of its changes is sent twice"
+                )
+            elif table.partition_of is not None:
+                strays[route.name, identity] = (
+                    f"{name} is a partition of {spell(table.partition_of)} now, and route {route.name} "
+                    "matches no partitions"
+                )
+            else:
+                strays[route.name, identity] = (
+                    f"{name} no longer inherits from a table of route {route.name}, and is sent as one"
+                )
+    return strays
+
+
+def note_unreviewed(manifest: Manifest, observed: Observed) -> Iterator[str]:
+    """A line for each table that has columns which the catalog has not, with what its routes do with them."""
+    routes: dict[Identity, list[Route]] = {}
+    captured = list_captured(manifest)
+    for route in manifest.routes:
+        for identity in captured.get(route.name, ()) if route.sends != "named" else ():
+            routes.setdefault(identity, []).append(route)
+    for table in manifest.tables:
+        relation = observed.relations.get(table.identity)
+        fresh = [name for name in relation.columns if name not in table.columns] if relation else []
+        if not fresh or table.identity not in routes:
+            continue
+        noun = "column" if len(fresh) == 1 else "columns"
+        does = "; ".join(
+            f"route {route.name} {'sends' if route.sends == 'all' else 'does not send'} "
+            f"{'it' if len(fresh) == 1 else 'them'}"
+            for route in routes[table.identity]
+        )
+        yield (
+            f"{spell(table.identity)} has {noun} {', '.join(map(spell_name, sorted(fresh)))}, which "
+            f"catalog.json has not: {does}; {ANEW} to review that"
+        )
+
+
+def _explain_missing(route: Route, identity: Identity, declared: Identity) -> str:
+    name = spell(identity)
+    if identity != declared:
+        return (
+            f"{name} inherits from {spell(declared)}, which route {route.name} captures, and sql_out/ has no "
+            "capture for it: its writes send nothing"
+        )
+    pattern = next(pattern for pattern in route.selection.tables if pattern.matches(*identity))
+    return (
+        f"{name} matches {pattern} of route {route.name}, and sql_out/ has no capture for it: "
+        "its writes send nothing"
+    )
+
+
+def _explain_key(route: Route, identity: Identity, before: tuple[str, ...], after: tuple[str, ...]) -> str:
+    was = f"({', '.join(map(spell_name, before))})" if before else "none"
+    now = f"is ({', '.join(map(spell_name, after))})" if after else "went away"
+    return f"the primary key of {spell(identity)} was {was} and {now}: route {route.name} sends the old one"

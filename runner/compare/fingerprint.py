@@ -1,0 +1,56 @@
+"""What was observed of each object, as hashes by which two looks at a database are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from changelane.contract.marker import hash_model
+from changelane.runner.compare.object import Object
+from changelane.runner.live.observe import Observed
+from changelane.runner.live.rights import Rights
+
+
+def take_fingerprint(objects: Iterable[Object], observed: Observed) -> dict[str, str]:
+    """Object, as a person reads it, to the hash of what was found of it; and so for the database's name."""
+    fingerprint = {"database": hash_model(observed.session.database)}
+    for thing in objects:
+        fingerprint[str(thing)] = hash_model([thing.state, thing.detail, *_describe(thing, observed)])
+    return fingerprint
+
+
+def _describe(thing: Object, observed: Observed) -> list[object]:
+    # What is ok is as its marker says, hash and all.
+    differs = thing.state != "ok"
+    if thing.kind == "trigger" and thing.table:
+        trigger = observed.triggers.get((*thing.table, thing.name))
+        return [trigger and [differs and trigger.live, trigger.comment, trigger.enabled]]
+    if thing.kind == "function":
+        function = observed.functions.get(thing.name)
+        return [function and [differs and function.live, function.comment, function.owner]]
+    if thing.kind == "queue":
+        queue = observed.queues.get(thing.name)
+        return [queue and [queue.live, queue.comment]]
+    if thing.kind == "owner":
+        return []
+    if thing.kind in ("access", "api"):
+        return _describe_rights(thing, observed.rights)
+    return [observed.session.schema_comment]
+
+
+def _describe_rights(thing: Object, rights: Rights) -> list[object]:
+    if thing.kind == "api":
+        return [rights.api and [rights.api.live, rights.api.comment, sorted(rights.api.grants)]]
+    entry = thing.access or thing.withdrawal
+    if entry is None:
+        return []
+    policies = [policy for policy in rights.policies if policy.queue == entry.queue]
+    grants = [grant for grant in rights.grants if (grant.queue, grant.role) == (entry.queue, entry.role)]
+    return [
+        [[policy.table, policy.name, policy.live, policy.comment] for policy in policies],
+        [[grant.archive, grant.part, grant.privilege, grant.column, grant.grantable] for grant in grants],
+    ]
+
+
+def find_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Names of all that is not the same in both, sorted."""
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

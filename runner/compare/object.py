@@ -1,0 +1,82 @@
+"""One thing of a project in the database, and its state."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from changelane.contract.manifest import Access, Capture, Owner, Queue
+
+State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
+Kind = Literal["schema", "owner", "queue", "function", "trigger", "table", "access", "api"]
+Remedy = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "drop"]
+
+
+_PLAIN = re.compile(r"[\w$ -]+")
+
+
+def spell(table: tuple[str, str] | None) -> str:
+    """``schema.table`` on one line and unmistakable; names that need it are quoted. Empty for None."""
+    return ".".join(spell_name(part) for part in table or ())
+
+
+def spell_name(name: str) -> str:
+    """A name on one line, quoted where it needs it."""
+    if _PLAIN.fullmatch(name):
+        return name
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
+    return '"' + shown.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """What is taken away on a queue: ``policies`` as (table, name), all rights there of ``role``, unless
+    None, those on ``parts``, which are SQL of partitions and sequences, and its USAGE on ``schemas``.
+    """
+
+    queue: str
+    role: str | None
+    policies: tuple[tuple[str, str], ...] = ()
+    parts: tuple[str, ...] = ()
+    schemas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Object:
+    """One thing of a project and its state. ``table`` is ``(schema, name)`` for triggers, functions, and
+    tables, which are listed only where they are not as ``sql_out/`` has them.
+
+    ``detail`` says why the state is not ok; ``help`` what a person does about it where apply cannot;
+    ``remedy`` is what apply does, empty for nothing. ``relation`` is the ``relkind`` of an orphan's table,
+    ``withdrawal`` what is to be taken away where access to a queue is no longer declared.
+    """
+
+    kind: Kind
+    name: str
+    state: State
+    table: tuple[str, str] | None = None
+    route: str = ""
+    detail: str = ""
+    help: str = ""
+    remedy: Remedy = ""
+    relation: str = "r"
+    capture: Capture | None = None
+    queue: Queue | None = None
+    owner: Owner | None = None
+    access: Access | None = None
+    withdrawal: Withdrawal | None = None
+
+    @property
+    def undeclared(self) -> bool:
+        """Whether it is a right by hand on a queue with declared access: only ``--prune`` takes it back."""
+        return self.kind == "access" and self.state == "drifted" and self.remedy == "drop"
+
+    def __str__(self) -> str:
+        where = {"trigger": f" on {self.place}", "table": f" of route {self.route}"}
+        return f"{self.kind} {self.name}{where.get(self.kind, '')}"
+
+    @property
+    def place(self) -> str:
+        """As ``spell`` has it, or empty."""
+        return spell(self.table)

@@ -1,0 +1,86 @@
+"""What no trigger name can put in order: triggers of others that change rows out of their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from changelane.contract.catalog import Trigger
+from changelane.contract.disorder import find_rivals, spell_names
+from changelane.contract.manifest import Manifest
+from changelane.runner.compare.object import spell
+from changelane.runner.live.observe import Observed
+
+_ROWS = frozenset({"insert", "update", "delete"})
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Messages of one row that may be sent in the wrong order: what, the consequence, and what fixes it."""
+
+    what: str
+    why: str
+    fix: str
+
+
+def find_risks(manifest: Manifest, observed: Observed) -> Iterator[Risk]:
+    """By table: routes that declare statement capture, then row triggers that may touch other rows."""
+    places = sorted({capture.identity for capture in manifest.captures if capture.event != "truncate"})
+    for place in places:
+        yield from _find_declared(place, manifest, observed)
+        yield from _find_row_triggers(place, observed)
+
+
+def _find_declared(place: tuple[str, str], manifest: Manifest, observed: Observed) -> Iterator[Risk]:
+    declared = {
+        capture.route
+        for capture in manifest.captures
+        if capture.identity == place
+        and capture.event != "truncate"
+        and (capture.level, capture.reason) == ("statement", "declared")
+    }
+    rivals = find_rivals(place, observed.foreign.triggers)
+    if rivals and declared:
+        yield Risk(
+            what=f"route {', '.join(sorted(declared))} declares capture: statement for {spell(place)}, and "
+            f"{spell_names(rivals)} may change its rows before that fires",
+            why="such a change is sent before the one that fired it: a replica may end with an older row",
+            fix="delete `capture: statement` from the route, then changelane generate and apply",
+        )
+
+
+def _find_row_triggers(place: tuple[str, str], observed: Observed) -> Iterator[Risk]:
+    foreign = observed.foreign
+    suspects = [
+        trigger
+        for trigger in foreign.triggers.get(place, ())
+        if trigger.level == "row"
+        and trigger.enabled != "disabled"
+        and trigger.deferrable != "deferred"
+        and _ROWS.intersection(trigger.events)
+        # A row that goes with another is not one that the statement itself deletes.
+        and (trigger.changes is None or "update" in trigger.events)
+        and foreign.may_write(place, trigger)
+    ]
+    why = (
+        "such a row's second change is sent before its first: a statement that changes several rows may "
+        "leave a replica with an older row"
+    )
+    if after := _name(suspects, timing="after"):
+        yield Risk(
+            what=f"{after} on {spell(place)} may change rows that the same statement changed after the row "
+            "for which it fires",
+            why=why,
+            fix="let it fire FOR EACH STATEMENT, or as a constraint trigger INITIALLY DEFERRED; or change "
+            "one row at a time",
+        )
+    if before := _name(suspects, timing="before"):
+        yield Risk(
+            what=f"{before} on {spell(place)} may change rows that the same statement has changed already",
+            why=why,
+            fix="let a trigger AFTER, FOR EACH STATEMENT, change other rows; or change one row at a time",
+        )
+
+
+def _name(triggers: list[Trigger], *, timing: str) -> str:
+    return spell_names(sorted({trigger.name for trigger in triggers if trigger.timing == timing}))

@@ -1,0 +1,96 @@
+"""What bears a project's mark and is no longer declared, and what it goes on sending."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from changelane.contract.manifest import Manifest
+from changelane.contract.marker import SCHEMA, hash_place
+from changelane.runner.compare.compare_access import find_withdrawn
+from changelane.runner.compare.compare_api import find_api
+from changelane.runner.compare.object import Object
+from changelane.runner.compare.renames import read_queues
+from changelane.runner.live.observe import Observed, Trigger
+
+_PLACE = re.compile("_([0-9a-f]{8})$")
+
+
+def find_orphans(manifest: Manifest, observed: Observed, *, blocked: Collection[str]) -> Iterator[Object]:
+    """What bears the project's mark and is not declared. ``blocked`` are names of captures that are blocked:
+    their tables took the triggers along to other names, and what blocks them says so.
+    """
+    triggers = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
+    functions = {capture.name for capture in manifest.captures}
+    for thing in _find_marked(manifest.project, observed):
+        if thing.table is None:
+            if thing.name not in functions:
+                yield thing
+        elif (*thing.table, thing.name) not in triggers and thing.name not in blocked:
+            yield _explain_orphan(thing, observed.triggers[(*thing.table, thing.name)], observed)
+    queues = {queue.name for queue in manifest.queues}
+    for queue in observed.queues.values():
+        if queue.name not in queues and queue.marker and queue.marker.project == manifest.project:
+            yield Object(
+                kind="queue",
+                name=queue.name,
+                state="orphaned",
+                detail="no longer declared; its messages are kept",
+                help=f"SELECT pgmq.drop_queue('{queue.name}') once it is drained",
+            )
+
+
+def _explain_orphan(thing: Object, trigger: Trigger, observed: Observed) -> Object:
+    """The orphan with what it goes on sending. Under another table's name, a person has to decide."""
+    if trigger.enabled == "D":
+        return replace(thing, detail="no longer declared, and disabled")
+    queues = read_queues(observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}.")))
+    sends = f"route {thing.route} goes on sending changes of {thing.place}"
+    sends += f" to {', '.join(sorted(queues))}" if queues else ""
+    if not is_misplaced(trigger):
+        return replace(thing, detail=sends)
+    return replace(
+        thing,
+        detail=f"{sends} under the name of another table: this one was renamed, moved or swapped",
+        help="--prune drops it; or name the table in a route",
+    )
+
+
+def is_misplaced(trigger: Trigger) -> bool:
+    """Whether a trigger of a project sends its table's changes under another table's name."""
+    named = _PLACE.search(trigger.function)
+    if trigger.marker is None or named is None:
+        return False
+    return named[1] != hash_place(project=trigger.marker.project, schema=trigger.schema, table=trigger.table)
+
+
+def find_remains(project: str, observed: Observed) -> Iterator[Object]:
+    """All that bears the project's marker but queues: triggers, functions, access to queues, the API."""
+    yield from _find_marked(project, observed)
+    yield from find_withdrawn(project, observed)
+    yield from find_api(project, observed)
+
+
+def _find_marked(project: str, observed: Observed) -> Iterator[Object]:
+    """Every trigger, then every function, that bears the project's marker."""
+    for trigger in observed.triggers.values():
+        if trigger.marker and trigger.marker.project == project:
+            yield Object(
+                kind="trigger",
+                name=trigger.name,
+                table=(trigger.schema, trigger.table),
+                route=trigger.marker.name,
+                state="orphaned",
+                remedy="drop",
+                relation=trigger.relation,
+            )
+    for function in observed.functions.values():
+        if function.marker and function.marker.project == project:
+            yield Object(
+                kind="function",
+                name=function.name,
+                route=function.marker.name,
+                state="orphaned",
+                remedy="drop",
+            )

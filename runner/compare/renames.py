@@ -1,0 +1,114 @@
+"""Captures whose route or table has a new name: the new trigger takes the old one's place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from changelane.contract.manifest import Capture
+from changelane.contract.marker import SCHEMA, TRIGGER_EVENTS
+from changelane.contract.selection import list_ancestors
+from changelane.runner.compare.object import Object, spell
+from changelane.runner.live.observe import Function, Observed, Trigger
+
+_SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z_][a-z0-9_]{0,46})['"]""")
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """``trigger``, an orphan, makes way for ``capture`` in one transaction, with its ``function`` if that is
+    the project's. ``known``: nothing that the orphan sends goes unsent; otherwise it takes a prune.
+    ``doubled``: the capture's trigger is there already, so the orphan goes by itself.
+    """
+
+    capture: Capture
+    trigger: Object
+    function: Object | None
+    known: bool
+    doubled: bool = False
+
+    @property
+    def objects(self) -> list[Object]:
+        return [thing for thing in (self.trigger, self.function) if thing]
+
+    def explain_double(self) -> Object:
+        """The trigger, with why its changes are sent twice."""
+        above = spell(self.capture.identity)
+        return replace(
+            self.trigger,
+            detail=f"{self.trigger.place} is a partition of {above}, whose trigger of route "
+            f"{self.capture.route} sends the same changes",
+            help="--prune drops it",
+        )
+
+
+def find_renames(objects: Iterable[Object], observed: Observed) -> list[Rename]:
+    """Every orphaned trigger beside which a declared one fires for the same rows and event: one that is to be
+    added to the same table, or one of a partitioned table above it, added or there already.
+
+    Both firing would send each change twice. It is the same route, if table or declaration are the same; or
+    one that sends to no queue that the new one does not send to. An orphan that sends elsewhere is none.
+    """
+    objects = tuple(objects)
+    functions = {
+        thing.name: thing for thing in objects if thing.kind == "function" and thing.state == "orphaned"
+    }
+    added, there = _list_captures(objects)
+    renames = []
+    for thing in objects:
+        if thing.kind != "trigger" or thing.state != "orphaned" or not thing.table:
+            continue
+        trigger = observed.triggers[(*thing.table, thing.name)]
+        function = functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
+        above = set(list_ancestors(thing.table, observed.tables))
+        for captures, tables in ((added, {thing.table, *above}), (there, above)):
+            rivals = [
+                capture
+                for capture in captures
+                if capture.identity in tables and TRIGGER_EVENTS[capture.event] & trigger.type
+            ]
+            if found := _choose(trigger, rivals, observed.functions):
+                capture, known = found
+                renames.append(Rename(capture, thing, function, known, doubled=captures is there))
+                break
+    return renames
+
+
+def _list_captures(objects: Iterable[Object]) -> tuple[list[Capture], list[Capture]]:
+    """Captures whose trigger is to be added, and those whose trigger fires already."""
+    added, there = [], []
+    for thing in objects:
+        if thing.kind == "trigger" and thing.capture:
+            if thing.state == "missing" and thing.remedy:
+                added.append(thing.capture)
+            elif thing.state in ("ok", "outdated", "drifted"):
+                there.append(thing.capture)
+    return added, there
+
+
+def _choose(
+    trigger: Trigger, rivals: list[Capture], functions: Mapping[str, Function]
+) -> tuple[Capture, bool] | None:
+    """The capture that takes the trigger's place, and whether nothing goes unsent for it."""
+    marker = trigger.marker
+    assert marker is not None
+    # A route's hash is of all but its name.
+    for capture in rivals:
+        if capture.route == marker.name or capture.spec == marker.spec:
+            return capture, True
+    sent = read_queues(functions.get(trigger.function.removeprefix(f"{SCHEMA}.")))
+    for capture in rivals:
+        if sent and sent <= set(capture.queues):
+            return capture, True
+    for capture in rivals:
+        if not sent or sent & set(capture.queues):
+            return capture, False
+    return None
+
+
+def read_queues(function: Function | None) -> frozenset[str]:
+    """The queues that a capture's function sends to; empty where it is not as it was generated."""
+    if function is None or function.marker is None or function.marker.live != function.live:
+        return frozenset()
+    return frozenset(_SENDS.findall(function.body))

@@ -1,0 +1,184 @@
+"""The few statements that no generated file holds: comments, enabling, drops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from psycopg import sql
+
+from changelane.contract.marker import SCHEMA, format_marker
+from changelane.runner.compare.object import Withdrawal
+
+_ENABLE = {
+    "origin": sql.SQL("ALTER TABLE {}.{} ENABLE TRIGGER {};"),
+    "always": sql.SQL("ALTER TABLE {}.{} ENABLE ALWAYS TRIGGER {};"),
+    "replica": sql.SQL("ALTER TABLE {}.{} ENABLE REPLICA TRIGGER {};"),
+}
+
+_LOCKS = {
+    "SHARE ROW EXCLUSIVE": sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE;"),
+    "ACCESS EXCLUSIVE": sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE;"),
+}
+_ONLY = sql.SQL("ONLY {}")
+_OWN = sql.SQL("ALTER FUNCTION {}() OWNER TO {};")
+_LEND = sql.SQL(
+    "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));\n"
+    "GRANT CREATE ON SCHEMA {} TO {};"
+)
+_TAKE_BACK = sql.SQL("REVOKE CREATE ON SCHEMA {} FROM {};")
+_LOCK_QUEUE = sql.SQL("LOCK TABLE {queue}, {archive} IN ACCESS EXCLUSIVE MODE;\n")
+_DROP_QUEUE = sql.SQL("SELECT pgmq.drop_queue({name}::text);")
+_NAME_QUEUE = sql.SQL("SELECT pg_catalog.set_config('changelane.queue', {name}, true);\n")
+_NAME_OWNER = sql.SQL("SELECT pg_catalog.set_config('changelane.owner', {role}, true);\n")
+_DROP_OWNER = (Path(__file__).parent / "sql" / "drop_owner.sql").read_text()
+_DROP_EMPTY_QUEUE = (Path(__file__).parent / "sql" / "drop_empty_queue.sql").read_text()
+_DROP_INDEX = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {index};")
+_CREATE_INDEX = sql.SQL("CREATE INDEX CONCURRENTLY {index} ON {table} ({key});")
+_INDEXES = {
+    "vt": ("q_{}", "q_{}_vt_idx", sql.SQL("vt")),
+    "msg_id": ("q_{}", "q_{}_msg_id_idx", sql.SQL("msg_id")),
+    "key": (
+        "q_{}",
+        "q_{}_key_idx",
+        sql.SQL("(pg_catalog.hashtextextended(headers OPERATOR(pg_catalog.->>) 'x-pgmq-group', 0)), msg_id"),
+    ),
+    "archive": ("a_{}", "a_{}_age_idx", sql.SQL("archived_at")),
+}
+"""Of a queue: its table, the index's name, and what it is over."""
+_DROP_TEMPLATES = (Path(__file__).parent / "sql" / "drop_templates.sql").read_text()
+_NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', {names}, true);\n")
+# What the role gave on to others goes with what it holds.
+_REVOKE = sql.SQL("REVOKE ALL ON {queue}, {archive} FROM {role} CASCADE;")
+_REVOKE_PART = sql.SQL("REVOKE ALL ON {part} FROM {role} CASCADE;")
+_COUNT_MESSAGES = sql.SQL("SELECT (SELECT count(*) FROM {queue}), (SELECT count(*) FROM {archive})")
+
+
+def mark_function(name: str, *, project: str, route: str, spec: str, live: str, server: int) -> str:
+    """COMMENT ON FUNCTION with its marker; ``server`` is the major version."""
+    marker = format_marker(project=project, kind="route", name=route, spec=spec, live=live) + str(server)
+    return (
+        sql.SQL("COMMENT ON FUNCTION {}.{}() IS {};")
+        .format(sql.Identifier(SCHEMA), sql.Identifier(name), sql.Literal(marker))
+        .as_string()
+    )
+
+
+def mark_trigger(
+    name: str, *, table: tuple[str, str], project: str, route: str, spec: str, live: str, server: int
+) -> str:
+    """COMMENT ON TRIGGER with its marker; ``server`` is the major version."""
+    marker = format_marker(project=project, kind="route", name=route, spec=spec, live=live) + str(server)
+    return (
+        sql.SQL("COMMENT ON TRIGGER {} ON {} IS {};")
+        .format(sql.Identifier(name), sql.Identifier(*table), sql.Literal(marker))
+        .as_string()
+    )
+
+
+def mark_queue(name: str, *, project: str, spec: str, live: str, server: int) -> str:
+    """COMMENT ON TABLE of a queue with its marker; ``server`` is the major version."""
+    marker = format_marker(project=project, kind="queue", name=name, spec=spec, live=live) + str(server)
+    return (
+        sql.SQL("COMMENT ON TABLE {} IS {};")
+        .format(sql.Identifier("pgmq", f"q_{name}"), sql.Literal(marker))
+        .as_string()
+    )
+
+
+def index_queue(name: str, index: str) -> tuple[str, str]:
+    """Two statements, each outside of a transaction, that make an index of a queue: ``vt``, ``msg_id``,
+    ``key`` for the order of keys, or ``archive`` for pruning.
+    """
+    table, named, key = _INDEXES[index]
+    names = {"index": sql.Identifier(named.format(name)), "table": sql.Identifier("pgmq", table.format(name))}
+    return (
+        _DROP_INDEX.format(index=sql.Identifier("pgmq", named.format(name))).as_string(),
+        _CREATE_INDEX.format(**names, key=key).as_string(),
+    )
+
+
+def enable_trigger(name: str, *, table: tuple[str, str], fire: str) -> str:
+    """ALTER TABLE that makes a trigger fire as declared: ``origin``, ``always`` or ``replica``."""
+    return _ENABLE[fire].format(*map(sql.Identifier, (*table, name))).as_string()
+
+
+def lock_tables(tables: Mapping[tuple[str, str], bool], *, mode: str) -> str:
+    """LOCK TABLE of all, each as (schema, name) to whether it is taken with its partitions."""
+    names = [
+        sql.Identifier(*table) if spread else _ONLY.format(sql.Identifier(*table))
+        for table, spread in tables.items()
+    ]
+    return _LOCKS[mode].format(sql.SQL(", ").join(names)).as_string()
+
+
+def own_function(name: str, *, role: str | None) -> str:
+    """ALTER FUNCTION that gives it to the role; without one, to the role that applies."""
+    owner = sql.Identifier(role) if role else sql.SQL("CURRENT_USER")
+    return _OWN.format(sql.Identifier(SCHEMA, name), owner).as_string()
+
+
+def lend_schema(role: str) -> str:
+    """Lets the role create in schema ``changelane``, as it must at the moment that it is given a function."""
+    return _LEND.format(sql.Identifier(SCHEMA), sql.Identifier(role)).as_string()
+
+
+def take_back_schema(role: str) -> str:
+    """Ends what ``lend_schema`` began."""
+    return _TAKE_BACK.format(sql.Identifier(SCHEMA), sql.Identifier(role)).as_string()
+
+
+def drop_owner(role: str) -> str:
+    """Takes back what the owner of capture functions was given in this database, unless it owns something."""
+    named = sql.Identifier(role).as_string()
+    return _NAME_OWNER.format(role=sql.Literal(named)).as_string() + _DROP_OWNER
+
+
+def drop_trigger(name: str, *, table: tuple[str, str]) -> str:
+    return sql.SQL("DROP TRIGGER {} ON {};").format(sql.Identifier(name), sql.Identifier(*table)).as_string()
+
+
+def drop_function(name: str) -> str:
+    return sql.SQL("DROP FUNCTION {}();").format(sql.Identifier(SCHEMA, name)).as_string()
+
+
+def drop_queue(name: str, *, discard: bool, templates: Sequence[str] = ()) -> str:
+    """Drops queue and archive; unless ``discard``, only where both are empty. With them go the ``templates``
+    of their partitions, as ``schema.name``.
+
+    The locks come first, so that nobody sends between the look and the drop.
+    """
+    queue, archive = sql.Identifier("pgmq", f"q_{name}"), sql.Identifier("pgmq", f"a_{name}")
+    lock = _LOCK_QUEUE.format(queue=queue, archive=archive).as_string()
+    named = _NAME_QUEUE.format(name=sql.Literal(name)).as_string()
+    drop = _DROP_QUEUE.format(name=sql.Literal(name)).as_string() if discard else named + _DROP_EMPTY_QUEUE
+    if not templates:
+        return lock + drop
+    templates_named = _NAME_TEMPLATES.format(names=sql.Literal(list(templates))).as_string()
+    return f"{lock}{drop}\n{named}{templates_named}{_DROP_TEMPLATES}"
+
+
+def withdraw(withdrawal: Withdrawal) -> str:
+    """Drops policies, then takes a role's rights on the queue's tables and its USAGE of schemas."""
+    parts = [
+        sql.SQL("DROP POLICY {} ON {};").format(sql.Identifier(name), sql.Identifier("pgmq", table))
+        for table, name in withdrawal.policies
+    ]
+    if withdrawal.role is not None:
+        role = sql.Identifier(withdrawal.role)
+        queue, archive = (sql.Identifier("pgmq", f"{letter}_{withdrawal.queue}") for letter in "qa")
+        parts.append(_REVOKE.format(queue=queue, archive=archive, role=role))
+        # Quoted by the server, as it came from there.
+        parts += [_REVOKE_PART.format(part=sql.SQL(part), role=role) for part in withdrawal.parts]
+        parts += [
+            sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {};").format(sql.Identifier(schema), role)
+            for schema in withdrawal.schemas
+        ]
+    return sql.SQL("\n").join(parts).as_string()
+
+
+def count_messages(name: str) -> sql.Composed:
+    """A query for how many messages are in the queue and in its archive."""
+    return _COUNT_MESSAGES.format(
+        queue=sql.Identifier("pgmq", f"q_{name}"), archive=sql.Identifier("pgmq", f"a_{name}")
+    )

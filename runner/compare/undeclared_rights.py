@@ -1,0 +1,61 @@
+"""Rights on queues that nobody declared: who holds them, and what takes them back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from changelane.contract.manifest import Manifest
+from changelane.runner.compare.compare_access import spell_grants
+from changelane.runner.compare.object import Object, Withdrawal, spell_name
+from changelane.runner.compare.renames import read_queues
+from changelane.runner.live.observe import Observed
+from changelane.runner.live.rights import Grant
+
+SENDING = ("INSERT", "SELECT")
+"""Privileges on a queue's table that the owner of a capture function needs."""
+
+
+def find_undeclared(manifest: Manifest, observed: Observed) -> Iterator[Object]:
+    """Rights on queues to which access is declared, of roles to whom no project declares any: drift.
+
+    Not counted: what the owner of a capture function needs to send, and that pgmq lets pg_monitor look. Other
+    rights of declared roles, and those of PUBLIC, are drift of the declared access.
+    """
+    rights = observed.rights
+    queues = {access.queue for access in manifest.access}
+    declared = {(access.queue, access.role) for access in manifest.access}
+    declared |= {(policy.queue, role) for policy in rights.policies if policy.marker for role in policy.roles}
+    senders = list_senders(observed)
+    found: dict[tuple[str, str], list[Grant]] = {}
+    for grant in rights.grants:
+        pair = (grant.queue, grant.role)
+        sends = pair in senders and not grant.part and not grant.archive and grant.privilege in SENDING
+        if grant.queue not in queues or pair in declared or not grant.role or sends or is_monitored(grant):
+            continue
+        found.setdefault(pair, []).append(grant)
+    for (queue, role), grants in sorted(found.items()):
+        yield Object(
+            kind="access",
+            name=f"{queue} for {spell_name(role)}",
+            state="drifted",
+            detail=f"it may {spell_grants(grants)}, and nothing declares it",
+            remedy="drop",
+            withdrawal=Withdrawal(
+                queue=queue, role=role, parts=tuple(sorted({grant.part for grant in grants if grant.part}))
+            ),
+        )
+
+
+def is_monitored(grant: Grant) -> bool:
+    """Whether pgmq made the grant: it lets pg_monitor look at all that it makes."""
+    return grant.role == "pg_monitor" and grant.privilege == "SELECT"
+
+
+def list_senders(observed: Observed) -> frozenset[tuple[str, str]]:
+    """Owners of capture functions, of whichever project, each with a queue that the function sends to."""
+    return frozenset(
+        (queue, function.owner)
+        for function in observed.functions.values()
+        if function.marker
+        for queue in read_queues(function)
+    )

@@ -1,0 +1,110 @@
+"""A project's manifest, read anew when the file changes, or why there is none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from changelane.contract.digest import find_change
+from changelane.contract.manifest import Capture, Consumer, Manifest, Queue, load_manifest, read_files
+from changelane.errors import ManifestError
+
+SUFFIX = "_dlq"
+"""Of a dead-letter queue where no manifest says."""
+
+NOTHING = Manifest(project="changelane", files={}, queues=(), captures=(), consumers=())
+"""Stands for the manifest where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A manifest as it was read; ``why`` says what is wrong where there is none, ``stale`` what the spec says
+    otherwise by now.
+    """
+
+    manifest: Manifest | None
+    why: str = ""
+    help: str = ""
+    stale: str = ""
+
+    @property
+    def project(self) -> str:
+        return self.manifest.project if self.manifest else ""
+
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        return {queue.name: queue for queue in self.manifest.queues} if self.manifest else {}
+
+    @property
+    def consumers(self) -> Mapping[str, Consumer]:
+        return {consumer.queue: consumer for consumer in self.manifest.consumers} if self.manifest else {}
+
+    @property
+    def routes(self) -> Mapping[str, tuple[Capture, ...]]:
+        """The captures of each route, by its name."""
+        found: dict[str, tuple[Capture, ...]] = {}
+        for capture in self.manifest.captures if self.manifest else ():
+            found[capture.route] = (*found.get(capture.route, ()), capture)
+        return dict(sorted(found.items()))
+
+    def letters(self, names: frozenset[str]) -> Mapping[str, str]:
+        """Of the queues ``names``, source to dead-letter queue: as declared, else by the suffix."""
+        found = {name.removesuffix(SUFFIX): name for name in names if name.endswith(SUFFIX)}
+        found = {source: letters for source, letters in found.items() if source in names}
+        for queue in self.queues.values():
+            if queue.dead_letter:
+                found[queue.name] = queue.dead_letter
+        for consumer in self.consumers.values():
+            found[consumer.queue] = consumer.dead_letter
+        return dict(sorted(found.items()))
+
+
+class Project:
+    """``sql_out/`` of a project; ``out`` need not exist."""
+
+    def __init__(self, out: Path, *, spec: Path) -> None:
+        self.out = out
+        self.spec = spec
+        self._lock = threading.Lock()
+        self._stamp: tuple[tuple[int, int] | None, ...] = ()
+        self._declared = Declared(None)
+
+    def read(self) -> Declared:
+        """The manifest as it is now."""
+        with self._lock:
+            stamp = (_look(self.out / "manifest.json"), _look(self.spec))
+            if stamp[0] is None or stamp != self._stamp:
+                self._declared = self._load()
+                self._stamp = stamp
+            return self._declared
+
+    def read_sql(self, route: str) -> str:
+        """The reviewed SQL of a route. Raises ManifestError where its file is not as generated."""
+        manifest = self.read().manifest
+        name = f"routes/{route}.sql"
+        if manifest is None or name not in manifest.files:
+            raise ManifestError(
+                f"the manifest names no file of route {route}", help="run `changelane generate`"
+            )
+        only = manifest.model_copy(update={"files": {name: manifest.files[name]}})
+        return read_files(only, self.out)[name].decode()
+
+    def _load(self) -> Declared:
+        try:
+            manifest = load_manifest(self.out)
+            change = find_change(self.spec, manifest, out=self.out)
+            return Declared(manifest, stale=f"{change.what}: {change.help}" if change else "")
+        except ManifestError as error:
+            return Declared(None, why=error.what, help=error.help)
+        except OSError as error:
+            return Declared(None, why=f"{self.out}: {error.strerror}", help="run `changelane generate`")
+
+
+def _look(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size)

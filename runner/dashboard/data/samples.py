@@ -1,0 +1,321 @@
+"""How the queues are, looked at every few seconds and kept for a while."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from changelane.runner.dashboard.data.pool import LOCK_TIMEOUT, Pool
+from changelane.runner.queue.noted import LOOK, STATE, compose_returning
+
+_SQL = Path(__file__).parents[1] / "sql"
+
+CAP = 10_000
+"""Up to so many messages are counted; above, the statistics' estimate is told."""
+
+EVERY = 2.0
+"""Seconds between two samples, unless sampling takes long."""
+
+SHARE = 10
+"""A sample is followed by a rest of at least so many times its length."""
+
+KEPT = 900
+"""Samples, half an hour of them."""
+
+WINDOW = 10.0
+"""Seconds over which rates are taken: sessions report their counts at most every second."""
+
+NAMED = 5
+"""Messages that are named for coming back again and again, at most."""
+
+PEEK_TIMEOUT = 500
+"""Milliseconds for the look at one queue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the role of the dashboard may read, and where."""
+
+    role: str
+    database: str
+    server: str
+    counts: bool
+    standby: bool
+    has_pgmq: bool
+    uses_pgmq: bool
+    has_meta: bool
+    reads_meta: bool
+    has_audit: bool
+    reads_audit: bool
+    reads_pauses: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A queue by catalog and statistics; ``table`` and ``archive`` are names in schema pgmq.
+
+    ``estimate`` and ``archived`` are rows by the statistics; ``inserted``, ``deleted`` and
+    ``archive_inserted`` are counters that a crash or pg_stat_reset() sets to zero.
+    """
+
+    name: str
+    table: str
+    kind: str
+    created_at: datetime | None
+    readable: bool
+    archive: str | None
+    archive_readable: bool
+    estimate: int
+    inserted: int
+    deleted: int
+    archived: int
+    archive_inserted: int
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        return sql.Identifier("pgmq", self.table)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How many messages a queue holds, exact unless ``about``; ``oldest`` is the age in seconds of the oldest
+    that is due or claimed, or None without such a message.
+
+    ``delayed`` and ``blocked`` are counted up to LOOK. ``returning`` are the ids of messages that come back
+    again and again, NAMED at most.
+    """
+
+    count: int
+    about: bool
+    oldest: float | None
+    delayed: int
+    blocked: int
+    returning: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One queue at one time. ``depth`` is exact unless ``about``; ``oldest`` is the age in
+    seconds of the oldest message that is due, or None without such a message.
+
+    Rates are per second over the last WINDOW, None where nothing is known yet. ``wait`` is the mean time in
+    the queue by Little's law, depth over what left; ``median`` and ``high`` (95 of 100) are measured, of
+    messages archived within the window. ``lacks`` is the right that is missing to know depth and oldest.
+    """
+
+    queue: Queue
+    depth: int | None
+    about: bool
+    oldest: float | None
+    paused: bool
+    sent: float | None = None
+    left: float | None = None
+    wait: float | None = None
+    median: float | None = None
+    high: float | None = None
+    lacks: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """All queues at ``at``, seconds since 1970, or the ``error``; ``workers`` counts their processes."""
+
+    at: float
+    session: Session | None = None
+    queues: Mapping[str, Reading] = field(default_factory=dict)
+    workers: int | None = None
+    error: str = ""
+    help: str = ""
+    took: float = 0.0
+
+
+class Samples:
+    """The ring of samples; one thread writes, others read."""
+
+    def __init__(self) -> None:
+        self._ring: deque[Sample] = deque(maxlen=KEPT)
+
+    @property
+    def last(self) -> Sample | None:
+        return self._ring[-1] if self._ring else None
+
+    @property
+    def all(self) -> Sequence[Sample]:
+        return list(self._ring)
+
+    def add(self, sample: Sample) -> None:
+        self._ring.append(sample)
+
+    def find_base(self, now: float) -> Sample | None:
+        """The sample that rates reach back to: the last good one at least a WINDOW old, else the oldest."""
+        good = [sample for sample in self._ring if not sample.error]
+        old = [sample for sample in good if sample.at <= now - WINDOW]
+        recent = [sample for sample in good if sample.at > now - 3 * WINDOW]
+        if old and old[-1].at > now - 3 * WINDOW:
+            return old[-1]
+        return recent[0] if recent else None
+
+
+def take(pool: Pool, samples: Samples) -> Sample:
+    """Look at all queues. Raises psycopg.Error, DatabaseError."""
+    began = time.monotonic()
+    with pool.read() as conn:
+        session = read_session(conn)
+        queues = read_queues(conn, session)
+        workers = conn.execute((_SQL / "workers.sql").read_bytes()).fetchone()
+        paused = _read_paused(conn, session)
+        now = time.time()
+    base = samples.find_base(now)
+    readings = {}
+    with pool.lend() as conn:
+        for queue in queues:
+            before = base.queues.get(queue.name) if base else None
+            elapsed = now - base.at if base else 0.0
+            readings[queue.name] = _read(
+                conn, session, queue, before=before, elapsed=elapsed, paused=queue.name in paused
+            )
+    return Sample(
+        at=now,
+        session=session,
+        queues=readings,
+        workers=workers[0] if workers else None,
+        took=time.monotonic() - began,
+    )
+
+
+def read_session(conn: psycopg.Connection[Any]) -> Session:
+    with conn.cursor(row_factory=class_row(Session)) as cursor:
+        found = cursor.execute((_SQL / "session.sql").read_bytes()).fetchone()
+    assert found is not None
+    return found
+
+
+def read_queues(conn: psycopg.Connection[Any], session: Session) -> list[Queue]:
+    """All queues by name, from the catalog where pgmq's own list may not be read."""
+    if not session.has_meta:
+        return []
+    listed = session.uses_pgmq and session.reads_meta
+    meta = sql.SQL("pgmq.meta") if listed else sql.SQL((_SQL / "nobody.sql").read_text())
+    query = sql.SQL((_SQL / "queues.sql").read_text()).format(meta=meta, known=sql.Literal(listed))
+    with conn.cursor(row_factory=class_row(Queue)) as cursor:
+        return cursor.execute(query, {}).fetchall()
+
+
+def peek(conn: psycopg.Connection[Any], queue: Queue) -> Depth:
+    """What a look at the queue itself says."""
+    query = sql.SQL((_SQL / "peek.sql").read_text()).format(
+        queue=queue.identifier,
+        cap=sql.Literal(CAP + 1),
+        look=sql.Literal(LOOK),
+        state=STATE,
+        returning=compose_returning(queue.identifier),
+        named=sql.Literal(NAMED),
+    )
+    found = conn.execute(query).fetchone()
+    assert found is not None
+    depth, oldest, delayed, blocked, returning = found
+    about = depth > CAP
+    return Depth(
+        count=max(queue.estimate, CAP) if about else depth,
+        about=about,
+        oldest=oldest,
+        delayed=delayed,
+        blocked=blocked,
+        returning=tuple(returning),
+    )
+
+
+def _read(
+    conn: psycopg.Connection[Any],
+    session: Session,
+    queue: Queue,
+    *,
+    before: Reading | None,
+    elapsed: float,
+    paused: bool,
+) -> Reading:
+    depth: int | None = queue.estimate
+    about, oldest, lacks, waits = True, None, "", None
+    if not session.uses_pgmq:
+        lacks = "USAGE ON SCHEMA pgmq"
+    elif not queue.readable:
+        lacks = f"SELECT ON {queue.identifier.as_string()}"
+    else:
+        try:
+            with conn.transaction():
+                conn.execute("SET TRANSACTION READ ONLY")
+                conn.execute(
+                    (_SQL / "open.sql").read_bytes(),
+                    {"timeout": PEEK_TIMEOUT, "lock_timeout": LOCK_TIMEOUT // 10},
+                )
+                seen = peek(conn, queue)
+                depth, about, oldest = seen.count, seen.about, seen.oldest
+                waits = _read_waits(conn, queue, before)
+        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+            # Locked, or too many dead rows before the first live one: the statistics must do.
+            depth, about = queue.estimate, True
+        except psycopg.errors.UndefinedTable:
+            depth, about = None, False
+    sent = left = wait = None
+    if before is not None and elapsed > 0:
+        sent = _rate(before.queue.inserted, queue.inserted, elapsed)
+        left = _rate(before.queue.deleted, queue.deleted, elapsed)
+        if left and depth is not None and before.depth is not None:
+            wait = (before.depth + depth) / 2 / left
+    return Reading(
+        queue=queue,
+        depth=depth,
+        about=about,
+        oldest=oldest,
+        paused=paused,
+        sent=sent,
+        left=left,
+        wait=wait,
+        median=waits[0] if waits else None,
+        high=waits[1] if waits else None,
+        lacks=lacks,
+    )
+
+
+def _rate(before: int, now: int, elapsed: float) -> float | None:
+    """Per second; None where the counter went back."""
+    return (now - before) / elapsed if now >= before else None
+
+
+def _read_waits(
+    conn: psycopg.Connection[Any], queue: Queue, before: Reading | None
+) -> tuple[float, float] | None:
+    moved = before is not None and queue.archive_inserted > before.queue.archive_inserted
+    if not moved or not queue.archive or not queue.archive_readable:
+        return None
+    query = sql.SQL((_SQL / "handled.sql").read_text()).format(archive=sql.Identifier("pgmq", queue.archive))
+    count, median, high = conn.execute(query, {"seconds": WINDOW}).fetchone() or (0, None, None)
+    return (median, high) if count and median is not None and high is not None else None
+
+
+def _read_paused(conn: psycopg.Connection[Any], session: Session) -> frozenset[str]:
+    if not session.reads_pauses:
+        return frozenset()
+    return frozenset(row[0] for row in conn.execute((_SQL / "pauses.sql").read_bytes()))
+
+
+def to_record(reading: Reading) -> dict[str, Any]:
+    """A reading as JSON-able data for the page's charts and numbers."""
+    numbers = {
+        name: _round(getattr(reading, name)) for name in ("oldest", "sent", "left", "wait", "median", "high")
+    }
+    return {"depth": reading.depth, "about": reading.about, "paused": reading.paused, **numbers}
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, 3)

@@ -1,0 +1,15 @@
+"""What is wrong or about to be, as doctor finds it."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from changelane.runner.dashboard.web.render import get_site, show
+
+
+def show_doctor(request: Request) -> Response:
+    """The findings of the last look, which is made in the background."""
+    if request.query_params.get("again"):
+        get_site(request).watch.ask()
+    return show(request, "doctor.html")

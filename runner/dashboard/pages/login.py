@@ -1,0 +1,72 @@
+"""The door: logging in by the token, and out."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from changelane.runner.dashboard.web.guard import bake
+from changelane.runner.dashboard.web.render import get_site, get_visit, show
+
+
+async def show_login(request: Request) -> Response:
+    """The form, or the way on for who needs none. ``once`` is the code of a one-time address."""
+    site = get_site(request)
+    target = _stay(request.query_params.get("next", ""))
+    code = request.query_params.get("once", "")
+    if get_visit(request).user:
+        return RedirectResponse(target, 303)
+    if not code:
+        return show(request, "login.html", target=target, wrong="")
+    if site.sessions.redeem(code):
+        return _let_in(request, target)
+    status = await site.guesses.hold()
+    wrong = "This one-time address was used already, or is too old. Restart the dashboard for a new one."
+    return show(request, "login.html", status=status, target=target, wrong=wrong)
+
+
+async def log_in(request: Request) -> Response:
+    """A session for the right token."""
+    site, visit = get_site(request), get_visit(request)
+    target = _stay(visit.get("next"))
+    if not site.sessions.guarded:
+        return RedirectResponse(target, 303)
+    if not site.sessions.admit(visit.get("token").strip()):
+        status = await site.guesses.hold()
+        wrong = "That is not the token."
+        return show(request, "login.html", status=status, target=target, wrong=wrong)
+    return _let_in(request, target)
+
+
+def _let_in(request: Request, target: str) -> Response:
+    site = get_site(request)
+    # Another session than before, so that nobody else can know it.
+    site.sessions.end(get_visit(request).session)
+    answer = RedirectResponse(target, 303)
+    answer.headers.append("Set-Cookie", bake(site.rules, site.sessions.issue("user")))
+    return answer
+
+
+def log_out(request: Request) -> Response:
+    """End the session."""
+    site, visit = get_site(request), get_visit(request)
+    site.sessions.end(visit.session)
+    answer = RedirectResponse("/login" if site.sessions.guarded else "/", 303)
+    answer.headers.append("Set-Cookie", bake(site.rules, site.sessions.issue("guest")))
+    return answer
+
+
+def _stay(target: str) -> str:
+    """The target where it is a path of this site, else the first page.
+
+    A browser drops control characters and takes a backslash for a slash, so neither is let through.
+    """
+    if not target.startswith("/") or "\\" in target or not target.isprintable():
+        return "/"
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/"
+    return "/" if parts.scheme or parts.netloc or parts.path.startswith("//") else target

@@ -1,0 +1,155 @@
+"""The whole flow at a glance, how it was of late, and what differs from what was declared."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import orjson
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from changelane.runner.dashboard.data.background import Check
+from changelane.runner.dashboard.data.flow_diagram import draw
+from changelane.runner.dashboard.data.samples import Sample, to_record
+from changelane.runner.dashboard.web.context import Site
+from changelane.runner.dashboard.web.render import get_site, show
+
+PING = 15
+"""Seconds between signs of life on a stream."""
+
+STREAMS = 64
+"""At most, at once."""
+
+POINTS = 10
+"""Rows of a chart's table."""
+
+
+def show_overview(request: Request) -> Response:
+    site = get_site(request)
+    declared, sample, check = site.project.read(), site.watch.samples.last, site.watch.check
+    readings = sample.queues if sample else {}
+    letters = declared.letters(frozenset(readings))
+    return show(
+        request,
+        "overview.html",
+        picture=draw(declared, readings, wrong=_find_wrong(check)),
+        letters=letters,
+        points=pick(site.watch.samples.all, None),
+    )
+
+
+def show_drift(request: Request) -> Response:
+    if request.query_params.get("again"):
+        get_site(request).watch.ask()
+    return show(request, "drift.html")
+
+
+def give_samples(request: Request) -> Response:
+    """What the charts draw, of one queue or of all together."""
+    site = get_site(request)
+    queue = request.query_params.get("queue")
+    records = [record for sample in site.watch.samples.all if (record := condense(sample, queue))]
+    return Response(orjson.dumps({"samples": records}), media_type="application/json")
+
+
+async def stream(request: Request) -> Response:
+    """Each new sample as a server-sent event."""
+    site = get_site(request)
+    if site.watch.streams >= STREAMS:
+        return Response("too many streams\n", 503, media_type="text/plain")
+    # Counted before the answer begins: many requests can come in before the first of them is answered.
+    site.watch.streams += 1
+    return _Stream(_follow(site, request.query_params.get("queue")), site=site)
+
+
+class _Stream(EventSourceResponse):
+    """Gives its place back whatever ended it, also a visitor who left before it began."""
+
+    def __init__(self, content: AsyncIterator[ServerSentEvent], *, site: Site) -> None:
+        super().__init__(content, ping=PING)
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._site.watch.streams -= 1
+
+
+async def _follow(site: Site, queue: str | None) -> AsyncIterator[ServerSentEvent]:
+    at = 0.0
+    yield ServerSentEvent(retry=3000, comment="samples follow")
+    while not site.watch.closing:
+        sample = await site.watch.wait(at, timeout=1)
+        if sample is not None:
+            at = sample.at
+            yield ServerSentEvent(event="sample", data=orjson.dumps(_tell(site, sample, queue)).decode())
+
+
+def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
+    queues = sample.queues.items() if queue is None else [(queue, sample.queues.get(queue))]
+    check = site.watch.check
+    return {
+        "at": sample.at,
+        "error": sample.error,
+        "workers": sample.workers,
+        "queues": {name: to_record(reading) for name, reading in queues if reading},
+        "point": condense(sample, queue),
+        "drift": None if check is None or check.error else len(check.differences),
+    }
+
+
+def condense(sample: Sample, queue: str | None) -> dict[str, Any] | None:
+    """One point of the charts: a queue's reading, or the sum of all."""
+    if sample.error:
+        return {"at": sample.at}
+    if queue is not None:
+        reading = sample.queues.get(queue)
+        return {"at": sample.at, **to_record(reading)} if reading else None
+    readings = list(sample.queues.values())
+
+    def total(name: str) -> float | None:
+        values = [value for reading in readings if (value := getattr(reading, name)) is not None]
+        return round(sum(values), 3) if values else None
+
+    def worst(name: str) -> float | None:
+        return max(
+            (value for reading in readings if (value := getattr(reading, name)) is not None), default=None
+        )
+
+    return {
+        "at": sample.at,
+        "depth": total("depth"),
+        "sent": total("sent"),
+        "left": total("left"),
+        "oldest": worst("oldest"),
+        "wait": worst("wait"),
+        "median": worst("median"),
+        "high": worst("high"),
+    }
+
+
+def pick(samples: Sequence[Sample], queue: str | None) -> list[dict[str, Any]]:
+    """About a point a minute, the newest first, for the table beside a chart."""
+    picked: list[dict[str, Any]] = []
+    for sample in reversed(samples):
+        if len(picked) == POINTS:
+            break
+        record = condense(sample, queue)
+        if record and len(record) > 1 and (not picked or picked[-1]["at"] - sample.at >= 60):
+            picked.append(record)
+    return picked
+
+
+def _find_wrong(check: Check | None) -> dict[str, str]:
+    """By ``route NAME`` and ``queue NAME``, what the comparison found."""
+    found: dict[str, str] = {}
+    for thing in check.differences if check else ():
+        if thing.route:
+            found.setdefault(f"route {thing.route}", thing.state)
+        elif thing.kind == "queue":
+            found.setdefault(f"queue {thing.name}", thing.state)
+    return found

@@ -1,0 +1,175 @@
+"""Queues: all of them, one with its messages, and a single message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import psycopg
+from psycopg import sql
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from changelane.runner.dashboard.data.message_search import PAGE, Search, browse, count_available
+from changelane.runner.dashboard.data.samples import CAP, Queue, Session, peek, read_queues, read_session
+from changelane.runner.dashboard.pages.overview import pick
+from changelane.runner.dashboard.web.guard import Refusal
+from changelane.runner.dashboard.web.render import get_name, get_site, show, slug
+from changelane.runner.operate.peek import State
+from changelane.runner.operate.peek import peek as peek_messages
+from changelane.runner.queue.identity import Queue as Target
+
+TABS: dict[State | None, str] = {
+    None: "All in the queue",
+    "available": "Available",
+    "delayed": "Delayed",
+    "leased": "Leased",
+    "blocked": "Blocked",
+    "archived": "Archived",
+}
+
+
+def show_queues(request: Request) -> Response:
+    site = get_site(request)
+    declared, sample = site.project.read(), site.watch.samples.last
+    readings = sample.queues if sample else {}
+    wanted = request.query_params.get("q", "").strip().lower()
+    return show(
+        request,
+        "queues.html",
+        readings=[reading for name, reading in readings.items() if wanted in name.lower()],
+        letters=declared.letters(frozenset(readings)),
+        wanted=wanted,
+    )
+
+
+def show_queue(request: Request) -> Response:
+    """A queue's numbers and a page of its messages, each part with the right that it lacks, if any."""
+    site, name = get_site(request), get_name(request)
+    declared = site.project.read()
+    search, problem = read_search(request)
+    archived = search.state == "archived"
+    with site.pool.read() as conn:
+        session = read_session(conn)
+        queue = find_queue(conn, session, name)
+        lacks = find_lack(session, queue, archived=archived)
+        depth = available = found = None
+        if not find_lack(session, queue, archived=False):
+            depth = peek(conn, queue)
+            available = count_available(conn, queue.identifier)
+        if not lacks:
+            found = browse(conn, find_target(queue, archived=archived), search)
+    samples = site.watch.samples
+    names = frozenset(samples.last.queues) if samples.last else frozenset()
+    letters = declared.letters(names | {name})
+    sources = [source for source, target in letters.items() if target == name]
+    return show(
+        request,
+        "queue.html",
+        here=f"/queues/{slug(name)}",
+        queue=queue,
+        reading=samples.last.queues.get(name) if samples.last else None,
+        depth=depth,
+        available=available,
+        cap=CAP,
+        found=found,
+        lacks=lacks,
+        role=session.role,
+        search=search,
+        problem=problem,
+        query=dict(request.query_params),
+        tabs=TABS,
+        page_size=PAGE,
+        entry=declared.queues.get(name),
+        consumer=declared.consumers.get(name),
+        letters=letters.get(name),
+        source=sources[0] if sources else None,
+        points=pick(samples.all, name),
+    )
+
+
+def show_message(request: Request) -> Response:
+    site, name = get_site(request), get_name(request)
+    archived = request.query_params.get("in") == "archive"
+    msg_id = min(int(request.path_params["msg_id"]), 2**63 - 1)
+    with site.pool.read() as conn:
+        session = read_session(conn)
+        queue = find_queue(conn, session, name)
+        if lack := find_lack(session, queue, archived=archived):
+            raise Refusal(403, f"role {session.role} lacks {lack}", help=f"GRANT {lack} TO {session.role}")
+        target = find_target(queue, archived=archived)
+        found = peek_messages(conn, target, ids=[msg_id], state="archived" if archived else None).messages
+    if not found:
+        where = "the archive of queue" if archived else "queue"
+        raise Refusal(
+            404,
+            f"{where} {name} holds no message {msg_id}",
+            help="it was handled, moved or deleted meanwhile; look in the archive, or among the dead letters",
+        )
+    here = f"/queues/{slug(name)}"
+    return show(request, "message.html", here=here, queue=queue, message=found[0], archived=archived)
+
+
+def find_queue(conn: psycopg.Connection[Any], session: Session, name: str) -> Queue:
+    """The queue of this name. Raises Refusal."""
+    for queue in read_queues(conn, session):
+        if queue.name == name:
+            return queue
+    raise Refusal(404, f"queue {name} does not exist", help="the page Queues lists those that do")
+
+
+def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
+    """The right that is missing to read a queue or its archive, as GRANT takes it; empty where none is."""
+    if not session.uses_pgmq:
+        return "USAGE ON SCHEMA pgmq"
+    if archived and queue.archive and not queue.archive_readable:
+        return f"SELECT ON {sql.Identifier('pgmq', queue.archive).as_string()}"
+    if not archived and not queue.readable:
+        return f"SELECT ON {queue.identifier.as_string()}"
+    return ""
+
+
+def find_target(queue: Queue, *, archived: bool) -> Target:
+    """The queue as steering takes it. Raises Refusal where it has no archive."""
+    if archived and queue.archive is None:
+        raise Refusal(404, f"queue {queue.name} has no archive", help="look at the other states")
+    # By its table, whose name is lower case where the queue's need not be.
+    return Target(queue.table.removeprefix("q_"), ())
+
+
+def read_search(request: Request) -> tuple[Search, str]:
+    """What the query asks for, and what of it makes no sense."""
+    query = request.query_params
+    problem = ""
+
+    def read_moment(name: str) -> datetime | None:
+        nonlocal problem
+        text = query.get(name, "").strip()
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            problem = f"{text!r} is no time: write 2026-11-24T09:30, in UTC"
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    after = query.get("after", "")
+    states: dict[str, State] = {state: state for state in get_args(State)}
+    return Search(
+        state=states.get(query.get("state", "")),
+        newest=query.get("order") == "newest",
+        after=int(after) if after.isdecimal() and len(after) < 19 else None,
+        text=query.get("text", "").replace("\0", ""),
+        key=query.get("key", "").replace("\0", "").strip(),
+        since=read_moment("since"),
+        until=read_moment("until"),
+    ), problem
+
+
+ROUTES = [
+    Route("/queues", show_queues),
+    Route("/queues/{queue}", show_queue),
+    Route("/queues/{queue}/messages/{msg_id:int}", show_message),
+]

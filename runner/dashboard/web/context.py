@@ -1,0 +1,55 @@
+"""What all pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from changelane.contract.statement import Statement
+from changelane.runner.dashboard.data.background import Watch
+from changelane.runner.dashboard.data.declared import Project
+from changelane.runner.dashboard.data.pool import Pool
+from changelane.runner.dashboard.web.guard import Rules
+from changelane.runner.dashboard.web.guesses import Guesses
+from changelane.runner.dashboard.web.sessions import Sessions
+
+NOTES = 1000
+"""Sessions for which notes are kept."""
+
+Split = Callable[[str], Sequence[Statement]]
+"""Takes SQL apart into statements that a rollback undoes; raises ChangelaneError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """``pool`` is for pages. ``trying`` and ``searching`` are for statements and expressions of people:
+    pages never wait for those. ``log`` takes one line for the server's stderr.
+    """
+
+    pool: Pool
+    trying: Pool
+    searching: Pool
+    project: Project
+    sessions: Sessions
+    guesses: Guesses
+    rules: Rules
+    watch: Watch
+    split: Split
+    log: Callable[[str], None]
+    _notes: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def read_only(self) -> bool:
+        return self.rules.read_only
+
+    def add_note(self, session: str, note: str) -> None:
+        """Have the next page of this session say it. Programs have no session, and read answers instead."""
+        if not session:
+            return
+        self._notes.setdefault(session, []).append(note)
+        if len(self._notes) > NOTES:
+            del self._notes[next(iter(self._notes))]
+
+    def take_notes(self, session: str) -> Sequence[str]:
+        """What was to be said, once."""
+        return self._notes.pop(session, [])

@@ -1,0 +1,251 @@
+"""What stands before every page: host, token, forged requests, size, read-only; and what all answers bear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qs, quote, urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from changelane.errors import ChangelaneError
+from changelane.runner.dashboard.web.guesses import Guesses
+from changelane.runner.dashboard.web.proxies import Proxies
+from changelane.runner.dashboard.web.sessions import LIFETIME, Sessions, Visit, read_cookie
+
+BODY = 1_048_576
+"""Bytes of a POST at most."""
+
+FIELDS = 2000
+SECONDS = 15.0
+"""In which a POST must have arrived."""
+
+FORM = "application/x-www-form-urlencoded"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # no-referrer would have browsers hide the Origin of forms, too.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Refusal(ChangelaneError):
+    """A request that is not done, with the HTTP ``status`` of the answer."""
+
+    def __init__(self, status: int, what: str, *, help: str = "") -> None:
+        super().__init__(what, help=help)
+        self.status = status
+
+
+Tell = Callable[[Request, Refusal], Response]
+"""Makes the page that tells it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """``hosts`` are those that a request may name, None for any; ``origin`` is that of a proxy in front,
+    as ``https://host``, or empty; ``proxies`` may name the visitor's address; ``cookie`` is the name of the
+    session's cookie.
+    """
+
+    hosts: frozenset[str] | None
+    origin: str
+    proxies: Proxies
+    cookie: str
+    read_only: bool
+
+
+class Guard:
+    """ASGI middleware around the whole site; puts a Visit into ``scope["visit"]``."""
+
+    def __init__(
+        self, app: ASGIApp, *, rules: Rules, sessions: Sessions, guesses: Guesses, tell: Tell
+    ) -> None:
+        self._app = app
+        self._rules = rules
+        self._sessions = sessions
+        self._guesses = guesses
+        self._tell = tell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        visit = self._identify(request)
+        scope["visit"] = visit
+        answer = self._dress(request, visit, send)
+        try:
+            self._check_host(request)
+            if request.method not in ("GET", "HEAD", "POST"):
+                raise Refusal(405, "only GET, HEAD and POST are answered")
+            if not visit.user and not _is_open(request.url.path):
+                status = await self._guesses.hold() if visit.program else 401
+                await self._turn_away(request, status)(scope, receive, answer)
+                return
+            if request.method == "POST":
+                scope["visit"] = visit = replace(visit, form=await _read_form(request))
+                self._check_form(request, visit)
+            await self._app(scope, receive, answer)
+        except Refusal as refusal:
+            await self._tell(request, refusal)(scope, receive, answer)
+
+    def _identify(self, request: Request) -> Visit:
+        sessions = self._sessions
+        peer = request.client.host if request.client else "unknown"
+        remote = self._rules.proxies.find_visitor(peer, request.headers.getlist("x-forwarded-for"))
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if sessions.guarded and scheme.lower() == "bearer":
+            # Headers are read as Latin-1, and sent as UTF-8.
+            given = given.strip().encode("latin-1").decode(errors="replace")
+            return Visit(
+                user=sessions.admit(given),
+                program=True,
+                session="",
+                fresh=False,
+                csrf="",
+                who="token, by a program",
+                remote=remote,
+            )
+        cookie = read_cookie(request.headers.get("cookie", ""), self._rules.cookie)
+        rank = sessions.check(cookie)
+        fresh = rank is None
+        if fresh:
+            cookie = sessions.issue("guest")
+        user = rank == "user" or not sessions.guarded
+        return Visit(
+            user=user,
+            program=False,
+            session=cookie,
+            fresh=fresh,
+            csrf=sessions.protect(cookie),
+            who=f"{'token' if sessions.guarded else 'local'}, session {sessions.name(cookie)}",
+            remote=remote,
+        )
+
+    def _check_host(self, request: Request) -> None:
+        hosts = request.headers.getlist("host")
+        name = _read_host(hosts[0]) if len(hosts) == 1 else ""
+        if not name:
+            raise Refusal(400, "the request names no host, or several")
+        if self._rules.hosts is not None and name not in self._rules.hosts:
+            # A page of another site whose name was made to point here (DNS rebinding) comes with that name.
+            raise Refusal(
+                421,
+                f"this dashboard is not reached as {hosts[0]!r}",
+                help="open it by the address that it printed; behind a proxy, start it with --url",
+            )
+
+    def _turn_away(self, request: Request, status: int) -> Response:
+        if status == 401 and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?next={quote(target, safe='')}", 303)
+        refusal = Refusal(
+            status, "this takes the token", help="send `Authorization: Bearer TOKEN`, or log in"
+        )
+        told = self._tell(request, refusal)
+        told.headers["WWW-Authenticate"] = 'Bearer realm="changelane"'
+        return told
+
+    def _check_form(self, request: Request, visit: Visit) -> None:
+        if self._rules.read_only and request.url.path not in ("/login", "/logout"):
+            raise Refusal(
+                403, "the dashboard runs with --read-only", help="nothing was changed; restart it without"
+            )
+        origin = request.headers.get("origin") or _read_origin(request.headers.get("referer", ""))
+        known = {f"{request.url.scheme}://{request.headers['host']}", self._rules.origin} - {""}
+        # No browser sends a program's header by itself, so nobody forged it; still not from another site.
+        if origin not in known and (origin or not visit.program):
+            raise Refusal(
+                403,
+                f"the form came from {origin!r}" if origin else "the request names no origin",
+                help="nothing was changed; --url names a proxy, and programs send the token as a header",
+            )
+        if not visit.program and (
+            visit.fresh or not self._sessions.is_protected(visit.session, visit.get("csrf"))
+        ):
+            raise Refusal(
+                403,
+                "the form is not of this session",
+                help="nothing was changed; reload the page and try again: a restart ends all sessions",
+            )
+
+    def _dress(self, request: Request, visit: Visit, send: Send) -> Callable[[Message], Awaitable[None]]:
+        """``send`` that adds the headers which every answer bears, and the cookie of a new session."""
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if request.url.path.startswith("/static/"):
+                    headers["Cache-Control"] = "no-cache"
+                else:
+                    headers["Cache-Control"] = "no-store"
+                    if visit.fresh and "set-cookie" not in headers:
+                        headers.append("Set-Cookie", bake(self._rules, visit.session))
+            await send(message)
+
+        return dressed
+
+
+def bake(rules: Rules, session: str) -> str:
+    """The header that hands a session to the browser."""
+    secure = "; Secure" if rules.origin.startswith("https:") else ""
+    return f"{rules.cookie}={session}; Path=/; Max-Age={LIFETIME}; HttpOnly; SameSite=Strict{secure}"
+
+
+def _is_open(path: str) -> bool:
+    return path in ("/login", "/healthz") or path.startswith("/static/")
+
+
+def _read_host(header: str) -> str:
+    try:
+        return (urlsplit(f"//{header}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _read_origin(referer: str) -> str:
+    try:
+        parts = urlsplit(referer)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
+async def _read_form(request: Request) -> Mapping[str, list[str]]:
+    too_large = Refusal(413, f"the form is larger than {BODY} bytes")
+    headers = request.headers
+    length = headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > BODY:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY:
+                    raise too_large
+    except TimeoutError:
+        raise Refusal(408, f"the form did not arrive within {SECONDS:g} seconds") from None
+    if body and headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise Refusal(415, f"a form is sent as {FORM}")
+    try:
+        return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=FIELDS, errors="strict")
+    except ValueError:
+        raise Refusal(400, "the form cannot be read") from None

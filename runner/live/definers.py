@@ -1,0 +1,155 @@
+"""Live catalog -> the roles as which capture functions run: what they lack, what they may beyond sending."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from changelane.contract.access import find_functions
+from changelane.contract.manifest import Capture, Manifest
+from changelane.contract.marker import SCHEMA
+
+_SQL = Path(__file__).parent / "sql"
+
+Need = tuple[str, str, str]
+"""(kind, schema, name): a ``schema`` to use, a ``call`` of a function or operator, a ``queue`` to send to by
+its table, or the table of ``sleepers`` to read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What a role may not, in words, and the statement that ``mend``s it; ``mendable`` by the one who looks.
+    ``table`` is the queue's where row security is in the way.
+    """
+
+    table: str = ""
+    what: str
+    mend: str
+    mendable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definer:
+    """``powers`` say what a role may beyond sending; ``makers`` are owners of captured tables and of their
+    columns' types who may not act as it. ``member``: who looks may give it functions; ``joinable``: and may
+    become one that can.
+    """
+
+    name: str
+    superuser: bool = False
+    powers: Sequence[str] = ()
+    makers: Sequence[str] = ()
+    member: bool = True
+    joinable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stranger:
+    """The ``owner`` of schema ``changelane``, or of something in it, who may not act as ``definer``."""
+
+    what: str
+    owner: str
+    definer: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definers:
+    """``declared``: the spec names an owner. ``by_capture`` is the role as which each capture runs, or is to
+    run; ``lacks`` by role and need. ``strangers`` hold something in schema ``changelane``.
+    """
+
+    declared: bool = False
+    by_capture: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, Definer] = field(default_factory=dict)
+    lacks: Mapping[tuple[str, Need], Sequence[Lack]] = field(default_factory=dict)
+    strangers: Sequence[Stranger] = ()
+
+    def find_lacks(self, capture: Capture, *, role: str = "") -> tuple[Lack, ...]:
+        """What the role, or the one as which it runs, lacks for a capture, each once."""
+        role = role or self.by_capture.get(capture.name, "")
+        found = [lack for need in list_needs(capture) for lack in self.lacks.get((role, need), ())]
+        return tuple(dict.fromkeys(found))
+
+
+def list_needs(capture: Capture) -> Iterator[Need]:
+    """All that the function takes of its owner."""
+    yield from _list_queue_needs(capture.queues)
+    for schema, name in capture.calls:
+        yield "schema", schema, ""
+        yield "call", schema, name
+    if capture.send == "pgmq":
+        for name in find_functions(["send"]):
+            yield "call", "pgmq", name
+    if capture.measures:
+        yield "schema", SCHEMA, ""
+        yield "call", SCHEMA, "measure"
+        yield "call", SCHEMA, "digest"
+    if capture.waking:
+        yield "schema", SCHEMA, ""
+        yield "sleepers", SCHEMA, "sleepers"
+
+
+def _list_queue_needs(queues: Sequence[str]) -> Iterator[Need]:
+    for queue in queues:
+        yield "schema", "pgmq", ""
+        yield "queue", "pgmq", f"q_{queue}"
+
+
+def observe_definers(
+    conn: psycopg.Connection[Any], manifest: Manifest, *, owners: Mapping[str, tuple[str, bool]], role: str
+) -> Definers:
+    """In the connection's open transaction. ``owners`` are those of the functions that there are, by name,
+    and whether each may keep its function; others are to be ``role``'s. Raises psycopg.Error.
+    """
+    declared = manifest.owner.role if manifest.owner else None
+    by_capture = {}
+    for capture in manifest.captures:
+        owner, keeps = owners.get(capture.name, (role, True))
+        by_capture[capture.name] = declared or (owner if keeps else role)
+    wanted = sorted(
+        {
+            (definer, *need)
+            for capture in manifest.captures
+            for need in list_needs(capture)
+            for definer in {by_capture[capture.name], owners.get(capture.name, (role, True))[0]}
+        }
+    )
+    columns = {
+        "roles": [entry[0] for entry in wanted],
+        "kinds": [entry[1] for entry in wanted],
+        "schemas": [entry[2] for entry in wanted],
+        "names": [entry[3] for entry in wanted],
+    }
+    lacks: dict[tuple[str, Need], list[Lack]] = defaultdict(list)
+    for name, kind, schema, thing, what, mend, mendable, held in conn.execute(
+        (_SQL / "observe_lacks.sql").read_bytes(), columns
+    ):
+        lack = Lack(what=what, mend=mend, mendable=mendable, table=thing if held else "")
+        lacks[name, (kind, schema, thing)].append(lack)
+    tables = sorted({capture.identity for capture in manifest.captures})
+    values = {
+        "roles": sorted({*by_capture.values(), *([declared] if declared else [])}),
+        "schemas": [schema for schema, _ in tables],
+        "tables": [table for _, table in tables],
+    }
+    with conn.cursor(row_factory=class_row(Definer)) as cursor:
+        found = cursor.execute((_SQL / "observe_definers.sql").read_bytes(), values).fetchall()
+    there = {definer.name for definer in found}
+    # Before the declared owner is made, those will do who may act as the one that makes it.
+    trusting = {"roles": sorted({name if name in there else role for name in by_capture.values()})}
+    with conn.cursor(row_factory=class_row(Stranger)) as strangers:
+        strange = strangers.execute((_SQL / "observe_strangers.sql").read_bytes(), trusting).fetchall()
+    return Definers(
+        declared=declared is not None,
+        by_capture=by_capture,
+        roles={definer.name: definer for definer in found},
+        lacks=lacks,
+        strangers=strange,
+    )

@@ -1,0 +1,34 @@
+"""Live database -> the captures whose expressions no longer hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from changelane.contract.manifest import Manifest
+
+_SQL = Path(__file__).parent / "sql"
+_PREPARE = (_SQL / "prepare_expressions.sql").read_bytes()
+_OBSERVE = (_SQL / "observe_expressions.sql").read_bytes()
+
+
+def observe_expressions(conn: psycopg.Connection[Any], manifest: Manifest) -> Mapping[str, str]:
+    """What Postgres says of each capture that it refuses, by the capture's name.
+
+    It is the check that ``apply`` makes with the function: Postgres looks at the expressions of a route as it
+    would at the first write, and neither reads a row nor evaluates anything. In the connection's open
+    transaction, whose settings stay. Raises psycopg.Error.
+    """
+    checks = {capture.name: capture.check for capture in manifest.captures if capture.check}
+    if not checks:
+        return {}
+    with conn.transaction(force_rollback=True):
+        conn.execute(_PREPARE, [json.dumps(checks)])
+        conn.execute(_OBSERVE)
+        row = conn.execute("SELECT pg_catalog.current_setting('changelane.broken')").fetchone()
+    broken: dict[str, str] = json.loads(row[0]) if row else {}
+    return broken

@@ -1,0 +1,55 @@
+"""Live schema -> Catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from changelane.contract.catalog import Catalog, Table
+from changelane.runner.live.foreign_triggers import read_foreign
+from changelane.runner.live.session import snapshot
+from changelane.runner.live.timescale import Timescale, observe_timescale
+
+_SQL = Path(__file__).parent / "sql"
+_RELATION = (_SQL / "relation.sql").read_text()
+
+
+def read_query(name: str) -> str:
+    """The text of a query over the relations that a spec could name."""
+    return (_SQL / f"{name}.sql").read_text().replace("{relation}", _RELATION)
+
+
+_QUERY = read_query("inspect")
+_TABLES = read_query("tables")
+_TYPES = (_SQL / "inspect_types.sql").read_bytes()
+
+
+def list_tables(conn: psycopg.Connection[Any], *, timescale: Timescale) -> list[Table]:
+    """The tables and partitioned tables that a glob could match, without their columns; in the connection's
+    open transaction.
+    """
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_TABLES).fetchall()
+    return [Table.model_validate(row) for row in timescale.amend(rows)]
+
+
+def inspect(conn: psycopg.Connection[Any]) -> Catalog:
+    """Read every table, view and foreign table outside system schemas, their triggers, and what the types of
+    their columns are computed with, in one snapshot.
+    """
+    with snapshot(conn), conn.cursor(row_factory=dict_row) as cursor:
+        rows = observe_timescale(conn).amend(cursor.execute(_QUERY).fetchall())
+        (types,) = cursor.execute(_TYPES).fetchall()
+        foreign = read_foreign(conn)
+    for row in rows:
+        row["triggers"] = foreign.triggers.get((row["schema"], row["name"]), ())
+    paths = types.pop("paths")
+    # Nothing is looked up in a schema that not every owner looks into.
+    path = [schema for schema in paths[0] if all(schema in other for other in paths)] if paths else []
+    known = any(types[name] for name in ("types", "operators", "functions"))
+    return Catalog.model_validate(
+        {"tables": [Table.model_validate(row) for row in rows], "search_path": path if known else [], **types}
+    )

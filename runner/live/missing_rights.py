@@ -1,0 +1,166 @@
+"""What a role lacks to see and use queues, and the statements that give it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.contract.access import OPTIONAL_COLUMN, Operation, find_functions, find_rights
+from changelane.errors import DatabaseError
+
+_SQL = Path(__file__).parent / "sql"
+_LACKS = (_SQL / "lacks.sql").read_bytes()
+_HIDING = (_SQL / "hiding.sql").read_bytes()
+_ABSENT = (_SQL / "absent.sql").read_bytes()
+_PLAIN = re.compile("[a-z_][a-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A privilege on a table, ``column`` empty on all of it; or EXECUTE on the functions of a name."""
+
+    schema: str
+    relation: str
+    privilege: str
+    column: str = ""
+
+
+LISTING = (Need("pgmq", "meta", "SELECT"),)
+"""To ask which queues there are."""
+
+_TASKS: dict[str, tuple[Operation, ...]] = {
+    "send": ("send",), "purge": ("read", "delete"), "unblock": ("read", "delete"), "replay": ("send",),
+    "dead-letter discard": ("read", "delete"),
+}  # fmt: skip
+"""Commands to the operations on a queue that they do; others read."""
+
+
+def need_queue(
+    queue: str,
+    allow: Collection[Operation] = (),
+    *,
+    reads: bool = True,
+    keeps: bool = False,
+    calls: bool = True,
+) -> list[Need]:
+    """To see messages, unless ``reads`` is False; to do what ``allow`` has, by pgmq's functions if ``calls``;
+    and, with ``keeps``, to archive.
+    """
+    needs = [Need("pgmq", f"q_{queue}", "SELECT")] if reads else []
+    operations = {*allow, *(("archive",) if keeps else ())}
+    needs += [
+        Need("pgmq", f"{right.place[0]}_{queue}", right.privilege, right.column)
+        for right in find_rights(operations, columns=(OPTIONAL_COLUMN,))
+        if right.place == "queue" or keeps
+    ]
+    if allow and calls:
+        needs += [Need("pgmq", name, "EXECUTE") for name in find_functions(allow)]
+    return needs
+
+
+def need_command(doing: str, queue: str) -> list[Need]:
+    """What the command ``doing`` needs of a queue."""
+    needs = [*LISTING, *need_queue(queue, _TASKS.get(doing, ()), reads=doing != "send")]
+    if doing in ("peek", "replay"):
+        needs.append(Need("pgmq", f"a_{queue}", "SELECT"))
+    if doing == "replay":
+        privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
+        needs += [Need("changelane", "progress", privilege) for privilege in privileges]
+    if doing == "unblock":
+        needs.append(Need("pgmq", f"q_{queue}", "UPDATE", "headers"))
+    if doing == "maintain":
+        return [*LISTING, *(Need("pgmq", f"a_{queue}", privilege) for privilege in ("SELECT", "DELETE"))]
+    if doing in ("pause", "resume"):
+        return [*LISTING, Need("changelane", doing, "EXECUTE")]
+    return needs
+
+
+def find_lacks(conn: psycopg.Connection[Any], needs: Iterable[Need]) -> list[str]:
+    """GRANTs of what the session's role lacks of ``needs``.
+
+    ``conn`` is in autocommit, or its transaction is sound. Raises psycopg.Error.
+    """
+    needs = list(dict.fromkeys(needs))
+    values = {
+        "schemas": [need.schema for need in needs],
+        "relations": [need.relation for need in needs],
+        "privileges": [need.privilege for need in needs],
+        "columns": [need.column for need in needs],
+    }
+    rows = conn.execute(_LACKS, values).fetchall()
+    return _spell(rows, role=read_role(conn))
+
+
+def explain_lack(
+    conn: psycopg.Connection[Any], error: psycopg.Error, *, doing: str, needs: Sequence[Need]
+) -> DatabaseError | None:
+    """The error of a role that lacks a right, with the GRANTs that give all of ``needs``; None where it lacks
+    none of them. ``conn`` is in autocommit. Raises psycopg.Error.
+
+    What is not there is said to be gone, and what is there and hidden is not.
+    """
+    role, message = read_role(conn), error.diag.message_primary or ""
+    named = [need.relation for need in needs if need.relation[:2] in ("q_", "a_")]
+    gone = [name[2:] for (name,) in conn.execute(_ABSENT, {"relations": named}).fetchall()]
+    lacks = find_lacks(conn, needs)
+    if gone and lacks:
+        return DatabaseError(
+            f"{doing}: queue {', '.join(dict.fromkeys(gone))} does not exist",
+            help=f"for role {role} to see those that do: {'; '.join(lacks)}",
+        )
+    if lacks:
+        return DatabaseError(
+            f"{doing}: {message}: it is there, and not visible to role {role}", help="; ".join(lacks)
+        )
+    if "row-level security" in message:
+        return DatabaseError(
+            f"{doing}: {message}, as role {role}",
+            help="declare what the role may do under the queue's `access`, then generate and apply",
+        )
+    return None
+
+
+def find_hidden(conn: psycopg.Connection[Any], queues: Sequence[str]) -> list[str]:
+    """Those whose row security shows the session's role no message. Raises psycopg.Error."""
+    tables = [f"q_{queue}" for queue in queues]
+    return [name for (name,) in conn.execute(_HIDING, {"tables": tables}).fetchall()]
+
+
+def read_role(conn: psycopg.Connection[Any]) -> str:
+    """The session's role. Raises psycopg.Error."""
+    row = conn.execute("SELECT current_user::text").fetchone()
+    return str(row[0]) if row else ""
+
+
+def _spell(rows: Sequence[tuple[str, str, str, str]], *, role: str) -> list[str]:
+    """One statement for each place, its privileges and columns in the order of the rows."""
+    places: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    whole = {row[:3] for row in rows if not row[3]}
+    for schema, relation, privilege, column in rows:
+        if column and (schema, relation, privilege) in whole:
+            continue
+        kind = "FUNCTION " if privilege == "EXECUTE" else "" if relation else "SCHEMA "
+        privileges = places.setdefault((kind, schema, relation), {})
+        privileges.setdefault(privilege, []).extend([column] if column else [])
+    grants = []
+    for (kind, schema, relation), privileges in places.items():
+        parts = [
+            privilege + (f" ({', '.join(map(_quote, sorted(columns)))})" if columns else "")
+            for privilege, columns in sorted(privileges.items())
+        ]
+        # The server quoted a function with its arguments.
+        names = [relation] if kind == "FUNCTION " else [_quote(name) for name in (schema, relation) if name]
+        place = ".".join(names)
+        grants.append(f"GRANT {', '.join(parts)} ON {kind}{place} TO {sql.Identifier(role).as_string()}")
+    return grants
+
+
+def _quote(name: str) -> str:
+    """A name of pgmq's, quoted where it needs it, as people write it."""
+    return name if _PLAIN.fullmatch(name) else sql.Identifier(name).as_string()

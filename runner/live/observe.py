@@ -1,0 +1,282 @@
+"""Live catalog -> Observed: what the database holds of Changelane, and of the tables in a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import class_row
+
+from changelane.contract.catalog import Table
+from changelane.contract.manifest import Manifest
+from changelane.contract.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
+from changelane.runner.live.definers import Definers, observe_definers
+from changelane.runner.live.expressions import observe_expressions
+from changelane.runner.live.foreign_triggers import Foreign, read_foreign
+from changelane.runner.live.inspect import list_tables
+from changelane.runner.live.partman import Partitioning, Partman, observe_partitions, observe_partman
+from changelane.runner.live.rights import Rights, observe_rights
+from changelane.runner.live.session import snapshot
+from changelane.runner.live.timescale import observe_timescale
+
+_SQL = Path(__file__).parent / "sql"
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Facts on the server, the role and the two schemas. ``server`` is the major version;
+    ``reads_only``: so are the role's transactions unless it says otherwise; ``reads_queues``: it may ask
+    which queues there are; ``lends_pgmq``: it may grant USAGE of pgmq, and CREATE in ours,
+    ``lends_schema``; ``schema_objects`` is how many things schema ``changelane`` holds beside its own tables,
+    ``has_tables`` that it has those, and ``grants_right`` that they are open to whom they are meant for, and
+    the schema to nobody else.
+    """
+
+    server: int
+    database: str
+    role: str
+    pid: int
+    creates_schemas: bool
+    reads_only: bool = False
+    standby: bool = False
+    has_pgmq: bool
+    reads_queues: bool = True
+    uses_pgmq: bool
+    creates_queues: bool
+    lends_pgmq: bool = True
+    has_schema: bool
+    schema_comment: str | None
+    schema_objects: int
+    creates_functions: bool
+    owns_schema: bool
+    lends_schema: bool = True
+    creates_roles: bool = True
+    has_tables: bool = True
+    grants_right: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A row of ``pgmq.meta`` and its table. ``inserts``, ``owned``: what the role may and is.
+
+    ``indexed`` are the columns that an index begins with. ``key_index`` is the definition of the index for
+    the order of keys, None where there is none;
+    ``archive_lasts``: a crash leaves the archive; ``archive_index``: it has one by age, and ``archived``: it
+    is not empty, or was not. ``columns`` are the table's, name to type; ``demands`` those that take no null
+    and have no default. ``autovacuum`` and ``lasting_ids`` are as ``hash_queue`` takes them; ``partitioning``
+    is None where it is not cut by time, or the role may not know.
+    """
+
+    name: str
+    kind: str
+    has_table: bool
+    has_archive: bool = True
+    archive_lasts: bool = True
+    columns: Mapping[str, str] = field(default_factory=dict)
+    demands: Sequence[str] = ()
+    inserts: bool
+    owned: bool
+    comment: str | None
+    indexed: Sequence[str] = ("msg_id", "vt")
+    key_index: str | None = None
+    archive_index: bool = True
+    archived: bool = False
+    autovacuum: Sequence[str] = ()
+    lasting_ids: bool = True
+    partitioning: Partitioning | None = None
+
+    @property
+    def marker(self) -> Marker | None:
+        return parse_marker(self.comment)
+
+    @property
+    def live(self) -> str:
+        cut = self.partitioning
+        return hash_queue(
+            kind=self.kind,
+            autovacuum=self.autovacuum,
+            partition=(cut.interval, cut.retain, cut.retain_archive, cut.endless) if cut else None,
+            lasting_ids=self.lasting_ids,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function without arguments in schema ``changelane``. ``owner_creates``: its owner may create there,
+    so may have made it.
+    """
+
+    name: str
+    body: str
+    language: str
+    security_definer: bool
+    config: Sequence[str]
+    public_execute: bool
+    owner: str
+    owned: bool
+    owner_creates: bool = True
+    comment: str | None
+
+    @property
+    def marker(self) -> Marker | None:
+        return parse_marker(self.comment)
+
+    @property
+    def live(self) -> str:
+        return hash_function(
+            body=self.body,
+            language=self.language,
+            security_definer=self.security_definer,
+            config=self.config,
+            public_execute=self.public_execute,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A trigger that is no clone. ``enabled`` is ``tgenabled``: O origin, A always, R replica, D disabled.
+    ``relation`` is the ``relkind`` of its table, ``strays`` the partitions on which it fires otherwise.
+    """
+
+    name: str
+    schema: str
+    table: str
+    relation: str = "r"
+    function: str
+    type: int
+    enabled: str
+    constraint: bool = False
+    strays: Sequence[str] = ()
+    old_table: str | None
+    new_table: str | None
+    conditional: bool
+    columns: int
+    owned: bool
+    comment: str | None
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.schema, self.table, self.name)
+
+    @property
+    def marker(self) -> Marker | None:
+        return parse_marker(self.comment)
+
+    @property
+    def live(self) -> str:
+        return hash_trigger(
+            function=self.function,
+            type=self.type,
+            old_table=self.old_table,
+            new_table=self.new_table,
+            conditional=self.conditional,
+            columns=self.columns,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A relation that the manifest names. ``kind`` is ``relkind``; ``reachable``: the role may use its
+    schema; ``barred`` are its partitions on which the role may make no trigger, as SQL; ``primary_key`` is
+    empty where there is none; ``columns`` are name to type.
+    """
+
+    schema: str
+    name: str
+    oid: int = 0
+    kind: str
+    partition: bool
+    has_children: bool
+    has_parents: bool
+    owned: bool
+    owner: str
+    reachable: bool = True
+    barred: Sequence[str] = ()
+    primary_key: Sequence[str] = ()
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One snapshot of the database. Functions by name, triggers by (schema, table, name), relations and
+    tables by (schema, name), queues by name. ``tables`` are all that a glob could match, without columns;
+    ``broken`` is what Postgres says of expressions that no longer hold, by the name of their capture.
+    ``foreign`` are the triggers of others, on any table.
+    """
+
+    session: Session
+    partman: Partman = field(default_factory=Partman)
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    triggers: Mapping[tuple[str, str, str], Trigger] = field(default_factory=dict)
+    relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
+    tables: Mapping[tuple[str, str], Table] = field(default_factory=dict)
+    foreign: Foreign = field(default_factory=Foreign)
+    rights: Rights = field(default_factory=Rights)
+    definers: Definers = field(default_factory=Definers)
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+
+def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
+    """Read everything in one read-only snapshot, in a number of queries that does not grow with the manifest.
+
+    ``conn`` is in autocommit and in no transaction. Raises psycopg.Error.
+    """
+    named = {
+        "schemas": [capture.schema_ for capture in manifest.captures],
+        "tables": [capture.table for capture in manifest.captures],
+        "names": [capture.trigger_name for capture in manifest.captures],
+    }
+    with snapshot(conn):
+        (session,) = _fetch(conn, Session, "observe_session")
+        partman = observe_partman(conn)
+        partitions = observe_partitions(conn, partman)
+        listed = session.has_pgmq and session.reads_queues
+        queues = _fetch(conn, Queue, "observe_queues") if listed else []
+        functions = _fetch(conn, Function, "observe_functions")
+        triggers = _fetch(conn, Trigger, "observe_triggers", named)
+        relations = _fetch(conn, Relation, "observe_relations", named)
+        timescale = observe_timescale(conn)
+        tables = list_tables(conn, timescale=timescale)
+        foreign = read_foreign(conn)
+        roles = {access.role for access in manifest.access}
+        owners = {function.name: (function.owner, function.owner_creates) for function in functions}
+        definers = observe_definers(conn, manifest, owners=owners, role=session.role)
+        broken = observe_expressions(conn, manifest)
+        rights = observe_rights(conn, roles, has_pgmq=listed)
+    return Observed(
+        session=session,
+        partman=partman,
+        queues={queue.name: replace(queue, partitioning=partitions.get(queue.name)) for queue in queues},
+        functions={function.name: function for function in functions},
+        # TimescaleDB's copies on chunks come and go with the trigger of the hypertable.
+        triggers={
+            trigger.identity: trigger
+            for trigger in triggers
+            if (trigger.schema, trigger.table) not in timescale.chunks
+        },
+        relations={
+            (relation.schema, relation.name): replace(
+                relation,
+                has_children=relation.has_children
+                or (relation.schema, relation.name) in timescale.hypertables,
+            )
+            for relation in relations
+        },
+        tables={table.identity: table for table in tables},
+        foreign=foreign,
+        rights=rights,
+        definers=definers,
+        broken=broken,
+    )
+
+
+def _fetch(
+    conn: psycopg.Connection[Any], row: type[_Row], query: str, values: Mapping[str, Any] | None = None
+) -> list[_Row]:
+    with conn.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute((_SQL / f"{query}.sql").read_bytes(), values).fetchall()

@@ -1,0 +1,157 @@
+"""Live catalog -> who holds what on the tables of queues, the policies there, and schema ``pgmq_public``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from changelane.contract.access import API_NAMES, Place, Right
+from changelane.contract.marker import API_LIVE, POLICY_LIVE, Marker, parse_marker
+
+_SQL = Path(__file__).parent / "sql" / "rights"
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The table of a queue, or of its archive. ``forced``: row security holds its owner, too;
+    ``notifies``: pgmq notifies of messages, which writes a table of pgmq's as the sender.
+    """
+
+    queue: str
+    archive: bool
+    owner: str
+    row_security: bool
+    forced: bool
+    notifies: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A policy on such a table. ``command`` may be ``all``; an empty role is PUBLIC; ``unlimited``: for any
+    row; ``live`` is the hash of all that the catalog says of it.
+    """
+
+    queue: str
+    archive: bool
+    name: str
+    command: str
+    permissive: bool
+    roles: Sequence[str]
+    unlimited: bool
+    live: str
+    comment: str | None
+
+    @property
+    def marker(self) -> Marker | None:
+        found = parse_marker(self.comment)
+        return found if found and found.kind == "access" else None
+
+    @property
+    def table(self) -> str:
+        return f"{'a' if self.archive else 'q'}_{self.queue}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One privilege of a role, or of PUBLIC where ``role`` is empty; ``column`` empty: on the whole table.
+
+    ``part`` is SQL of the partition or of the sequence that it is on, empty for the table of the queue or
+    archive itself: its row security does not hold who goes by a partition. ``grantable``: the role may give
+    it to others.
+    """
+
+    queue: str
+    archive: bool
+    part: str = ""
+    role: str
+    privilege: str
+    grantable: bool = False
+    column: str
+
+    @property
+    def right(self) -> Right:
+        place: Place = "archive" if self.archive else "queue"
+        return Right(place, self.privilege, self.column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """``bypasses``: row security never holds it. ``memberships`` are the roles whose rights it has besides;
+    ``barred`` the functions of pgmq that it may not execute.
+    """
+
+    name: str
+    bypasses: bool
+    memberships: Sequence[str]
+    uses_pgmq: bool
+    uses_changelane: bool
+    barred: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """Schema ``pgmq_public``. ``grants`` are (role, privilege, function), function empty for the schema."""
+
+    comment: str | None
+    live: str
+    owned: bool
+    grants: Sequence[tuple[str, str, str]]
+
+    @property
+    def marker(self) -> Marker | None:
+        found = parse_marker(self.comment)
+        return found if found and found.kind == "api" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """Tables by (queue, whether its archive), roles by name; ``api`` None where there is no such schema."""
+
+    tables: Mapping[tuple[str, bool], Table] = field(default_factory=dict)
+    policies: Sequence[Policy] = ()
+    grants: Sequence[Grant] = ()
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    api: Api | None = None
+
+
+def observe_rights(conn: psycopg.Connection[Any], roles: Collection[str], *, has_pgmq: bool = True) -> Rights:
+    """Read it all, ``roles`` among others; it changes settings of the transaction. Raises psycopg.Error."""
+    conn.execute((_SQL / "settings.sql").read_bytes())
+    tables = _fetch(conn, Table, "tables") if has_pgmq else []
+    policies = _fetch(conn, Policy, "policies", live=POLICY_LIVE)
+    grants = _fetch(conn, Grant, "grants") if has_pgmq else []
+    named = {
+        *roles,
+        *(grant.role for grant in grants),
+        *(role for policy in policies for role in policy.roles),
+    }
+    found = _fetch(conn, Role, "roles", values={"roles": sorted(named)})
+    apis = _fetch(conn, Api, "api", live=API_LIVE, values={"names": list(API_NAMES)})
+    return Rights(
+        tables={(table.queue, table.archive): table for table in tables},
+        policies=policies,
+        grants=grants,
+        roles={role.name: role for role in found},
+        api=apis[0] if apis else None,
+    )
+
+
+def _fetch(
+    conn: psycopg.Connection[Any],
+    row: type[_Row],
+    query: str,
+    *,
+    live: str = "",
+    values: Mapping[str, Any] | None = None,
+) -> list[_Row]:
+    text = (_SQL / f"{query}.sql").read_text()
+    composed = sql.SQL(text).format(live=sql.SQL(live)) if live else sql.SQL(text)
+    with conn.cursor(row_factory=class_row(row)) as cursor:
+        return cursor.execute(composed, values).fetchall()

@@ -1,0 +1,160 @@
+"""Rows that are there already, sent as snapshots: each chunk and its progress in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import errors, sql
+
+from changelane.errors import LockNotObtained
+from changelane.runner.compare.object import spell
+from changelane.runner.live.lock_wait import Patience
+from changelane.runner.operate import progress
+
+LOCK_TIMEOUT = "1s"
+PAUSE = 0.5
+"""Seconds between looks at a queue that is too deep."""
+
+_SQL = Path(__file__).parent / "sql" / "backfill"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The rows of one table. ``setup`` is SQL that makes ``pg_temp.changelane_backfill``, whose new rows are
+    sent, until the transaction ends; ``where`` is checked SQL over the table as ``source``.
+
+    ``whole``: a partitioned table, whose rows are its partitions'. ``key``: its primary key.
+    """
+
+    project: str
+    route: str
+    schema: str
+    table: str
+    key: Sequence[str]
+    whole: bool
+    queues: Sequence[str]
+    setup: str
+    where: str
+
+    @property
+    def name(self) -> str:
+        return spell((self.schema, self.table))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``sent`` rows in all; ``total`` is about how many the table holds, None where that is not known."""
+
+    sent: int
+    total: int | None
+
+
+def backfill(
+    conn: psycopg.Connection[Any],
+    source: Source,
+    *,
+    asked: progress.Asked,
+    chunk: int,
+    restart: bool = False,
+    max_depth: int | None = None,
+    max_wait: float = 60.0,
+    notify: Callable[[str], None],
+) -> Iterator[Step]:
+    """Send the rows in the order of the primary key, ``chunk`` keys a transaction; yields after each.
+
+    A run with the same ``asked`` that was cut short is gone on with. A row is locked in share mode from its
+    reading to the commit, so whatever changes it later is sent later. While a queue holds ``max_depth``
+    messages, it waits. ``conn`` is in autocommit. Raises LockNotObtained where a row stays locked for
+    ``max_wait`` seconds; DatabaseError, psycopg.Error.
+    """
+    task = f"backfill {source.project} {source.route} {source.name}"
+    progress.begin(conn, task, asked=asked, restart=restart)
+    total = _estimate(conn, source)
+    patience = Patience(max_wait)
+    while True:
+        if max_depth is not None:
+            _wait(conn, source, max_depth=max_depth, notify=notify)
+        try:
+            with conn.transaction():
+                conn.execute((_SQL / "guard.sql").read_bytes(), [LOCK_TIMEOUT])
+                found = progress.look(conn, task)
+                if found is None:
+                    return
+                sent, after = _send(conn, source, after=found.after, chunk=chunk)
+                if after is None:
+                    progress.end(conn, task)
+                else:
+                    progress.advance(conn, task, after=after, sent=sent)
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            if not patience.wait():
+                raise LockNotObtained(
+                    f"rows of {source.name} are locked by others",
+                    help="what was sent holds; run again to go on, or wait longer with --max-wait",
+                ) from None
+            continue
+        patience = Patience(max_wait)
+        yield Step(found.done + sent, total)
+        if after is None:
+            return
+
+
+def _send(
+    conn: psycopg.Connection[Any], source: Source, *, after: str | None, chunk: int
+) -> tuple[int, str | None]:
+    """How many rows the next chunk sent, and its last key as JSON text; None for the last chunk."""
+    names = sql.SQL(", ").join(sql.Identifier("source", name) for name in source.key)
+    parts: dict[str, sql.Composable] = {
+        "table": sql.SQL("{} {}").format(
+            sql.SQL("" if source.whole else "ONLY"), sql.Identifier(source.schema, source.table)
+        ),
+        "row": sql.Identifier(source.schema, source.table),
+        "names": names,
+        "plain": sql.SQL(", ").join(map(sql.Identifier, source.key)),
+        "pairs": sql.SQL(", ").join(
+            sql.SQL("{}, {}").format(sql.Literal(name), sql.Identifier("source", name)) for name in source.key
+        ),
+        "chunk": sql.Literal(chunk),
+        "where": sql.SQL(source.where),
+    }
+
+    def bound(sign: str, key: str | None) -> sql.Composable:
+        if key is None:
+            return sql.SQL("true")
+        return _read("bound").format(sign=sql.SQL(sign), key=sql.Literal(key), **parts)
+
+    start = bound(">", after)
+    row = conn.execute(_read("last").format(beyond=start, **parts)).fetchone()
+    last: str | None = row[0] if row else None
+    conn.execute(source.setup.encode())
+    copied = conn.execute(_read("copy").format(beyond=start, within=bound("<=", last), **parts))
+    return copied.rowcount, last
+
+
+def _estimate(conn: psycopg.Connection[Any], source: Source) -> int | None:
+    name = sql.Identifier(source.schema, source.table).as_string()
+    row = conn.execute((_SQL / "estimate.sql").read_bytes(), {"table": name}).fetchone()
+    return int(row[0]) if row and row[0] else None
+
+
+def _wait(
+    conn: psycopg.Connection[Any], source: Source, *, max_depth: int, notify: Callable[[str], None]
+) -> None:
+    told = False
+    for queue in source.queues:
+        query = _read("depth").format(
+            queue=sql.Identifier("pgmq", f"q_{queue}"), depth=sql.Literal(max_depth)
+        )
+        while conn.execute(query).fetchone() == (max_depth,):
+            if not told:
+                notify(f"queue {queue} holds {max_depth} messages or more: waiting for its workers")
+                told = True
+            time.sleep(PAUSE)
+
+
+def _read(name: str) -> sql.SQL:
+    return sql.SQL((_SQL / f"{name}.sql").read_text())

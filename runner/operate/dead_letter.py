@@ -1,0 +1,194 @@
+"""Dead letters: found, read, sent back to their queue, or discarded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.contract.manifest import Manifest
+from changelane.errors import DatabaseError, ManifestError
+from changelane.runner.operate.singling import UNREADABLE, Rows, read_despite
+from changelane.runner.operate.where import evaluate, select
+from changelane.runner.queue.identity import find_queue
+from changelane.runner.queue.unreadable import fetch
+
+_SQL = Path(__file__).parent / "sql" / "dead_letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``queue`` holds the dead letters of ``source``."""
+
+    queue: str
+    source: str
+
+    @property
+    def table(self) -> sql.Identifier:
+        return sql.Identifier("pgmq", f"q_{self.queue}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One dead letter. ``queue`` and ``msg_id`` say what it was.
+
+    They and ``attempts`` are None, and ``error`` and ``traceback`` empty, where no worker put it here.
+    ``key``, ``message`` and ``headers`` are JSON as text, so that numbers stay exact.
+    """
+
+    id: int
+    failed_at: datetime
+    queue: str | None
+    msg_id: int | None
+    attempts: int | None
+    error: str
+    traceback: str
+    key: str | None
+    message: str
+    headers: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An error by its beginning, and how many letters have it."""
+
+    error: str
+    count: int
+
+    @property
+    def where(self) -> str:
+        """An expression that is true for these letters."""
+        return f"starts_with(headers->'dead_letter'->>'error', {sql.Literal(self.error).as_string()})"
+
+
+def find_place(manifest: Manifest, name: str) -> Place:
+    """Where the dead letters of queue ``name`` are; the name of a dead-letter queue itself does, too.
+
+    Raises ManifestError for a name that is neither.
+    """
+    letters = {queue.name: queue.dead_letter for queue in manifest.queues if queue.dead_letter}
+    letters |= {consumer.queue: consumer.dead_letter for consumer in manifest.consumers}
+    if name in letters:
+        return Place(letters[name], name)
+    for source, queue in letters.items():
+        if queue == name:
+            return Place(queue, source)
+    close = get_close_matches(name, letters, n=1)
+    known = ", ".join(sorted(letters)) or "none"
+    raise ManifestError(
+        f"queue {name} has no dead letters",
+        help=f"did you mean {close[0]}?" if close else f"queues that have: {known}",
+    )
+
+
+def choose(
+    conn: psycopg.Connection[Any],
+    place: Place,
+    *,
+    ids: Sequence[int] = (),
+    where: str | None = None,
+    limit: int | None = None,
+    seconds: float | None = None,
+    confined: bool = False,
+) -> list[int]:
+    """The ids of dead letters, oldest first: all, or those of ``ids`` for which ``where`` is true.
+
+    ``where``, ``seconds`` and ``confined`` are as ``filter.evaluate`` takes them. Raises ChangelaneError
+    for a queue or an id that is not there, and for an expression that fails or is not one; psycopg.Error for
+    the rest.
+    """
+    find_queue(conn, place.queue)
+    listed = sql.SQL("msg_id = ANY ({}::bigint[])").format(sql.Literal(list(ids)))
+    with evaluate(conn, where, table=place.table, seconds=seconds, confined=confined) as condition:
+        _check_ids(conn, place, ids)
+        query = sql.SQL(_read("choose")).format(
+            queue=place.table,
+            where=condition,
+            ids=listed if ids else sql.SQL("true"),
+            limit=sql.SQL("ALL") if limit is None else sql.Literal(limit),
+        )
+        return [row[0] for row in select(conn, query)]
+
+
+def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[Letter]:
+    """Those that are still there, oldest first."""
+
+    def look(texts: str, id: int | None) -> Rows:
+        query = sql.SQL(_read("read")).format(
+            texts=sql.SQL(_read(texts)).format(unreadable=sql.Literal(UNREADABLE)),
+            queue=place.table,
+            ids=sql.Literal(list(ids) if id is None else [id]),
+        )
+        return fetch(conn.execute(query))
+
+    with conn.transaction():
+        rows = read_despite(conn, look, forms=("texts", "texts_short", "texts_none"))
+    return [_read_letter(*row) for row in rows]
+
+
+def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kinds: int) -> list[Kind]:
+    """What the ``limit`` oldest failed with, the most frequent first, ``kinds`` of them at most."""
+    query = sql.SQL(_read("kinds")).format(
+        queue=place.table, limit=sql.Literal(limit), kinds=sql.Literal(kinds)
+    )
+    return [Kind(*row) for row in conn.execute(query)]
+
+
+def redrive(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> dict[int, int]:
+    """Send them back to the source queue, in one statement and so all or none; returns old ids to new.
+
+    They start afresh: without the notes on their attempts, and under new ids. Those that another took
+    meanwhile are left out.
+    """
+    query = sql.SQL(_read("redrive")).format(queue=place.table)
+    return dict(conn.execute(query, {"ids": list(ids), "source": place.source}).fetchall())
+
+
+def discard(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[int]:
+    """Delete them; returns the ids of those that were still there."""
+    query = sql.SQL(_read("discard")).format(queue=place.table)
+    return [row[0] for row in conn.execute(query, {"ids": list(ids)})]
+
+
+def _read_letter(
+    msg_id: int, failed_at: datetime, key: str | None, message: str, note: str | None, headers: str | None
+) -> Letter:
+    notes = json.loads(note or "{}")
+    if not isinstance(notes, dict):
+        notes = {}
+    texts = {name: value for name, value in notes.items() if isinstance(value, str)}
+    numbers = {name: value for name, value in notes.items() if isinstance(value, int)}
+    return Letter(
+        id=msg_id,
+        failed_at=failed_at,
+        queue=texts.get("queue"),
+        msg_id=numbers.get("msg_id"),
+        attempts=numbers.get("attempts"),
+        error=texts.get("error", ""),
+        traceback=texts.get("traceback", ""),
+        key=key,
+        message=message,
+        headers=headers,
+    )
+
+
+def _check_ids(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> None:
+    found = {letter.id for letter in read(conn, place, ids)} if ids else set()
+    missing = [str(msg_id) for msg_id in dict.fromkeys(ids) if msg_id not in found]
+    if missing:
+        raise DatabaseError(
+            f"queue {place.queue} holds no dead letter {', '.join(missing)}; nothing was changed",
+            help=f"`changelane dead-letter list {place.source}` shows those that are there",
+        )
+
+
+def _read(name: str) -> Any:
+    text = (_SQL / f"{name}.sql").read_text("utf-8")
+    return "\n".join(line for line in text.splitlines() if not line.startswith("--"))

@@ -1,0 +1,189 @@
+"""Upkeep of archives and partitions, by hand or by cron: what no worker does, or does not do in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import errors, sql
+
+from changelane.contract.manifest import Manifest, Queue
+from changelane.errors import ChangelaneError, DatabaseError, LockNotObtained, ManifestError
+from changelane.runner.live.lock_wait import GONE, Patience, find_blockers
+from changelane.runner.live.partman import Partman, observe_partman
+from changelane.runner.queue.archive_pruner import BATCH, prune
+
+_SQL = Path(__file__).parent / "sql" / "maintain"
+_PARTITIONS = sql.SQL((_SQL / "partitions.sql").read_text())
+_WAITING = sql.SQL((_SQL / "waiting.sql").read_text())
+_SORT_IN = sql.SQL((_SQL / "sort_in.sql").read_text())
+_RUN = sql.SQL((_SQL / "run.sql").read_text())
+
+LOCK_TIMEOUT = 1.0
+OPENING = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT:g}s'; SET LOCAL TimeZone = 'UTC'"
+"""No sender queues behind a waiting lock of ours for longer. pg_partman cuts at the midnights of the session:
+in a zone other than that in which partitions were made before, it would leave gaps between them.
+"""
+
+NEWS = 5.0
+"""Seconds between two notes on the progress of one archive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeep:
+    """What was done for one queue: archived messages pruned, partitions made and dropped, and messages that
+    were moved from the default partition into their own.
+    """
+
+    queue: str
+    kind: str
+    pruned: int = 0
+    made: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    moved: int = 0
+
+
+def choose(manifest: Manifest, names: Sequence[str]) -> list[Queue]:
+    """The named queues, or all, as far as there is something to keep up. Raises ManifestError for a name."""
+    queues = {queue.name: queue for queue in manifest.queues}
+    for name in names:
+        if name not in queues:
+            close = get_close_matches(name, queues, n=1)
+            raise ManifestError(
+                f"no queue is called {name}",
+                help=f"did you mean {close[0]}?" if close else f"the queues are: {', '.join(sorted(queues))}",
+            )
+    chosen = [queues[name] for name in dict.fromkeys(names)] or list(queues.values())
+    return [queue for queue in chosen if queue.archive or queue.partition]
+
+
+def maintain(
+    conn: psycopg.Connection[Any],
+    queues: Sequence[Queue],
+    *,
+    max_wait: float,
+    notify: Callable[[str], None],
+) -> Iterator[Upkeep]:
+    """Prune every archive and have pg_partman make and drop partitions; yields what was done for each queue.
+
+    ``conn`` is in autocommit. ``max_wait`` in seconds, for each lock. Goes on after a queue that cannot be
+    kept up, and raises LockNotObtained, or the ChangelaneError of the first, at the end.
+    """
+    problems: list[ChangelaneError] = []
+    partman = observe_partman(conn) if any(queue.partition for queue in queues) else Partman()
+    for queue in queues:
+        try:
+            done = Upkeep(queue=queue.name, kind=queue.kind)
+            if queue.partition:
+                yield _keep_partitions(conn, queue.name, done, partman, max_wait=max_wait, notify=notify)
+            elif queue.archive:
+                pruned = _prune(conn, queue.name, keep=queue.archive.keep, max_wait=max_wait, notify=notify)
+                yield replace(done, pruned=pruned)
+        except errors.UndefinedTable:
+            problems.append(
+                DatabaseError(f"queue {queue.name} does not exist", help="run `changelane apply`")
+            )
+        except ChangelaneError as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+
+
+def _prune(
+    conn: psycopg.Connection[Any], queue: str, *, keep: int, max_wait: float, notify: Callable[[str], None]
+) -> int:
+    total, news, patience = 0, time.monotonic() + NEWS, Patience(max_wait)
+    while True:
+        count = prune(conn, queue=queue, keep=keep)
+        total += count or 0
+        if count is None:
+            # A worker: it does one batch at a time, too.
+            if not patience.wait():
+                raise LockNotObtained(
+                    f"another process prunes the archive of queue {queue}", help="run again"
+                )
+        elif count < BATCH:
+            return total
+        if time.monotonic() > news:
+            notify(f"queue {queue}: {total:,} archived messages pruned so far")
+            news = time.monotonic() + NEWS
+
+
+def _keep_partitions(
+    conn: psycopg.Connection[Any],
+    queue: str,
+    done: Upkeep,
+    partman: Partman,
+    *,
+    max_wait: float,
+    notify: Callable[[str], None],
+) -> Upkeep:
+    if partman.schema is None:
+        raise DatabaseError(
+            f"queue {queue} is partitioned, and pg_partman is not installed in the database",
+            help="no partition is made or dropped without it: restore it with its configuration",
+        )
+    for table in (f"q_{queue}", f"a_{queue}"):
+        before, spare = _list_partitions(conn, table)
+        values = {"schema": sql.Identifier(partman.schema), "table": sql.Literal(f"pgmq.{table}")}
+        if spare and _has_rows(conn, spare):
+            while moved := _attempt(
+                conn, _SORT_IN.format(**values), table=table, max_wait=max_wait, notify=notify
+            ):
+                done = replace(done, moved=done.moved + moved)
+        _attempt(conn, _RUN.format(**values), table=table, max_wait=max_wait, notify=notify)
+        after, _ = _list_partitions(conn, table)
+        done = replace(
+            done,
+            made=(*done.made, *(name for name in after if name not in before)),
+            dropped=(*done.dropped, *(name for name in before if name not in after)),
+        )
+    return done
+
+
+def _list_partitions(conn: psycopg.Connection[Any], table: str) -> tuple[list[str], str | None]:
+    name = sql.Literal(sql.Identifier("pgmq", table).as_string())
+    found = conn.execute(_PARTITIONS.format(table=name)).fetchone()
+    return (found[0], found[1]) if found else ([], None)
+
+
+def _has_rows(conn: psycopg.Connection[Any], table: str) -> bool:
+    statement = _WAITING.format(default_partition=sql.Identifier("pgmq", table))
+    return conn.execute(statement).fetchone() == (True,)
+
+
+def _attempt(
+    conn: psycopg.Connection[Any],
+    statement: sql.Composed,
+    *,
+    table: str,
+    max_wait: float,
+    notify: Callable[[str], None],
+) -> int:
+    """Run a function of pg_partman in a transaction of its own; returns what it returns, 0 for nothing."""
+    patience = Patience(max_wait)
+    while True:
+        began = time.monotonic()
+        try:
+            with conn.transaction():
+                conn.execute(OPENING)
+                row = conn.execute(statement).fetchone()
+            return int(row[0] or 0) if row else 0
+        except errors.DeadlockDetected:
+            holders = GONE
+        except (errors.LockNotAvailable, errors.RaiseException):
+            # pg_partman raises what it caught as an error of its own.
+            holders = find_blockers(conn, table=("pgmq", table), exclusive=True) or GONE
+            if time.monotonic() - began < LOCK_TIMEOUT:
+                raise
+        if not patience.wait():
+            raise LockNotObtained(
+                f"the lock on pgmq.{table} was not obtained within {max_wait:g} s, held by {holders}",
+                help="what was done holds; run again, or wait longer with --max-wait",
+            )
+        notify(f"waiting for the lock on pgmq.{table}, held by {holders}")

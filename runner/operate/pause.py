@@ -1,0 +1,36 @@
+"""Queues that no worker claims from, until resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from changelane.errors import DatabaseError
+from changelane.runner.queue.identity import find_queue
+
+_SQL = Path(__file__).parent / "sql" / "pause"
+
+
+def pause(conn: psycopg.Connection[Any], queue: str) -> bool:
+    """Have all workers stop claiming from the queue; False where it is paused already.
+
+    Raises DatabaseError for a queue that does not exist, or where nothing was applied yet.
+    """
+    return _change(conn, queue, "pause")
+
+
+def resume(conn: psycopg.Connection[Any], queue: str) -> bool:
+    """Let workers claim again; False where the queue is not paused. Raises as ``pause`` does."""
+    return _change(conn, queue, "resume")
+
+
+def _change(conn: psycopg.Connection[Any], queue: str, name: str) -> bool:
+    ready = conn.execute((_SQL / "ready.sql").read_bytes()).fetchone()
+    if ready != (True,):
+        raise DatabaseError(
+            "the database has no schema changelane yet, or an older one", help="run `changelane apply`"
+        )
+    find_queue(conn, queue)
+    return conn.execute((_SQL / f"{name}.sql").read_bytes(), [queue]).fetchone() == (True,)

@@ -1,0 +1,33 @@
+"""All that a queue holds, deleted in batches, so that neither senders nor workers wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.runner.queue.identity import Queue
+
+BATCH = 10_000
+
+_SQL = Path(__file__).parent / "sql" / "purge"
+
+
+def purge(conn: psycopg.Connection[Any], queue: Queue, *, batch: int = BATCH) -> Iterator[int]:
+    """Delete what is there when it begins, leased messages too; yields how many each transaction deleted.
+
+    Messages sent meanwhile stay, as do the archive and the dead letters. ``conn`` is in autocommit. Raises
+    psycopg.Error.
+    """
+    last = conn.execute(sql.SQL((_SQL / "last.sql").read_text()).format(queue=queue.table)).fetchone()
+    query = sql.SQL((_SQL / "batch.sql").read_text()).format(queue=queue.table)
+    after = 0
+    while last is not None and last[0] is not None:
+        row = conn.execute(query, {"after": after, "last": last[0], "batch": batch}).fetchone()
+        if row is None or row[1] is None:
+            return
+        deleted, after = row
+        yield deleted

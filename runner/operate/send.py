@@ -1,0 +1,67 @@
+"""A message of a person's, sent as the capture functions send theirs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from changelane.errors import ChangelaneError
+from changelane.runner.queue.identity import Queue
+
+_SQL = Path(__file__).parent / "sql"
+
+
+def send(
+    conn: psycopg.Connection[Any],
+    queue: Queue,
+    message: str,
+    *,
+    headers: str = "{}",
+    group: str | None = None,
+    delay: float = 0.0,
+) -> int:
+    """Send JSON text, to be due in ``delay`` seconds, and wake a worker that sleeps; returns its ``msg_id``.
+
+    ``headers`` is JSON text of an object; ``group`` is what the order of keys goes by, the message's ``key``
+    unless given. Numbers stay exact. Raises ChangelaneError for text that is not JSON, or that jsonb cannot
+    hold; psycopg.Error for the rest.
+    """
+    if not isinstance(_parse(headers, "the headers"), dict):
+        raise ChangelaneError(
+            "the headers are not a JSON object", help="""for example '{"source": "by hand"}'"""
+        )
+    _parse(message, "the message")
+    values = {"queue": queue.name, "message": message, "headers": headers, "group": group, "delay": delay}
+    with conn.transaction():
+        try:
+            row = conn.execute((_SQL / "send.sql").read_bytes(), values).fetchone()
+        except (psycopg.DataError, UnicodeEncodeError) as error:
+            known = error.diag if isinstance(error, psycopg.DataError) else None
+            why = (known and (known.message_detail or known.message_primary)) or " ".join(str(error).split())
+            raise ChangelaneError(f"jsonb cannot hold it: {why}", help="leave out what is named") from None
+        wake(conn, queue)
+    assert row is not None
+    return int(row[0])
+
+
+def wake(conn: psycopg.Connection[Any], queue: Queue) -> None:
+    """Have a worker that sleeps on the queue look, once the transaction commits. Raises psycopg.Error."""
+    if conn.execute((_SQL / "wakes.sql").read_bytes()).fetchone() == (True,):
+        conn.execute((_SQL / "wake.sql").read_bytes(), {"queue": queue.name})
+
+
+def _parse(text: str, what: str) -> Any:
+    try:
+        # Numbers are not looked at: they may be longer than Python reads.
+        return json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ChangelaneError(
+            f"{what}: not JSON: {error}", help="quote it for the shell, or give - and pipe it in"
+        ) from None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,42 @@
+"""One message, settled by hand. Each write is fenced by the count of deliveries that the person saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.runner.queue.fenced import name_fresh
+from changelane.runner.queue.identity import Queue
+
+_SQL = Path(__file__).parent / "sql" / "message"
+
+
+def archive(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries: int) -> bool:
+    """Move it to the archive; False where it is gone, or was delivered again since. Raises psycopg.Error."""
+    return _settle(conn, queue, "archive", id=id, deliveries=deliveries)
+
+
+def delete(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries: int) -> bool:
+    """Delete it for good; False as ``archive`` has it. Raises psycopg.Error."""
+    return _settle(conn, queue, "delete", id=id, deliveries=deliveries)
+
+
+def release(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries: int) -> bool:
+    """Make it due now: a delay, a lease or a block ends; False as ``archive`` has it. Raises psycopg.Error.
+
+    A worker that still handles it will find its lease lost, for whoever claims it next counts a delivery.
+    """
+    return _settle(conn, queue, "release", id=id, deliveries=deliveries)
+
+
+def _settle(conn: psycopg.Connection[Any], queue: Queue, statement: str, *, id: int, deliveries: int) -> bool:
+    query = sql.SQL((_SQL / f"{statement}.sql").read_text()).format(
+        queue=queue.table,
+        archive=queue.archive,
+        columns=sql.SQL(", ").join(map(sql.Identifier, queue.columns)),
+        fresh=name_fresh(queue.columns, archive=queue.archive) if queue.columns else sql.SQL(""),
+    )
+    return conn.execute(query, {"id": id, "deliveries": deliveries}).rowcount == 1

@@ -1,0 +1,50 @@
+"""Rows of messages, although some cannot be read: those are singled out, and shown without their text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+
+from changelane.runner.queue.unreadable import Unreadable, is_unreadable
+
+Rows = list[tuple[Any, ...]]
+
+UNREADABLE = json.dumps("it cannot be read: as text it is too long, damaged, or not in the encoding")
+"""Stands in for a message, as JSON."""
+
+
+def read_despite(
+    conn: psycopg.Connection[Any],
+    look: Callable[[str, int | None], Rows],
+    *,
+    forms: Sequence[str],
+) -> Rows:
+    """What ``look(form, None)`` yields with the first of the forms: rows that begin with the id.
+
+    Where that fails for a value, the last form tells which rows there are, and ``look(form, id)`` brings each
+    in the first form that does not fail. ``conn`` is in a transaction. Raises psycopg.Error.
+    """
+
+    def attempt(form: str, id: int | None = None) -> Rows | None:
+        try:
+            with conn.transaction():
+                return [tuple(map(_spell, row)) for row in look(form, id)]
+        except psycopg.Error as error:
+            if form == forms[-1] or not is_unreadable(error):
+                raise
+            return None
+
+    rows = attempt(forms[0])
+    if rows is not None:
+        return rows
+    found: Rows = []
+    for bare in attempt(forms[-1]) or ():
+        found += next(filter(None, (attempt(form, bare[0]) for form in forms)), [])
+    return found
+
+
+def _spell(value: Any) -> Any:
+    return json.dumps(value.why) if isinstance(value, Unreadable) else value

@@ -1,0 +1,71 @@
+"""Messages whose attempts are used up and that hold back their key: tried again, buried or discarded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import psycopg
+
+from changelane.contract.manifest import Manifest
+from changelane.errors import DatabaseError, ManifestError
+from changelane.runner.operate.peek import Message, peek
+from changelane.runner.operate.send import wake
+from changelane.runner.queue.delivery import Delivery
+from changelane.runner.queue.identity import find_queue
+from changelane.runner.queue.ordered import open_worked
+
+LIMIT = 10_000
+"""Messages of one call."""
+
+Way = Literal["retry", "dead-letter", "discard"]
+
+
+def list_blocked(conn: psycopg.Connection[Any], queue: str, *, ids: Sequence[int] = ()) -> list[Message]:
+    """Those that hold back their key, LIMIT at most. Raises DatabaseError for an id that is none of them."""
+    found = peek(conn, find_queue(conn, queue), state="blocked", ids=ids, limit=LIMIT).messages
+    missing = sorted(set(ids) - {message.id for message in found})
+    if missing:
+        raise DatabaseError(
+            f"queue {queue} has no blocked message {', '.join(map(str, missing))}; nothing was changed",
+            help=f"`changelane peek {queue} --state blocked` shows those that are there",
+        )
+    return list(found)
+
+
+def unblock(
+    conn: psycopg.Connection[Any], manifest: Manifest, queue: str, blocked: Sequence[Message], *, way: Way
+) -> list[int]:
+    """Let their keys go on: a message is due again with all its attempts, becomes a dead letter, or goes.
+
+    Returns the ids of those that were still as they were seen. Raises ManifestError for a queue that no
+    consumer of the manifest works, DatabaseError, psycopg.Error.
+    """
+    consumers = [consumer for consumer in manifest.consumers if consumer.queue == queue]
+    if not consumers:
+        raise ManifestError(f"no consumer works queue {queue}", help="name the queue of a consumer")
+    (worked,) = open_worked(conn, consumers)
+    done: list[int] = []
+    for message in blocked:
+        delivery = Delivery(
+            msg_id=message.id,
+            read_ct=message.deliveries,
+            failed=message.attempts,
+            released=0,
+            error=message.error,
+            leased_until=0.0,
+            claims=0,
+        )
+        if way == "retry":
+            notes = delivery.notes(failed=0, released=0, error=message.error)
+            held = bool(worked.postpone(conn, [(delivery, 0.0, notes)]))
+        elif way == "discard":
+            held = bool(worked.ack(conn, [delivery]))
+        else:
+            notes_ = {"attempts": message.attempts, "error": message.error, "traceback": ""}
+            held = worked.bury(conn, delivery, notes=notes_)
+        if held:
+            done.append(message.id)
+    if done:
+        wake(conn, find_queue(conn, queue))
+    return done

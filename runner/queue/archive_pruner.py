@@ -1,0 +1,87 @@
+"""Deletes archived messages that are old enough, in batches: no snapshot and no lock is held for long."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.contract.manifest import Consumer
+from changelane.errors import DatabaseError
+from changelane.runner.live.sql_text import load_sql
+from changelane.runner.work.process.reconnecting import Link
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+BATCH = 1000
+EVERY = 60.0
+"""Seconds from one round of a worker to its next, more or less."""
+
+
+def prune(connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: int = BATCH) -> int | None:
+    """Delete up to ``limit`` messages archived more than ``keep`` seconds ago; returns how many it were.
+
+    None where another process prunes this archive just now. A partitioned archive is none of its business:
+    pg_partman drops it by partitions. Raises psycopg.Error.
+    """
+    archive = sql.Identifier("pgmq", f"a_{queue}")
+    table = sql.Literal(archive.as_string())
+    with connection.transaction():
+        partitioned = sql.SQL(load_sql(__name__, "archive_partitioned")).format(table=table)
+        if connection.execute(partitioned).fetchone() == (True,):
+            return 0
+        if connection.execute(load_sql(__name__, "prune_lock"), {"queue": queue}).fetchone() == (False,):
+            return None
+        statement = sql.SQL(load_sql(__name__, "prune")).format(archive=archive)
+        return connection.execute(statement, {"keep": keep, "limit": limit}, prepare=False).rowcount
+
+
+class Pruner:
+    """Prunes what the consumers of a process archive, now and again, in a thread and on a connection of its
+    own, which is open during a round only.
+    """
+
+    def __init__(self, *, specs: Sequence[Consumer], conninfo: str, log: FilteringBoundLogger) -> None:
+        self._keeps = {spec.queue: spec.archive.keep for spec in specs if spec.archive}
+        self._log = log
+        self._stopped = threading.Event()
+        self._link = Link(conninfo, name="changelane work archives")
+        self._thread = threading.Thread(target=self._run, name="archives", daemon=True)
+
+    def start(self) -> None:
+        if self._keeps:
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=1.0)
+
+    def _run(self) -> None:
+        while True:
+            for queue, keep in self._keeps.items():
+                try:
+                    self._prune(queue, keep=keep)
+                except (psycopg.Error, DatabaseError) as error:
+                    self._link.close()
+                    message = str(error).partition("\n")[0]
+                    self._log.warning("archive not pruned; trying again later", queue=queue, error=message)
+            self._link.close()
+            # Of many processes not all at once.
+            if self._stopped.wait(EVERY * random.uniform(0.8, 1.2)):  # noqa: S311
+                return
+
+    def _prune(self, queue: str, *, keep: int) -> None:
+        pruned = 0
+        while not self._stopped.is_set():
+            count = prune(self._link.open(), queue=queue, keep=keep)
+            pruned += count or 0
+            if count != BATCH:
+                break
+        if pruned:
+            self._log.info("archive pruned", queue=queue, messages=pruned)

@@ -1,0 +1,247 @@
+"""A claimed message: the envelope decoded exactly, and the notes that count its attempts.
+
+Attempts are counted in the message's headers, under ``changelane``, and not by pgmq's ``read_ct``, which also
+counts deliveries that no handler saw::
+
+    {"attempts": 2, "released": 1, "claims": 4, "seen": 4, "error": "ValueError: no such customer"}
+
+``attempts`` are failed ones; ``released`` are deliveries that were given back unharmed (shutdown, transient
+error). ``claims`` are the worker's own, counted from the second on, whatever others read. Every claim that
+ends with a trace adds to one of the two, so ``claims - 1`` above their sum means that holders vanished:
+killed, or stalled past their lease; a session that the server ended counts as one. A message of which two did
+is *suspect*, for it may be what kills its workers. A process runs one suspect at a time; its attempt is
+charged before its handler runs, and taken back if the handler does not fail. So a message that kills its
+worker each time reaches the dead letter, after two deaths more than its attempts. Messages that ran or were
+prefetched beside it spend nothing, those of a worker that was killed once come back at full speed, and
+ordinary ones cost no extra write.
+
+``seen`` is the ``read_ct`` at which a message was given back, ``blocked`` says that it then blocked its key,
+and ``returned`` counts the times that it came back for the database's sake.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from changelane.change import Change
+from changelane.message import Message
+from changelane.runner.queue.unreadable import Unreadable
+
+NOTES = "changelane"
+ROUTE = "route"
+MOST = 1_000_000
+"""Attempts and releases are counted up to here."""
+
+LAST_COUNT = 2**31 - 1
+"""Of deliveries: no claim can be told from the next one from there on."""
+
+
+def _parse_long(digits: str) -> int:
+    # int() refuses more than 4300 digits; jsonb holds up to 131072.
+    return int(digits) if len(digits) < 4000 else int(Decimal(digits))
+
+
+_TEXTS = ("op", "schema", "table", "txid")
+_ROWS = ("new", "old", "key", "extra")
+
+# What jsonb prints has no space around it, so the search for its end that decode() makes is spared.
+_decode = json.JSONDecoder(parse_float=Decimal).raw_decode
+_decode_long = json.JSONDecoder(parse_float=Decimal, parse_int=_parse_long).decode
+
+
+class Malformed(Exception):
+    """A message that its handler can never take, for it is not a change, or cannot be read."""
+
+
+Content = Change[Any] | Message[Any]
+"""What a handler is given."""
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One claim of one message. ``read_ct`` is the fencing token, ``leased_until`` on the monotonic clock.
+
+    ``failed`` counts failed attempts before this one, ``returned`` how often the message came back for the
+    database's sake, ``claims`` this claim and those before it. ``lost`` says that another holds the message
+    by now, ``settling`` that its lease is no longer to be renewed. ``text`` is the message as it was claimed,
+    until ``content``, which the handler is given, is made of it. ``malformed`` says why that can never be.
+    """
+
+    msg_id: int
+    read_ct: int
+    failed: int
+    released: int
+    error: str
+    leased_until: float
+    content: Content | None = None
+    malformed: str = ""
+    lost: bool = False
+    settling: bool = False
+    queue: str = ""
+    text: str | None = None
+    enqueued_at: str | None = None
+    headers: dict[str, Any] = field(default_factory=dict)
+    returned: int = 0
+    claims: int = 1
+
+    @property
+    def name(self) -> str:
+        """The name by which ``Failed`` tells it from others."""
+        return f"{self.queue}:{self.msg_id}"
+
+    @property
+    def captured(self) -> bool:
+        """Whether a capture function wrote it: only those name a route."""
+        return isinstance(self.headers.get(ROUTE), str)
+
+    @property
+    def suspect(self) -> bool:
+        return self.claims - 1 > self.failed + self.released + 1
+
+    def notes(
+        self,
+        *,
+        failed: int,
+        released: int,
+        error: str,
+        returned: int = 0,
+        held: bool = False,
+        blocked: bool = False,
+    ) -> str:
+        """The value of the ``changelane`` header as JSON text; ``held`` is what is not given back yet."""
+        notes: dict[str, Any] = {"attempts": failed, "released": released, "claims": self.claims}
+        if returned:
+            notes["returned"] = returned
+        if not held:
+            notes["seen"] = self.read_ct
+        if blocked:
+            notes["blocked"] = True
+        return json.dumps({**notes, "error": error})
+
+
+def decode_json(text: str) -> Any:
+    """JSON with numbers as ``int`` and ``Decimal``, never ``float``. Raises Malformed where it nests deep."""
+    try:
+        try:
+            value, end = _decode(text)
+        except ValueError:
+            end = -1
+        return value if end == len(text) else _decode_long(text)
+    except RecursionError:
+        raise Malformed("the message is nested too deep") from None
+
+
+def read_delivery(
+    *,
+    queue: str,
+    msg_id: int,
+    read_ct: int,
+    message: str | Unreadable | None,
+    headers: str | Unreadable | None,
+    leased_until: float,
+    enqueued_at: str | None = None,
+) -> Delivery:
+    """One claimed row, with its attempts counted and its message yet to be decoded."""
+    delivery = Delivery(
+        msg_id,
+        read_ct,
+        failed=0,
+        released=0,
+        error="",
+        leased_until=leased_until,
+        queue=queue,
+        enqueued_at=enqueued_at,
+    )
+    if read_ct >= LAST_COUNT:
+        delivery.malformed = f"its read_ct is {read_ct}, which only somebody sets: claims end there"
+    for text in (headers, message):
+        if isinstance(text, Unreadable):
+            delivery.malformed = text.why
+    delivery.text = None if isinstance(message, Unreadable) else message
+    headers = None if isinstance(headers, Unreadable) else headers
+    if not headers:
+        return delivery
+    try:
+        head = decode_json(headers)
+    except Malformed as problem:
+        delivery.malformed = str(problem)
+        return delivery
+    if isinstance(head, dict):
+        delivery.headers = head
+        notes = head.get(NOTES)
+        if isinstance(notes, dict):
+            delivery.failed = _count(notes, "attempts")
+            delivery.released = _count(notes, "released")
+            delivery.returned = _count(notes, "returned")
+            delivery.claims = max(1, _count(notes, "claims"))
+            delivery.error = str(notes.get("error") or "")
+    return delivery
+
+
+def _count(notes: dict[str, Any], name: str) -> int:
+    # Anyone can send headers: a count of thousands of digits could not be written down again.
+    value = notes.get(name)
+    return max(0, min(value, MOST)) if type(value) is int else 0
+
+
+def _read_time(text: Any) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def read_message(delivery: Delivery) -> Message[Any]:
+    """The message of a delivery, whatever it holds. Raises Malformed for what Python cannot hold."""
+    try:
+        enqueued_at = _read_time(delivery.enqueued_at)
+    except (TypeError, ValueError):
+        raise Malformed(f"its enqueued_at is {delivery.enqueued_at}, which Python has no date for") from None
+    return Message(
+        body=decode_json(delivery.text) if delivery.text else None,
+        queue=delivery.queue,
+        msg_id=delivery.msg_id,
+        attempt=delivery.failed + 1,
+        enqueued_at=enqueued_at,
+        headers=delivery.headers,
+    )
+
+
+def read_change(delivery: Delivery) -> Change[Any]:
+    """The change of a delivery. Raises Malformed for another message."""
+    body = decode_json(delivery.text) if delivery.text else None
+    if not isinstance(body, dict):
+        raise Malformed("the message is not a JSON object")
+    read = body.get
+    route = delivery.headers.get(ROUTE)
+    try:
+        change: Change[Any] = Change(
+            op=body["op"],
+            schema=body["schema"],
+            table=body["table"],
+            key=read("key"),
+            new=read("new"),
+            old=read("old"),
+            at=_read_time(body["at"]),
+            txid=body["txid"],
+            route=route if isinstance(route, str) else "",
+            queue=delivery.queue,
+            msg_id=delivery.msg_id,
+            attempt=delivery.failed + 1,
+            headers=delivery.headers,
+            extra=read("extra") or {},
+            truncated=read("truncated") is True,
+        )
+    except KeyError as missing:
+        raise Malformed(f"the message is not a change: it lacks {missing}") from None
+    except (TypeError, ValueError):
+        raise Malformed("the message is not a change: 'at' is not a time stamp") from None
+    for name in _TEXTS:
+        if not isinstance(getattr(change, name), str):
+            raise Malformed(f"the message is not a change: {name!r} is not a text")
+    for name in _ROWS:
+        if not isinstance(getattr(change, name), dict | None):
+            raise Malformed(f"the message is not a change: {name!r} is not an object")
+    return change

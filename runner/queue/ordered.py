@@ -1,0 +1,185 @@
+"""A queue worked in the order of each key: the first message of a key is claimed, the others wait for it.
+
+No process owns a key. Which message is the first is read from the queue itself, by an index over the key's
+hash and ``msg_id``, so work moves with the claims: nothing is handed over as workers join, leave or die.
+A message that is claimed, retried later or blocked is still in the queue, and so holds back its key and no
+other. Messages without a key wait for none.
+
+``msg_id`` is given before commit, so of two transactions that wrote one key at the same time without locking
+each other out, the later to commit may bring the earlier number, past its turn.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Collection, Sequence
+from math import inf
+from typing import Any
+
+from psycopg import Connection, sql
+
+from changelane.contract.manifest import Consumer
+from changelane.errors import DatabaseError
+from changelane.runner.live.sql_text import load_sql
+from changelane.runner.queue.delivery import Delivery
+from changelane.runner.queue.fenced import Queue, open_queues, read_rows
+from changelane.runner.queue.noted import STATE
+from changelane.runner.queue.worker_rights import check_rights
+
+_KEY = sql.SQL(load_sql(__name__, "key"))
+
+GROUP = "x-pgmq-group"
+STEPS, MOST_STEPS = 500, 8_000
+"""Keys that one claim walks over at most: twice as many after each walk that found nothing due."""
+
+FIRST, LAST = -(2**63), 2**63 - 1
+"""Between them lie the hashes of keys."""
+
+TURNS = 500
+"""Keys that one claim looks at because a message of theirs was settled, at most."""
+
+REST = 4.0
+"""Rest after a walk that brought no more than the other looks, in times of what it took."""
+
+BARREN = 0.1
+"""Seconds until another walk, at least, where a walk over all keys found nothing due."""
+
+FIRST_MISS, LAST_MISS = 0.005, 1.0
+"""Seconds until another look at due messages that someone else has locked."""
+
+REMEMBERED = 20_000
+"""Keys that a worker remembers to look at; it finds others by walking."""
+
+
+class OrderedQueue(Queue):
+    """A queue whose claims hold at most one message of each key.
+
+    A claim looks at the messages due the longest, for each at the first of its key. Where a backlog of few
+    keys fills that look, others are found in two ways: keys of which this process settled a message are
+    looked at again, and the keys of the queue are walked over, a part at each claim.
+    """
+
+    ordered = True
+
+    def __init__(self, *, columns: Sequence[str], **options: Any) -> None:
+        super().__init__(columns=columns, **options)
+        key, held = (_KEY.format(headers=sql.SQL(place)) for place in ("headers", "held.headers"))
+        touch = sql.SQL(load_sql(__name__, "touch") if "last_read_at" in columns else "")
+        walk = sql.SQL(load_sql(__name__, "walk")).format(queue=self.table, key=key)
+        stay = sql.SQL(load_sql(__name__, "stay"))
+        parts = {"key": key, "touch": touch, "claimed": sql.SQL(load_sql(__name__, "claimed"))}
+        self._claims = self._compose_claims("claim_ordered", walk=stay, **parts)
+        self._claims_walking = self._compose_claims("claim_ordered", walk=walk, **parts)
+        self._stuck = self._compose("stuck", key=held, state=STATE)
+        self._lock = threading.Lock()
+        self._turns: list[tuple[float, str]] = []
+        self._look = inf
+        self._crowded = False
+        self._start = FIRST
+        self._steps = STEPS
+        self._walk_at = 0.0
+        self._barren = False
+        self._miss = FIRST_MISS
+
+    def note_settled(self, delivery: Delivery, *, after: float = 0.0) -> None:
+        name = delivery.headers.get(GROUP)
+        if isinstance(name, str) and len(self._turns) < REMEMBERED:
+            with self._lock:
+                heapq.heappush(self._turns, (time.monotonic() + after if after else 0.0, name))
+
+    def claim(self, connection: Connection[Any], *, limit: int, lease: float) -> list[Delivery]:
+        """Take up to ``limit`` due messages, each the first of its key, for ``lease`` seconds."""
+        began = time.monotonic()
+        look = int(min(limit, self._look))
+        turns = self._take_turns(began)
+        walks = self._crowded and began >= self._walk_at
+        values = {
+            "limit": limit,
+            "look": look,
+            "lease": lease,
+            "names": [name for _, name in turns],
+            "start": self._start,
+            "steps": self._steps,
+        }
+        rows, complete = self._run(connection, self._claims_walking if walks else self._claims, values)
+        aged, firsts, due, walked, found, last = rows[0][:6]
+        claimed = [row[6:] for row in rows if row[6] is not None]
+        if not complete:
+            claimed = [self._read_each(connection, row) for row in claimed]
+        now = time.monotonic()
+        # A look that was not filled met a message of every key that has one due.
+        full = aged == look
+        self._crowded = full and firsts < aged
+        self._look = firsts + firsts // 4 + 1 if self._crowded else inf
+        over = not self._crowded
+        if walks:
+            over = self._note_walk(walked=walked, found=found, last=last)
+            spare = found and len(claimed) < limit
+            self._walk_at = now if spare else now + max(REST * (now - began), BARREN if over else 0.0)
+        missed = due > len(claimed)
+        if missed:
+            with self._lock:
+                for turn in turns:
+                    heapq.heappush(self._turns, turn)
+        if len(claimed) == limit or (full and not self._crowded):
+            self.next_at = now
+        elif missed:
+            self.next_at, self._miss = now + self._miss, min(LAST_MISS, self._miss * 2)
+        else:
+            self.next_at = min(self._turns[0][0] if self._turns else inf, inf if over else self._walk_at)
+        if not missed:
+            self._miss = FIRST_MISS
+        return read_rows(claimed, queue=self.name, leased_until=began + lease)
+
+    def _take_turns(self, now: float) -> list[tuple[float, str]]:
+        turns: list[tuple[float, str]] = []
+        with self._lock:
+            while self._turns and self._turns[0][0] <= now and len(turns) < TURNS:
+                turns.append(heapq.heappop(self._turns))
+        return turns
+
+    def _note_walk(self, *, walked: int, found: int, last: int | None) -> bool:
+        """Move on; True when all keys have been walked over without finding anything due."""
+        self._barren = not found and (self._barren or self._start == FIRST)
+        partly = walked == self._steps
+        self._steps = STEPS if found else min(MOST_STEPS, self._steps * 2)
+        self._start = last + 1 if partly and last is not None and last < LAST else FIRST
+        return self._barren and self._start == FIRST
+
+    def count_blocked(self, connection: Connection[Any]) -> tuple[int, bool]:
+        """How many keys are blocked, and whether there are messages besides them and those behind them."""
+        row = connection.execute(self._stuck, prepare=False).fetchone()
+        return (row[0], row[1]) if row else (0, False)
+
+
+def open_worked(
+    connection: Connection[Any], consumers: Sequence[Consumer], *, dated: Collection[str] = ()
+) -> list[Queue]:
+    """The queue of each consumer, ready to be worked as it says; ``dated`` as for ``open_queues``.
+
+    Raises DatabaseError naming every queue that the database lacks, that lacks the index for its order, or
+    that the role may not work.
+    """
+    ordered = [consumer.queue for consumer in consumers if consumer.ordering == "key"]
+    queues = open_queues(
+        connection,
+        [(consumer.queue, consumer.dead_letter) for consumer in consumers],
+        classes=dict.fromkeys(ordered, OrderedQueue),
+        keeping=[consumer.queue for consumer in consumers if consumer.archive],
+        dated=dated,
+    )
+    tables = [f"q_{name}" for name in ordered]
+    found = (
+        {row[0] for row in connection.execute(load_sql(__name__, "indexed"), {"tables": tables})}
+        if tables
+        else set()
+    )
+    if lacking := [name for name in ordered if f"q_{name}" not in found]:
+        noun, verb = ("queue", "lacks") if len(lacking) == 1 else ("queues", "lack")
+        raise DatabaseError(
+            f"{noun} {', '.join(lacking)} {verb} the index for `ordering: key`", help="run `changelane apply`"
+        )
+    check_rights(connection, consumers)
+    return queues

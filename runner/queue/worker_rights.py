@@ -1,0 +1,60 @@
+"""Whether the worker's role may work its queues, asked before the first claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
+
+from changelane.contract.access import Operation
+from changelane.contract.manifest import Consumer
+from changelane.errors import DatabaseError
+from changelane.runner.live.missing_rights import Need, find_hidden, find_lacks, need_queue, read_role
+
+CLAIMING: tuple[Operation, ...] = ("read", "delete")
+SENDING: tuple[Operation, ...] = ("send",)
+WAKING = (
+    Need("changelane", "pauses", "SELECT"),
+    Need("changelane", "doze", "EXECUTE"),
+    Need("changelane", "rouse", "EXECUTE"),
+)
+"""To be woken, and to see what is paused."""
+
+
+def check_rights(connection: Connection[Any], consumers: Sequence[Consumer]) -> None:
+    """Raise DatabaseError, with every GRANT that the role lacks to work queues that are there, and where row
+    security would make one look empty. Raises psycopg.Error.
+    """
+    needs: list[Need] = []
+    for consumer in consumers:
+        keeps = consumer.archive is not None or consumer.on_exhausted == "archive"
+        needs += need_queue(consumer.queue, CLAIMING, keeps=keeps, calls=False)
+        needs.append(Need("pgmq", f"q_{consumer.queue}", "UPDATE", "headers"))
+        needs += need_queue(consumer.dead_letter, SENDING, reads=False)
+    role = read_role(connection)
+    if lacks := find_lacks(connection, needs):
+        raise DatabaseError(
+            f"{_name(consumers)} there, and role {role} may not work all of it", help="; ".join(lacks)
+        )
+    if hidden := find_hidden(connection, [consumer.queue for consumer in consumers]):
+        raise DatabaseError(
+            f"row security shows role {role} no message of queue {', '.join(hidden)}, which may hold some",
+            help=f"declare queues.{hidden[0]}.access: [{{role: {role}, allow: [send, read, delete]}}], then "
+            "run `changelane generate` and `apply`",
+        )
+
+
+def describe_lack(connection: Connection[Any]) -> str:
+    """Why there is no wake-up and no pause, and what mends it. Raises psycopg.Error."""
+    lacks = find_lacks(connection, WAKING)
+    if lacks:
+        return (
+            f"schema changelane is there, and not visible to role {read_role(connection)}: {'; '.join(lacks)}"
+        )
+    return "the database has no schema changelane, or an older one: run `changelane apply`"
+
+
+def _name(consumers: Sequence[Consumer]) -> str:
+    names = ", ".join(consumer.queue for consumer in consumers)
+    return f"queue {names} is" if len(consumers) == 1 else f"queues {names} are"

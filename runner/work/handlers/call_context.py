@@ -1,0 +1,62 @@
+"""The context of one call: what a handler sets there, no other message sees."""
+
+from __future__ import annotations
+
+from asyncio.events import Handle
+from collections.abc import Awaitable, Generator
+from contextvars import Context, ContextVar, copy_context
+from types import TracebackType
+from typing import Any
+
+from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.outcome.fault import get
+
+_JOB: ContextVar[Job | None] = ContextVar("changelane_job", default=None)
+
+
+def make_context(job: Job) -> Context:
+    """A copy of this thread's context, that knows the job."""
+    context = copy_context()
+    context.run(_JOB.set, job)
+    return context
+
+
+def get_job() -> Job | None:
+    """The job whose call this is, or whose call began the task that runs."""
+    return _JOB.get()
+
+
+def find_job(trace: TracebackType | None) -> Job | None:
+    """The job whose call scheduled the step of an event loop that a traceback came through."""
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code is Handle._run.__code__:
+            context = get(frame.f_locals.get("self"), "_context")
+            return context.get(_JOB) if isinstance(context, Context) else None
+        trace = trace.tb_next
+    return None
+
+
+class Inside:
+    """An awaitable, each step of which runs in a context, and all in the task that awaits it.
+
+    A task of its own would do as much, and take ten times as long.
+    """
+
+    def __init__(self, context: Context, awaitable: Awaitable[Any]) -> None:
+        self._context = context
+        self._awaitable = awaitable
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps: Any = self._awaitable.__await__()
+        run, step, value = self._context.run, steps.send, None
+        while True:
+            try:
+                waited = run(step, value)
+            except StopIteration as end:
+                return end.value
+            try:
+                value = yield waited
+                step = steps.send
+            except BaseException as error:  # noqa: BLE001 - the awaitable decides what it makes of it
+                value, step = error, steps.throw

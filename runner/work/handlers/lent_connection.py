@@ -1,0 +1,249 @@
+"""The connections that transactional handlers are lent: each knows what its own statements raised.
+
+An error of another connection of the handler's is the handler's, however much it looks like one of the
+database's. So errors are told apart by where they came from, not by what they are.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import wraps
+from types import CoroutineType
+from typing import Any, Self, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor, Connection
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+
+from changelane.runner.live.connection_watchdog import WatchedAsyncConnection, WatchedConnection
+from changelane.runner.live.sql_text import load_sql
+from changelane.runner.work.outcome.fault import follow
+
+PLAIN = ("INSERT", "UPDATE", "DELETE", "MERGE")
+
+KEPT = 100
+"""Errors that are remembered of one call, at most: a handler may catch any number."""
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+class _Memory:
+    """``raised`` are the database's errors of one call's statements; ``calls`` its coroutines, if async.
+
+    ``waits`` counts how often it waited for an answer, ``plain`` how often that was for a plain write.
+    """
+
+    def __init__(self) -> None:
+        self.waits = self.plain = 0
+        self.raised: list[psycopg.Error] = []
+        self.calls: list[CoroutineType[Any, Any, Any]] = []
+
+    def note(self, error: BaseException) -> None:
+        if isinstance(error, psycopg.Error) and len(self.raised) < KEPT:
+            self.raised.append(error)
+
+    def count(self, status: str | None) -> None:
+        """Count a statement by what the server said when it was done."""
+        self.plain += (status or "").partition(" ")[0] in PLAIN
+
+    @property
+    def commit(self) -> bytes:
+        """The end of the transaction: the ack and plain writes leave no prepared statement behind."""
+        return _COMMIT if self.waits <= self.plain + 1 else _COMMIT_PREPARED
+
+    def add(self, call: CoroutineType[Any, Any, Any]) -> None:
+        self.calls = [old for old in self.calls if inspect.getcoroutinestate(old) != inspect.CORO_CLOSED]
+        self.calls.append(call)
+
+    def find(self, error: BaseException) -> list[psycopg.Error]:
+        """The errors of ours that are this one, or lie behind it."""
+        return [own for link in follow(error) for own in self.raised if own is link]
+
+    def take_open(self) -> list[str]:
+        """Names of the calls that nobody awaited to their end; those that never began are closed."""
+        names = []
+        for call in self.calls:
+            state = inspect.getcoroutinestate(call)
+            if state != inspect.CORO_CLOSED:
+                names.append(call.cr_code.co_name.removeprefix("_").removesuffix("_counted"))
+            if state == inspect.CORO_CREATED:
+                call.close()
+        self.calls = []
+        return names
+
+
+_BEGIN = b"BEGIN"
+_COMMIT = f"COMMIT; {load_sql(__name__, 'sweep')}".encode()
+_COMMIT_PREPARED = f"COMMIT; {load_sql(__name__, 'sweep_prepared')}".encode()
+_ROLLBACK = f"ROLLBACK; {load_sql(__name__, 'sweep_prepared')}".encode()
+_DISCARD = b"DISCARD ALL"
+_FORBIDDEN = "the worker ends this transaction, together with the acknowledgement"
+
+
+class _PlainCursor(psycopg.Cursor[Any]):
+    def execute(self, *arguments: Any, **options: Any) -> Self:
+        super().execute(*arguments, **options)
+        memory: _Memory = self.connection.memory  # type: ignore[attr-defined]
+        memory.count(self.statusmessage)
+        return self
+
+
+class LentConnection(WatchedConnection):
+    """``hold`` and ``memory`` are the worker's; the rest is the handler's."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.memory = _Memory()
+        self._held = False
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """The transaction of one call, after which nothing of its session is left."""
+        _restore(self, _PlainCursor, psycopg.ServerCursor)
+        psycopg.Cursor(self).execute(_BEGIN, prepare=False)
+        self.memory = _Memory()
+        self._held = True
+        try:
+            yield
+            self._end(self.memory.commit)
+        except BaseException:
+            with suppress(psycopg.Error):
+                self._end(_ROLLBACK)
+            raise
+        finally:
+            self._held = False
+            if _is_stuck(self):
+                self.close()
+
+    def _end(self, statement: bytes) -> None:
+        cursor = psycopg.Cursor(self, row_factory=tuple_row)
+        cursor.execute(statement, prepare=False)
+        while cursor.nextset():
+            pass
+        found = cursor.fetchone()
+        if found is not None and found[1]:
+            cursor.execute(_DISCARD, prepare=False)
+
+    def wait(self, *arguments: Any, **options: Any) -> Any:
+        self.memory.waits += 1
+        try:
+            return super().wait(*arguments, **options)
+        except BaseException as error:
+            self.memory.note(error)
+            raise
+
+    def commit(self) -> None:
+        """Not in the transaction that a handler is lent. Raises psycopg.ProgrammingError."""
+        if self._held:
+            raise psycopg.ProgrammingError(_FORBIDDEN)
+        super().commit()
+
+    def rollback(self) -> None:
+        """As ``commit``."""
+        if self._held:
+            raise psycopg.ProgrammingError(_FORBIDDEN)
+        super().rollback()
+
+
+def _remembered(method: _Method) -> _Method:
+    """The async method, each call of it in the memory of its connection until it has ended."""
+
+    @wraps(method)
+    def call(self: Any, *arguments: Any, **options: Any) -> Any:
+        made = method(self, *arguments, **options)
+        owner: Any = self.connection if isinstance(self, AsyncCursor) else self
+        owner.memory.add(made)
+        return made
+
+    return call  # type: ignore[return-value]
+
+
+class _LentCursor(AsyncCursor[Any]):
+    async def _execute_counted(self, *arguments: Any, **options: Any) -> Self:
+        await super().execute(*arguments, **options)
+        memory: _Memory = self.connection.memory  # type: ignore[attr-defined]
+        memory.count(self.statusmessage)
+        return self
+
+    execute = _remembered(_execute_counted)
+    executemany = _remembered(AsyncCursor.executemany)
+
+
+class _LentServerCursor(AsyncServerCursor[Any]):
+    execute = _remembered(AsyncServerCursor.execute)
+    executemany = _remembered(AsyncServerCursor.executemany)
+
+
+class LentAsyncConnection(WatchedAsyncConnection):
+    """As LentConnection, for async handlers."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.memory = _Memory()
+        self._held = False
+        _restore(self, _LentCursor, _LentServerCursor)
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """As LentConnection's."""
+        _restore(self, _LentCursor, _LentServerCursor)
+        await AsyncCursor(self).execute(_BEGIN, prepare=False)
+        self.memory = _Memory()
+        self._held = True
+        try:
+            yield
+            await self._end(self.memory.commit)
+        except BaseException:
+            with suppress(psycopg.Error):
+                await self._end(_ROLLBACK)
+            raise
+        finally:
+            self._held = False
+            if _is_stuck(self):
+                await self.close()
+
+    async def _end(self, statement: bytes) -> None:
+        cursor = AsyncCursor(self, row_factory=tuple_row)
+        await cursor.execute(statement, prepare=False)
+        while cursor.nextset():
+            pass
+        found = await cursor.fetchone()
+        if found is not None and found[1]:
+            await cursor.execute(_DISCARD, prepare=False)
+
+    async def commit(self) -> None:
+        """Not in the transaction that a handler is lent. Raises psycopg.ProgrammingError."""
+        if self._held:
+            raise psycopg.ProgrammingError(_FORBIDDEN)
+        await super().commit()
+
+    async def rollback(self) -> None:
+        """As ``commit``."""
+        if self._held:
+            raise psycopg.ProgrammingError(_FORBIDDEN)
+        await super().rollback()
+
+    execute = _remembered(AsyncConnection.execute)
+
+    async def wait(self, *arguments: Any, **options: Any) -> Any:
+        self.memory.waits += 1
+        try:
+            return await super().wait(*arguments, **options)
+        except BaseException as error:
+            self.memory.note(error)
+            raise
+
+
+def _restore(connection: Any, cursor: type, server_cursor: type) -> None:
+    connection.row_factory = tuple_row
+    connection.cursor_factory = cursor
+    connection.server_cursor_factory = server_cursor
+
+
+def _is_stuck(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
+    """Whether it stands, and cannot begin another transaction."""
+    busy = connection.info.transaction_status != TransactionStatus.IDLE or connection.pgconn.pipeline_status
+    return bool(busy) and not connection.closed

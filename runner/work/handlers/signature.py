@@ -1,0 +1,194 @@
+"""Handlers: found by their ``module:function`` names and checked, before the first claim."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from changelane.contract.manifest import Consumer
+from changelane.errors import HandlerError, PreflightError
+from changelane.runner.work.process.takes import CHANGES, Takes, Unsuited, read_takes
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """``function`` is called with what it ``takes``; then with a connection when ``transaction``."""
+
+    function: Callable[..., Any]
+    asynchronous: bool
+    transaction: bool
+    takes: Takes = CHANGES
+
+    @property
+    def batch(self) -> bool:
+        return self.takes.batch
+
+
+def check_result(result: object) -> None:
+    """Raise HandlerError where a handler returned work that nobody has done: a coroutine or a generator."""
+    if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise HandlerError(
+            f"the handler did nothing but return a {type(result).__name__}",
+            help="make it `async def`, and its decorators, too, or return nothing",
+        )
+
+
+def resolve_handlers(consumers: Sequence[Consumer]) -> dict[str, Handler]:
+    """The handler of each consumer by its queue, imported from the current directory or the Python path.
+
+    Raises HandlerError, or PreflightError with one for each when several handlers are wrong.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    handlers: dict[str, Handler] = {}
+    problems: list[HandlerError] = []
+    for consumer in consumers:
+        try:
+            handlers[consumer.queue] = resolve_handler(consumer)
+        except HandlerError as problem:
+            problems.append(problem)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise PreflightError(problems)
+    return handlers
+
+
+def resolve_handler(consumer: Consumer) -> Handler:
+    """Import and check one handler. Raises HandlerError naming the queue, what is wrong and what mends it."""
+    module_name, _, path = consumer.handler.partition(":")
+    if not module_name or not path:
+        raise _wrong(
+            consumer, "is not of the form module:function", help="for example handlers.orders:on_paid"
+        )
+    found = _import(consumer, module_name)
+    for part in path.split("."):
+        if not hasattr(found, part):
+            names = [name for name, value in vars(found).items() if callable(value)]
+            close = get_close_matches(part, names, n=1)
+            raise _wrong(
+                consumer,
+                f"does not exist: {module_name} has no {part}",
+                help=f"did you mean {close[0]}?" if close else f"define {part} in {module_name}",
+            )
+        found = getattr(found, part)
+    if inspect.isclass(found) or not callable(found):
+        raise _wrong(consumer, "is not a function", help="name a function that takes a Change or a Message")
+    return _check(consumer, found)
+
+
+def _import(consumer: Consumer, name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise _wrong(
+                consumer,
+                f"cannot be imported: there is no module {error.name}",
+                help=f"create it, or run from the folder that holds it (this is {os.getcwd()})",
+            ) from error
+        raise _failed(consumer, name, error) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(consumer, name, error) from error
+
+
+def _failed(consumer: Consumer, module: str, error: BaseException) -> HandlerError:
+    where = _locate(error)
+    return _wrong(
+        consumer,
+        f"cannot be imported: {where}: {type(error).__name__}: {' '.join(str(error).split())}",
+        help=f"mend {where}; `python -c 'import {module}'` shows the same error",
+    )
+
+
+def _locate(error: BaseException) -> str:
+    """``file:line`` of the failing line: the last one in the user's own folder, else the last one outside
+    the import system."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{_shorten(error.filename)}:{error.lineno}"
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen") and frame.filename not in (__file__, importlib.__file__)
+    ]
+    here = str(Path.cwd()) + os.sep
+    own = [
+        frame for frame in frames if frame.filename.startswith(here) and "site-packages" not in frame.filename
+    ]
+    last = (own or frames)[-1:]
+    return f"{_shorten(last[0].filename)}:{last[0].lineno}" if last else "unknown line"
+
+
+def _shorten(filename: str) -> str:
+    here = str(Path.cwd()) + os.sep
+    return filename.removeprefix(here)
+
+
+def _check(consumer: Consumer, function: Callable[..., Any]) -> Handler:
+    call = function if inspect.isroutine(function) or not hasattr(function, "__call__") else function.__call__  # noqa: B004
+    if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
+        raise _wrong(consumer, "is a generator", help="return instead of yielding")
+    asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        raise _wrong(consumer, "has no signature to read", help="wrap it in a Python function") from None
+    positional = [
+        item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
+    ]
+    required = [item for item in positional if item.default is item.empty]
+    forced = [item for item in parameters if item.kind is item.KEYWORD_ONLY and item.default is item.empty]
+    if not positional or len(required) > 2 or forced:
+        shape = ", ".join(str(item) for item in parameters)
+        raise _wrong(
+            consumer,
+            f"takes ({shape}), but is called with a change or message, and a connection where transactional",
+            help="def handler(change: Change) or def handler(change: Change, tx: psycopg.Connection)",
+        )
+    if len(required) == 2 and consumer.mode != "transactional":
+        raise _wrong(
+            consumer,
+            f"asks for a transaction ({required[1].name}), but the consumer's mode is {consumer.mode}",
+            help=f"set `mode: transactional`, or drop the parameter {required[1].name}",
+        )
+    transaction = consumer.mode == "transactional" and len(positional) > 1
+    if transaction:
+        _check_connection(consumer, positional[1], asynchronous=asynchronous)
+    try:
+        takes = read_takes(call, positional[0].annotation)
+    except Unsuited as error:
+        raise _wrong(consumer, error.what, help=error.help) from error
+    return Handler(function=function, asynchronous=asynchronous, transaction=transaction, takes=takes)
+
+
+def _check_connection(consumer: Consumer, parameter: inspect.Parameter, *, asynchronous: bool) -> None:
+    text = str(parameter.annotation)
+    wants_async = "AsyncConnection" in text
+    if wants_async and not asynchronous:
+        raise _wrong(
+            consumer,
+            f"is a plain function, but its {parameter.name} is an AsyncConnection",
+            help="make it `async def`, or annotate psycopg.Connection",
+        )
+    if asynchronous and not wants_async and re.search(r"\bConnection\b", text):
+        raise _wrong(
+            consumer,
+            f"is async, but its {parameter.name} is a psycopg.Connection",
+            help="annotate psycopg.AsyncConnection and await what it does, or make it a plain `def`",
+        )
+
+
+def _wrong(consumer: Consumer, what: str, *, help: str) -> HandlerError:
+    return HandlerError(f"consumer {consumer.queue}: handler {consumer.handler} {what}", help=help)

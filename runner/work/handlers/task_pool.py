@@ -1,0 +1,278 @@
+"""Runs async handlers: tasks on an event loop that each queue has to itself, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import selectors
+import threading
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from changelane.runner.live.connection_watchdog import BEGIN
+from changelane.runner.live.forked_child import end_child, keep_from_children
+from changelane.runner.queue.delivery import Content
+from changelane.runner.queue.fenced import Queue
+from changelane.runner.work.handlers.call_context import Inside, find_job, make_context
+from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.handlers.signature import Handler, check_result
+from changelane.runner.work.handlers.transaction import blame, check_awaited, check_transaction, excusing
+from changelane.runner.work.outcome.fault import LeaseLost, Released, TimedOut
+from changelane.runner.work.outcome.verdict import is_passing
+from changelane.runner.work.process.reconnecting import FIRST_PAUSE, AsyncLink
+from changelane.runner.work.process.scarcity import PAUSE, Scarcity, Shed
+
+
+class Tasks:
+    """``size`` tasks that take jobs in order; ``report`` is called, in the loop's thread, after each."""
+
+    def __init__(
+        self,
+        *,
+        handler: Handler,
+        queue: Queue,
+        conninfo: str,
+        size: int,
+        timeout: float | None,
+        scarcity: Scarcity,
+        report: Callable[[Job], None],
+    ) -> None:
+        self.size = size
+        self.running: dict[Job, asyncio.Task[Any] | None] = {}
+        self._exits: dict[Job, BaseException] = {}
+        self._handler = handler
+        self._queue = queue
+        self._conninfo = conninfo
+        self._timeout = timeout
+        self._report = report
+        # Not shared with other queues: a handler that blocks it holds up its own kind only.
+        self._selector = selectors.DefaultSelector()
+        self._loop = asyncio.SelectorEventLoop(self._selector)
+        keep_from_children(self)
+        self._scarcity = scarcity
+        self._links: list[AsyncLink] = []
+        self._shedding = False
+        self._waiting: deque[Job | Shed] = deque()
+        self._ready: deque[asyncio.Future[None]] = deque()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def connected(self) -> int:
+        return sum(link.connection is not None for link in self._links)
+
+    def shed(self) -> None:
+        """Give a connection up, once a task has nothing else to do. From any thread."""
+        if not self._shedding:
+            self._shedding = True
+            self._waiting.append(Shed())
+            self._loop.call_soon_threadsafe(self._rouse)
+
+    def start(self) -> None:
+        async def begin() -> None:
+            self._tasks = [asyncio.create_task(self._serve()) for _ in range(self.size)]
+
+        threading.Thread(target=self._turn, name=f"asyncio-{self._queue.name}", daemon=True).start()
+        asyncio.run_coroutine_threadsafe(begin(), self._loop).result()
+
+    def _turn(self) -> None:
+        # A handler may stop the loop that runs it, or have a task or callback of its own exit.
+        parent = os.getpid()
+        while not self._loop.is_closed():
+            try:
+                self._loop.run_forever()
+            except BaseException as error:  # noqa: BLE001
+                end_child(parent, error, told=False)
+                self._fail(error)
+            end_child(parent)
+
+    def list_descriptors(self) -> list[int]:
+        """What a forked child must not have: by it, the child would change what the parent waits for."""
+        return [self._selector.fileno()] if isinstance(self._selector, selectors.EpollSelector) else []
+
+    def _fail(self, error: BaseException) -> None:
+        """End the call whose task or callback exited, which ends an event loop."""
+        job = find_job(error.__traceback__)
+        task = self.running.get(job) if job is not None else None
+        if job is not None and task is not None:
+            self._exits[job] = error
+            task.cancel()
+
+    def submit(self, jobs: list[Job]) -> None:
+        self._waiting.extend(jobs)
+        self._loop.call_soon_threadsafe(self._rouse)
+
+    def withdraw(self) -> list[Job]:
+        """Take back what no task has taken yet."""
+        jobs: list[Job] = []
+        while True:
+            try:
+                job = self._waiting.popleft()
+            except IndexError:
+                return jobs
+            if isinstance(job, Job):
+                jobs.append(job)
+
+    def cancel(self) -> None:
+        """Cancel the running handlers; their messages are released, not failed."""
+        self._closing = True
+        self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._tasks])
+
+    def close(self) -> None:
+        """Let the tasks end and close their connections, once they have nothing to do."""
+        self._closing = True
+        self._loop.call_soon_threadsafe(self._rouse)
+
+    def _rouse(self) -> None:
+        count = self.size if self._closing else len(self._waiting)
+        while count and self._ready:
+            sleeper = self._ready.popleft()
+            if not sleeper.done():
+                sleeper.set_result(None)
+                count -= 1
+
+    async def _take(self) -> Job | Shed | None:
+        while True:
+            try:
+                return self._waiting.popleft()
+            except IndexError:
+                if self._closing:
+                    return None
+                sleeper = self._loop.create_future()
+                self._ready.append(sleeper)
+                try:
+                    await sleeper
+                except asyncio.CancelledError:
+                    # Of a handler that cancelled its own task, and ended before that took effect.
+                    if self._closing:
+                        raise
+
+    async def _serve(self) -> None:
+        link = AsyncLink(
+            self._conninfo,
+            name=f"changelane work {self._queue.name}",
+            refused=lambda: self._scarcity.report(self),
+        )
+        self._links.append(link)
+        while (job := await self._take()) is not None:
+            if isinstance(job, Shed):
+                await self._give_up(link)
+                continue
+            self.running[job] = asyncio.current_task()
+            try:
+                done = await self._handle(job, link)
+            finally:
+                task = self.running.pop(job)
+                self._exits.pop(job, None)
+                if job.ended:
+                    self._report(job)
+            await self._forget_cancellation(task)
+            if not done and not job.ended:
+                # For whichever task has a connection.
+                self._waiting.appendleft(job)
+                self._rouse()
+                await asyncio.sleep(link.outage.measure_pause())
+        await link.close()
+
+    async def _give_up(self, link: AsyncLink) -> None:
+        if link.connection is None:
+            # For a task that has one.
+            self._waiting.append(Shed())
+            self._rouse()
+            await asyncio.sleep(FIRST_PAUSE)
+            return
+        await link.close()
+        self._shedding = False
+        await asyncio.sleep(PAUSE)
+
+    async def _handle(self, job: Job, link: AsyncLink) -> bool:
+        """Run a job; False where its handler could not begin, for there was no connection to be had."""
+        while True:
+            fresh = link.connection is None
+            try:
+                await self._run(job, link)
+            except asyncio.CancelledError as error:
+                if self._closing:
+                    job.end(Released())
+                    raise
+                job.end(self._exits.get(job, error))
+            except BaseException as error:  # noqa: BLE001
+                if not job.begun and is_passing(error):
+                    await link.close()
+                    if fresh:
+                        return False
+                    continue
+                fault = blame(error, job.connection, begun=job.begun)
+                if fault.kind == "transient":
+                    # It may be what is wrong: read-only, or with plans of tables as they were.
+                    await link.close()
+                job.end(fault)
+            return True
+
+    async def _forget_cancellation(self, task: asyncio.Task[Any] | None) -> None:
+        """Of a handler that cancelled its own task: the next one's first step is not to feel it."""
+        while task is not None and task.cancelling() and not self._closing:
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                if self._closing:
+                    raise
+            task.uncancel()
+
+    async def _run(self, job: Job, link: AsyncLink) -> None:
+        if not self._handler.transaction:
+            contents = job.start(self._handler.takes)
+            if contents:
+                await self._call(job, contents)
+            job.end()
+            return
+        connection = job.connection = await link.lend()
+        connection.wire.cancels, connection.wire.limit = False, BEGIN
+        async with connection.hold():
+            link.outage.end()
+            contents = job.start(self._handler.takes)
+            if not contents:
+                job.end()
+                return
+            connection.wire.limit = inf
+            try:
+                await self._call(job, contents, connection)
+            finally:
+                connection.wire.limit = link.limit
+            check_awaited(connection)
+            check_transaction(connection)
+            with excusing():
+                held = await self._queue.ack_within_async(connection, job.handed)
+            if held != len(job.handed):
+                raise LeaseLost
+        job.end(acked=True)
+
+    async def _call(self, job: Job, contents: list[Content], *arguments: Any) -> None:
+        argument: Any = contents if self._handler.batch else contents[0]
+        context = make_context(job)
+        job.begun = True
+        parent = os.getpid()
+        # The limit is the handler's alone: an ack that has begun is not cut off.
+        scope = asyncio.timeout(self._timeout)
+        try:
+            async with scope:
+                try:
+                    call = context.run(self._handler.function, argument, *arguments)
+                    result = await Inside(context, call)
+                except BaseException as error:
+                    end_child(parent, error)
+                    raise
+                end_child(parent)
+                check_result(result)
+        except TimeoutError as error:
+            if scope.expired():
+                raise TimedOut(f"the handler ran longer than its timeout of {self._timeout:g} s") from error
+            raise
+        if job in self._exits:
+            raise self._exits[job]

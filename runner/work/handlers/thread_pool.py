@@ -1,0 +1,188 @@
+"""Runs plain handlers, each in a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from math import inf
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from changelane.runner.live.connection_watchdog import BEGIN
+from changelane.runner.live.forked_child import end_child
+from changelane.runner.queue.delivery import Content
+from changelane.runner.queue.fenced import Queue
+from changelane.runner.work.handlers.call_context import make_context
+from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.handlers.signature import Handler, check_result
+from changelane.runner.work.handlers.transaction import blame, check_transaction, excusing
+from changelane.runner.work.outcome.fault import LeaseLost
+from changelane.runner.work.outcome.verdict import is_passing
+from changelane.runner.work.process.reconnecting import FIRST_PAUSE, LendingLink
+from changelane.runner.work.process.scarcity import PAUSE, Scarcity, Shed
+
+
+class Threads:
+    """``size`` threads that take jobs in order; ``report`` is called, in the thread, after each."""
+
+    def __init__(
+        self,
+        *,
+        handler: Handler,
+        queue: Queue,
+        conninfo: str,
+        size: int,
+        scarcity: Scarcity,
+        report: Callable[[Job], None],
+    ) -> None:
+        self.size = size
+        self.running: set[Job] = set()
+        self._handler = handler
+        self._queue = queue
+        self._conninfo = conninfo
+        self._report = report
+        self._scarcity = scarcity
+        self._links: list[LendingLink] = []
+        self._shedding = False
+        self._waiting: SimpleQueue[Job | Shed | None] = SimpleQueue()
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"{queue.name}-{number}", daemon=True)
+            for number in range(size)
+        ]
+
+    @property
+    def waiting(self) -> int:
+        return self._waiting.qsize()
+
+    @property
+    def connected(self) -> int:
+        return sum(link.connection is not None for link in self._links)
+
+    def shed(self) -> None:
+        """Give a connection up, once a thread has nothing else to do."""
+        if not self._shedding:
+            self._shedding = True
+            self._waiting.put(Shed())
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._waiting.put(job)
+
+    def withdraw(self) -> list[Job]:
+        """Take back what no thread has taken yet."""
+        jobs: list[Job] = []
+        while True:
+            try:
+                job = self._waiting.get_nowait()
+            except Empty:
+                return jobs
+            if isinstance(job, Job):
+                jobs.append(job)
+
+    def cancel(self) -> None:
+        """A thread cannot be stopped from outside; those still running end with the process."""
+
+    def close(self) -> None:
+        """Let the threads end and close their connections, once they have nothing to do."""
+        self._closing.set()
+        for _ in self._threads:
+            self._waiting.put(None)
+
+    def _serve(self) -> None:
+        link = LendingLink(
+            self._conninfo,
+            name=f"changelane work {self._queue.name}",
+            refused=lambda: self._scarcity.report(self),
+        )
+        self._links.append(link)
+        while (job := self._waiting.get()) is not None:
+            if isinstance(job, Shed):
+                self._give_up(link)
+                continue
+            self.running.add(job)
+            try:
+                done = self._handle(job, link)
+            finally:
+                self.running.discard(job)
+            if done or job.ended:
+                self._report(job)
+            else:
+                # For whichever thread has a connection.
+                self._waiting.put(job)
+                self._closing.wait(link.outage.measure_pause())
+        link.close()
+
+    def _give_up(self, link: LendingLink) -> None:
+        if link.connection is None:
+            # For a thread that has one.
+            self._waiting.put(Shed())
+            self._closing.wait(FIRST_PAUSE)
+            return
+        link.close()
+        self._shedding = False
+        self._closing.wait(PAUSE)
+
+    def _handle(self, job: Job, link: LendingLink) -> bool:
+        """Run a job; False where its handler could not begin, for there was no connection to be had."""
+        while True:
+            fresh = link.connection is None
+            try:
+                self._run(job, link)
+            except BaseException as error:  # noqa: BLE001
+                if not job.begun and is_passing(error):
+                    link.close()
+                    if fresh:
+                        return False
+                    continue
+                fault = blame(error, job.connection, begun=job.begun)
+                if fault.kind == "transient":
+                    # It may be what is wrong: read-only, or with plans of tables as they were.
+                    link.close()
+                job.end(fault)
+            return True
+
+    def _run(self, job: Job, link: LendingLink) -> None:
+        if not self._handler.transaction:
+            contents = job.start(self._handler.takes)
+            if contents:
+                self._call(job, contents)
+            job.end()
+            return
+        connection = job.connection = link.lend()
+        connection.wire.cancels, connection.wire.limit = False, BEGIN
+        with connection.hold():
+            link.outage.end()
+            contents = job.start(self._handler.takes)
+            if not contents:
+                job.end()
+                return
+            connection.wire.limit = inf
+            try:
+                self._call(job, contents, connection)
+            finally:
+                connection.wire.limit = link.limit
+            check_transaction(connection)
+            with excusing():
+                held = self._queue.ack_within(connection, job.handed)
+            if held != len(job.handed):
+                raise LeaseLost
+        job.end(acked=True)
+
+    def _call(self, job: Job, contents: list[Content], *arguments: Any) -> None:
+        argument: Any = contents if self._handler.batch else contents[0]
+        context = make_context(job)
+        job.begun = True
+        parent = os.getpid()
+        try:
+            result = context.run(self._handler.function, argument, *arguments)
+        except BaseException as error:
+            end_child(parent, error)
+            raise
+        end_child(parent)
+        check_result(result)

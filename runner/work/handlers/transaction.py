@@ -1,0 +1,94 @@
+"""What holds of the connection that a handler was lent, after the handler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, Connection
+from psycopg.pq import TransactionStatus
+
+from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection
+from changelane.runner.work.outcome.fault import Fault, LeaseLost, read_fault
+from changelane.runner.work.outcome.verdict import is_passing
+
+
+class TransactionMisused(Exception):
+    """The handler ended the transaction that it was lent, or left it failed."""
+
+
+class NeverAwaited(TransactionMisused):
+    """An async handler called the connection and did not wait for it, so that nothing was written."""
+
+
+def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> None:
+    """Raise TransactionMisused unless the transaction is open and sound, or the connection was lost."""
+    if connection.pgconn.pipeline_status:
+        # What follows would wait for results that a pipeline holds back.
+        connection.pgconn.finish()
+        raise TransactionMisused("the handler left a pipeline open; use `with tx.pipeline():`")
+    status = connection.info.transaction_status
+    if status == TransactionStatus.INERROR:
+        raise TransactionMisused(
+            "the handler swallowed a database error and left its transaction failed; "
+            "let the error out, or use `with tx.transaction():` around what may fail"
+        )
+    if status == TransactionStatus.IDLE:
+        raise TransactionMisused(
+            "the handler ended its transaction; it commits with the ack, so run no COMMIT or ROLLBACK"
+        )
+    if connection.closed and not connection.broken:
+        raise TransactionMisused("the handler closed the connection that it was lent; leave it open")
+
+
+class AckFailed(Exception):
+    """The acknowledgement failed for a reason that passes, after the handler had returned."""
+
+
+@contextmanager
+def excusing() -> Iterator[None]:
+    """Around the ack: where a timeout of the server or a person cut it short, no handler is to blame."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if is_passing(error):
+            raise AckFailed(f"the acknowledgement failed: {error}") from error
+        raise
+
+
+def check_awaited(connection: LentAsyncConnection) -> None:
+    """Raise NeverAwaited where the handler left a call of the connection to nobody."""
+    names = connection.memory.take_open()
+    if names:
+        raise NeverAwaited(f"the handler never awaited its `{names[0]}`; write `await tx.{names[0]}(...)`")
+
+
+def blame(
+    error: BaseException, connection: LentConnection | LentAsyncConnection | None, *, begun: bool
+) -> Fault:
+    """The fault of a call that ended by ``error``: the database's, only where this connection says so.
+
+    Unless it has ``begun``, the handler was not called, and the error is the worker's own.
+    """
+    if not begun:
+        return read_fault(error, kind="transient" if is_passing(error) else None)
+    if connection is None:
+        return read_fault(error)
+    if issubclass(type(error), LeaseLost | TransactionMisused):
+        return read_fault(error)
+    if connection.broken:
+        fault = read_fault(error, kind="interrupted")
+        return replace(fault, text=f"the connection was lost while the handler ran ({fault.text})")
+    if type(error) is AckFailed or any(map(_is_transient, connection.memory.find(error))):
+        return read_fault(error, kind="transient")
+    return read_fault(error)
+
+
+def _is_transient(error: psycopg.Error) -> bool:
+    state = error.sqlstate or ""
+    # By the function, for the message is translated: a statement was prepared, and its tables changed since.
+    stale = state == "0A000" and error.diag.source_function == "RevalidateCachedQuery"
+    return stale or state.startswith("40") or state in ("25006", "53300")

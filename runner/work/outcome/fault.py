@@ -1,0 +1,239 @@
+"""What ended a call of a handler, read into a plain value in the thread that ran it.
+
+An exception is code of the handler's: its text, its attributes and its class may raise, exit or lie. So it is
+read once, here, and nothing that comes later touches it.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import CodeType, TracebackType
+from typing import Any, Literal
+
+from changelane.change import LATEST, DeadLetter, Discard, Failed, Retry
+
+Kind = Literal[
+    "failed", "retry", "discard", "dead_letter", "divided", "transient", "interrupted",
+    "released", "crowded", "unfinished", "lost",
+]  # fmt: skip
+
+ERROR_LIMIT = 500
+
+TRACE_LIMIT = 4000
+"""Characters of traceback that are kept; the end, which says where it failed."""
+
+FRAMES = 20
+"""Stack frames of one error that the log shows, at most."""
+
+CHAIN = 10
+"""Causes that are followed, at most."""
+
+_OURS = str(Path(__file__).parents[1])
+
+
+class Released(Exception):
+    """The worker stops before the handler ran or ended; the message goes back at once."""
+
+
+class Crowded(Exception):
+    """Another message that may be what kills its workers runs in this process; this one is put off."""
+
+
+class TimedOut(Exception):
+    """The handler ran longer than the consumer's timeout."""
+
+
+class Unfinished(Exception):
+    """Attempts were charged in advance and never settled: the worker died each time."""
+
+
+class LeaseLost(Exception):
+    """The fenced ack touched nothing: another worker has the message by now, so nothing of ours may stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``kind`` says what it means, and the rest what is known of it.
+
+    ``interrupted``: the server ended the session while the handler ran. ``divided``: ``parts`` are the faults
+    of what ``Failed`` named, by ``queue:msg_id``. ``after`` is in seconds. ``place`` is where it
+    was raised, as ``handlers.py:17 in reindex``. ``trace`` is the whole traceback; ``brief`` is one without
+    the further lines of messages, which quote values of rows.
+    """
+
+    kind: Kind
+    text: str = ""
+    place: str = ""
+    trace: str = ""
+    brief: str = ""
+    after: float | None = None
+    parts: Mapping[str, Fault] = field(default_factory=dict)
+
+
+_OWN: dict[type[BaseException], Kind] = {
+    Released: "released", Crowded: "crowded", LeaseLost: "lost", TimedOut: "failed", Unfinished: "unfinished",
+}  # fmt: skip
+
+
+def read_fault(error: BaseException, *, kind: Kind | None = None) -> Fault:
+    """The fault that an exception stands for; ``kind`` where the caller knows better. Raises nothing."""
+    own = _OWN.get(type(error))
+    if own is not None:
+        return Fault(kind or own, text=spell(error))
+    try:
+        return _read(error, kind or _find_kind(error))
+    except BaseException as problem:  # noqa: BLE001 - whatever its code does, it is a failed attempt
+        name = _name(type(problem))
+        return Fault("failed", text=f"{_name(type(error))}: (it cannot be read: {name})")
+
+
+def follow(error: BaseException) -> list[BaseException]:
+    """The error, then what caused it, one after the other; causes that were put aside are left out."""
+    chain: list[BaseException] = []
+    link: Any = error
+    while _is(link, BaseException) and len(chain) < CHAIN:
+        chain.append(link)
+        link = get(link, "__cause__") or (
+            None if get(link, "__suppress_context__") else get(link, "__context__")
+        )
+    return chain
+
+
+def get(thing: object, name: str) -> Any:
+    """An attribute that may be missing, or be code that raises: None then."""
+    try:
+        return getattr(thing, name)
+    except BaseException:  # noqa: BLE001 - of a class that anyone wrote
+        return None
+
+
+def spell(error: BaseException) -> str:
+    """Its text, bounded, as jsonb can hold it."""
+    try:
+        text = str.__str__(str(error))
+    except BaseException as problem:  # noqa: BLE001 - of a class that anyone wrote
+        text = f"(its text raises {_name(type(problem))})"
+    return _clean(text[:ERROR_LIMIT])
+
+
+def _find_kind(error: BaseException) -> Kind:
+    kinds: tuple[tuple[type[BaseException], Kind], ...] = (
+        (Discard, "discard"), (DeadLetter, "dead_letter"), (Retry, "retry"), (Failed, "divided"),
+    )  # fmt: skip
+    return next((kind for outcome, kind in kinds if _is(error, outcome)), "failed")
+
+
+def _read(error: BaseException, kind: Kind) -> Fault:
+    text, name = spell(error), _name(type(error))
+    if kind == "discard":
+        return Fault(kind)
+    if kind == "divided":
+        parts = _read_parts(get(error, "errors"))
+        if parts:
+            return Fault(kind, text=text, parts=parts)
+        kind, text = "failed", "it names nothing that failed"
+    if kind == "retry":
+        text = text or "the handler asked for another attempt"
+    elif kind == "dead_letter":
+        text = text or "DeadLetter"
+    else:
+        text = f"{name}: {text}"[:ERROR_LIMIT]
+    return Fault(
+        kind,
+        text=text,
+        place=_find_place(get(error, "__traceback__")),
+        trace=_format(error),
+        brief=_format_briefly(error),
+        after=_read_after(error) if kind == "retry" else None,
+    )
+
+
+def _read_parts(errors: Any) -> dict[str, Fault]:
+    if not _is(errors, Mapping):
+        return {}
+    parts = {}
+    for name, error in dict(errors).items():
+        known = _is(error, BaseException)
+        parts[str(name)] = (
+            read_fault(error) if known else Fault("failed", text=f"{_name(type(error))} is not an error")
+        )
+    return parts
+
+
+def _read_after(error: BaseException) -> float | None:
+    """Seconds, None where it says nothing that makes sense."""
+    after = get(error, "after")
+    if _is(after, timedelta):
+        after = after.total_seconds()
+    if type(after) not in (int, float) or math.isnan(after) or after > LATEST:
+        return None
+    return max(0.0, float(after))
+
+
+def _find_place(trace: Any) -> str:
+    """``file:line in function`` of the last frame in the user's own folder, else of the last frame."""
+    here = _find_here()
+    last = own = ""
+    for code, line in _walk(trace):
+        last = f"{code.co_filename.removeprefix(here)}:{line} in {code.co_name}"
+        if code.co_filename.startswith(here) and "site-packages" not in code.co_filename:
+            own = last
+    return _clean((own or last)[:ERROR_LIMIT])
+
+
+def _walk(trace: Any) -> list[tuple[CodeType, int]]:
+    """Code and line of each frame but the worker's own, the innermost last."""
+    frames = []
+    while _is(trace, TracebackType):
+        code = trace.tb_frame.f_code
+        if not code.co_filename.startswith(_OURS):
+            frames.append((code, trace.tb_lineno or code.co_firstlineno))
+        trace = trace.tb_next
+    return frames
+
+
+def _find_here() -> str:
+    try:
+        return f"{Path.cwd()}/"
+    except OSError:
+        return "/"
+
+
+def _format(error: BaseException) -> str:
+    try:
+        return _clean("".join(traceback.format_exception(error))[-TRACE_LIMIT:])
+    except BaseException:  # noqa: BLE001 - it asks the error for its text
+        return ""
+
+
+def _format_briefly(error: BaseException) -> str:
+    parts: list[str] = []
+    for link in reversed(follow(error)):
+        frames = [
+            f'  File "{code.co_filename}", line {line}, in {code.co_name}\n'
+            for code, line in _walk(get(link, "__traceback__"))[-FRAMES:]
+        ]
+        first = spell(link).partition("\n")[0]
+        parts.append(f"{''.join(frames)}{_name(type(link))}: {first}")
+    text = "Traceback (most recent call last):\n" + "\nthen:\n".join(parts)
+    return _clean(text[-TRACE_LIMIT:])
+
+
+def _name(kind: type) -> str:
+    # The class of a class may make a property of it.
+    return str(type.__dict__["__name__"].__get__(kind))
+
+
+def _is(thing: object, kind: type) -> bool:
+    # isinstance() asks the thing for its class, which may lie.
+    return issubclass(type(thing), kind)
+
+
+def _clean(text: str) -> str:
+    # jsonb takes neither NUL nor lone surrogates.
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")

@@ -1,0 +1,147 @@
+"""What becomes of a message, judged from how its handler ended."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from changelane.contract.manifest import Retry as Policy
+from changelane.errors import DatabaseError
+from changelane.runner.work.outcome.fault import Fault, follow, get, read_fault
+
+Action = Literal["ack", "retry", "release", "dead_letter", "archive", "block"]
+
+TRANSIENT_CLASSES = ("08", "40", "53")
+TRANSIENT_STATES = frozenset({"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
+"""Read-only after a failover, sessions and transactions that the server ends by its timeouts, and its
+shutdown, crash or start, beside lost connections (08), transaction rollbacks such as serialization failures
+and deadlocks (40), and lack of resources (53). Of the worker's own statements, which it repeats."""
+
+CUT_SHORT = frozenset({"55P03", "57014"})
+"""Statements cancelled or out of time, and locks not had in time: of a handler, a failure like others."""
+
+PARDONED = 20
+"""Times that a message is handled again for the database's sake; each further time is a failed attempt."""
+
+BLOCKED = 100 * 365 * 86400.0
+"""Seconds for which a message stays that blocks its key: until a person decides."""
+
+FIRST_RELEASE = 0.1
+LAST_RELEASE = 30.0
+
+CROWDED = 1.0
+"""Seconds for which a message is put off that must run alone, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``delay`` in seconds; ``failed``, ``released`` and ``returned`` are the counts to write down.
+
+    ``returned`` counts the times that a message came back for the database's sake.
+    """
+
+    action: Action
+    failed: int
+    released: int
+    returned: int = 0
+    delay: float = 0.0
+    error: str = ""
+    place: str = ""
+    traceback: str = ""
+    brief: str = ""
+
+
+ACK = Verdict("ack", failed=0, released=0)
+
+
+def judge(
+    error: BaseException | Fault | None,
+    *,
+    failed: int,
+    released: int,
+    policy: Policy,
+    on_exhausted: Literal["dead_letter", "archive", "block"],
+    returned: int = 0,
+    suspect: bool = False,
+) -> Verdict:
+    """How a delivery ends whose handler raised ``error`` (None: returned), after ``failed`` attempts.
+
+    An interrupted call is not written down, so that it counts as the death of a worker does; that of a
+    suspect, whose attempt was charged, is a failed attempt.
+    """
+    fault = read_fault(error) if isinstance(error, BaseException) else error
+    if fault is None or fault.kind == "discard":
+        return ACK
+    if fault.kind in ("released", "lost"):
+        return Verdict("release", failed, released + 1, returned)
+    if fault.kind == "crowded":
+        wait = random.uniform(0.5, 1.0) * CROWDED  # noqa: S311
+        return Verdict("release", failed, released + 1, returned, delay=wait)
+    pardoned = returned < PARDONED and not suspect
+    if (fault.kind == "transient" and returned < PARDONED) or (fault.kind == "interrupted" and pardoned):
+        wait = random.uniform(0.5, 1.0) * min(LAST_RELEASE, FIRST_RELEASE * 2.0 ** min(returned, 16))  # noqa: S311
+        noted = released + (fault.kind == "transient")
+        return Verdict(
+            "release", failed, noted, returned + 1, delay=wait, error=fault.text, place=fault.place
+        )
+    blocked = BLOCKED if on_exhausted == "block" else 0.0
+    if fault.kind == "unfinished":
+        return Verdict(on_exhausted, failed, released, returned, delay=blocked, error=fault.text)
+    count = failed + 1
+    action: Action = "retry"
+    delay = compute_backoff(policy, attempt=count) if fault.after is None else fault.after
+    if fault.kind == "dead_letter":
+        action, delay = "dead_letter", 0.0
+    elif count >= policy.attempts:
+        action, delay = on_exhausted, blocked
+    return Verdict(
+        action,
+        count,
+        released,
+        returned,
+        delay=delay,
+        error=fault.text,
+        place=fault.place,
+        traceback=fault.trace,
+        brief=fault.brief,
+    )
+
+
+def compute_backoff(policy: Policy, *, attempt: int) -> float:
+    """Seconds to wait after failed attempt number ``attempt`` (from 1), with jitter.
+
+    The wait lies between half and the whole of ``first`` times 2**(n-1), n or 1 (exponential, linear,
+    constant), capped at ``max``, so that messages that failed together do not come back together.
+    """
+    match policy.backoff:
+        case "exponential":
+            whole = policy.first * 2.0 ** min(attempt - 1, 62)
+        case "linear":
+            whole = policy.first * attempt
+        case "constant":
+            whole = policy.first
+    return random.uniform(0.5, 1.0) * min(whole, policy.max)  # noqa: S311
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether a statement of the worker's own failed for a reason that passes: trying again helps.
+
+    Reads ``sqlstate`` through causes. A psycopg OperationalError without one is a lost connection.
+    """
+    import psycopg
+
+    for link in follow(error):
+        if isinstance(link, DatabaseError):
+            return True
+        state = get(link, "sqlstate")
+        if isinstance(state, str):
+            return state.startswith(TRANSIENT_CLASSES) or state in TRANSIENT_STATES
+        if isinstance(link, psycopg.OperationalError):
+            return True
+    return False
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a statement of the worker's own is worth repeating: it was cut short, or failed transiently."""
+    return getattr(error, "sqlstate", None) in CUT_SHORT or is_transient(error)

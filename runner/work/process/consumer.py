@@ -1,0 +1,266 @@
+"""Works one queue: claims, and hands to handlers. One thread, one connection."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from changelane.contract.manifest import Consumer as Spec
+from changelane.runner.queue.delivery import Delivery
+from changelane.runner.queue.fenced import Queue, explain
+from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.handlers.pool import make_pool
+from changelane.runner.work.handlers.signature import Handler
+from changelane.runner.work.outcome.fault import Released, TimedOut
+from changelane.runner.work.process.prefetch import Stock
+from changelane.runner.work.process.rate_limit import Pace
+from changelane.runner.work.process.reconnecting import Link
+from changelane.runner.work.process.scarcity import Scarcity
+from changelane.runner.work.process.settler import Settler
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from changelane.runner.live.connection_watchdog import Wire
+
+
+HEARTBEAT = 10.0
+"""Seconds after which a consumer that had nothing to ask of the database asks all the same."""
+
+SILENCE = 30.0
+"""Seconds without an answer from the database after which a consumer is not healthy."""
+
+BLOCKED = 1.0
+"""Seconds past its timeout after which an async handler was not cancelled because it could not be."""
+
+
+class Consumer:
+    """Claims for one handler, no more than it can soon use.
+
+    ``idle`` means that nothing more is to be had until ``wake``.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: Spec,
+        queue: Queue,
+        handler: Handler,
+        conninfo: str,
+        cell: threading.Lock,
+        scarcity: Scarcity,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.spec = spec
+        self.queue = queue
+        self.idle = False
+        self.failure: BaseException | None = None
+        self._log = log
+        self._event = threading.Event()
+        self._stopping = threading.Event()
+        self._deadline: float | None = None
+        name = f"changelane work {queue.name}"
+        self._link = Link(conninfo, name=name, refused=scarcity.report)
+        self._woken = False
+        self._claimed_at = time.monotonic()
+        self._pace = Pace(rate=spec.rate)
+        self.settler = Settler(
+            spec=spec, queue=queue, transaction=handler.transaction, conninfo=conninfo,
+            stopping=self._stopping, progress=self.wake, scarcity=scarcity, log=log,
+        )  # fmt: skip
+        self._pool = make_pool(
+            handler=handler,
+            queue=queue,
+            spec=spec,
+            conninfo=conninfo,
+            scarcity=scarcity,
+            report=self._report,
+        )
+        self._stock = Stock(spec=spec, handler=handler, pool=self._pool, cell=cell, conclude=self.settler.put)
+        self._asynchronous = handler.asynchronous
+        self._thread = threading.Thread(target=self._run, name=f"consume-{queue.name}", daemon=True)
+
+    @property
+    def held(self) -> list[Delivery]:
+        """What is claimed and not settled; a copy."""
+        return self._stock.snapshot()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What became of messages."""
+        return self.settler.counts
+
+    def start(self) -> None:
+        self.settler.start(pool=self._pool, stock=self._stock)
+        self._pool.start()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Messages are due."""
+        self._woken = True
+        self.idle = False
+        self._event.set()
+
+    @property
+    def paused(self) -> bool:
+        return self._pace.paused
+
+    def pause(self, paused: bool) -> None:
+        """Claim no more and give back what no handler has, or go on."""
+        self._pace.paused = paused
+        self.wake()
+
+    def stop(self, *, deadline: float) -> None:
+        """Claim no more, release what no handler has, wait for the rest until ``deadline`` (monotonic)."""
+        self._deadline = deadline
+        self._stopping.set()
+        self._event.set()
+
+    def join(self, *, timeout: float) -> None:
+        self._thread.join(timeout)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether handlers still run."""
+        return bool(self._pool.running)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def silent(self) -> bool:
+        """Whether the database has not answered it for long."""
+        return time.monotonic() - self._link.spoke_at > SILENCE
+
+    @property
+    def claimed_at(self) -> float:
+        """When the last claim succeeded, on the monotonic clock; before the first, when this was made."""
+        return self._claimed_at
+
+    @property
+    def jammed(self) -> bool:
+        """Whether every slot is taken by a handler that ran past its timeout and cannot be stopped."""
+        late = [job.finished for job in self._pool.running.copy() if job.finished is not None]
+        return len(late) >= self._pool.size and max(late) < time.monotonic() - BLOCKED
+
+    def find_waiting(self, *, seconds: float) -> list[Wire]:
+        """Connections on which a handler has waited so long for an answer, with the server's process."""
+        limit = time.monotonic() - seconds
+        connections = [job.connection for job in list(self._pool.running)]
+        wires = [connection.wire for connection in connections if connection is not None]
+        return [wire for wire in wires if wire.pid is not None and (wire.began or inf) < limit]
+
+    def expire(self) -> list[int]:
+        """Fail jobs that ran past their timeout; returns the server processes of their transactions.
+
+        For handlers in threads, which cannot be stopped, and those that block their event loop, so that it
+        could not cancel them: the result is discarded when it comes, and until then the slot stays taken.
+        """
+        timeout = self.spec.timeout
+        if timeout is None:
+            return []
+        backends = []
+        limit = time.monotonic() - timeout - (BLOCKED if self._asynchronous else 0.0)
+        for job in self._pool.running.copy():
+            if job.started is None or job.started > limit or job.ended:
+                continue
+            if job.end(TimedOut(f"the handler ran longer than its timeout of {timeout:g} s")):
+                self._log.error(
+                    "handler past its timeout, and not to be cancelled, for something blocks its event loop"
+                    if self._asynchronous
+                    else "handler past its timeout; its thread cannot be stopped and keeps its slot",
+                    queue=self.queue.name,
+                    msg_ids=[delivery.msg_id for delivery in job.deliveries],
+                    timeout=timeout,
+                )
+                if job.connection is not None:
+                    if job.connection.wire.pid is not None:
+                        backends.append(job.connection.wire.pid)
+                    # A handler that waits for the database gets an error, and its slot is free again.
+                    job.connection.wire.cut()
+                self.settler.put(job)
+        return backends
+
+    def _report(self, job: Job) -> None:
+        self.settler.report(job)
+        if not self._pool.waiting and not self._event.is_set():
+            self._event.set()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._attempt(self._turn)
+            self._finish()
+            self.failure = self.settler.failure
+        except BaseException as error:  # noqa: BLE001
+            self.failure = error
+        finally:
+            self._link.close()
+            if isinstance(self.failure, psycopg.Error):
+                self.failure = explain(self.failure, queue=self.queue.name)
+
+    def _attempt(self, step: Callable[[psycopg.Connection[Any]], None]) -> None:
+        self._link.attempt(step, until=self._stopping, log=self._log, queue=self.queue.name)
+
+    def _turn(self, connection: psycopg.Connection[Any]) -> None:
+        if self.paused:
+            self._stock.give_back()
+        self._stock.dispatch_suspects(connection, self.queue)
+        room = self._stock.measure_room()
+        limit = self._pace.admit(room)
+        now = time.monotonic()
+        beat = self._link.spoke_at + HEARTBEAT
+        # Woken while it was judged idle, it is not.
+        if limit and (self._woken or not self.idle or now >= min(self.queue.next_at, beat)):
+            self._claim(connection, limit=limit)
+            return
+        if now >= beat:
+            # So that a connection which was lost is known before a message waits for it.
+            connection.execute("SELECT", prepare=False)
+            return
+        pause = beat - now
+        if room and not self.paused:
+            pause = min(pause, self.queue.next_at - now if self.idle else self._pace.measure_pause())
+        self._event.wait(max(pause, 0.001))
+        self._event.clear()
+
+    def _claim(self, connection: psycopg.Connection[Any], *, limit: int) -> None:
+        self._woken = False
+        claimed = self.queue.claim(connection, limit=limit, lease=self.spec.lease)
+        self._claimed_at = time.monotonic()
+        self._stock.add(claimed)
+        self._pace.spend(len(claimed))
+        self.idle = self.queue.next_at > time.monotonic() and not self._woken
+
+    def _finish(self) -> None:
+        """Release what no handler took, wait for those that run, cancel them past the deadline."""
+        self.settler.join()
+        self._stock.give_back()
+        self._attempt(self.settler.settle)
+        while self._pool.running and time.monotonic() < (self._deadline or 0.0):
+            self._event.wait(0.1)
+            self._event.clear()
+            # One that found no connection is back among those that no handler has begun.
+            self._stock.give_back()
+            self._attempt(self.settler.settle)
+        if self._pool.running:
+            self._log.warning(
+                "handlers still running at the end of the grace; their messages are released",
+                queue=self.queue.name,
+                running=len(self._pool.running),
+            )
+            self._pool.cancel()
+            self._event.wait(0.5)
+            for job in self._pool.running.copy():
+                if job.end(Released()):
+                    self.settler.put(job)
+        self._stock.give_back()
+        self._attempt(self.settler.settle)
+        self._pool.close()

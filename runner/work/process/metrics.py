@@ -1,0 +1,236 @@
+"""What a worker process tells Prometheus.
+
+Counts and times of its own are kept as they happen; what only the database knows is asked when it is scraped,
+at most every few seconds, and left out while the database is away.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+from prometheus_client import REGISTRY, CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from psycopg import sql
+
+from changelane.change import Change
+from changelane.errors import DatabaseError
+from changelane.runner.live.sql_text import load_sql
+from changelane.runner.queue.fenced import Queue
+from changelane.runner.queue.noted import LOOK, STATE, compose_returning
+from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.outcome.settle import Fate
+from changelane.runner.work.process.consumer import Consumer
+from changelane.runner.work.process.reconnecting import Link
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+DEPTH_CAP = 10_000
+"""Messages that are counted of a queue at most."""
+
+KEPT = 2.0
+"""Seconds for which the database's answers are served again, so that scrapes in a row ask once."""
+
+TIMEOUT = 5000
+"""Milliseconds that a question to the database may take."""
+
+PATIENCE = 0.5
+"""Seconds that a scrape waits for an answer; the last one is served then, unless it is older than STALE."""
+
+STALE = 15.0
+
+OUTCOMES = ("handled", "failed", "dead", "archived", "blocked", "released", "lost")
+
+SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+TRIES = (1, 2, 3, 5, 8, 13, 21)
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Measures one consumer's jobs as they end."""
+
+    seconds: Histogram
+    lag: Histogram
+    attempts: Histogram
+
+    def measure(self, job: Job, fates: Sequence[Fate]) -> None:
+        if job.started is not None and job.finished is not None:
+            self.seconds.observe(job.finished - job.started)
+        acked = [delivery for delivery, verdict in fates if verdict.action == "ack"]
+        now = time.time()
+        for delivery in job.handed if job.acked else acked:
+            content = delivery.content
+            if content is not None:
+                began = content.at if isinstance(content, Change) else content.enqueued_at
+                self.lag.observe(max(0.0, now - began.timestamp()))
+                self.attempts.observe(content.attempt)
+
+
+class Metrics(Collector):
+    """The metrics of one process, in ``registry`` with its handlers'. Gives each consumer its meter."""
+
+    def __init__(
+        self,
+        *,
+        consumers: Sequence[Consumer],
+        conninfo: str,
+        log: FilteringBoundLogger,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        self._consumers = consumers
+        self._link = Link(conninfo, name="changelane work metrics", limit=TIMEOUT / 1000)
+        self._changed = threading.Condition()
+        self._asking = False
+        self._log = log
+        self._gauges = _compose([consumer.queue for consumer in consumers])
+        self._horizon = sql.SQL(load_sql(__name__, "horizon"))
+        self._answer: list[Metric] = []
+        self._answered_at = -STALE
+        self._said = ""
+        label = ("queue",)
+        seconds = Histogram(
+            "changelane_handler_seconds", "Seconds that one call of a handler took.", label,
+            buckets=SHORT, registry=registry,
+        )  # fmt: skip
+        lag = Histogram(
+            "changelane_lag_seconds", "Seconds from capture, or from sending, until it was handled.", label,
+            buckets=LONG, registry=registry,
+        )  # fmt: skip
+        attempts = Histogram(
+            "changelane_attempts", "Attempts that a handled change or message took.", label,
+            buckets=TRIES, registry=registry,
+        )  # fmt: skip
+        for consumer in consumers:
+            name = consumer.spec.queue
+            consumer.settler.meter = Meter(seconds.labels(name), lag.labels(name), attempts.labels(name))
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        counts = CounterMetricFamily(
+            "changelane_messages", "Messages by what became of them.", labels=["queue", "outcome"]
+        )
+        flying = GaugeMetricFamily(
+            "changelane_in_flight", "Messages claimed and not settled yet.", labels=["queue"]
+        )
+        claim = GaugeMetricFamily(
+            "changelane_last_claim_seconds", "Seconds since the last claim that succeeded.", labels=["queue"]
+        )
+        now = time.monotonic()
+        for consumer in self._consumers:
+            name = consumer.spec.queue
+            for outcome in OUTCOMES:
+                counts.add_metric([name, outcome], consumer.counts[outcome])
+            flying.add_metric([name], len(consumer.held))
+            claim.add_metric([name], max(0.0, now - consumer.claimed_at))
+        yield counts
+        yield flying
+        yield claim
+        yield from self.ask()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that registering asks nothing of the database."""
+        return ()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every consumer works, is in touch with the database, and has a slot that can be free."""
+        return all(
+            consumer.alive and not consumer.jammed and not consumer.silent for consumer in self._consumers
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether, besides, the database answers just now."""
+        return self.alive and bool(self.ask())
+
+    def ask(self) -> list[Metric]:
+        """What the database knows, without a wait of more than PATIENCE; empty while it does not answer."""
+        with self._changed:
+            asked_at = time.monotonic()
+            if asked_at - self._answered_at > KEPT:
+                if not self._asking:
+                    self._asking = True
+                    threading.Thread(target=self._refresh, name="metrics-ask", daemon=True).start()
+                self._changed.wait_for(lambda: self._answered_at >= asked_at, PATIENCE)
+            fresh = time.monotonic() - self._answered_at < STALE
+            return self._answer if fresh else []
+
+    def _refresh(self) -> None:
+        answer: list[Metric] = []
+        try:
+            answer = self._query()
+        finally:
+            with self._changed:
+                self._answer, self._answered_at = answer, time.monotonic()
+                self._asking = False
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._asking, PATIENCE)
+            if not self._asking:
+                self._link.close()
+
+    def _query(self) -> list[Metric]:
+        try:
+            connection = self._link.open()
+            with connection.transaction():
+                # For this transaction only, which a pooler passes on.
+                connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(TIMEOUT)])
+                rows = connection.execute(self._gauges).fetchall()
+                horizon = connection.execute(self._horizon).fetchall()
+        except (psycopg.Error, DatabaseError) as error:
+            self._link.close()
+            said = str(error).partition("\n")[0]
+            if said != self._said:
+                self._log.warning("metrics of the queues are left out", error=said)
+            self._said = said
+            return []
+        self._said = ""
+        families = [
+            GaugeMetricFamily(name, text, labels=["queue"])
+            for name, text in (
+                ("changelane_queue_depth", f"Messages in the queue, counted up to {DEPTH_CAP}."),
+                ("changelane_queue_oldest_seconds", "Age of the oldest message that is due; 0 when none is."),
+                ("changelane_delayed", f"Messages sent with a delay, or to be retried, up to {DEPTH_CAP}."),
+                ("changelane_blocked", f"Messages that hold back their keys, counted up to {DEPTH_CAP}."),
+                ("changelane_returning", "Messages that came back several times and spent no attempt."),
+                ("changelane_dead_letters", f"Messages in the dead-letter queue, counted up to {DEPTH_CAP}."),
+                ("changelane_dead_tuples", "Dead rows of the queue's table that vacuum has not removed."),
+            )
+        ]
+        for name, *values in rows:
+            for family, value in zip(families, values, strict=True):
+                family.add_metric([name], value)
+        xmin = GaugeMetricFamily(
+            "changelane_oldest_xmin_age",
+            "Transactions since the oldest snapshot that keeps dead rows from removal, by who holds it.",
+            labels=["holder"],
+        )
+        for holder, age in horizon:
+            xmin.add_metric([holder], age)
+        return [*families, xmin]
+
+
+def _compose(queues: Sequence[Queue]) -> sql.Composed:
+    template = sql.SQL(load_sql(__name__, "gauges"))
+    return sql.SQL(" UNION ALL ").join(
+        template.format(
+            name=sql.Literal(queue.name),
+            queue=queue.table,
+            letters=sql.Identifier("pgmq", f"q_{queue.dead_letter}"),
+            table=sql.Literal(queue.table.as_string()),
+            cap=sql.Literal(DEPTH_CAP),
+            look=sql.Literal(LOOK),
+            state=STATE,
+            returning=compose_returning(queue.table),
+        )
+        for queue in queues
+    )

@@ -1,0 +1,152 @@
+"""What a consumer has claimed and not settled, and how much more it may claim."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+
+from changelane.contract.manifest import Consumer as Spec
+from changelane.runner.queue.delivery import Delivery
+from changelane.runner.queue.fenced import Queue
+from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.handlers.pool import Pool
+from changelane.runner.work.handlers.signature import Handler
+from changelane.runner.work.outcome.fault import Crowded, LeaseLost, Released, Unfinished
+from changelane.runner.work.outcome.settle import VANISHED, charge
+
+BRISK = 0.1
+"""Seconds. Handlers that use up their stock in less have more claimed meanwhile."""
+
+AHEAD = 4
+"""Stocks that brisk handlers may have: one that is claimed, one handled, one acked, and one to spare."""
+
+
+class Stock:
+    """Feeds ``pool`` with what was claimed; ``conclude`` gets the jobs that end without it.
+
+    A handler of single changes is fed from a stock of at most ``size`` messages, the larger of the consumer's
+    batch and concurrency, or several times that while it is brisk. A handler of batches gets what one claim
+    brings, claimed when it is free: at most ``batch`` times ``concurrency`` are held. ``cell`` is taken
+    while a suspect runs, one in the whole process.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: Spec,
+        handler: Handler,
+        pool: Pool,
+        cell: threading.Lock,
+        conclude: Callable[[Job], None],
+    ) -> None:
+        self.size = max(spec.batch, spec.concurrency)
+        self._spec = spec
+        self._batch = handler.batch
+        self._pool = pool
+        self._cell = cell
+        self._inmate: Delivery | None = None
+        self._conclude = conclude
+        self._lock = threading.Lock()
+        self._held: dict[int, Delivery] = {}
+        self._suspects: deque[Delivery] = deque()
+        self._brisk = False
+        self._settled = 0
+        self._settled_at = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def snapshot(self) -> list[Delivery]:
+        """A copy, for any thread."""
+        return list(self._held.copy().values())
+
+    def measure_room(self) -> int:
+        """How many messages may be claimed now."""
+        if self._suspects:
+            # They wait for free slots, which a stock that is filled up again would never leave.
+            return 0
+        slots = self._count_slots()
+        if self._batch:
+            room = self._spec.batch * self._pool.size - len(self._held)
+            return min(self._spec.batch, room) if slots > 0 else 0
+        free = self.size * (AHEAD if self._brisk else 1) - len(self._held)
+        enough = self.size if self._brisk else max(1, self.size // 2)
+        return min(self._spec.batch, free) if free >= enough or free > 0 < slots else 0
+
+    def add(self, claimed: list[Delivery]) -> None:
+        """Hold what was claimed, and pass on what a handler may have."""
+        with self._lock:
+            self._held.update((delivery.msg_id, delivery) for delivery in claimed)
+        fit = []
+        for delivery in claimed:
+            if delivery.failed >= self._spec.retry.attempts:
+                self._end(delivery, Unfinished(delivery.error or VANISHED))
+            elif delivery.suspect:
+                self._suspects.append(delivery)
+            else:
+                fit.append(delivery)
+        if fit:
+            self._pool.submit([Job(fit)] if self._batch else [Job([delivery]) for delivery in fit])
+
+    def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: Queue) -> None:
+        """Charge the attempt of one suspect and run it, once a slot is free; put the others off.
+
+        Two that ran at once would both be charged for the death that one of them brings. Keeps them
+        all where it raises psycopg.Error.
+        """
+        while self._suspects and self._count_slots() > 0:
+            suspect = self._suspects[0]
+            if not self._cell.acquire(blocking=False):
+                self._end(self._suspects.popleft(), Crowded())
+                continue
+            self._inmate = suspect
+            try:
+                charged = charge(connection, queue, [suspect], lease=self._spec.lease)
+            except psycopg.Error:
+                self._leave_cell()
+                raise
+            self._suspects.popleft()
+            if charged:
+                self._pool.submit([Job(charged)])
+            else:
+                self._leave_cell()
+                self._end(suspect, LeaseLost())
+
+    def drop(self, deliveries: Sequence[Delivery]) -> None:
+        """They are settled."""
+        with self._lock:
+            for delivery in deliveries:
+                if self._held.get(delivery.msg_id) is delivery:
+                    del self._held[delivery.msg_id]
+                if self._inmate is delivery:
+                    self._leave_cell()
+        self._settled += len(deliveries)
+        if self._settled >= self.size:
+            now = time.monotonic()
+            self._brisk = now - self._settled_at < BRISK
+            self._settled, self._settled_at = 0, now
+
+    def give_back(self) -> None:
+        """End with a release what no handler took."""
+        for job in self._pool.withdraw():
+            if job.end(Released()):
+                self._conclude(job)
+        while self._suspects:
+            self._end(self._suspects.popleft(), Released())
+
+    def _leave_cell(self) -> None:
+        self._inmate = None
+        self._cell.release()
+
+    def _count_slots(self) -> int:
+        return self._pool.size - len(self._pool.running) - self._pool.waiting
+
+    def _end(self, delivery: Delivery, error: BaseException) -> None:
+        job = Job([delivery])
+        job.end(error)
+        self._conclude(job)

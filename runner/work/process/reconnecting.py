@@ -1,0 +1,235 @@
+"""A connection that is made anew after it was lost."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from psycopg import AsyncConnection, Connection, Error
+
+from changelane.errors import DatabaseError
+from changelane.runner.live.connection_watchdog import OVERRUN, OwnConnection, WatchedConnection, Wire
+from changelane.runner.live.database import connect, connect_async
+from changelane.runner.live.pinned import PinnedConnection, is_pooled
+from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection
+from changelane.runner.work.outcome.verdict import is_passing
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+FIRST_PAUSE = 0.1
+LAST_PAUSE = 5.0
+"""Seconds between attempts to reconnect."""
+
+PATIENCE = 0.05
+"""A pause is this part of the outage so far: then work goes on soon after any outage."""
+
+SAID_EVERY = 5.0
+"""Seconds from one line of the log about an outage to the next."""
+
+LONGEST = 300.0
+"""Seconds that a statement may take at most, after earlier ones were cut off."""
+
+
+class ReadOnlySession(DatabaseError):
+    """No handler can have this connection, for no transaction on it can acknowledge a message."""
+
+    def __init__(self) -> None:
+        super().__init__("the session is read-only", help="connect to the primary, as a role that may write")
+
+
+class Outage:
+    """How long there has been no connection, and so how long to wait before the next attempt."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+
+    def end(self) -> None:
+        self._began = None
+
+    def measure_pause(self) -> float:
+        """Seconds to wait after a failure; 0 after the first, for a new connection may well do."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+            return 0.0
+        whole = min(LAST_PAUSE, max(FIRST_PAUSE, (now - self._began) * PATIENCE))
+        return random.uniform(0.5, 1.0) * whole  # noqa: S311
+
+
+class Link:
+    """Lends one autocommit connection at a time, under this ``application_name``.
+
+    ``pooled`` says that there is a pooler between; nothing is prepared then. A statement may take ``limit``
+    seconds before the watchdog ends it, and twice as long after each that it ended. ``refused`` is called
+    when no connection can be made.
+    """
+
+    KIND: type[WatchedConnection] = OwnConnection
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        name: str,
+        limit: float = OVERRUN,
+        refused: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._conninfo = conninfo
+        self._refused = refused
+        self._name = name
+        self._first_limit = self.limit = limit
+        self.outage = Outage()
+        self._spoke_at = time.monotonic()
+        self._said_at = -SAID_EVERY
+        self.connection: WatchedConnection | None = None
+        self.pooled = False
+
+    @property
+    def spoke_at(self) -> float:
+        """When the database last answered, on the monotonic clock; when this was made, before it did."""
+        connection = self.connection
+        return max(self._spoke_at, connection.wire.spoke_at) if connection else self._spoke_at
+
+    def open(self) -> WatchedConnection:
+        """The connection, made unless it stands. Raises DatabaseError when it cannot be made."""
+        if self.connection is None or self.connection.closed:
+            self.close()
+            try:
+                connection = connect(self._conninfo, application_name=self._name, kind=self.KIND)
+            except DatabaseError:
+                self._refused()
+                raise
+            assert isinstance(connection, WatchedConnection)
+            connection.wire.limit = self.limit
+            try:
+                self._examine(connection)
+            except Error as error:
+                connection.close()
+                raise DatabaseError(f"the connection was lost: {error}") from error
+            self.connection = connection
+        return self.connection
+
+    def _examine(self, connection: WatchedConnection) -> None:
+        assert isinstance(connection, PinnedConnection)
+        self.pooled = connection.pooled
+
+    def attempt(
+        self,
+        step: Callable[[Connection[Any]], None],
+        *,
+        until: threading.Event,
+        log: FilteringBoundLogger,
+        queue: str,
+    ) -> None:
+        """Run a step; after a transient error drop the connection, and pause ``until`` at most."""
+        try:
+            step(self.open())
+            self.outage.end()
+        except (Error, DatabaseError) as error:
+            if not is_passing(error):
+                raise
+            self.close()
+            pause = self.outage.measure_pause()
+            if pause and time.monotonic() - self._said_at > SAID_EVERY:
+                self._said_at = time.monotonic()
+                log.warning(
+                    "database unavailable; trying again",
+                    queue=queue,
+                    retry_in=round(pause, 3),
+                    error=str(error).partition("\n")[0],
+                )
+            until.wait(pause)
+
+    def close(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        wire = connection.wire
+        self._spoke_at = wire.spoke_at
+        self.limit = next_limit(wire, self.limit, first=self._first_limit)
+        connection.close()
+
+
+class LendingLink(Link):
+    """A Link whose connection is for handlers."""
+
+    KIND = LentConnection
+
+    def lend(self) -> LentConnection:
+        """As ``open``; raises ReadOnlySession where no transaction could acknowledge a message."""
+        connection = self.open()
+        assert isinstance(connection, LentConnection)
+        return connection
+
+    def _examine(self, connection: WatchedConnection) -> None:
+        self.pooled = is_pooled(connection)
+        if self.pooled:
+            connection.prepare_threshold = None
+            connection.wire.pid = None
+        elif is_read_only(connection):
+            connection.close()
+            raise ReadOnlySession
+
+
+class AsyncLink:
+    """As a LendingLink, for async handlers."""
+
+    def __init__(self, conninfo: str, *, name: str, refused: Callable[[], None]) -> None:
+        self._conninfo = conninfo
+        self._refused = refused
+        self._name = name
+        self.limit = OVERRUN
+        self.outage = Outage()
+        self.connection: LentAsyncConnection | None = None
+        self.pooled = False
+
+    async def lend(self) -> LentAsyncConnection:
+        """The connection, made unless it stands. Raises DatabaseError when it cannot be made or used."""
+        if self.connection is None or self.connection.closed:
+            await self.close()
+            try:
+                connection = await connect_async(
+                    self._conninfo, application_name=self._name, kind=LentAsyncConnection
+                )
+            except DatabaseError:
+                self._refused()
+                raise
+            assert isinstance(connection, LentAsyncConnection)
+            try:
+                found = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
+            except Error as error:
+                await connection.close()
+                raise DatabaseError(f"the connection was lost: {error}") from error
+            self.pooled = found != (connection.info.backend_pid,)
+            if self.pooled:
+                connection.prepare_threshold = None
+                connection.wire.pid = None
+            elif is_read_only(connection):
+                await connection.close()
+                raise ReadOnlySession
+            self.connection = connection
+        return self.connection
+
+    async def close(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self.limit = next_limit(connection.wire, self.limit)
+            await connection.close()
+
+
+def next_limit(wire: Wire, limit: float, *, first: float = OVERRUN) -> float:
+    """Seconds for the statements of the next connection: more where the watchdog ended one on this."""
+    return min(LONGEST, limit * 2) if wire.cut_off or wire.cancelled is not None else first
+
+
+def is_read_only(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
+    """Whether the server reported that its transactions cannot write, by a setting or as a standby.
+
+    Not to be asked behind a pooler, which repeats old reports.
+    """
+    report = connection.info.parameter_status
+    return "on" in (report("default_transaction_read_only"), report("in_hot_standby"))

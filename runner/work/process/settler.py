@@ -1,0 +1,153 @@
+"""Settles jobs as they end, in a thread and on a connection of its own, so that no claim waits for an ack."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from changelane.contract.manifest import Consumer as Spec
+from changelane.runner.queue.fenced import Queue
+from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.handlers.pool import Pool
+from changelane.runner.work.outcome.batch_split import divide
+from changelane.runner.work.outcome.settle import Fate, settle
+from changelane.runner.work.process.prefetch import Stock
+from changelane.runner.work.process.reconnecting import Link
+from changelane.runner.work.process.scarcity import Scarcity
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from changelane.runner.work.process.metrics import Meter
+
+PAUSE = 0.02
+"""Seconds that a finished message waits at most for others to be acked with."""
+
+
+class Settler:
+    """``progress`` is called after each round. A failure that does not pass ends the thread, and sets
+    ``stopping``; so does the consumer, which then settles the rest itself.
+
+    ``counts`` are what became of messages. Who holds ``renewal`` has their leases to himself: a renewal that
+    overtook a retry would undo its delay, for both bear the same fencing token.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: Spec,
+        queue: Queue,
+        transaction: bool,
+        conninfo: str,
+        stopping: threading.Event,
+        progress: Callable[[], None],
+        scarcity: Scarcity,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.failure: BaseException | None = None
+        self.meter: Meter | None = None
+        self.renewal = threading.Lock()
+        self._spec = spec
+        self._queue = queue
+        self._transaction = transaction
+        self._stopping = stopping
+        self._progress = progress
+        self._log = log
+        self._link = Link(conninfo, name=f"changelane work {queue.name}", refused=scarcity.report)
+        self._ended: deque[Job] = deque()
+        self._unsettled: list[Fate] = []
+        self._some = threading.Event()
+        self._due = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"settle-{queue.name}", daemon=True)
+
+    def start(self, *, pool: Pool, stock: Stock) -> None:
+        self._pool = pool
+        self._stock = stock
+        self._thread.start()
+
+    def put(self, job: Job) -> None:
+        """Settle a job that has ended, now."""
+        self._ended.append(job)
+        self._some.set()
+        self._due.set()
+
+    def report(self, job: Job) -> None:
+        """Settle a job that has ended, with others: while there is a stock, more will end soon."""
+        self._ended.append(job)
+        if not self._some.is_set():
+            self._some.set()
+        if (len(self._ended) * 2 >= self._stock.size or not self._pool.waiting) and not self._due.is_set():
+            self._due.set()
+
+    def join(self) -> None:
+        """Wait until the thread has ended, once ``stopping`` is set."""
+        self._some.set()
+        self._due.set()
+        self._thread.join()
+
+    def settle(self, connection: psycopg.Connection[Any]) -> None:
+        """Settle every job that has ended. Raises psycopg.Error, and is to be called again."""
+        self._judge()
+        self._write(connection)
+
+    def _judge(self) -> None:
+        again: list[Job] = []
+        while self._ended:
+            job = self._ended.popleft()
+            if not job.ended or job.settled:
+                continue
+            job.settled = True
+            if job.acked:
+                self.counts["handled"] += len(job.handed)
+                self._stock.drop(job.handed)
+                for delivery in job.handed:
+                    self._queue.note_settled(delivery)
+            fates, following = divide(
+                job, consumer=self._spec, transaction=self._transaction, stopping=self._stopping.is_set()
+            )
+            self._unsettled += fates
+            if self.meter is not None:
+                self.meter.measure(job, fates)
+            if following:
+                self._log.warning("a batch failed; part of it is run again", queue=self._queue.name)
+                again.append(following)
+        if again:
+            self._pool.submit(again)
+
+    def _write(self, connection: psycopg.Connection[Any]) -> None:
+        if not self._unsettled:
+            return
+        with self.renewal:
+            for delivery, _ in self._unsettled:
+                delivery.settling = True
+        self.counts += settle(connection, self._queue, self._unsettled, log=self._log)
+        self._stock.drop([delivery for delivery, _ in self._unsettled])
+        for delivery, verdict in self._unsettled:
+            self._queue.note_settled(delivery, after=verdict.delay)
+        self._unsettled = []
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                if not self._unsettled:
+                    self._some.wait()
+                    self._some.clear()
+                    self._due.wait(PAUSE)
+                    self._due.clear()
+                self._judge()
+                if self._unsettled:
+                    self._link.attempt(
+                        self._write, until=self._stopping, log=self._log, queue=self._queue.name
+                    )
+                self._progress()
+        except BaseException as error:  # noqa: BLE001
+            self.failure = error
+            self._stopping.set()
+            self._progress()
+        finally:
+            self._link.close()

@@ -1,0 +1,49 @@
+"""The end of the process: in order, and in bounded time whatever hangs."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from changelane.runner.work.process.log import flush
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+
+class Ending:
+    """Ends the process at its deadline, unless it has ended by then."""
+
+    def __init__(self, *, log: FilteringBoundLogger) -> None:
+        self._code = 1
+        self._log = log
+        self._deadline: float | None = None
+        self._changed = threading.Condition()
+
+    def limit(self, seconds: float, code: int) -> None:
+        """The process ends within so many seconds; a later deadline does not replace an earlier one."""
+        with self._changed:
+            self._code = code
+            at = time.monotonic() + seconds
+            if self._deadline is None:
+                threading.Thread(target=self._wait, name="ending", daemon=True).start()
+            self._deadline = at if self._deadline is None else min(at, self._deadline)
+            self._changed.notify()
+
+    def _wait(self) -> None:
+        with self._changed:
+            while (left := (self._deadline or 0.0) - time.monotonic()) > 0:
+                self._changed.wait(left)
+        threads = sorted(
+            thread.name
+            for thread in threading.enumerate()
+            if not thread.daemon and thread is not threading.main_thread()
+        )
+        if threads:
+            self._log.error("threads that are not daemons kept the process from its end", threads=threads)
+        else:
+            self._log.error("the end took too long; what is not settled comes back when its lease runs out")
+        flush()
+        os._exit(self._code)

@@ -1,0 +1,359 @@
+"""One worker process: all its consumers, their leases, one poll over all their queues, and the way out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.contract.manifest import Consumer as Spec
+from changelane.errors import ChangelaneError, DatabaseError
+from changelane.runner.live.connection_watchdog import Watchdog
+from changelane.runner.live.sql_text import load_sql
+from changelane.runner.queue.archive_pruner import Pruner
+from changelane.runner.queue.fenced import Queue, explain
+from changelane.runner.queue.ordered import OrderedQueue, open_worked
+from changelane.runner.queue.worker_rights import describe_lack
+from changelane.runner.work.handlers.signature import Handler
+from changelane.runner.work.outcome.verdict import is_passing
+from changelane.runner.work.process.consumer import Consumer
+from changelane.runner.work.process.lease_renewer import Keeper
+from changelane.runner.work.process.lifetime import FOREVER, Lifetime
+from changelane.runner.work.process.reconnecting import Link
+from changelane.runner.work.process.scarcity import Scarcity
+from changelane.runner.work.process.signals import obeying
+from changelane.runner.work.process.supervisor import REPLACE, WORKING
+from changelane.runner.work.process.wakeup import Bell
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+FIRST_POLL = 0.02
+LAST_POLL = 1.0
+WAIT = 2.0
+"""Seconds until a consumer that did nothing for due messages is woken for them again."""
+
+CROWD = 20
+"""Notifications after which the worker sees whether it does better without them."""
+
+CROWD_RATE = 300.0
+"""Messages a second above which a queue is polled: a notification costs each commit a lock that all share."""
+
+HURRY = 1.0
+"""Seconds that are left after a second signal."""
+
+SUMMARY_EVERY = 30.0
+BACKLOG_CAP = 10_000
+
+MARGIN = 4.0
+"""Seconds beyond its grace after which a process that was asked to end is ended, whatever still runs."""
+
+
+class Worker:
+    """Runs until told to stop, or, with ``drain``, until every queue is empty. ``grace`` in seconds.
+
+    ``limit`` is told, with each signal, within how many seconds the process must end, and its exit code;
+    ``tell``, for the supervisor, that the worker works, and that its ``lifetime`` is over.
+    """
+
+    def __init__(
+        self,
+        *,
+        specs: Sequence[Spec],
+        handlers: dict[str, Handler],
+        conninfo: str,
+        drain: bool,
+        grace: float,
+        log: FilteringBoundLogger,
+        limit: Callable[[float, int], None] = lambda seconds, code: None,
+        lifetime: Lifetime = FOREVER,
+        tell: Callable[[bytes], None] = lambda said: None,
+    ) -> None:
+        self._limit = limit
+        self._lifetime = lifetime
+        self._tell = tell
+        self._old = False
+        self._drain = drain
+        self._grace = grace
+        self._log = log
+        self._signal: int | None = None
+        self._deadline: float | None = None
+        self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._watchdog = Watchdog(log=log)
+        self._watchdog.start()
+        scarcity = Scarcity()
+        self._link = Link(conninfo, name="changelane work", refused=scarcity.report)
+        dated = [queue for queue, handler in handlers.items() if handler.takes.message]
+        queues = open_worked(self._link.open(), specs, dated=dated)
+        # Asked before there are threads and event loops, which a server gone away would leave behind.
+        self._opened = self._link.open().execute(load_sql(__name__, "opened")).fetchone() == (True,)
+        cell = threading.Lock()
+        self._consumers = [
+            Consumer(
+                spec=spec,
+                queue=queue,
+                handler=handlers[spec.queue],
+                conninfo=conninfo,
+                cell=cell,
+                scarcity=scarcity,
+                log=log,
+            )
+            for spec, queue in zip(specs, queues, strict=True)
+        ]
+        self._keeper = Keeper(consumers=self._consumers, conninfo=conninfo, scarcity=scarcity, log=log)
+        self._pruner = Pruner(specs=specs, conninfo=conninfo, log=log)
+        self._by_queue = {consumer.spec.queue: consumer for consumer in self._consumers}
+        self._bell = Bell(queues=list(self._by_queue), conninfo=conninfo, log=log)
+        if not self._opened:
+            log.warning(f"no wake-up and no pause: {describe_lack(self._link.open())}")
+        self._asked_at = 0.0
+        self._roused: dict[str, tuple[int, float]] = {}
+        pauses = sql.SQL("changelane.pauses" if self._opened else load_sql(__name__, "closed"))
+        self._due = _compose("due", queues, pauses=pauses)
+        self._backlog = _compose("backlog", queues, cap=sql.Literal(BACKLOG_CAP + 1))
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Stop in order; called again, release what runs and stop; a third time, end on the spot."""
+        self._signal = self._signal or number
+        self._deadline = min(self._deadline or inf, time.monotonic() + self._grace)
+        seconds = self._grace + MARGIN
+        if self._stop.is_set():
+            seconds = 0.0 if self._hurry.is_set() else HURRY
+            self._hurry.set()
+        self._limit(seconds, self._code)
+        self._stop.set()
+        self._bell.ring()
+
+    def retire(self, *, leave: Callable[[], None]) -> None:
+        """Claim no more, ``leave`` the port to the next, and end once what runs has ended."""
+        leave()
+        self._log.info("another process works in this one's place; finishing")
+        self._deadline = self._deadline or inf
+        self._stop.set()
+        self._bell.ring()
+
+    def run(self) -> int:
+        """Work; returns the exit code: 0, or 130 after SIGINT. Raises what made a consumer give up."""
+        with obeying(self.stop):
+            # Before the first claim, which a queue that is paused already must not see.
+            self._heed(self._ask(self._due) or ())
+            self._keeper.start()
+            self._pruner.start()
+            for consumer in self._consumers:
+                consumer.start()
+            self._log.info(
+                "working", queues=[consumer.spec.queue for consumer in self._consumers], pid=os.getpid()
+            )
+            self._tell(WORKING)
+            try:
+                self._watch()
+            finally:
+                self._leave()
+        for consumer in self._consumers:
+            if consumer.failure is not None:
+                raise consumer.failure
+        return self._code
+
+    @property
+    def _code(self) -> int:
+        return 130 if self._signal == signal.SIGINT else 0
+
+    def _watch(self) -> None:
+        """Wake consumers that have nothing to do: at notifications, and by polls that grow rare meanwhile."""
+        interval, looked_at, handled = FIRST_POLL, time.monotonic(), Counter[str]()
+        next_look = looked_at
+        next_summary = looked_at + SUMMARY_EVERY
+        heard: Counter[str] = Counter()
+        while not self._stop.is_set():
+            notified = self._bell.wait(next_look - time.monotonic())
+            if self._bell.lost:
+                # What was sent since is known to nobody.
+                next_look = min(next_look, time.monotonic() + FIRST_POLL)
+            for queue in notified:
+                self._by_queue[queue].wake()
+            heard += notified
+            now = time.monotonic()
+            if now < next_look and heard.total() < CROWD:
+                continue
+            if any(not consumer.alive for consumer in self._consumers):
+                return
+            if now >= next_summary:
+                self._summarize()
+                next_summary = now + SUMMARY_EVERY
+            total = Counter({name: consumer.counts.total() for name, consumer in self._by_queue.items()})
+            self._check_lifetime(total.total())
+            span = max(now - looked_at, 0.001)
+            busy = {name for name in total if (total[name] - handled[name] + heard[name]) / span > CROWD_RATE}
+            interval = FIRST_POLL if total != handled else min(LAST_POLL, interval * 2)
+            looked_at, handled = now, total
+            heard.clear()
+            next_look = now + interval
+            idle = {name for name, consumer in self._by_queue.items() if consumer.idle}
+            if not idle and now - self._asked_at < LAST_POLL:
+                self._flag(asleep=idle, busy=busy)
+                continue
+            if self._flag(asleep=idle - busy, busy=busy):
+                interval = FIRST_POLL
+            rows = self._ask(self._due)
+            if rows is None:
+                continue
+            self._asked_at = now
+            if self._note(rows):
+                return
+            next_look = now + interval
+            for queue, seconds, paused in rows:
+                if queue not in idle or paused or seconds is None:
+                    continue
+                if seconds <= 0:
+                    self._rouse(queue, handled=total[queue], now=now)
+                else:
+                    next_look = min(next_look, now + seconds + 0.001)
+
+    def _check_lifetime(self, messages: int) -> None:
+        reason = "" if self._old else self._lifetime.find_end(messages=messages)
+        if reason:
+            self._old = True
+            self._log.info("to be replaced", reason=reason)
+            self._tell(REPLACE)
+
+    def _rouse(self, name: str, *, handled: int, now: float) -> None:
+        """Wake a consumer for what is due, but seldom where that may wait for its key's turn all the time."""
+        waits = isinstance(self._by_queue[name].queue, OrderedQueue)
+        if waits and self._roused.get(name, (-1, 0.0))[0] == handled and now < self._roused[name][1] + WAIT:
+            return
+        self._roused[name] = handled, now
+        self._by_queue[name].wake()
+
+    def _flag(self, *, asleep: Collection[str], busy: Collection[str]) -> bool:
+        """Say of each queue whether its worker sleeps; True when a look at the queues is due after that."""
+        if self._drain or not self._opened:
+            return False
+        working = {name for name, consumer in self._by_queue.items() if not consumer.idle}
+        asleep = [name for name in asleep if not self._by_queue[name].paused]
+        try:
+            connection = self._link.open()
+            self._bell.attach(connection)
+            return self._bell.update(connection, asleep=asleep, awake={*busy, *working})
+        except (psycopg.Error, DatabaseError) as error:
+            if isinstance(error, psycopg.Error) and not is_passing(error):
+                raise explain(error, queue=", ".join(self._by_queue)) from error
+            self._link.close()
+            return False
+
+    def _heed(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Pause and resume consumers."""
+        for name, _, paused in rows:
+            if paused != self._by_queue[name].paused:
+                self._by_queue[name].pause(paused)
+                self._log.info("paused" if paused else "resumed", queue=name)
+
+    def _note(self, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Heed pauses; True when all is drained. Raises ChangelaneError for what cannot be."""
+        self._heed(rows)
+        if not self._drain:
+            return False
+        left = [(name, seconds, paused) for name, seconds, paused in rows if seconds is not None]
+        never = [name for name, seconds, _ in left if seconds == inf]
+        if len(never) == len(left):
+            if never:
+                self._log.warning("messages that are never due are left, beyond the year 9999", queues=never)
+            self._log.info("drained")
+            return True
+        for name, _, paused in left:
+            if paused:
+                raise ChangelaneError(
+                    f"queue {name} is paused, so it cannot be drained", help=f"run `changelane resume {name}`"
+                )
+        if all(self._is_stuck(name) for name, _, _ in left):
+            raise ChangelaneError(
+                f"not drained: in queue {', '.join(name for name, _, _ in left)}, messages that failed for "
+                "good block their keys",
+                help=f"`changelane unblock {left[0][0]}` tries them again, buries or discards them",
+            )
+        return False
+
+    def _is_stuck(self, name: str) -> bool:
+        consumer = self._by_queue[name]
+        queue = consumer.queue
+        if not isinstance(queue, OrderedQueue) or consumer.held or not consumer.idle:
+            return False
+        blocked, others = queue.count_blocked(self._link.open())
+        return bool(blocked) and not others
+
+    def _ask(self, statement: sql.Composed) -> list[tuple[Any, ...]] | None:
+        """Rows of a statement over all queues, or None while the database is away."""
+        try:
+            return self._link.open().execute(statement).fetchall()
+        except (psycopg.Error, DatabaseError) as error:
+            if isinstance(error, psycopg.Error) and not is_passing(error):
+                raise explain(error, queue=", ".join(item.spec.queue for item in self._consumers)) from error
+            self._link.close()
+            return None
+
+    def _summarize(self) -> None:
+        backlog = dict(self._ask(self._backlog) or ())
+        for consumer in self._consumers:
+            count = backlog.get(consumer.spec.queue)
+            self._log.info(
+                "summary",
+                queue=consumer.spec.queue,
+                **_shown(consumer.counts),
+                in_flight=len(consumer.held),
+                backlog=f"{BACKLOG_CAP}+" if count is not None and count > BACKLOG_CAP else count,
+            )
+
+    def _leave(self) -> None:
+        deadline = self._deadline = self._deadline or time.monotonic() + self._grace
+        for consumer in self._consumers:
+            consumer.stop(deadline=deadline)
+        if self._signal is not None:
+            running = sum(len(consumer.held) for consumer in self._consumers)
+            self._log.info("stopping", signal=signal.Signals(self._signal).name, in_flight=running)
+        while any(consumer.alive for consumer in self._consumers):
+            for consumer in self._consumers:
+                consumer.join(timeout=0.05)
+            wanted = 0.0 if self._hurry.is_set() else self._deadline
+            if wanted < deadline:
+                deadline = wanted
+                for consumer in self._consumers:
+                    consumer.stop(deadline=deadline)
+        self._keeper.stop()
+        self._pruner.stop()
+        self._bell.close()
+        self._watchdog.stop()
+        for consumer in self._consumers:
+            self._log.info("stopped", queue=consumer.spec.queue, **_shown(consumer.counts))
+        self._link.close()
+
+    @property
+    def consumers(self) -> Sequence[Consumer]:
+        return self._consumers
+
+    @property
+    def stuck(self) -> bool:
+        """Whether handlers run on in threads that cannot be stopped."""
+        return any(consumer.stuck for consumer in self._consumers)
+
+
+def _shown(counts: Counter[str]) -> dict[str, int]:
+    names = ["handled", "failed", "dead"] + [
+        name for name in ("archived", "blocked", "released", "lost") if counts[name]
+    ]
+    return {name: counts[name] for name in names}
+
+
+def _compose(name: str, queues: Sequence[Queue], **parts: sql.Composable) -> sql.Composed:
+    """One statement over all queues, a row each."""
+    template = sql.SQL(load_sql(__name__, name))
+    return sql.SQL(" UNION ALL ").join(
+        template.format(name=sql.Literal(queue.name), queue=queue.table, **parts) for queue in queues
+    )
