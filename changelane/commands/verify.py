@@ -12,7 +12,7 @@ from changelane.commands.status import render_rows, tell_hidden, to_rows
 from changelane.runner.apply.destroy import find_owned
 from changelane.runner.apply.plan import plan
 from changelane.runner.compare.compare_tables import note_unreviewed
-from changelane.runner.compare.orphans import find_remains
+from changelane.runner.compare.orphans import explain_retired, find_remains, list_retired
 from changelane.runner.live.observe import observe
 from changelane.runner.live.session import reach
 
@@ -38,6 +38,7 @@ def command(settings: Settings, *, expect: str, form: str) -> int:
     notes: tuple[str, ...] = ()
     if expect == "absent":
         differences = tuple(find_remains(manifest.project, observed))
+        notes = tuple(map(explain_retired, list_retired(manifest.project, observed)))
         kept = ", ".join(sorted(find_owned(manifest.project, observed)))
         apart = f", but for its queues, which only `destroy --drop-queues` drops: {kept}" if kept else ""
         fine = f"Nothing of project {manifest.project} is in the database{apart}."

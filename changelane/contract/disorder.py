@@ -68,6 +68,11 @@ def choose_prefix(triggers: Iterable[Trigger]) -> str:
     )
 
 
+def is_trigger_of(name: str, function: str) -> bool:
+    """Whether a trigger has the name that a capture's trigger has, beside its function's."""
+    return name.removesuffix(function) in ("", *_PREFIXES) and name.endswith(function)
+
+
 def find_earlier(name: str, level: Level, triggers: Iterable[Trigger]) -> tuple[str, ...]:
     """Names of the triggers of this level that fire before the capture trigger ``name``; sorted."""
     return tuple(

@@ -32,15 +32,15 @@ ANCHOR = "'0'::regclass /* this table */"
 _ANCHORED = re.compile(r"'(\d+)'::regclass /\* this table \*/")
 
 _LINE = re.compile(
-    r"changelane:1 project=(?P<project>\S+) (?P<kind>route|queue|access|api)=(?P<name>\S+)"
+    r"changelane:1 project=(?P<project>\S+) (?P<kind>route|retired|queue|access|api)=(?P<name>\S+)"
     r" spec=(?P<spec>[0-9a-f]{12}) live=(?P<live>[0-9a-f]{12}) pg=(?P<pg>\d+)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """``kind`` is what ``name`` names: the route of a trigger or function, the queue of a queue table or of a
-    policy (``access``), or the schema of the API.
+    """``kind`` is what ``name`` names: the route of a trigger or function, which is ``retired`` where it does
+    nothing any more, the queue of a queue table or of a policy (``access``), or the schema of the API.
     """
 
     project: str

@@ -82,7 +82,9 @@ def _verify(after: Plan, planned: Plan) -> None:
     wrong = [
         thing
         for thing in after.differences
-        if str(thing) not in left and (thing.remedy != "drop" or after.steps)
+        if str(thing) not in left
+        and (thing.remedy not in ("drop", "retire") or after.steps)
+        and (thing.state != "orphaned" or thing.remedy)
     ]
     if wrong:
         raise DatabaseError(

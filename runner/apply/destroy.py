@@ -17,7 +17,7 @@ from changelane.runner.apply.preflight import check
 from changelane.runner.apply.step import Step, drop
 from changelane.runner.apply.steps_access import change_access, drop_api
 from changelane.runner.compare.object import Object, spell
-from changelane.runner.compare.orphans import find_remains
+from changelane.runner.compare.orphans import explain_retired, find_remains
 from changelane.runner.compare.statement import count_messages, drop_owner, drop_queue, drop_trigger
 from changelane.runner.live.lock_wait import hold_project
 from changelane.runner.live.observe import Observed, Queue, observe
@@ -86,10 +86,18 @@ def plan_destroy(
     """What destroy would do, as a value: triggers by table, functions, queues, then the schema if empty."""
     remains = tuple(find_remains(project, observed))
     owned = find_owned(project, observed)
-    steps = [*change_access(remains, api=None), *drop(remains), *_drop_owners(project, observed)]
+    steps = [
+        *change_access(remains, api=None),
+        *drop(remains, server=observed.session.server),
+        *_drop_owners(project, observed),
+    ]
     steps += [drop_api(thing) for thing in remains if thing.kind == "api"]
     problems = _find_dependents(remains, observed)
-    notes = []
+    notes = [
+        explain_retired(trigger)
+        for trigger in observed.triggers.values()
+        if trigger.marker and trigger.marker.project == project and not trigger.owned
+    ]
     if drop_queues:
         steps += [_drop_queue(queue, discard=name in discard) for name, queue in owned.items()]
         problems += _find_queue_problems(project, observed, discard=discard, messages=messages)
@@ -100,7 +108,7 @@ def plan_destroy(
         ]
     elif owned:
         notes.append(f"kept: queues {', '.join(owned)}; --drop-queues drops them")
-    functions = sum(thing.kind == "function" for thing in remains)
+    functions = sum(thing.kind == "function" and thing.remedy == "drop" for thing in remains)
     session = observed.session
     if (session.schema_comment or "").startswith(
         "changelane:schema "

@@ -10,7 +10,7 @@ from pathlib import Path
 from changelane.contract.manifest import Manifest, hash_text
 from changelane.contract.measure import MEASURE
 from changelane.errors import ChangelaneError
-from changelane.runner.apply.step import Mode, Sql, Step, do, drop
+from changelane.runner.apply.step import Mode, Sql, Step, do, drop, end_function
 from changelane.runner.apply.steps_access import change_access, drop_api
 from changelane.runner.apply.steps_owner import lend_schema
 from changelane.runner.apply.steps_queue import do_queue, list_notes
@@ -22,6 +22,7 @@ from changelane.runner.compare.compare_tables import note_unreviewed
 from changelane.runner.compare.fingerprint import take_fingerprint
 from changelane.runner.compare.object import Object, spell, spell_name
 from changelane.runner.compare.order_risk import find_risks
+from changelane.runner.compare.orphans import explain_retired, list_retired
 from changelane.runner.compare.renames import Rename, find_renames
 from changelane.runner.live.observe import Observed
 
@@ -100,11 +101,14 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         *change_access([thing for thing in objects if prune or not thing.undeclared], api=manifest.api),
         *_change_tables(objects, manifest, observed, renames),
     ]
-    steps = _rename(steps, [rename for rename in renames if rename.known or prune])
+    steps = _rename(
+        steps, [rename for rename in renames if rename.known or prune], server=observed.session.server
+    )
     doubles = [rename for rename in renames if rename.doubled]
     ended = [rename for rename in doubles if rename.known or prune]
-    steps += drop(rename.explain_double() for rename in ended)
-    steps += drop(rename.function for rename in ended if rename.function)
+    server = observed.session.server
+    steps += drop((rename.explain_double() for rename in ended), server=server)
+    steps += drop((rename.function for rename in ended if rename.function), server=server)
     problems = [
         (f"{thing}: {thing.detail}" if thing.capture is None else thing.detail, thing.help)
         for thing in objects
@@ -119,6 +123,14 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         for rename in renames
         if not (rename.known or prune or rename.doubled)
     ]
+    problems += [
+        (
+            f"{rename.trigger}: it would go on sending what {rename.capture.name} is to send",
+            rename.trigger.help,
+        )
+        for rename in renames
+        if not rename.trigger.remedy
+    ]
     renamed = [thing for rename in renames for thing in rename.objects]
     orphans = [
         thing
@@ -129,6 +141,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     notes = [f"{thing}: {thing.detail}; {thing.help}" for thing in orphans if not thing.remedy]
     notes += [f"{thing}: {note}" for thing in objects for note in list_notes(thing, observed)]
     notes += list_access_notes(objects, observed)
+    notes += map(explain_retired, list_retired(manifest.project, observed))
     notes += note_unreviewed(manifest, observed)
     notes += list_definer_notes(manifest, observed, changed=any(step.kind == "function" for step in steps))
     if only is None:
@@ -140,8 +153,11 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         ]
     notes += [f"{risk.what}: {risk.why}; {risk.fix}" for risk in find_risks(manifest, observed)]
     if prune:
-        dropped = [thing for thing in orphans if thing.remedy == "drop"]
-        steps += [*drop(dropped), *(drop_api(thing) for thing in dropped if thing.kind == "api")]
+        dropped = [thing for thing in orphans if thing.remedy in ("drop", "retire")]
+        steps += [
+            *drop(dropped, server=server),
+            *(drop_api(thing) for thing in dropped if thing.kind == "api"),
+        ]
     else:
         left += [thing for thing in orphans if thing.remedy and thing.help]
         left += [rename.explain_double() for rename in doubles if not rename.known]
@@ -206,7 +222,7 @@ def _set_up(
     functions: list[Step] = []
     apart: list[Step] = []
     for thing in objects:
-        if not thing.remedy or thing.remedy == "drop":
+        if thing.remedy in ("", "drop", "retire"):
             continue
         if thing.kind == "schema":
             pgmq = thing.name == "pgmq"
@@ -271,8 +287,17 @@ def _change_tables(
         elif thing.remedy == "enable":
             sql = (statement.enable_trigger(thing.name, table=capture.identity, fire=capture.fire),)
         mode: Mode = "ACCESS SHARE" if thing.remedy == "comment" else "SHARE ROW EXCLUSIVE"
-        relation = observed.relations[capture.identity].kind
-        steps.append(do(thing, sql=sql, transaction=transaction, mode=mode, relation=relation))
+        relation = observed.relations[capture.identity]
+        steps.append(
+            do(
+                thing,
+                sql=sql,
+                transaction=transaction,
+                mode=mode,
+                relation=relation.kind,
+                lockable=relation.lockable,
+            )
+        )
     return steps
 
 
@@ -305,10 +330,11 @@ def _name_former(rename: Rename) -> str:
     return rename.trigger.name + (f" on {rename.trigger.place}" if elsewhere else "")
 
 
-def _rename(steps: Sequence[Step], renames: Iterable[Rename]) -> list[Step]:
+def _rename(steps: Sequence[Step], renames: Iterable[Rename], *, server: int) -> list[Step]:
     """The steps, those that add a capture in an orphan's place with that orphan's drop before them.
 
-    First of all the drop, for its lock is the strongest of the transaction.
+    First of all the drop, for its lock is the strongest of the transaction. An orphan that only the owner of
+    its table may drop is made to send nothing.
     """
     former: dict[tuple[tuple[str, str], str], list[Rename]] = {}
     for rename in renames:
@@ -327,10 +353,12 @@ def _rename(steps: Sequence[Step], renames: Iterable[Rename]) -> list[Step]:
         drops: list[str] = []
         for rename in found:
             assert rename.trigger.table is not None
-            drops.append(statement.drop_trigger(rename.trigger.name, table=rename.trigger.table))
-            drops += [statement.drop_function(rename.function.name)] if rename.function else []
-        reason = "; ".join([f"{was}, and takes its place in one transaction", *filter(None, [step.reason])])
-        renamed.append(
-            replace(step, action="rename", mode="ACCESS EXCLUSIVE", reason=reason, sql=(*drops, *step.sql))
+            if rename.trigger.remedy == "drop":
+                drops.append(statement.drop_trigger(rename.trigger.name, table=rename.trigger.table))
+            drops += [end_function(rename.function, server=server)] if rename.function else []
+        mode: Mode = (
+            step.mode if any(rename.trigger.remedy != "drop" for rename in found) else "ACCESS EXCLUSIVE"
         )
+        reason = "; ".join([f"{was}, and takes its place in one transaction", *filter(None, [step.reason])])
+        renamed.append(replace(step, action="rename", mode=mode, reason=reason, sql=(*drops, *step.sql)))
     return renamed

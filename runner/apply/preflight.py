@@ -11,7 +11,7 @@ from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.step import Step
 from changelane.runner.compare.compare_owner import check_owner, list_lacks
 from changelane.runner.compare.object import spell, spell_name
-from changelane.runner.live.observe import Observed
+from changelane.runner.live.observe import Observed, Relation
 
 
 def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:
@@ -84,14 +84,8 @@ def _find_missing_privileges(plan: Plan, observed: Observed) -> Iterator[tuple[s
                 )
         elif step.kind == "trigger" and step.table:
             relation = observed.relations.get(step.table)
-            trigger = observed.triggers.get((*step.table, step.name))
-            if not (relation.owned if relation else trigger is None or trigger.owned):
-                owner = f" (it belongs to {relation.owner})" if relation else ""
-                yield (
-                    f"role {role} does not own table {spell(step.table)}{owner}: "
-                    "marking and dropping triggers needs that",
-                    "apply as the owner, or grant that role to yours",
-                )
+            if relation and not relation.owned and step.action != "destroy":
+                yield from _check_strange_table(step, relation, plan, role=role)
             if relation and not relation.reachable:
                 schema = sql.Identifier(relation.schema).as_string()
                 yield (
@@ -107,6 +101,29 @@ def _find_missing_privileges(plan: Plan, observed: Observed) -> Iterator[tuple[s
                 )
         elif step.kind in ("access", "api"):
             yield from _check_access(step, observed)
+
+
+def _check_strange_table(
+    step: Step, relation: Relation, plan: Plan, *, role: str
+) -> Iterator[tuple[str, str]]:
+    """A table of another role takes a trigger by the right TRIGGER; all else is left to its owner."""
+    table = sql.Identifier(relation.schema, relation.name).as_string()
+    if not relation.takes_triggers:
+        yield (
+            f"role {role} may not make triggers on {spell(step.table)}, which belongs to {relation.owner}",
+            f'let its owner run: GRANT TRIGGER ON {table} TO "{role}"; or apply as the owner',
+        )
+    fires = {
+        thing.capture.fire
+        for thing in plan.objects
+        if thing.capture and (thing.kind, thing.name, thing.table) == ("trigger", step.name, step.table)
+    }
+    for fire in fires - {"origin"}:
+        yield (
+            f"role {role} does not own table {spell(step.table)}, which belongs to {relation.owner}: "
+            f"only its owner may have a trigger fire {fire}",
+            f"take `fire: {fire}` out of the route; or apply as {relation.owner}",
+        )
 
 
 def _check_schema(step: Step, observed: Observed) -> Iterator[tuple[str, str]]:

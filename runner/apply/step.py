@@ -10,7 +10,7 @@ from changelane.contract import manifest as contract
 from changelane.runner.compare import statement
 from changelane.runner.compare.object import Object, spell
 
-Action = Literal["add", "change", "rename", "comment", "index", "set", "enable", "own", "destroy"]
+Action = Literal["add", "change", "rename", "comment", "index", "set", "enable", "own", "retire", "destroy"]
 Mode = Literal[
     "none", "ACCESS SHARE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"
 ]
@@ -24,6 +24,7 @@ _ACTIONS: dict[str, Action] = {
     "set": "set",
     "enable": "enable",
     "own": "own",
+    "retire": "retire",
     "drop": "destroy",
 }
 
@@ -33,7 +34,8 @@ class Step:
     """``sql`` are slices of generated files and statements, empty for installing pgmq.
 
     ``transaction`` names the transaction that the step belongs to; neighbours of the same name share one.
-    ``mode`` is the strongest lock that it takes on ``table``, whose ``relation`` is its ``relkind``.
+    ``mode`` is the strongest lock that it takes on ``table``, whose ``relation`` is its ``relkind``;
+    ``lockable``: the role may LOCK TABLE, too.
     """
 
     action: Action
@@ -42,6 +44,7 @@ class Step:
     table: tuple[str, str] | None
     mode: Mode = "none"
     relation: str = "r"
+    lockable: bool = True
     reason: str
     transaction: str
     sql: Sql
@@ -66,7 +69,8 @@ class Step:
     @property
     def takes_table(self) -> bool:
         """Whether writers of the user's table wait meanwhile, and LOCK TABLE can wait in the step's stead."""
-        return self.kind == "trigger" and self.mode not in ("none", "ACCESS SHARE") and self.relation in "rp"
+        takes = self.kind == "trigger" and self.mode not in ("none", "ACCESS SHARE")
+        return takes and self.lockable and self.relation in "rp"
 
 
 def do(
@@ -77,6 +81,7 @@ def do(
     mode: Mode = "none",
     table: tuple[str, str] | None = None,
     relation: str = "r",
+    lockable: bool = True,
     reason: str = "",
 ) -> Step:
     """The step that applies an object's remedy; ``table`` where it is not the object's own."""
@@ -94,6 +99,7 @@ def do(
         table=table or thing.table,
         mode=mode,
         relation=relation,
+        lockable=lockable,
         reason=reason or thing.detail,
         transaction=transaction,
         sql=sql,
@@ -104,8 +110,10 @@ def _misses_replication(capture: contract.Capture) -> bool:
     return capture.fire != "origin" and capture.level == "statement" and capture.event != "truncate"
 
 
-def drop(objects: Iterable[Object]) -> list[Step]:
-    """Steps that drop triggers, one transaction a table, then functions; never CASCADE."""
+def drop(objects: Iterable[Object], *, server: int) -> list[Step]:
+    """Steps that drop triggers, one transaction a table, then functions; never CASCADE. ``server`` is the
+    major version.
+    """
     objects = tuple(objects)
     triggers = [
         do(
@@ -116,11 +124,21 @@ def drop(objects: Iterable[Object]) -> list[Step]:
             relation=thing.relation,
         )
         for thing in objects
-        if thing.kind == "trigger" and thing.table
+        if thing.kind == "trigger" and thing.table and thing.remedy != "retire"
     ]
     functions = [
-        do(thing, sql=(statement.drop_function(thing.name),), transaction="drop functions")
+        do(thing, sql=(end_function(thing, server=server),), transaction="drop functions")
         for thing in objects
         if thing.kind == "function"
     ]
     return triggers + functions
+
+
+def end_function(function: Object, *, server: int) -> str:
+    """SQL that drops an orphaned function, or has it do nothing where a trigger goes on calling it."""
+    marker = function.marker
+    if function.remedy != "retire" or marker is None:
+        return statement.drop_function(function.name)
+    return statement.retire_function(
+        function.name, project=marker.project, route=marker.name, spec=marker.spec, server=server
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from changelane.contract.manifest import Capture, Manifest
@@ -16,6 +17,7 @@ from changelane.runner.compare.compare_schema import compare_schemas
 from changelane.runner.compare.compare_tables import compare_tables, find_strays
 from changelane.runner.compare.object import Object, spell
 from changelane.runner.compare.orphans import find_orphans
+from changelane.runner.compare.renames import find_queues
 from changelane.runner.compare.statement import drop_trigger
 from changelane.runner.compare.undeclared_rights import find_undeclared
 from changelane.runner.live.observe import Function, Observed, Relation, Trigger
@@ -143,6 +145,8 @@ def _compare_function(
                 detail="its comment was removed",
                 remedy="comment" if owned and kept else "replace",
             )
+        if _is_capture(capture, live):
+            return make(state="drifted", detail="its comment was removed, and more", remedy="replace")
         return make(
             state="foreign",
             detail=f"changelane.{capture.name} exists and is not Changelane's",
@@ -183,6 +187,14 @@ def _compare_function(
     if marker.spec != capture.spec:
         return make(state="outdated", detail="only its comment", remedy="comment")
     return make(state="ok")
+
+
+def _is_capture(capture: Capture, live: Function) -> bool:
+    """Whether a function without a comment came from us: by its body, whoever may execute it, or by name,
+    which tells project, table and route, and by what an older capture does: send to queues.
+    """
+    bare = replace(live, public_execute=False)
+    return bare.live == capture.function_live or (live.security_definer and bool(find_queues(live.body)))
 
 
 def _part(project: str) -> str:
@@ -228,25 +240,32 @@ def _compare_trigger(
     transparent = right and not live.conditional and not live.columns
     fires = live.enabled == ENABLED[capture.fire] and not live.strays
     marker = live.marker
-    if marker is None:
-        if right:
-            return make(
-                state="drifted",
-                detail="its comment was removed",
-                remedy="comment" if transparent and fires else "replace",
-            )
+    if marker is None and not right:
         return make(
             state="foreign",
             detail=f"trigger {name} on {place} exists and is not Changelane's",
             help=f"{drop_trigger(name, table=capture.identity)} if nothing needs it",
         )
-    if marker.project != project:
+    if marker and marker.project != project:
         return make(
             state="foreign",
             detail=f"trigger {name} on {place} belongs to project {marker.project}",
             help=_part(marker.project),
         )
-    if live.live != marker.live:
+    if right and not live.owned:
+        # Its comment, if it has one, is not ours to change.
+        if fires:
+            return make(state="ok")
+        return make(state="disabled", detail=_explain_disabled(capture, live), remedy="replace")
+    if right and not live.marked:
+        return make(
+            state="drifted",
+            detail="its comment was removed",
+            remedy="comment" if transparent and fires else "replace",
+        )
+    assert marker is not None
+    changed = live.live != marker.live if live.marked else marker.spec == capture.spec
+    if changed:
         return make(
             state="drifted",
             detail="its definition was changed",

@@ -23,7 +23,9 @@ def _describe(thing: Object, observed: Observed) -> list[object]:
     differs = thing.state != "ok"
     if thing.kind == "trigger" and thing.table:
         trigger = observed.triggers.get((*thing.table, thing.name))
-        return [trigger and [differs and trigger.live, trigger.comment, trigger.enabled]]
+        return [
+            trigger and [differs and trigger.live, trigger.comment, trigger.function_comment, trigger.enabled]
+        ]
     if thing.kind == "function":
         function = observed.functions.get(thing.name)
         return [function and [differs and function.live, function.comment, function.owner]]

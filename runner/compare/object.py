@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from changelane.contract.manifest import Access, Capture, Owner, Queue
+from changelane.contract.marker import Marker
 
 State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
 Kind = Literal["schema", "owner", "queue", "function", "trigger", "table", "access", "api"]
-Remedy = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "drop"]
+Remedy = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "retire", "drop"]
 
 
 _PLAIN = re.compile(r"[\w$ -]+")
@@ -48,8 +49,9 @@ class Object:
     tables, which are listed only where they are not as ``sql_out/`` has them.
 
     ``detail`` says why the state is not ok; ``help`` what a person does about it where apply cannot;
-    ``remedy`` is what apply does, empty for nothing. ``relation`` is the ``relkind`` of an orphan's table,
-    ``withdrawal`` what is to be taken away where access to a queue is no longer declared.
+    ``remedy`` is what apply does, empty for nothing; ``retire``: only the owner of its table may drop it, so
+    its function is made to do nothing. ``marker`` is that of an orphan, ``relation`` the ``relkind`` of its
+    table, ``withdrawal`` what is to be taken away where access to a queue is no longer declared.
     """
 
     kind: Kind
@@ -61,6 +63,7 @@ class Object:
     help: str = ""
     remedy: Remedy = ""
     relation: str = "r"
+    marker: Marker | None = None
     capture: Capture | None = None
     queue: Queue | None = None
     owner: Owner | None = None

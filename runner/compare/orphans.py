@@ -10,8 +10,9 @@ from changelane.contract.manifest import Manifest
 from changelane.contract.marker import SCHEMA, hash_place
 from changelane.runner.compare.compare_access import find_withdrawn
 from changelane.runner.compare.compare_api import find_api
-from changelane.runner.compare.object import Object
+from changelane.runner.compare.object import Object, spell, spell_name
 from changelane.runner.compare.renames import read_queues
+from changelane.runner.compare.statement import drop_trigger
 from changelane.runner.live.observe import Observed, Trigger
 
 _PLACE = re.compile("_([0-9a-f]{8})$")
@@ -28,7 +29,10 @@ def find_orphans(manifest: Manifest, observed: Observed, *, blocked: Collection[
             if thing.name not in functions:
                 yield thing
         elif (*thing.table, thing.name) not in triggers and thing.name not in blocked:
-            yield _explain_orphan(thing, observed.triggers[(*thing.table, thing.name)], observed)
+            trigger = observed.triggers[(*thing.table, thing.name)]
+            orphan = _explain_orphan(thing, trigger, observed)
+            shared = trigger.function.removeprefix(f"{SCHEMA}.") in functions
+            yield _leave_to_owner(orphan, trigger) if shared and not trigger.owned else orphan
     queues = {queue.name for queue in manifest.queues}
     for queue in observed.queues.values():
         if queue.name not in queues and queue.marker and queue.marker.project == manifest.project:
@@ -41,11 +45,21 @@ def find_orphans(manifest: Manifest, observed: Observed, *, blocked: Collection[
             )
 
 
+def _leave_to_owner(orphan: Object, trigger: Trigger) -> Object:
+    """The orphan of a table that the role does not own, whose function is needed."""
+    drop = drop_trigger(trigger.name, table=(trigger.schema, trigger.table))
+    return replace(
+        orphan, remedy="", help=f"only {spell_name(trigger.owner)}, who owns the table, may: {drop}"
+    )
+
+
 def _explain_orphan(thing: Object, trigger: Trigger, observed: Observed) -> Object:
     """The orphan with what it goes on sending. Under another table's name, a person has to decide."""
     if trigger.enabled == "D":
         return replace(thing, detail="no longer declared, and disabled")
     queues = read_queues(observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}.")))
+    if trigger.marker and trigger.marker.kind == "retired":
+        return replace(thing, detail="no longer declared, and its function does nothing")
     sends = f"route {thing.route} goes on sending changes of {thing.place}"
     sends += f" to {', '.join(sorted(queues))}" if queues else ""
     if not is_misplaced(trigger):
@@ -53,7 +67,7 @@ def _explain_orphan(thing: Object, trigger: Trigger, observed: Observed) -> Obje
     return replace(
         thing,
         detail=f"{sends} under the name of another table: this one was renamed, moved or swapped",
-        help="--prune drops it; or name the table in a route",
+        help=f"--prune {'drops it' if trigger.owned else 'ends it'}; or name the table in a route",
     )
 
 
@@ -74,23 +88,49 @@ def find_remains(project: str, observed: Observed) -> Iterator[Object]:
 
 def _find_marked(project: str, observed: Observed) -> Iterator[Object]:
     """Every trigger, then every function, that bears the project's marker."""
+    retired = {trigger.identity for trigger in list_retired(project, observed)}
+    held = {trigger.function for trigger in observed.triggers.values() if not trigger.owned}
     for trigger in observed.triggers.values():
-        if trigger.marker and trigger.marker.project == project:
+        if trigger.marker and trigger.marker.project == project and trigger.identity not in retired:
             yield Object(
                 kind="trigger",
                 name=trigger.name,
                 table=(trigger.schema, trigger.table),
                 route=trigger.marker.name,
                 state="orphaned",
-                remedy="drop",
+                remedy="drop" if trigger.owned else "retire",
                 relation=trigger.relation,
+                marker=trigger.marker,
             )
     for function in observed.functions.values():
-        if function.marker and function.marker.project == project:
+        kept = f"{SCHEMA}.{function.name}" in held
+        marker = function.marker
+        if marker and marker.project == project and not (kept and marker.kind == "retired"):
             yield Object(
                 kind="function",
                 name=function.name,
-                route=function.marker.name,
+                route=marker.name,
                 state="orphaned",
-                remedy="drop",
+                remedy="retire" if kept else "drop",
+                marker=marker,
             )
+
+
+def list_retired(project: str, observed: Observed) -> list[Trigger]:
+    """Triggers of the project that call a function that does nothing, and that the role may not drop."""
+    return [
+        trigger
+        for trigger in observed.triggers.values()
+        if trigger.marker
+        and (trigger.marker.project, trigger.marker.kind) == (project, "retired")
+        and not trigger.owned
+    ]
+
+
+def explain_retired(trigger: Trigger) -> str:
+    """What remains, and the statements by which the owner of its table ends that."""
+    place = (trigger.schema, trigger.table)
+    return (
+        f"trigger {trigger.name} on {spell(place)} stays, and its function does nothing: only "
+        f"{spell_name(trigger.owner)}, who owns the table, may: {drop_trigger(trigger.name, table=place)}"
+    )

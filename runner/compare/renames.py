@@ -111,4 +111,9 @@ def read_queues(function: Function | None) -> frozenset[str]:
     """The queues that a capture's function sends to; empty where it is not as it was generated."""
     if function is None or function.marker is None or function.marker.live != function.live:
         return frozenset()
-    return frozenset(_SENDS.findall(function.body))
+    return find_queues(function.body)
+
+
+def find_queues(body: str) -> frozenset[str]:
+    """The queues that the body of a capture's function sends to."""
+    return frozenset(_SENDS.findall(body))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from changelane.contract.marker import SCHEMA, format_marker
+from changelane.contract.marker import SCHEMA, format_marker, hash_function
 from changelane.runner.compare.object import Withdrawal
 
 _ENABLE = {
@@ -51,6 +51,15 @@ _NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', 
 # What the role gave on to others goes with what it holds.
 _REVOKE = sql.SQL("REVOKE ALL ON {queue}, {archive} FROM {role} CASCADE;")
 _REVOKE_PART = sql.SQL("REVOKE ALL ON {part} FROM {role} CASCADE;")
+_RETIRE = (Path(__file__).parent / "sql" / "retire_function.sql").read_text()
+_RETIRED_BODY = "BEGIN RETURN NULL; END"
+_RETIRED_LIVE = hash_function(
+    body=_RETIRED_BODY,
+    language="plpgsql",
+    security_definer=False,
+    config=["search_path=pg_catalog, pg_temp"],
+    public_execute=False,
+)
 _COUNT_MESSAGES = sql.SQL("SELECT (SELECT count(*) FROM {queue}), (SELECT count(*) FROM {archive})")
 
 
@@ -140,6 +149,20 @@ def drop_trigger(name: str, *, table: tuple[str, str]) -> str:
 
 def drop_function(name: str) -> str:
     return sql.SQL("DROP FUNCTION {}();").format(sql.Identifier(SCHEMA, name)).as_string()
+
+
+def retire_function(name: str, *, project: str, route: str, spec: str, server: int) -> str:
+    """Has the function do nothing, where a trigger of a table that another role owns goes on calling it."""
+    marker = format_marker(project=project, kind="retired", name=route, spec=spec, live=_RETIRED_LIVE)
+    return (
+        sql.SQL(_RETIRE)
+        .format(
+            function=sql.Identifier(SCHEMA, name),
+            body=sql.Literal(_RETIRED_BODY),
+            marker=sql.Literal(marker + str(server)),
+        )
+        .as_string()
+    )
 
 
 def drop_queue(name: str, *, discard: bool, templates: Sequence[str] = ()) -> str:

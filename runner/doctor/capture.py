@@ -15,8 +15,9 @@ from changelane.runner.compare.compare import compare, list_other_projects
 from changelane.runner.compare.compare_owner import DECLARE, describe_danger, find_lack
 from changelane.runner.compare.object import spell, spell_name
 from changelane.runner.compare.order_risk import find_risks
-from changelane.runner.compare.orphans import is_misplaced
-from changelane.runner.compare.renames import read_queues
+from changelane.runner.compare.orphans import explain_retired, is_misplaced, list_retired
+from changelane.runner.compare.renames import find_queues, read_queues
+from changelane.runner.compare.statement import drop_trigger
 from changelane.runner.doctor.finding import Finding
 from changelane.runner.live.definers import Lack
 from changelane.runner.live.observe import Observed
@@ -59,16 +60,19 @@ def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
         # What the role may not see is not gone.
         return
     for trigger in observed.triggers.values():
-        if trigger.marker is None or trigger.marker.project != project or trigger.enabled == "D":
-            continue
         function = observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
-        for queue in sorted(read_queues(function)):
+        # A function in our schema that lost its comment, as tools drop it, fails writes all the same.
+        marker = trigger.marker or (function.marker if function else None)
+        if function is None or trigger.enabled == "D" or (marker and marker.project != project):
+            continue
+        for queue in sorted(find_queues(function.body)):
             live = observed.queues.get(queue)
             if live is None or not live.has_table:
                 table = spell((trigger.schema, trigger.table))
                 yield Finding(
                     code="queue-gone",
-                    what=f"trigger {trigger.name} on {table} sends to queue {queue}, which is gone",
+                    what=f"trigger {spell_name(trigger.name)} on {table} sends to queue {queue}, "
+                    "which is gone",
                     why=f"every write to {table} that it captures fails",
                     mend="changelane apply, with --prune if the route is no longer declared",
                 )
@@ -178,9 +182,17 @@ def _find_leftovers(manifest: Manifest, observed: Observed) -> Iterator[Finding]
     """Triggers of the project that go on sending what is not declared, by route and table."""
     declared = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
     names: dict[tuple[str, str, bool], list[str]] = {}
+    for trigger in list_retired(manifest.project, observed):
+        yield Finding(
+            code="trigger-retired",
+            what=explain_retired(trigger).partition(":")[0],
+            why="each write to the table pays for the call",
+            mend=f"as {trigger.owner}: {drop_trigger(trigger.name, table=(trigger.schema, trigger.table))}",
+        )
     for trigger in observed.triggers.values():
         marker = trigger.marker
-        if marker is None or marker.project != manifest.project or trigger.enabled == "D":
+        retired = marker is not None and marker.kind == "retired"
+        if marker is None or retired or marker.project != manifest.project or trigger.enabled == "D":
             continue
         misplaced = is_misplaced(trigger)
         if misplaced or trigger.identity not in declared:

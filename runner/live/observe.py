@@ -11,8 +11,9 @@ import psycopg
 from psycopg.rows import class_row
 
 from changelane.contract.catalog import Table
+from changelane.contract.disorder import is_trigger_of
 from changelane.contract.manifest import Manifest
-from changelane.contract.marker import Marker, hash_function, hash_queue, hash_trigger, parse_marker
+from changelane.contract.marker import SCHEMA, Marker, hash_function, hash_queue, hash_trigger, parse_marker
 from changelane.runner.live.definers import Definers, observe_definers
 from changelane.runner.live.expressions import observe_expressions
 from changelane.runner.live.foreign_triggers import Foreign, read_foreign
@@ -140,6 +141,8 @@ class Function:
 class Trigger:
     """A trigger that is no clone. ``enabled`` is ``tgenabled``: O origin, A always, R replica, D disabled.
     ``relation`` is the ``relkind`` of its table, ``strays`` the partitions on which it fires otherwise.
+    ``owned``: the role may act as ``owner``, the table's, which marking and dropping the trigger takes.
+    ``function_comment`` is that of a function in schema ``changelane``.
     """
 
     name: str
@@ -156,15 +159,29 @@ class Trigger:
     conditional: bool
     columns: int
     owned: bool
+    owner: str = ""
     comment: str | None
+    function_comment: str | None = None
 
     @property
     def identity(self) -> tuple[str, str, str]:
         return (self.schema, self.table, self.name)
 
     @property
+    def marked(self) -> bool:
+        """Whether its comment is a marker."""
+        return parse_marker(self.comment) is not None
+
+    @property
     def marker(self) -> Marker | None:
-        return parse_marker(self.comment)
+        """The one in its comment. Where there is none, as on a table of another role, that of the function
+        whose name it has; the definition then is as good as any.
+        """
+        if own := parse_marker(self.comment):
+            return own
+        named = is_trigger_of(self.name, self.function.removeprefix(f"{SCHEMA}."))
+        lent = parse_marker(self.function_comment) if named else None
+        return lent and replace(lent, live=self.live)
 
     @property
     def live(self) -> str:
@@ -181,8 +198,9 @@ class Trigger:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
     """A relation that the manifest names. ``kind`` is ``relkind``; ``reachable``: the role may use its
-    schema; ``barred`` are its partitions on which the role may make no trigger, as SQL; ``primary_key`` is
-    empty where there is none; ``columns`` are name to type.
+    schema; ``takes_triggers``, ``lockable``: it may make triggers, and LOCK TABLE; ``barred`` are its
+    partitions on which the role may make no trigger, as SQL; ``primary_key`` is empty where there is none;
+    ``columns`` are name to type.
     """
 
     schema: str
@@ -195,6 +213,8 @@ class Relation:
     owned: bool
     owner: str
     reachable: bool = True
+    takes_triggers: bool = True
+    lockable: bool = True
     barred: Sequence[str] = ()
     primary_key: Sequence[str] = ()
     columns: Mapping[str, str]

@@ -23,7 +23,7 @@ class Pgmq:
     """What the catalog says of pgmq in this database.
 
     ``version`` is the extension's, None where pgmq came as plain SQL, which records none. ``headers``:
-    ``send`` takes them (1.5). ``last_read_at``: ``read`` returns it (1.6).
+    ``send`` takes them (1.5). ``last_read_at``: ``read`` returns it (1.10).
     """
 
     version: str | None

@@ -170,6 +170,9 @@ BEGIN
         '!customers_insert_14424ead', 'shop', 'customers',
         'changelane:1 project=shop route=customers spec=38bda85b7f8d live=17919d39ff64 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 
@@ -317,6 +320,9 @@ BEGIN
         '!customers_update_14424ead', 'shop', 'customers',
         'changelane:1 project=shop route=customers spec=46387a560fa5 live=db1eb74590be pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 
@@ -448,5 +454,8 @@ BEGIN
         '!customers_delete_14424ead', 'shop', 'customers',
         'changelane:1 project=shop route=customers spec=df83649ee232 live=c2d585afba05 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;

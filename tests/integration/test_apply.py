@@ -435,7 +435,7 @@ def test_a_role_that_may_not_install_pgmq_is_told_so_with_all_the_rest(
         assert refused.returncode == 1
         assert f"role {name} may not install pgmq" in refused.stderr
         assert f"role {name} may not create schema changelane" in refused.stderr
-        assert f"role {name} does not own table public.orders" in refused.stderr
+        assert f"role {name} may not make triggers on public.orders" in refused.stderr
         assert "nothing was changed" in refused.stderr
 
 

@@ -143,19 +143,17 @@ def test_an_orphan_of_which_is_not_known_what_it_sends_takes_a_prune_and_goes_in
     assert find_wrong(conn, renamed) == []
 
 
-def test_an_orphans_trigger_without_its_marker_is_a_problem_and_never_dropped(
+def test_an_orphans_trigger_of_another_name_without_its_marker_is_a_problem_and_never_dropped(
     conn: Connection, declared: Declared, tmp_path: Path
 ) -> None:
     capture = declared.manifest.captures[0]
     conn.execute(f'COMMENT ON TRIGGER "{capture.trigger_name}" ON orders IS NULL'.encode())
+    conn.execute(f'ALTER TRIGGER "{capture.trigger_name}" ON orders RENAME TO by_hand'.encode())
     renamed = declare(conn, tmp_path, SPEC.replace("name: paid", "name: settled"))
     with pytest.raises(PreflightError) as caught:
         bring(conn, renamed)
     assert "does not bear this project's mark" in caught.value.problems[0].what
-    assert (
-        conn.execute("SELECT FROM pg_trigger WHERE tgname = %s", [capture.trigger_name]).fetchone()
-        is not None
-    )
+    assert conn.execute("SELECT FROM pg_trigger WHERE tgname = 'by_hand'").fetchone() is not None
 
 
 def test_another_projects_trigger_of_the_same_kind_is_never_replaced(

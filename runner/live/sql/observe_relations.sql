@@ -8,6 +8,8 @@ SELECT namespace.nspname::text AS schema,
        pg_has_role(class.relowner, 'USAGE') AS owned,
        pg_get_userbyid(class.relowner)::text AS owner,
        has_schema_privilege(namespace.oid, 'USAGE') AS reachable,
+       has_table_privilege(class.oid, 'TRIGGER') AS takes_triggers,
+       has_table_privilege(class.oid, 'UPDATE, DELETE, TRUNCATE') AS lockable,
        -- A trigger on a partitioned table is made on each of its partitions.
        ARRAY(
            SELECT relid::regclass::text FROM pg_partition_tree(class.oid)

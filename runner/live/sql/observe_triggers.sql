@@ -29,7 +29,9 @@ SELECT trigger.tgname::text AS name,
        coalesce(strays.partitions, '{}') AS strays,
        cardinality(trigger.tgattr::smallint[]) AS columns,
        pg_has_role(class.relowner, 'USAGE') AS owned,
-       obj_description(trigger.oid, 'pg_trigger') AS comment
+       pg_get_userbyid(class.relowner)::text AS owner,
+       obj_description(trigger.oid, 'pg_trigger') AS comment,
+       CASE WHEN function_namespace.nspname = 'changelane' THEN obj_description(proc.oid, 'pg_proc') END AS function_comment
 FROM pg_trigger AS trigger
 JOIN pg_class AS class ON class.oid = trigger.tgrelid
 JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace

@@ -393,6 +393,9 @@ BEGIN
         '!names_insert_b7b4b613', 'public', 'customers',
         'changelane:1 project=golden route=names spec=1b5afc7b3fc7 live=49c9e4b60b3e pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 CREATE OR REPLACE TRIGGER "!safe_insert_b7b4b613"
@@ -406,6 +409,9 @@ BEGIN
         '!safe_insert_b7b4b613', 'public', 'customers',
         'changelane:1 project=golden route=safe spec=9e46cb88a72c live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 COMMIT;

@@ -329,6 +329,9 @@ BEGIN
         '!orders_update_71eb967f', 'public', 'orders',
         'changelane:1 project=golden route=orders spec=1c56ca6982d5 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 COMMIT;

@@ -346,6 +346,9 @@ BEGIN
         '!animals_insert_89feaa0a', 'public', 'animals',
         'changelane:1 project=golden route=animals spec=33586c41f9f1 live=65c83b5f30e9 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 COMMIT;
@@ -370,6 +373,9 @@ BEGIN
         '!animals_insert_f2cbfc48', 'public', 'cats',
         'changelane:1 project=golden route=animals spec=b003673d728e live=d742f03af11c pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 COMMIT;

@@ -441,6 +441,9 @@ BEGIN
         '!differences_update_71eb967f', 'public', 'orders',
         'changelane:1 project=golden route=differences spec=848c78c28257 live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 CREATE OR REPLACE TRIGGER "!latest_update_71eb967f"
@@ -454,6 +457,9 @@ BEGIN
         '!latest_update_71eb967f', 'public', 'orders',
         'changelane:1 project=golden route=latest spec=cc2388163541 live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 COMMIT;

@@ -383,6 +383,9 @@ BEGIN
         '!orders_insert_edcc4ec5', 'public', 'orders',
         'changelane:1 project=shop route=orders spec=f1dc0f39a5f0 live=6453545339f6 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 COMMIT;

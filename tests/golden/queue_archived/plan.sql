@@ -297,6 +297,9 @@ BEGIN
         '!orders_insert_71eb967f', 'public', 'orders',
         'changelane:1 project=golden route=orders spec=763229091c9e live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 COMMIT;

@@ -164,5 +164,8 @@ BEGIN
         '!safe_insert_b7b4b613', 'public', 'customers',
         'changelane:1 project=golden route=safe spec=9e46cb88a72c live=0b04a7d8042f pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;

@@ -98,6 +98,9 @@ BEGIN
         '!orders_insert_5d27fbb8', 'tenant_1', 'orders',
         'changelane:1 project=golden route=orders spec=94c07d018a74 live=292345e5b51b pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 
@@ -198,6 +201,9 @@ BEGIN
         '!orders_insert_2af6195d', 'tenant_2', 'order_items',
         'changelane:1 project=golden route=orders spec=ed1684aa111d live=f30f7eeb7e41 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 
@@ -298,5 +304,8 @@ BEGIN
         '!orders_insert_5538a76f', 'tenant_2', 'orders',
         'changelane:1 project=golden route=orders spec=9febaaaf44fc live=a5ca720ce63e pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;

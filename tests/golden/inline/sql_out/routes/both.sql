@@ -116,5 +116,8 @@ BEGIN
         '!both_delete_71eb967f', 'public', 'orders',
         'changelane:1 project=golden route=both spec=c234f20b6937 live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;

@@ -164,6 +164,9 @@ BEGIN
         '!readings_insert_0d4d2d95', 'public', 'readings',
         'changelane:1 project=golden route=readings spec=10e4a63a08be live=564653c65353 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 
@@ -303,5 +306,8 @@ BEGIN
         '!readings_update_0d4d2d95', 'public', 'readings',
         'changelane:1 project=golden route=readings spec=f7fd42f477bb live=f605fa83f79d pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;

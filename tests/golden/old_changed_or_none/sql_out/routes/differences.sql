@@ -195,5 +195,8 @@ BEGIN
         '!differences_update_71eb967f', 'public', 'orders',
         'changelane:1 project=golden route=differences spec=848c78c28257 live=e953e63951b9 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;

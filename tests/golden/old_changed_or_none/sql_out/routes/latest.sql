@@ -181,5 +181,8 @@ BEGIN
         '!latest_update_71eb967f', 'public', 'orders',
         'changelane:1 project=golden route=latest spec=cc2388163541 live=0b013729bd2c pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;

@@ -64,6 +64,9 @@ BEGIN
         '!log_insert_f8ee3224', 'public', 'log',
         'changelane:1 project=golden route=log spec=47e598af95ba live=32df96931410 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 
@@ -134,5 +137,8 @@ BEGIN
         '!log_update_f8ee3224', 'public', 'log',
         'changelane:1 project=golden route=log spec=e879987afb2a live=59295c3ad4c5 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;

@@ -180,6 +180,9 @@ BEGIN
         '!orders_insert_e0730411', 'My Schema', 'Order "x" $$ ; --',
         'changelane:1 project=golden route=orders spec=6aefe84c1509 live=2860a949dbbc pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 
@@ -362,5 +365,8 @@ BEGIN
         '!orders_update_e0730411', 'My Schema', 'Order "x" $$ ; --',
         'changelane:1 project=golden route=orders spec=aa933695a56f live=c90b56d78655 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;

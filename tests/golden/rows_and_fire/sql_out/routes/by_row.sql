@@ -141,6 +141,9 @@ BEGIN
         '!by_row_insert_71eb967f', 'public', 'orders',
         'changelane:1 project=golden route=by_row spec=776db68f4cfa live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
 
@@ -256,5 +259,8 @@ BEGIN
         '!by_row_update_71eb967f', 'public', 'orders',
         'changelane:1 project=golden route=by_row spec=0f87e04fdc28 live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
