@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from changelane.contract.manifest import Consumer
+from changelane.contract.manifest import Consumer, Retry
 from changelane.errors import HandlerError, PreflightError
 from changelane.runner.work.handlers.signature import Handler, resolve_handlers
 
@@ -154,4 +154,60 @@ def test_all_wrong_handlers_are_said_together(folder: Path) -> None:
     assert [problem.what.split(":")[0] for problem in caught.value.problems] == [
         "consumer one",
         "consumer two",
+    ]
+
+
+ERRORS = """
+    class Gone(Exception): ...
+    class Outer:
+        class Inner(ValueError): ...
+    class Ends(BaseException): ...
+    class Again(Retry): ...
+    NUMBER = 3
+"""
+
+
+def resolve_never(folder: Path, *names: str) -> tuple[type[Exception], ...]:
+    (folder / "shop.py").write_text("def handle(change): ...\n")
+    (folder / "oops.py").write_text("from changelane import Retry\n" + textwrap.dedent(ERRORS))
+    return resolve_handlers([consume(retry=Retry(never=names))])["jobs"].never
+
+
+def test_exceptions_are_found_by_their_names(folder: Path) -> None:
+    found = resolve_never(folder, "ValueError", "oops:Gone", "oops:Outer.Inner", "json:JSONDecodeError")
+    assert [kind.__qualname__ for kind in found] == ["ValueError", "Gone", "Outer.Inner", "JSONDecodeError"]
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "help"),
+    [
+        ("ValuError", "does not exist: builtins has no ValuError", "did you mean ValueError?"),
+        ("Missing", "does not exist: builtins has no Missing", "as in app.errors:Missing"),
+        ("oops:Gon", "does not exist: oops has no Gon", "did you mean Gone?"),
+        ("oops:Outer.Innr", "does not exist: oops has no Innr", "did you mean Inner?"),
+        ("oops:NUMBER.Gone", "does not exist: oops has no Gone", "define Gone in oops"),
+        ("nowhere:Gone", "cannot be imported: there is no module nowhere", "create it"),
+        ("oops:NUMBER", "is not an Exception class", "name the class"),
+        ("oops:Ends", "is not an Exception class", "name the class"),
+        ("print", "is not an Exception class", "name the class"),
+        ("oops:Again", "decides itself what becomes of a message", "take it out of `never`"),
+        ("changelane:DeadLetter", "decides itself what becomes of a message", "take it out of `never`"),
+    ],
+)
+def test_what_is_no_exception_is_refused_at_start(folder: Path, name: str, what: str, help: str) -> None:
+    with pytest.raises(HandlerError) as refused:
+        resolve_never(folder, name)
+    assert refused.value.what == f"consumer jobs: retry.never: {name} {what}"
+    assert help in refused.value.help
+
+
+def test_wrong_exceptions_are_told_together_with_a_wrong_handler(folder: Path) -> None:
+    with pytest.raises(PreflightError) as refused:
+        resolve_handlers([consume("nothing:handle", retry=Retry(never=("Gone", "ValueError", "a:B")))])
+    assert [
+        problem.what.partition(" does")[0].partition(" cannot")[0] for problem in refused.value.problems
+    ] == [
+        "consumer jobs: handler nothing:handle",
+        "consumer jobs: retry.never: Gone",
+        "consumer jobs: retry.never: a:B",
     ]

@@ -1,4 +1,4 @@
-"""``changelane maintain``: prune archives, make and drop partitions."""
+"""``changelane maintain``: prune archives and dead letters, make and drop partitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import click
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
 from changelane.commands.project import announce
-from changelane.runner.live.missing_rights import need_command
+from changelane.contract.manifest import Queue
+from changelane.runner.live.missing_rights import need_maintaining
 from changelane.runner.live.session import reach
 from changelane.runner.operate.maintain import Upkeep, choose, maintain
 
@@ -28,34 +29,42 @@ from changelane.runner.operate.maintain import Upkeep, choose, maintain
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(settings: Settings, queues: tuple[str, ...], max_wait: float, form: str) -> None:
-    """Prune the archives of queues by `archive: {keep}`, and have pg_partman make and drop the partitions of
-    partitioned ones: of those named, or of all.
+    """Prune the archives of queues by `archive: {keep}` and their dead letters by `dead_letters: {keep}`, and
+    have pg_partman make and drop the partitions of partitioned ones: of those named, or of all.
 
-    For cron. Workers prune what they archive themselves; partitions are nobody else's business, unless
-    pg_partman's background worker runs. Exits 75 where a lock was not obtained; what was done holds.
+    For cron. Workers prune archives and dead letters of their queues themselves; partitions are nobody else's
+    business, unless pg_partman's background worker runs. Exits 75 where a lock was not obtained; what was
+    done holds.
     """
     chosen = choose(announce(settings, quiet=form == "json"), queues)
     done: list[Upkeep] = []
     try:
-        needs = [need for queue in chosen for need in need_command("maintain", queue.name)]
+        needs = [need for queue in chosen for need in need_maintaining(queue)]
         with reach(settings.database_url, doing="maintain", needs=needs) as conn:
+            by_name = {queue.name: queue for queue in chosen}
             for upkeep in maintain(conn, chosen, max_wait=max_wait, notify=_notify):
                 done.append(upkeep)
                 if form == "text":
-                    click.echo(_describe(upkeep))
+                    click.echo(_describe(upkeep, by_name[upkeep.queue]))
     finally:
         if form == "json":
             click.echo(json.dumps({"format_version": 1, "queues": [asdict(one) for one in done]}, indent=2))
     if not chosen and form == "text":
-        click.echo("No queue has an archive to prune, or partitions.")
+        click.echo("No queue has an archive or dead letters to prune, or partitions.")
 
 
 def _notify(message: str) -> None:
     click.echo(message, err=True)
 
 
-def _describe(upkeep: Upkeep) -> str:
-    if upkeep.kind != "partitioned":
-        return f"{upkeep.queue}: {upkeep.pruned:,} archived messages pruned"
-    moved = f", {upkeep.moved:,} messages moved out of the default partition" if upkeep.moved else ""
-    return f"{upkeep.queue}: {len(upkeep.made)} partitions made, {len(upkeep.dropped)} dropped{moved}"
+def _describe(upkeep: Upkeep, queue: Queue) -> str:
+    done = []
+    if queue.partition:
+        done.append(f"{len(upkeep.made)} partitions made, {len(upkeep.dropped)} dropped")
+    elif queue.archive:
+        done.append(f"{upkeep.pruned:,} archived messages pruned")
+    if upkeep.moved:
+        done.append(f"{upkeep.moved:,} messages moved out of the default partition")
+    if queue.dead_letters and queue.dead_letters.keep:
+        done.append(f"{upkeep.letters:,} dead letters pruned")
+    return f"{upkeep.queue}: {', '.join(done)}"

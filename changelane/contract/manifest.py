@@ -47,6 +47,13 @@ class Archive(Record):
     keep: int
 
 
+class DeadLetters(Record):
+    """Dead letters are deleted ``keep`` seconds after they came; ``alarm`` of them or more are too many."""
+
+    keep: int | None = None
+    alarm: int | None = None
+
+
 class Queue(Record):
     """A queue to be present; a dead-letter queue is one of its own, with ``dead_letter`` None.
 
@@ -61,6 +68,7 @@ class Queue(Record):
     autovacuum: str = ""
     """Storage parameters of its table, as in ``pg_class.reloptions``: sorted, a blank between them."""
     dead_letter: str | None = None
+    dead_letters: DeadLetters | None = None
     ordered: bool = False
     """Whether a consumer keeps the order of keys, which takes an index on the queue's table."""
     spec: str
@@ -176,12 +184,15 @@ class Api(Record):
 
 
 class Retry(Record):
-    """Backoff between failed attempts; ``first`` and ``max`` in seconds."""
+    """Backoff between failed attempts; ``first`` and ``max`` in seconds. ``never`` names exceptions after
+    which there is no further attempt: built-in ones, or as ``module.path:Class``.
+    """
 
     attempts: int = 8
     backoff: Literal["exponential", "linear", "constant"] = "exponential"
     first: float = 1.0
     max: float = 600.0
+    never: tuple[str, ...] = ()
 
 
 class Consumer(Record):
@@ -201,6 +212,7 @@ class Consumer(Record):
     retry: Retry = Retry()
     on_exhausted: Literal["dead_letter", "archive", "block"] = "dead_letter"
     dead_letter: str
+    dead_letters: DeadLetters | None = None
     archive: Archive | None = None
     rate: float | None = None
 

@@ -173,7 +173,7 @@ def _generate(file: Path, out: Path) -> None:
 def _hasten(spec: Consumer, attempts: int | None) -> Consumer:
     if attempts is None:
         return spec
-    retry = Retry(attempts=attempts, backoff="constant", first=PAUSE, max=PAUSE)
+    retry = Retry(attempts=attempts, backoff="constant", first=PAUSE, max=PAUSE, never=spec.retry.never)
     return spec.model_copy(update={"retry": retry, "on_exhausted": "dead_letter"})
 
 

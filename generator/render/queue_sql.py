@@ -11,6 +11,7 @@ from changelane.contract.marker import hash_model, hash_queue
 from changelane.generator.render.access_sql import list_grants
 from changelane.generator.spec.loading import Document
 from changelane.generator.spec.models import Autovacuum
+from changelane.generator.spec.models import Queue as Declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Queue:
     archive: contract.Archive | None = None
     autovacuum: tuple[str, ...]
     dead_letter: str | None = None
+    dead_letters: contract.DeadLetters | None = None
     ordered: bool = False
     restricted: bool = False
     """Whether its spec says who may use it, so that it begins with nobody's rights but its owner's."""
@@ -74,6 +76,7 @@ def list_queues(document: Document) -> Iterator[tuple[str, Queue]]:
                 archive=contract.Archive(keep=archive.keep) if archive else None,
                 autovacuum=_list_parameters(declared.autovacuum),
                 dead_letter=spec.dead_letter(name),
+                dead_letters=describe_dead_letters(declared),
                 ordered=consumer is not None and consumer.ordering == "key",
                 restricted=name in restricted,
             ),
@@ -89,6 +92,12 @@ def list_queues(document: Document) -> Iterator[tuple[str, Queue]]:
                     restricted=letters in restricted,
                 ),
             )
+
+
+def describe_dead_letters(queue: Declared) -> contract.DeadLetters | None:
+    """What its spec says of dead letters, None where it says nothing."""
+    declared = queue.dead_letters
+    return contract.DeadLetters(keep=declared.keep, alarm=declared.alarm) if declared else None
 
 
 def _list_parameters(autovacuum: Autovacuum) -> tuple[str, ...]:

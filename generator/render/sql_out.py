@@ -23,7 +23,7 @@ from changelane.generator.capture.resolution import Resolution, resolve
 from changelane.generator.render import templating
 from changelane.generator.render.access_sql import Grant, list_grants
 from changelane.generator.render.owner_sql import gather_owner
-from changelane.generator.render.queue_sql import Queue, list_queues
+from changelane.generator.render.queue_sql import Queue, describe_dead_letters, list_queues
 from changelane.generator.spec.loading import Document
 from changelane.generator.spec.models import Consumer, Route
 from changelane.generator.spec.scalars import read_rate
@@ -117,6 +117,7 @@ def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, 
         archive=queue.archive,
         autovacuum=" ".join(queue.autovacuum),
         dead_letter=queue.dead_letter,
+        dead_letters=queue.dead_letters,
         ordered=queue.ordered,
         spec=queue.hash_spec(templating.TEMPLATE_VERSION),
         live=queue.hash_live(),
@@ -243,10 +244,15 @@ def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> co
         lease=consumer.lease,
         timeout=consumer.timeout,
         retry=contract.Retry(
-            attempts=retry.attempts, backoff=retry.backoff, first=retry.first, max=retry.max
+            attempts=retry.attempts,
+            backoff=retry.backoff,
+            first=retry.first,
+            max=retry.max,
+            never=retry.never,
         ),
         on_exhausted=consumer.on_exhausted,
         dead_letter=document.spec.dead_letter(queue),
+        dead_letters=describe_dead_letters(declared),
         archive=declared.archive and contract.Archive(keep=declared.archive.keep),
         rate=consumer.rate and read_rate(consumer.rate),
     )

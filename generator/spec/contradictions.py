@@ -181,6 +181,7 @@ def _check_kinds(source: Source) -> Iterator[Diagnostic]:
 
 def _check_retention(source: Source, *path: Step) -> Iterator[Diagnostic]:
     places = [(*path, "partition", "interval"), (*path, "partition", "retain"), (*path, "archive", "keep")]
+    places.append((*path, "dead_letters", "keep"))
     for place in places:
         seconds = _whole_seconds(source, *place)
         longest, shown = LONGEST[str(place[-1])]

@@ -12,6 +12,7 @@ from changelane.generator.spec.scalars import (
     Columns,
     Duration,
     ExceptedName,
+    ExceptionName,
     Expression,
     Handler,
     Identifier,
@@ -24,6 +25,7 @@ from changelane.generator.spec.scalars import (
     Size,
     TableName,
     WholeSeconds,
+    read_integer,
 )
 from changelane.generator.spec.yaml_source import resolve
 
@@ -52,6 +54,22 @@ class Archive(Model):
     keep: WholeSeconds = Field(
         description="Age at which an archived message is pruned, from when it was archived.",
         examples=["30 days"],
+    )
+
+
+class DeadLetters(Model):
+    """What becomes of dead letters that nobody sends back or discards. ``keep`` in seconds."""
+
+    keep: WholeSeconds | None = Field(
+        None,
+        description="Age at which a dead letter is deleted, from when it became one. Default: never.",
+        examples=["90 days"],
+    )
+    alarm: Annotated[int, Field(ge=1, le=100_000), BeforeValidator(read_integer)] | None = Field(
+        None,
+        description="From so many dead letters on, `doctor` finds them, and a metric and the dashboard show "
+        "an alarm.",
+        examples=[100],
     )
 
 
@@ -104,6 +122,11 @@ class Queue(Model):
         description="Queue that takes messages which failed for good; created with this one. "
         "Default: the queue's name and `_dlq`.",
         examples=["order_events_dlq"],
+    )
+    dead_letters: DeadLetters | None = Field(
+        None,
+        description="How long dead letters of this queue are kept, and how many are too many. "
+        "Default: for ever, and no alarm.",
     )
     access: tuple[Access, ...] = Field(
         (), min_length=1, description="Who may use the queue through SQL or an HTTP API over it; nobody else."
@@ -253,6 +276,13 @@ class Retry(Model):
         1.0, description="Pause before the second attempt.", json_schema_extra={"default": "1s"}
     )
     max: Duration = Field(600.0, description="The longest pause.", json_schema_extra={"default": "10m"})
+    never: tuple[ExceptionName, ...] = Field(
+        (),
+        min_length=1,
+        description="Exceptions after which no attempt helps: a message whose handler raises one goes to the "
+        "dead letters at once. Built-in ones by name, others as module.path:Class; subclasses count.",
+        examples=[["ValueError", "app.errors:Gone"]],
+    )
 
 
 class Consumer(Model):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from annotated_types import MinLen
@@ -213,6 +215,26 @@ def _read_expression(value: object) -> str:
     return check_quoted(value, text)
 
 
+def read_exception_name(value: object) -> str:
+    """Where an exception class is: the name of a built-in one, or module.path:Class."""
+    text = _match(_EXCEPTION, "a built-in exception, as in ValueError, or module.path:Class")(value)
+    found = getattr(builtins, text, None)
+    if ":" in text or (isinstance(found, type) and issubclass(found, Exception)):
+        return text
+    if isinstance(found, type) and issubclass(found, BaseException):
+        raise refuse(Code.BAD_VALUE, f"must be an Exception, which {show(text)} is not")
+    names = [name for name, thing in vars(builtins).items()
+             if isinstance(thing, type) and issubclass(thing, Exception)]  # fmt: skip
+    close = get_close_matches(text, names, n=1)
+    raise refuse(
+        Code.BAD_VALUE,
+        f"must be a built-in exception or module.path:Class, not {show(text)}",
+        help=f"did you mean `{close[0]}`?"
+        if close
+        else f"write the module before it, as in app.errors:{text[:60]}",
+    )
+
+
 _RATE_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -230,6 +252,10 @@ _PROJECT = "^[a-z][a-z0-9_]{0,30}$"
 _QUEUE = "^[a-z_][a-z0-9_]{0,46}$"
 _ROUTE = "^[a-z][a-z0-9_]{0,40}$"
 _HANDLER = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+_EXCEPTION = (
+    "^([A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*"
+    "|[A-Za-z_][A-Za-z0-9_]*)$"
+)
 _RULE = "lower-case letters, digits and _, at most {} characters, starting with a letter{}"
 
 Boolean = Annotated[bool, BeforeValidator(read_boolean), _schema(type="boolean")]
@@ -247,6 +273,9 @@ Handler = Annotated[
     str,
     BeforeValidator(_match(_HANDLER, "module.path:function")),
     _schema(type="string", pattern=_HANDLER),
+]
+ExceptionName = Annotated[
+    str, BeforeValidator(read_exception_name), _schema(type="string", pattern=_EXCEPTION)
 ]
 Rate = Annotated[
     str,

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from changelane.contract.access import OPTIONAL_COLUMN, Operation, find_functions, find_rights
+from changelane.contract.manifest import Queue
 from changelane.errors import DatabaseError
 
 _SQL = Path(__file__).parent / "sql"
@@ -74,11 +75,22 @@ def need_command(doing: str, queue: str) -> list[Need]:
         needs += [Need("changelane", "progress", privilege) for privilege in privileges]
     if doing == "unblock":
         needs.append(Need("pgmq", f"q_{queue}", "UPDATE", "headers"))
-    if doing == "maintain":
-        return [*LISTING, *(Need("pgmq", f"a_{queue}", privilege) for privilege in ("SELECT", "DELETE"))]
     if doing in ("pause", "resume"):
         return [*LISTING, Need("changelane", doing, "EXECUTE")]
     return needs
+
+
+def need_maintaining(queue: Queue) -> list[Need]:
+    """What `maintain` needs of a queue."""
+    tables = [f"a_{queue.name}"] if queue.archive or queue.partition else []
+    if queue.dead_letters and queue.dead_letters.keep:
+        tables.append(f"q_{queue.dead_letter}")
+    return [*LISTING, *(need for table in tables for need in need_pruning(table))]
+
+
+def need_pruning(table: str) -> list[Need]:
+    """What it takes to delete old rows of a table of pgmq."""
+    return [Need("pgmq", table, privilege) for privilege in ("SELECT", "DELETE")]
 
 
 def find_lacks(conn: psycopg.Connection[Any], needs: Iterable[Need]) -> list[str]:

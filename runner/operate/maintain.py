@@ -1,4 +1,4 @@
-"""Upkeep of archives and partitions, by hand or by cron: what no worker does, or does not do in time."""
+"""Upkeep of archives, dead letters and partitions, by hand or by cron, where no worker does it in time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from changelane.contract.manifest import Manifest, Queue
 from changelane.errors import ChangelaneError, DatabaseError, LockNotObtained, ManifestError
 from changelane.runner.live.lock_wait import GONE, Patience, find_blockers
 from changelane.runner.live.partman import Partman, observe_partman
-from changelane.runner.queue.archive_pruner import BATCH, prune
+from changelane.runner.queue.archive_pruner import prune, prune_letters
 
 _SQL = Path(__file__).parent / "sql" / "maintain"
 _PARTITIONS = sql.SQL((_SQL / "partitions.sql").read_text())
@@ -36,13 +37,14 @@ NEWS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
-    """What was done for one queue: archived messages pruned, partitions made and dropped, and messages that
-    were moved from the default partition into their own.
+    """What was done for one queue: archived messages and dead letters pruned, partitions made and dropped,
+    and messages that were moved from the default partition into their own.
     """
 
     queue: str
     kind: str
     pruned: int = 0
+    letters: int = 0
     made: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     moved: int = 0
@@ -59,7 +61,7 @@ def choose(manifest: Manifest, names: Sequence[str]) -> list[Queue]:
                 help=f"did you mean {close[0]}?" if close else f"the queues are: {', '.join(sorted(queues))}",
             )
     chosen = [queues[name] for name in dict.fromkeys(names)] or list(queues.values())
-    return [queue for queue in chosen if queue.archive or queue.partition]
+    return [queue for queue in chosen if queue.archive or queue.partition or _find_keep(queue)]
 
 
 def maintain(
@@ -69,7 +71,8 @@ def maintain(
     max_wait: float,
     notify: Callable[[str], None],
 ) -> Iterator[Upkeep]:
-    """Prune every archive and have pg_partman make and drop partitions; yields what was done for each queue.
+    """Prune archives and dead letters, and have pg_partman make and drop partitions; yields what was done
+    for each queue.
 
     ``conn`` is in autocommit. ``max_wait`` in seconds, for each lock. Goes on after a queue that cannot be
     kept up, and raises LockNotObtained, or the ChangelaneError of the first, at the end.
@@ -80,10 +83,15 @@ def maintain(
         try:
             done = Upkeep(queue=queue.name, kind=queue.kind)
             if queue.partition:
-                yield _keep_partitions(conn, queue.name, done, partman, max_wait=max_wait, notify=notify)
+                done = _keep_partitions(conn, queue.name, done, partman, max_wait=max_wait, notify=notify)
             elif queue.archive:
-                pruned = _prune(conn, queue.name, keep=queue.archive.keep, max_wait=max_wait, notify=notify)
-                yield replace(done, pruned=pruned)
+                step = partial(prune, conn, queue=queue.name, keep=queue.archive.keep)
+                done = replace(done, pruned=_prune(step, "archive", queue, max_wait=max_wait, notify=notify))
+            if queue.dead_letter and (keep := _find_keep(queue)):
+                step = partial(prune_letters, conn, queue=queue.dead_letter, keep=keep)
+                letters = _prune(step, "dead letters", queue, max_wait=max_wait, notify=notify)
+                done = replace(done, letters=letters)
+            yield done
         except errors.UndefinedTable:
             problems.append(
                 DatabaseError(f"queue {queue.name} does not exist", help="run `changelane apply`")
@@ -94,23 +102,34 @@ def maintain(
         raise problems[0]
 
 
+def _find_keep(queue: Queue) -> int | None:
+    """Seconds for which its dead letters are kept, None where that is for ever."""
+    return queue.dead_letters.keep if queue.dead_letters else None
+
+
 def _prune(
-    conn: psycopg.Connection[Any], queue: str, *, keep: int, max_wait: float, notify: Callable[[str], None]
+    step: Callable[[], int | None],
+    kind: str,
+    queue: Queue,
+    *,
+    max_wait: float,
+    notify: Callable[[str], None],
 ) -> int:
     total, news, patience = 0, time.monotonic() + NEWS, Patience(max_wait)
     while True:
-        count = prune(conn, queue=queue, keep=keep)
+        count = step()
         total += count or 0
         if count is None:
             # A worker: it does one batch at a time, too.
             if not patience.wait():
                 raise LockNotObtained(
-                    f"another process prunes the archive of queue {queue}", help="run again"
+                    f"another process prunes the {kind} of queue {queue.name}", help="run again"
                 )
-        elif count < BATCH:
+        elif count == 0:
             return total
         if time.monotonic() > news:
-            notify(f"queue {queue}: {total:,} archived messages pruned so far")
+            what = "archived messages" if kind == "archive" else kind
+            notify(f"queue {queue.name}: {total:,} {what} pruned so far")
             news = time.monotonic() + NEWS
 
 

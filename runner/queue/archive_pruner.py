@@ -1,10 +1,11 @@
-"""Deletes archived messages that are old enough, in batches: no snapshot and no lock is held for long."""
+"""Deletes archived messages and dead letters that are old enough, in batches: nothing is held for long."""
 
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -41,20 +42,44 @@ def prune(connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: 
         return connection.execute(statement, {"keep": keep, "limit": limit}, prepare=False).rowcount
 
 
+def prune_letters(
+    connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: int = BATCH
+) -> int | None:
+    """As ``prune``, of dead letters that came to ``queue`` more than ``keep`` seconds ago."""
+    statement = sql.SQL(load_sql(__name__, "prune_letters")).format(
+        letters=sql.Identifier("pgmq", f"q_{queue}")
+    )
+    with connection.transaction():
+        held = connection.execute(load_sql(__name__, "prune_lock"), {"queue": f"{queue} letters"}).fetchone()
+        if held == (False,):
+            return None
+        return connection.execute(statement, {"keep": keep, "limit": limit}, prepare=False).rowcount
+
+
+_Chore = Callable[[psycopg.Connection[Any]], int | None]
+
+
 class Pruner:
-    """Prunes what the consumers of a process archive, now and again, in a thread and on a connection of its
-    own, which is open during a round only.
+    """Prunes archives and dead letters of a process' consumers, now and again, in a thread and on a
+    connection of its own, which is open during a round only.
     """
 
     def __init__(self, *, specs: Sequence[Consumer], conninfo: str, log: FilteringBoundLogger) -> None:
-        self._keeps = {spec.queue: spec.archive.keep for spec in specs if spec.archive}
+        self._chores: list[tuple[str, str, _Chore]] = []
+        for spec in specs:
+            if spec.archive:
+                chore: _Chore = partial(prune, queue=spec.queue, keep=spec.archive.keep)
+                self._chores.append(("archive", spec.queue, chore))
+            if spec.dead_letters and spec.dead_letters.keep:
+                chore = partial(prune_letters, queue=spec.dead_letter, keep=spec.dead_letters.keep)
+                self._chores.append(("dead letters", spec.queue, chore))
         self._log = log
         self._stopped = threading.Event()
         self._link = Link(conninfo, name="changelane work archives")
         self._thread = threading.Thread(target=self._run, name="archives", daemon=True)
 
     def start(self) -> None:
-        if self._keeps:
+        if self._chores:
             self._thread.start()
 
     def stop(self) -> None:
@@ -64,24 +89,24 @@ class Pruner:
 
     def _run(self) -> None:
         while True:
-            for queue, keep in self._keeps.items():
+            for kind, queue, chore in self._chores:
                 try:
-                    self._prune(queue, keep=keep)
+                    self._prune(kind, queue, chore)
                 except (psycopg.Error, DatabaseError) as error:
                     self._link.close()
                     message = str(error).partition("\n")[0]
-                    self._log.warning("archive not pruned; trying again later", queue=queue, error=message)
+                    self._log.warning(f"{kind} not pruned; trying again later", queue=queue, error=message)
             self._link.close()
             # Of many processes not all at once.
             if self._stopped.wait(EVERY * random.uniform(0.8, 1.2)):  # noqa: S311
                 return
 
-    def _prune(self, queue: str, *, keep: int) -> None:
+    def _prune(self, kind: str, queue: str, chore: _Chore) -> None:
         pruned = 0
         while not self._stopped.is_set():
-            count = prune(self._link.open(), queue=queue, keep=keep)
+            count = chore(self._link.open())
             pruned += count or 0
-            if count != BATCH:
+            if not count:
                 break
         if pruned:
-            self._log.info("archive pruned", queue=queue, messages=pruned)
+            self._log.info(f"{kind} pruned", queue=queue, messages=pruned)

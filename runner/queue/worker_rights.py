@@ -10,7 +10,14 @@ from psycopg import Connection
 from changelane.contract.access import Operation
 from changelane.contract.manifest import Consumer
 from changelane.errors import DatabaseError
-from changelane.runner.live.missing_rights import Need, find_hidden, find_lacks, need_queue, read_role
+from changelane.runner.live.missing_rights import (
+    Need,
+    find_hidden,
+    find_lacks,
+    need_pruning,
+    need_queue,
+    read_role,
+)
 
 CLAIMING: tuple[Operation, ...] = ("read", "delete")
 SENDING: tuple[Operation, ...] = ("send",)
@@ -32,6 +39,8 @@ def check_rights(connection: Connection[Any], consumers: Sequence[Consumer]) -> 
         needs += need_queue(consumer.queue, CLAIMING, keeps=keeps, calls=False)
         needs.append(Need("pgmq", f"q_{consumer.queue}", "UPDATE", "headers"))
         needs += need_queue(consumer.dead_letter, SENDING, reads=False)
+        if consumer.dead_letters and consumer.dead_letters.keep:
+            needs += need_pruning(f"q_{consumer.dead_letter}")
     role = read_role(connection)
     if lacks := find_lacks(connection, needs):
         raise DatabaseError(

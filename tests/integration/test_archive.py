@@ -215,7 +215,15 @@ def test_maintain_prunes_every_archive_and_says_how_much(
     assert json.loads(done.stdout) == {
         "format_version": 1,
         "queues": [
-            {"queue": "events", "kind": "logged", "pruned": 0, "made": [], "dropped": [], "moved": 0},
+            {
+                "queue": "events",
+                "kind": "logged",
+                "pruned": 0,
+                "made": [],
+                "dropped": [],
+                "moved": 0,
+                "letters": 0,
+            },
         ],
     }
 
@@ -244,7 +252,7 @@ def test_maintain_knows_its_queues(conn: Connection, tmp_path: Path, run_changel
     done = run_changelane("maintain")
     assert (done.returncode, done.stdout) == (
         0,
-        "Project shop\nNo queue has an archive to prune, or partitions.\n",
+        "Project shop\nNo queue has an archive or dead letters to prune, or partitions.\n",
     )
 
 

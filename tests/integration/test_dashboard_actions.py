@@ -21,7 +21,7 @@ SPEC = """
 version: 1
 project: shop
 queues:
-  events: {}
+  events: {dead_letters: {keep: 90 days, alarm: 5}}
 routes:
   - {name: orders, table: public.orders, events: [insert, update], queue: events}
 consumers:
@@ -163,6 +163,7 @@ def test_a_name_that_cannot_be_is_refused(panel: Panel, conn: Connection, name: 
 def test_dead_letters_are_shown_sent_back_and_discarded(panel: Panel, conn: Connection) -> None:
     for n in range(6):
         conn.execute(LETTER, {"n": n})
+    assert "90 d 5" in panel.open("/dead-letters").words
     page = panel.open("/dead-letters/events")
     assert "ValueError: <b>no</b>" in page.words.replace("&lt;", "<").replace("&gt;", ">")
     assert "<b>no</b>" not in page.text

@@ -109,6 +109,20 @@ def test_messages_that_hold_back_their_keys(conn: Connection, declared: Declared
     assert list(find(conn, declared.manifest)) == ["keys-blocked"]
 
 
+def test_dead_letters_as_many_as_the_alarm_says(conn: Connection, tmp_path: Path) -> None:
+    conn.execute("CREATE TABLE rows (id int PRIMARY KEY)")
+    spec = SPEC.replace("events: {}", "events: {dead_letter: gone, dead_letters: {alarm: 3}}", 1)
+    declared = declare(conn, tmp_path, spec)
+    bring(conn, declared)
+    conn.execute("SELECT pgmq.send('gone', '{}') FROM generate_series(1, 2)")
+    assert find(conn, declared.manifest) == {}
+    conn.execute("SELECT pgmq.send('gone', '{}')")
+    finding = find(conn, declared.manifest)["dead-letters-many"]
+    assert finding.what == "queue events has 3 dead letters in gone, and its alarm is at 3"
+    conn.execute("DROP TABLE pgmq.q_gone")
+    assert "dead-letters-many" not in find(conn, declared.manifest)
+
+
 def test_a_queue_that_grows(conn: Connection, declared: Declared, database: str, monkeypatch: Any) -> None:
     monkeypatch.setattr(examination, "LOOK", 4.0)
     conn.execute("INSERT INTO rows SELECT generate_series(1, 2000)")

@@ -17,7 +17,7 @@ from bench import Bench
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
 
-from changelane.contract.manifest import Retry
+from changelane.contract.manifest import DeadLetters, Retry
 
 ROOT = Path(__file__).parent.parent.parent
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -66,6 +66,18 @@ def scrape(url: str) -> Samples:
 
 def of_jobs(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return f"changelane_{name}", tuple(sorted({"queue": "jobs", **labels}.items()))
+
+
+def test_a_gauge_says_that_dead_letters_are_as_many_as_their_alarm_says(bench: Bench) -> None:
+    bench.declare(HANDLE, mode="transactional", retry=Retry(attempts=1), dead_letters=DeadLetters(alarm=2))
+    alarm, letters = of_jobs("dead_letters_alarm"), of_jobs("dead_letters")
+    with bench.worker("--metrics-port", "0"):
+        url = find_url(bench)
+        bench.send("0")
+        bench.wait(lambda: scrape(url).get(letters) == 1)
+        assert scrape(url)[alarm] == 0
+        bench.send("0")
+        bench.wait(lambda: scrape(url).get(alarm) == 1)
 
 
 def test_metrics_say_what_became_of_messages_and_how_the_queue_is(bench: Bench) -> None:

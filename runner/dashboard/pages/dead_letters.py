@@ -42,7 +42,13 @@ def show_all(request: Request) -> Response:
     site = get_site(request)
     declared, sample = site.project.read(), site.watch.samples.last
     readings = sample.queues if sample else {}
-    return show(request, "letters_all.html", letters=declared.letters(frozenset(readings)), readings=readings)
+    return show(
+        request,
+        "letters_all.html",
+        letters=declared.letters(frozenset(readings)),
+        queues=declared.queues,
+        readings=readings,
+    )
 
 
 def show_letters(request: Request) -> Response:

@@ -9,24 +9,31 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from changelane.change import DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Consumer
 from changelane.errors import HandlerError, PreflightError
 from changelane.runner.work.process.takes import CHANGES, Takes, Unsuited, read_takes
 
+BUILTINS = "builtins"
+"""The module of exceptions that are named without one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """``function`` is called with what it ``takes``; then with a connection when ``transaction``."""
+    """``function`` is called with what it ``takes``; then with a connection when ``transaction``. ``never``
+    are exceptions after which there is no further attempt.
+    """
 
     function: Callable[..., Any]
     asynchronous: bool
     transaction: bool
     takes: Takes = CHANGES
+    never: tuple[type[Exception], ...] = ()
 
     @property
     def batch(self) -> bool:
@@ -56,9 +63,17 @@ def resolve_handlers(consumers: Sequence[Consumer]) -> dict[str, Handler]:
     problems: list[HandlerError] = []
     for consumer in consumers:
         try:
-            handlers[consumer.queue] = resolve_handler(consumer)
+            handler = resolve_handler(consumer)
         except HandlerError as problem:
             problems.append(problem)
+        never = []
+        for name in consumer.retry.never:
+            try:
+                never.append(resolve_exception(consumer, name))
+            except HandlerError as problem:
+                problems.append(problem)
+        if not problems:
+            handlers[consumer.queue] = replace(handler, never=tuple(never))
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -68,46 +83,71 @@ def resolve_handlers(consumers: Sequence[Consumer]) -> dict[str, Handler]:
 
 def resolve_handler(consumer: Consumer) -> Handler:
     """Import and check one handler. Raises HandlerError naming the queue, what is wrong and what mends it."""
-    module_name, _, path = consumer.handler.partition(":")
-    if not module_name or not path:
+    subject = f"consumer {consumer.queue}: handler {consumer.handler}"
+    module, _, path = consumer.handler.partition(":")
+    if not module or not path:
         raise _wrong(
-            consumer, "is not of the form module:function", help="for example handlers.orders:on_paid"
+            subject, "is not of the form module:function", help="for example handlers.orders:on_paid"
         )
-    found = _import(consumer, module_name)
+    found = _find(subject, module, path)
+    if inspect.isclass(found) or not callable(found):
+        raise _wrong(subject, "is not a function", help="name a function that takes a Change or a Message")
+    return _check(consumer, subject, found)
+
+
+def resolve_exception(consumer: Consumer, name: str) -> type[Exception]:
+    """Import one class of ``retry: {never}``. Raises HandlerError as ``resolve_handler`` does."""
+    subject = f"consumer {consumer.queue}: retry.never: {name}"
+    module, _, path = name.rpartition(":")
+    found = _find(subject, module or BUILTINS, path)
+    if not (inspect.isclass(found) and issubclass(found, Exception)):
+        raise _wrong(subject, "is not an Exception class", help="name the class that the handler raises")
+    if issubclass(found, (Retry, Discard, DeadLetter, Failed)):
+        raise _wrong(
+            subject,
+            "decides itself what becomes of a message",
+            help="take it out of `never`, or raise another",
+        )
+    return found
+
+
+def _find(subject: str, module: str, path: str) -> Any:
+    found = _import(subject, module)
     for part in path.split("."):
         if not hasattr(found, part):
-            names = [name for name, value in vars(found).items() if callable(value)]
-            close = get_close_matches(part, names, n=1)
+            known = getattr(found, "__dict__", {})
+            close = get_close_matches(part, [name for name, value in known.items() if callable(value)], n=1)
+            define = f"define {part} in {module}"
+            if module == BUILTINS:
+                define = f"write the module before it, as in app.errors:{part}"
             raise _wrong(
-                consumer,
-                f"does not exist: {module_name} has no {part}",
-                help=f"did you mean {close[0]}?" if close else f"define {part} in {module_name}",
+                subject,
+                f"does not exist: {module} has no {part}",
+                help=f"did you mean {close[0]}?" if close else define,
             )
         found = getattr(found, part)
-    if inspect.isclass(found) or not callable(found):
-        raise _wrong(consumer, "is not a function", help="name a function that takes a Change or a Message")
-    return _check(consumer, found)
+    return found
 
 
-def _import(consumer: Consumer, name: str) -> Any:
+def _import(subject: str, name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise _wrong(
-                consumer,
+                subject,
                 f"cannot be imported: there is no module {error.name}",
                 help=f"create it, or run from the folder that holds it (this is {os.getcwd()})",
             ) from error
-        raise _failed(consumer, name, error) from error
+        raise _failed(subject, name, error) from error
     except (Exception, SystemExit) as error:
-        raise _failed(consumer, name, error) from error
+        raise _failed(subject, name, error) from error
 
 
-def _failed(consumer: Consumer, module: str, error: BaseException) -> HandlerError:
+def _failed(subject: str, module: str, error: BaseException) -> HandlerError:
     where = _locate(error)
     return _wrong(
-        consumer,
+        subject,
         f"cannot be imported: {where}: {type(error).__name__}: {' '.join(str(error).split())}",
         help=f"mend {where}; `python -c 'import {module}'` shows the same error",
     )
@@ -136,15 +176,15 @@ def _shorten(filename: str) -> str:
     return filename.removeprefix(here)
 
 
-def _check(consumer: Consumer, function: Callable[..., Any]) -> Handler:
+def _check(consumer: Consumer, subject: str, function: Callable[..., Any]) -> Handler:
     call = function if inspect.isroutine(function) or not hasattr(function, "__call__") else function.__call__  # noqa: B004
     if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
-        raise _wrong(consumer, "is a generator", help="return instead of yielding")
+        raise _wrong(subject, "is a generator", help="return instead of yielding")
     asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        raise _wrong(consumer, "has no signature to read", help="wrap it in a Python function") from None
+        raise _wrong(subject, "has no signature to read", help="wrap it in a Python function") from None
     positional = [
         item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
     ]
@@ -153,42 +193,42 @@ def _check(consumer: Consumer, function: Callable[..., Any]) -> Handler:
     if not positional or len(required) > 2 or forced:
         shape = ", ".join(str(item) for item in parameters)
         raise _wrong(
-            consumer,
+            subject,
             f"takes ({shape}), but is called with a change or message, and a connection where transactional",
             help="def handler(change: Change) or def handler(change: Change, tx: psycopg.Connection)",
         )
     if len(required) == 2 and consumer.mode != "transactional":
         raise _wrong(
-            consumer,
+            subject,
             f"asks for a transaction ({required[1].name}), but the consumer's mode is {consumer.mode}",
             help=f"set `mode: transactional`, or drop the parameter {required[1].name}",
         )
     transaction = consumer.mode == "transactional" and len(positional) > 1
     if transaction:
-        _check_connection(consumer, positional[1], asynchronous=asynchronous)
+        _check_connection(subject, positional[1], asynchronous=asynchronous)
     try:
         takes = read_takes(call, positional[0].annotation)
     except Unsuited as error:
-        raise _wrong(consumer, error.what, help=error.help) from error
+        raise _wrong(subject, error.what, help=error.help) from error
     return Handler(function=function, asynchronous=asynchronous, transaction=transaction, takes=takes)
 
 
-def _check_connection(consumer: Consumer, parameter: inspect.Parameter, *, asynchronous: bool) -> None:
+def _check_connection(subject: str, parameter: inspect.Parameter, *, asynchronous: bool) -> None:
     text = str(parameter.annotation)
     wants_async = "AsyncConnection" in text
     if wants_async and not asynchronous:
         raise _wrong(
-            consumer,
+            subject,
             f"is a plain function, but its {parameter.name} is an AsyncConnection",
             help="make it `async def`, or annotate psycopg.Connection",
         )
     if asynchronous and not wants_async and re.search(r"\bConnection\b", text):
         raise _wrong(
-            consumer,
+            subject,
             f"is async, but its {parameter.name} is a psycopg.Connection",
             help="annotate psycopg.AsyncConnection and await what it does, or make it a plain `def`",
         )
 
 
-def _wrong(consumer: Consumer, what: str, *, help: str) -> HandlerError:
-    return HandlerError(f"consumer {consumer.queue}: handler {consumer.handler} {what}", help=help)
+def _wrong(subject: str, what: str, *, help: str) -> HandlerError:
+    return HandlerError(f"{subject} {what}", help=help)

@@ -208,7 +208,7 @@ class Tasks:
                     if fresh:
                         return False
                     continue
-                fault = blame(error, job.connection, begun=job.begun)
+                fault = blame(error, job.connection, begun=job.begun, never=self._handler.never)
                 if fault.kind == "transient":
                     # It may be what is wrong: read-only, or with plans of tables as they were.
                     await link.close()

@@ -140,7 +140,7 @@ class Threads:
                     if fresh:
                         return False
                     continue
-                fault = blame(error, job.connection, begun=job.begun)
+                fault = blame(error, job.connection, begun=job.begun, never=self._handler.never)
                 if fault.kind == "transient":
                     # It may be what is wrong: read-only, or with plans of tables as they were.
                     link.close()

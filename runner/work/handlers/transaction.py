@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -67,16 +67,22 @@ def check_awaited(connection: LentAsyncConnection) -> None:
 
 
 def blame(
-    error: BaseException, connection: LentConnection | LentAsyncConnection | None, *, begun: bool
+    error: BaseException,
+    connection: LentConnection | LentAsyncConnection | None,
+    *,
+    begun: bool,
+    never: Sequence[type[Exception]] = (),
 ) -> Fault:
     """The fault of a call that ended by ``error``: the database's, only where this connection says so.
+
+    Instances of ``never`` are final, unless the database is to blame.
 
     Unless it has ``begun``, the handler was not called, and the error is the worker's own.
     """
     if not begun:
         return read_fault(error, kind="transient" if is_passing(error) else None)
     if connection is None:
-        return read_fault(error)
+        return read_fault(error, never=never)
     if issubclass(type(error), LeaseLost | TransactionMisused):
         return read_fault(error)
     if connection.broken:
@@ -84,7 +90,7 @@ def blame(
         return replace(fault, text=f"the connection was lost while the handler ran ({fault.text})")
     if type(error) is AckFailed or any(map(_is_transient, connection.memory.find(error))):
         return read_fault(error, kind="transient")
-    return read_fault(error)
+    return read_fault(error, never=never)
 
 
 def _is_transient(error: psycopg.Error) -> bool:

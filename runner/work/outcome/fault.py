@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -63,7 +63,7 @@ class Fault:
     ``interrupted``: the server ended the session while the handler ran. ``divided``: ``parts`` are the faults
     of what ``Failed`` named, by ``queue:msg_id``. ``after`` is in seconds. ``place`` is where it
     was raised, as ``handlers.py:17 in reindex``. ``trace`` is the whole traceback; ``brief`` is one without
-    the further lines of messages, which quote values of rows.
+    the further lines of messages, which quote values of rows. ``final``: another attempt would not help.
     """
 
     kind: Kind
@@ -72,6 +72,7 @@ class Fault:
     trace: str = ""
     brief: str = ""
     after: float | None = None
+    final: bool = False
     parts: Mapping[str, Fault] = field(default_factory=dict)
 
 
@@ -80,13 +81,18 @@ _OWN: dict[type[BaseException], Kind] = {
 }  # fmt: skip
 
 
-def read_fault(error: BaseException, *, kind: Kind | None = None) -> Fault:
-    """The fault that an exception stands for; ``kind`` where the caller knows better. Raises nothing."""
+def read_fault(
+    error: BaseException, *, kind: Kind | None = None, never: Sequence[type[Exception]] = ()
+) -> Fault:
+    """The fault that an exception stands for; ``kind`` where the caller knows better. Raises nothing.
+
+    Instances of ``never`` are final, unless they decide themselves what becomes of the message.
+    """
     own = _OWN.get(type(error))
     if own is not None:
         return Fault(kind or own, text=spell(error))
     try:
-        return _read(error, kind or _find_kind(error))
+        return _read(error, kind or _find_kind(error), never)
     except BaseException as problem:  # noqa: BLE001 - whatever its code does, it is a failed attempt
         name = _name(type(problem))
         return Fault("failed", text=f"{_name(type(error))}: (it cannot be read: {name})")
@@ -128,12 +134,12 @@ def _find_kind(error: BaseException) -> Kind:
     return next((kind for outcome, kind in kinds if _is(error, outcome)), "failed")
 
 
-def _read(error: BaseException, kind: Kind) -> Fault:
+def _read(error: BaseException, kind: Kind, never: Sequence[type[Exception]]) -> Fault:
     text, name = spell(error), _name(type(error))
     if kind == "discard":
         return Fault(kind)
     if kind == "divided":
-        parts = _read_parts(get(error, "errors"))
+        parts = _read_parts(get(error, "errors"), never)
         if parts:
             return Fault(kind, text=text, parts=parts)
         kind, text = "failed", "it names nothing that failed"
@@ -150,17 +156,20 @@ def _read(error: BaseException, kind: Kind) -> Fault:
         trace=_format(error),
         brief=_format_briefly(error),
         after=_read_after(error) if kind == "retry" else None,
+        final=kind != "retry" and any(_is_subclass(type(error), final) for final in never),
     )
 
 
-def _read_parts(errors: Any) -> dict[str, Fault]:
+def _read_parts(errors: Any, never: Sequence[type[Exception]]) -> dict[str, Fault]:
     if not _is(errors, Mapping):
         return {}
     parts = {}
     for name, error in dict(errors).items():
         known = _is(error, BaseException)
         parts[str(name)] = (
-            read_fault(error) if known else Fault("failed", text=f"{_name(type(error))} is not an error")
+            read_fault(error, never=never)
+            if known
+            else Fault("failed", text=f"{_name(type(error))} is not an error")
         )
     return parts
 
@@ -232,6 +241,11 @@ def _name(kind: type) -> str:
 def _is(thing: object, kind: type) -> bool:
     # isinstance() asks the thing for its class, which may lie.
     return issubclass(type(thing), kind)
+
+
+def _is_subclass(kind: type, other: type) -> bool:
+    # As an `except` clause has it, which asks no class.
+    return any(base is other for base in type.__dict__["__mro__"].__get__(kind))
 
 
 def _clean(text: str) -> str:

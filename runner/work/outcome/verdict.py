@@ -91,7 +91,7 @@ def judge(
     count = failed + 1
     action: Action = "retry"
     delay = compute_backoff(policy, attempt=count) if fault.after is None else fault.after
-    if fault.kind == "dead_letter":
+    if fault.kind == "dead_letter" or fault.final:
         action, delay = "dead_letter", 0.0
     elif count >= policy.attempts:
         action, delay = on_exhausted, blocked

@@ -21,7 +21,6 @@ from psycopg import sql
 from changelane.change import Change
 from changelane.errors import DatabaseError
 from changelane.runner.live.sql_text import load_sql
-from changelane.runner.queue.fenced import Queue
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
 from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.outcome.settle import Fate
@@ -89,7 +88,10 @@ class Metrics(Collector):
         self._changed = threading.Condition()
         self._asking = False
         self._log = log
-        self._gauges = _compose([consumer.queue for consumer in consumers])
+        self._gauges = _compose(consumers)
+        self._alarms = {
+            consumer.spec.queue: alarm for consumer in consumers if (alarm := _find_alarm(consumer))
+        }
         self._horizon = sql.SQL(load_sql(__name__, "horizon"))
         self._answer: list[Metric] = []
         self._answered_at = -STALE
@@ -206,9 +208,16 @@ class Metrics(Collector):
                 ("changelane_dead_tuples", "Dead rows of the queue's table that vacuum has not removed."),
             )
         ]
+        alarm = GaugeMetricFamily(
+            "changelane_dead_letters_alarm",
+            "1 while there are as many dead letters as the queue's alarm says, else 0.",
+            labels=["queue"],
+        )
         for name, *values in rows:
             for family, value in zip(families, values, strict=True):
                 family.add_metric([name], value)
+                if family.name == "changelane_dead_letters" and name in self._alarms:
+                    alarm.add_metric([name], value >= self._alarms[name])
         xmin = GaugeMetricFamily(
             "changelane_oldest_xmin_age",
             "Transactions since the oldest snapshot that keeps dead rows from removal, by who holds it.",
@@ -216,21 +225,27 @@ class Metrics(Collector):
         )
         for holder, age in horizon:
             xmin.add_metric([holder], age)
-        return [*families, xmin]
+        return [*families, alarm, xmin]
 
 
-def _compose(queues: Sequence[Queue]) -> sql.Composed:
+def _find_alarm(consumer: Consumer) -> int | None:
+    letters = consumer.spec.dead_letters
+    return letters.alarm if letters else None
+
+
+def _compose(consumers: Sequence[Consumer]) -> sql.Composed:
     template = sql.SQL(load_sql(__name__, "gauges"))
     return sql.SQL(" UNION ALL ").join(
         template.format(
-            name=sql.Literal(queue.name),
-            queue=queue.table,
-            letters=sql.Identifier("pgmq", f"q_{queue.dead_letter}"),
-            table=sql.Literal(queue.table.as_string()),
+            name=sql.Literal(consumer.queue.name),
+            queue=consumer.queue.table,
+            letters=sql.Identifier("pgmq", f"q_{consumer.queue.dead_letter}"),
+            table=sql.Literal(consumer.queue.table.as_string()),
             cap=sql.Literal(DEPTH_CAP),
+            letters_cap=sql.Literal(max(DEPTH_CAP, _find_alarm(consumer) or 0)),
             look=sql.Literal(LOOK),
             state=STATE,
-            returning=compose_returning(queue.table),
+            returning=compose_returning(consumer.queue.table),
         )
-        for queue in queues
+        for consumer in consumers
     )

@@ -19,7 +19,7 @@ SELECT
         SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt DESC LIMIT {cap}
      ) AS waiting WHERE state = 'blocked'),
     (SELECT count(*) FROM ({returning}) AS back),
-    (SELECT count(*) FROM (SELECT FROM {letters} LIMIT {cap}) AS capped),
+    (SELECT count(*) FROM (SELECT FROM {letters} LIMIT {letters_cap}) AS capped),
     (
         SELECT coalesce(sum(pg_stat_get_dead_tuples(relid)), 0)::float8
         -- A table that is not partitioned is in no tree.

@@ -1,0 +1,1 @@
+SELECT {name}, count(*) FROM (SELECT FROM {letters} LIMIT {most}) AS counted
