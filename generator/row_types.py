@@ -12,8 +12,8 @@ from pathlib import Path
 
 from changelane.contract.catalog import ARRAY, Catalog, Column, Table
 from changelane.generator.capture.capture import Capture
-from changelane.generator.capture.column_types import is_enum
 from changelane.generator.check import resolve_spec
+from changelane.generator.sql.column_types import is_enum
 
 _HEAD = '''"""Rows of captured tables, as handlers get them. Written by `changelane models`: do not edit."""
 

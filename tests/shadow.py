@@ -24,7 +24,7 @@ from rig import Rig
 from changelane.change import Change
 from changelane.contract.manifest import Consumer
 from changelane.runner.work.handlers.signature import Handler
-from changelane.runner.work.process.takes import Takes
+from changelane.runner.work.handlers.takes import Takes
 from changelane.runner.work.process.worker import Worker
 
 LEDGER = (

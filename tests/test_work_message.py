@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from changelane.change import Change
 from changelane.message import Message
 from changelane.runner.queue.delivery import Content, Delivery, Malformed, decode_json, read_delivery
-from changelane.runner.work.process.takes import CHANGES, Takes
+from changelane.runner.work.handlers.takes import CHANGES, Takes
 
 ENVELOPE: dict[str, Any] = {
     "op": "update",

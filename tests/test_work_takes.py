@@ -16,8 +16,8 @@ from typing_extensions import TypedDict as NewTypedDict
 from changelane import Change, Discard, Message
 from changelane.message import Message as Letter
 from changelane.runner.queue.delivery import decode_json
-from changelane.runner.work.process.body import BodyType, InvalidBody
-from changelane.runner.work.process.takes import Takes, Unsuited, read_takes
+from changelane.runner.work.handlers.body import BodyType, InvalidBody
+from changelane.runner.work.handlers.takes import Takes, Unsuited, read_takes
 
 if TYPE_CHECKING:
     import changelane as cl

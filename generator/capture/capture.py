@@ -10,7 +10,7 @@ from typing import Literal
 from changelane.contract.catalog import Column, Table
 from changelane.contract.manifest import Event, Level
 from changelane.contract.marker import hash_place
-from changelane.generator.capture.column_types import (
+from changelane.generator.sql.column_types import (
     Growth,
     choose_fallback,
     choose_settings,

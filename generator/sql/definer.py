@@ -7,7 +7,7 @@ from __future__ import annotations
 from pglast import ast
 from pglast.enums import SQLValueFunctionOp
 
-from changelane.generator.capture.column_types import PINNED
+from changelane.generator.sql.column_types import PINNED
 
 _ROLES = {
     SQLValueFunctionOp.SVFOP_CURRENT_ROLE: "current_role",

@@ -15,8 +15,9 @@ from changelane.runner.dashboard.data.pool import Away
 from changelane.runner.dashboard.data.samples import Session, peek, read_queues, read_session
 from changelane.runner.dashboard.pages.queues import find_lack, find_queue
 from changelane.runner.dashboard.web.audited import TIMEOUT, note, perform
+from changelane.runner.dashboard.web.formats import say_count, slug
 from changelane.runner.dashboard.web.guard import Refusal
-from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, say_count, show, slug
+from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, show
 from changelane.runner.operate import peek as messages
 from changelane.runner.operate.dead_letter import Letter, Place, choose, count_kinds, discard, read, redrive
 from changelane.runner.queue.identity import Queue

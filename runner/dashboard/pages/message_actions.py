@@ -16,17 +16,9 @@ from changelane.errors import ChangelaneError
 from changelane.runner.dashboard.data.samples import read_session
 from changelane.runner.dashboard.pages.queues import find_queue as find_listed
 from changelane.runner.dashboard.web.audited import perform
+from changelane.runner.dashboard.web.formats import read_number, say_count, slug
 from changelane.runner.dashboard.web.guard import Refusal
-from changelane.runner.dashboard.web.render import (
-    get_name,
-    get_site,
-    get_visit,
-    go,
-    read_number,
-    say_count,
-    show,
-    slug,
-)
+from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, show
 from changelane.runner.operate import settle_one
 from changelane.runner.operate.send import send
 from changelane.runner.queue.identity import find_queue

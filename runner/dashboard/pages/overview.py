@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from changelane.runner.dashboard.data.background import Check
-from changelane.runner.dashboard.data.flow_diagram import draw
 from changelane.runner.dashboard.data.samples import Sample, to_record
 from changelane.runner.dashboard.web.context import Site
+from changelane.runner.dashboard.web.flow_diagram import draw
 from changelane.runner.dashboard.web.render import get_site, show
 
 PING = 15

@@ -20,18 +20,9 @@ from changelane.runner.dashboard.data.samples import Queue as Listed
 from changelane.runner.dashboard.data.samples import peek, read_session
 from changelane.runner.dashboard.pages.queues import find_queue as find_listed
 from changelane.runner.dashboard.web.audited import perform, perform_batches
+from changelane.runner.dashboard.web.formats import read_number, say_count, say_number, slug
 from changelane.runner.dashboard.web.guard import Refusal
-from changelane.runner.dashboard.web.render import (
-    get_name,
-    get_site,
-    get_visit,
-    go,
-    read_number,
-    say_count,
-    say_number,
-    show,
-    slug,
-)
+from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, show
 from changelane.runner.live.observe import observe
 from changelane.runner.operate import pause
 from changelane.runner.operate.purge import purge

@@ -14,8 +14,9 @@ from starlette.routing import Route
 from changelane.runner.dashboard.data.message_search import PAGE, Search, browse, count_available
 from changelane.runner.dashboard.data.samples import CAP, Queue, Session, peek, read_queues, read_session
 from changelane.runner.dashboard.pages.overview import pick
+from changelane.runner.dashboard.web.formats import slug
 from changelane.runner.dashboard.web.guard import Refusal
-from changelane.runner.dashboard.web.render import get_name, get_site, show, slug
+from changelane.runner.dashboard.web.render import get_name, get_site, show
 from changelane.runner.operate.peek import State
 from changelane.runner.operate.peek import peek as peek_messages
 from changelane.runner.queue.identity import Queue as Target

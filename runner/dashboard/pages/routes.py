@@ -10,8 +10,9 @@ from changelane.contract.manifest import Capture
 from changelane.errors import ChangelaneError
 from changelane.runner.compare.object import Object, spell
 from changelane.runner.dashboard.web.audited import perform
+from changelane.runner.dashboard.web.formats import slug
 from changelane.runner.dashboard.web.guard import Refusal
-from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, show, slug
+from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, show
 from changelane.runner.operate.try_sql import Trial, attempt
 
 TRY_TIMEOUT = 10.0

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from changelane.errors import ChangelaneError
 from changelane.runner.dashboard.data.pool import Pool
-from changelane.runner.dashboard.pages import audit
+from changelane.runner.dashboard.web import audit_log
 from changelane.runner.dashboard.web.render import get_site, get_visit
 
 TIMEOUT = 30_000
@@ -37,9 +37,9 @@ def perform(
     site, visit = get_site(request), get_visit(request)
     try:
         with (pool or site.pool).change(timeout=TIMEOUT) as conn:
-            audit.prepare(conn)
+            audit_log.prepare(conn)
             outcome = work(conn)
-            audit.write(conn, visit, action=action, queue=queue, arguments=arguments, outcome=outcome)
+            audit_log.write(conn, visit, action=action, queue=queue, arguments=arguments, outcome=outcome)
     except (ChangelaneError, psycopg.Error) as error:
         note(request, action, queue=queue, arguments=arguments, outcome=_name(error))
         raise
@@ -61,8 +61,8 @@ def perform_batches(
     site, visit = get_site(request), get_visit(request)
     done = 0
     with site.pool.change() as conn:
-        audit.prepare(conn)
-        audit.write(conn, visit, action=action, queue=queue, arguments=arguments, outcome="begun")
+        audit_log.prepare(conn)
+        audit_log.write(conn, visit, action=action, queue=queue, arguments=arguments, outcome="begun")
     outcome = "ended by the server"
     try:
         with site.pool.lend() as conn:
@@ -84,8 +84,8 @@ def note(
     site, visit = get_site(request), get_visit(request)
     try:
         with site.pool.change() as conn:
-            audit.prepare(conn)
-            audit.write(conn, visit, action=action, queue=queue, arguments=arguments, outcome=outcome)
+            audit_log.prepare(conn)
+            audit_log.write(conn, visit, action=action, queue=queue, arguments=arguments, outcome=outcome)
     except (ChangelaneError, psycopg.Error) as error:
         site.log(
             f"audit: {visit.who} from {visit.remote}: {action} {queue or ''}: {outcome} ({_name(error)})"

@@ -14,7 +14,7 @@ from changelane.runner.work.outcome.fault import Fault, read_fault
 
 if TYPE_CHECKING:
     from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection
-    from changelane.runner.work.process.takes import Takes
+    from changelane.runner.work.handlers.takes import Takes
 
 _ending = threading.Lock()
 

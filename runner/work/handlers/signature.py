@@ -17,7 +17,7 @@ from typing import Any
 from changelane.change import DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Consumer
 from changelane.errors import HandlerError, PreflightError
-from changelane.runner.work.process.takes import CHANGES, Takes, Unsuited, read_takes
+from changelane.runner.work.handlers.takes import CHANGES, Takes, Unsuited, read_takes
 
 BUILTINS = "builtins"
 """The module of exceptions that are named without one."""

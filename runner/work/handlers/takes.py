@@ -13,8 +13,8 @@ from typing import Annotated, Any, ForwardRef, Union, get_args, get_origin
 from changelane.change import Change
 from changelane.message import Message
 from changelane.runner.queue.delivery import Content, Delivery, Malformed, read_change, read_message
+from changelane.runner.work.handlers.body import BodyType
 from changelane.runner.work.handlers.typed_rows import RowType
-from changelane.runner.work.process.body import BodyType
 
 _LISTS = (list, Sequence, Collection, Iterable)
 _ANYTHING = (Any, object, inspect.Parameter.empty)

@@ -9,7 +9,7 @@ from statistics import mean
 from changelane.runner.compare.object import spell
 from changelane.runner.dashboard.data.declared import Declared
 from changelane.runner.dashboard.data.samples import Reading
-from changelane.runner.dashboard.web.render import cut, slug
+from changelane.runner.dashboard.web.formats import cut, slug
 
 WIDTH = 232
 HEIGHT = 62
