@@ -62,6 +62,18 @@ imports: install ## One-way imports
 generated: install ## sql_out/ is what pipelines.yaml says
 	$(CHANGELANE) generate --check
 
+.PHONY: golden
+golden: install ## Write anew what tests compare with: golden SQL, sql_out/, the JSON Schema
+	$(BIN)/pytest -q tests/test_golden.py --update-golden
+	$(CHANGELANE) generate
+	$(CHANGELANE) schema >schema/pipelines.schema.json
+
+.PHONY: docs
+docs: install ## Write anew the pages that are made from the code: reference, errors, index of decisions
+	$(BIN)/python docs/decisions.py >docs/decisions/README.md
+	$(BIN)/python docs/reference.py >docs/reference.md
+	$(BIN)/pytest -q tests/test_errors_page.py --update-golden
+
 .PHONY: screenshots
 screenshots: install ## Pictures of the dashboard at work, with Debian's chromium, to docs/images/
 	$(BIN)/python tests/browser/shoot.py

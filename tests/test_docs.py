@@ -186,6 +186,19 @@ def test_the_reference_is_made_from_the_code_as_it_is(request: pytest.FixtureReq
     assert page.read_text() == made, "pytest tests/test_docs.py --update-golden"
 
 
+def test_the_index_of_decisions_lists_each_record_with_its_status_and_date() -> None:
+    made = subprocess.run(
+        [sys.executable, str(DOCS / "decisions.py")], capture_output=True, text=True, check=True
+    ).stdout
+    assert (DOCS / "decisions" / "README.md").read_text() == made, "make docs"
+
+
+def test_the_index_of_the_documentation_lists_each_page() -> None:
+    index = (DOCS / "README.md").read_text()
+    pages = {page.name for page in DOCS.glob("*.md")} - {"README.md"}
+    assert set(re.findall(r"\]\((\w[\w-]*\.md)\)", index)) == pages
+
+
 def test_completion_offers_commands_and_options_in_bash(tmp_path: Path) -> None:
     script = """
         eval "$(changelane completion bash)"
