@@ -1,4 +1,4 @@
-"""Prints ``docs/decisions/README.md``: every decision record with its status and date, made from the records."""
+"""Prints ``docs/decisions/README.md``: every decision record with its status and date."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent / "decisions"
 HEAD = """\
 # Decisions
 
-Made from the records by `make docs`; a test holds it to that. A record says what was chosen, why, and at what cost.
+Made from the records by `make docs`; a test holds it to that. A record says what was chosen, and why.
 
 | | decision | status | date |
 |---|---|---|---|
