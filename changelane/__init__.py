@@ -2,5 +2,6 @@
 
 from changelane.change import Change, DeadLetter, Discard, Failed, Retry
 from changelane.message import Message
+from changelane.producing import send, send_batch
 
-__all__ = ["Change", "DeadLetter", "Discard", "Failed", "Message", "Retry"]
+__all__ = ["Change", "DeadLetter", "Discard", "Failed", "Message", "Retry", "send", "send_batch"]

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 from typing_extensions import TypedDict
 
+from changelane.runner.work.handlers.body import InvalidBody
 from changelane.runner.work.handlers.typed_rows import InvalidRow
-from changelane.testing import make_change
+from changelane.testing import make_change, make_message
 
 
 class OrdersRow(TypedDict):
@@ -82,3 +83,21 @@ def test_typed_rows_are_checked_and_converted() -> None:
     assert change.new == {"id": 1, "at": at}
     with pytest.raises(InvalidRow, match=r"new\.at: Field required"):
         make_change(new={"id": 1}, row=OrdersRow)
+
+
+def test_a_message_is_as_it_would_arrive() -> None:
+    message = make_message({"n": 1.50, "day": dt.date(2026, 11, 22), "who": (1, 2)}, queue="mails", attempt=2)
+    assert message.body == {"n": Decimal("1.5"), "day": "2026-11-22", "who": [1, 2]}
+    assert (message.queue, message.attempt, message.headers) == ("mails", 2, {})
+    assert make_message(None, headers={"id": "mine"}).id == "mine"
+
+
+def test_a_typed_message_is_checked_and_converted() -> None:
+    body = {"id": 1, "at": dt.datetime(2026, 11, 22, tzinfo=dt.UTC)}
+    assert make_message(body, kind=OrdersRow).body == body
+    with pytest.raises(InvalidBody, match=r"body\.at: Field required"):
+        make_message({"id": 1}, kind=OrdersRow)
+    with pytest.raises(TypeError, match="nonsense"):
+        make_message(1, nonsense=1)
+    with pytest.raises(ValueError, match="NUL"):
+        make_message("\0")

@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Send JSON, or standard input for -, to QUEUE; prints the message's id.
 
-    Handlers get changes: a message of another form goes to the dead letters, unless you consume it elsewhere.
+    A handler of Message gets it; one that takes captured changes alone refuses it, as a dead letter.
     """
     if message == "-":
         message = sys.stdin.read()

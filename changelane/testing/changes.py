@@ -1,6 +1,7 @@
-"""Help for testing handlers: changes without a database, and a scratch database that is worked for real.
+"""Help for testing handlers: changes and messages without a database, and a scratch database that is worked.
 
-``make_change`` needs nothing. The pytest fixture ``changelane_database`` is in ``changelane.testing.plugin``.
+``make_change`` and ``make_message`` need nothing; the pytest fixture ``changelane_database`` is in
+``changelane.testing.plugin``.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from itertools import count
-from typing import Any, cast, overload
+from typing import Any, TypeVar, cast, overload
 from uuid import UUID
 
 from changelane.change import Change, Operation, Row, RowT_co
+from changelane.encoding import encode
+from changelane.message import Message
 
-__all__ = ["make_change"]
+__all__ = ["make_change", "make_message"]
+
+BodyT = TypeVar("BodyT")
 
 _msg_ids = count(1)
 _OPERATIONS: dict[tuple[bool, bool], Operation] = {
@@ -96,6 +101,38 @@ def make_change(
     from changelane.runner.work.handlers.typed_rows import RowType
 
     return RowType(row).check(change)
+
+
+@overload
+def make_message(body: Any, *, kind: type[BodyT], **facts: Any) -> Message[BodyT]: ...
+
+
+@overload
+def make_message(body: Any, **facts: Any) -> Message: ...
+
+
+def make_message(body: Any, *, kind: Any = None, **facts: Any) -> Message[Any]:
+    """A message with this body, as the worker would hand it over once ``changelane.send`` sent it.
+
+    With ``kind``, the body is validated and converted as for a handler of ``Message[kind]``. ``facts`` are
+    further fields of Message: ``queue``, ``msg_id``, ``attempt``, ``headers``, ``enqueued_at``.
+
+    Raises TypeError or ValueError for a body that JSON cannot hold, TypeError for a field that a message does
+    not have; ``changelane.runner.work.body.InvalidBody`` for a body that does not fit.
+    """
+    from changelane.runner.queue.delivery import decode_json
+    from changelane.runner.work.handlers.body import BodyType
+
+    text = encode(body)
+    values: dict[str, Any] = {
+        "queue": "messages",
+        "msg_id": next(_msg_ids),
+        "attempt": 1,
+        "enqueued_at": datetime.now(UTC),
+        **facts,
+    }
+    message: Message[Any] = Message(body=decode_json(text), **values)
+    return message if kind is None else BodyType(kind).check(message, text)
 
 
 def _convert_row(row: Mapping[str, Any] | None) -> Row | None:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from changelane.errors import ChangelaneError
+from changelane.producing import check_headers
 from changelane.runner.queue.identity import Queue
 
 _SQL = Path(__file__).parent / "sql"
@@ -29,10 +30,18 @@ def send(
     unless given. Numbers stay exact. Raises ChangelaneError for text that is not JSON, or that jsonb cannot
     hold; psycopg.Error for the rest.
     """
-    if not isinstance(_parse(headers, "the headers"), dict):
+    head = _parse(headers, "the headers")
+    if not isinstance(head, dict):
         raise ChangelaneError(
             "the headers are not a JSON object", help="""for example '{"source": "by hand"}'"""
         )
+    try:
+        check_headers(head)
+    except ValueError as error:
+        raise ChangelaneError(
+            str(error),
+            help="`changelane replay` and `changelane dead-letter redrive` keep what capture wrote",
+        ) from None
     _parse(message, "the message")
     values = {"queue": queue.name, "message": message, "headers": headers, "group": group, "delay": delay}
     with conn.transaction():

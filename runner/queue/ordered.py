@@ -22,6 +22,7 @@ from psycopg import Connection, sql
 
 from changelane.contract.manifest import Consumer
 from changelane.errors import DatabaseError
+from changelane.producing import GROUP
 from changelane.runner.live.sql_text import load_sql
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue, open_queues, read_rows
@@ -30,7 +31,6 @@ from changelane.runner.queue.worker_rights import check_rights
 
 _KEY = sql.SQL(load_sql(__name__, "key"))
 
-GROUP = "x-pgmq-group"
 STEPS, MOST_STEPS = 500, 8_000
 """Keys that one claim walks over at most: twice as many after each walk that found nothing due."""
 
