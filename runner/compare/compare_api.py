@@ -22,6 +22,8 @@ def compare_api(manifest: Manifest, observed: Observed) -> Iterator[Object]:
         return
     if live is None:
         yield make(state="missing", detail=_list_roles(api), remedy="create")
+    elif marker is None and live.comment is None and live.complete and live.owned:
+        yield make(state="drifted", detail="its comment was removed", remedy="replace")
     elif marker is None:
         yield make(state="foreign", detail="it exists and is not Changelane's: left as it is")
     elif marker.project != manifest.project:

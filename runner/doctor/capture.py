@@ -153,6 +153,14 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
                 why=f"route {thing.route} cannot be applied",
                 mend=thing.help,
             )
+        elif thing.kind == "api" and thing.state in ("missing", "drifted"):
+            yield Finding(
+                code="api-changed",
+                what=f"schema {thing.name}: {thing.detail if thing.state == 'drifted' else 'it is gone'}",
+                why="clients get errors, or rights that nobody declared; an update of pgmq drops what uses a "
+                "type that it makes anew (message_record at 1.10.0)",
+                mend="changelane apply",
+            )
         elif thing.kind == "table" and thing.state == "missing":
             yield Finding(
                 code="table-uncaptured",

@@ -36,6 +36,6 @@ def find_blind_spots(conn: psycopg.Connection[Any], manifest: Manifest) -> list[
             f"row security shows role {role} no message of queue {', '.join(hidden)}, so none is looked at: "
             "run doctor as its owner, or declare `read` for this role under `access`"
         )
-    if lacks := find_lacks(conn, [Need("changelane", "pauses", "SELECT")]):
+    if lacks := find_lacks(conn, [Need("changelane", "pauses", "SELECT", "since")]):
         spots.append(f"what is paused is not visible to role {role}: {'; '.join(lacks)}")
     return spots

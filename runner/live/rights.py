@@ -97,11 +97,14 @@ class Role:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """Schema ``pgmq_public``. ``grants`` are (role, privilege, function), function empty for the schema."""
+    """Schema ``pgmq_public``. ``grants`` are (role, privilege, function), function empty for the schema.
+    ``complete``: it has every function that ours has, which Supabase's has not.
+    """
 
     comment: str | None
     live: str
     owned: bool
+    complete: bool = False
     grants: Sequence[tuple[str, str, str]]
 
     @property

@@ -22,7 +22,7 @@ from changelane.runner.live.missing_rights import (
 CLAIMING: tuple[Operation, ...] = ("read", "delete")
 SENDING: tuple[Operation, ...] = ("send",)
 WAKING = (
-    Need("changelane", "pauses", "SELECT"),
+    Need("changelane", "pauses", "SELECT", "queue"),
     Need("changelane", "doze", "EXECUTE"),
     Need("changelane", "rouse", "EXECUTE"),
 )

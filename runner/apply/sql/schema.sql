@@ -72,6 +72,8 @@ $resume$;
 REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBLIC;
 -- To whom the schema is open: the owners of functions in it, and workers.
 REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
-GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
+-- By column: tools that compare schemas repeat rights on whole tables, and take PUBLIC for the name of a role.
+GRANT SELECT (queue, until) ON changelane.sleepers TO PUBLIC;
+GRANT SELECT (queue, since) ON changelane.pauses TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 7';

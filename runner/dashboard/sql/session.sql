@@ -11,7 +11,7 @@ SELECT current_user::text AS role,
        coalesce(has_schema_privilege(ours.oid, 'USAGE') AND has_table_privilege(audit.oid, 'SELECT'), false)
            AS reads_audit,
        audit.oid IS NOT NULL AS has_audit,
-       coalesce(has_schema_privilege(ours.oid, 'USAGE') AND has_table_privilege(pauses.oid, 'SELECT'), false)
+       coalesce(has_schema_privilege(ours.oid, 'USAGE') AND has_column_privilege(pauses.oid, 'queue', 'SELECT'), false)
            AS reads_pauses
 FROM (VALUES (1)) AS one
 LEFT JOIN pg_catalog.pg_namespace AS pgmq ON pgmq.nspname = 'pgmq'

@@ -1,1 +1,1 @@
-SELECT CASE WHEN has_schema_privilege('changelane', 'USAGE') THEN has_table_privilege('changelane.pauses', 'SELECT') END
+SELECT CASE WHEN has_schema_privilege('changelane', 'USAGE') THEN has_column_privilege('changelane.pauses', 'since', 'SELECT') END

@@ -52,9 +52,10 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
            NOT has_schema_privilege('public', ours.oid, 'CREATE')
                AND NOT EXISTS (
                    SELECT FROM pg_class
+                   JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
                    WHERE relnamespace = ours.oid AND relname IN ('sleepers', 'pauses') AND (
-                       NOT has_table_privilege('public', oid, 'SELECT')
-                       OR has_table_privilege('public', oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
+                       NOT has_column_privilege('public', pg_class.oid, attnum, 'SELECT')
+                       OR has_table_privilege('public', pg_class.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
                    )
                ) AND NOT EXISTS (
                    SELECT FROM functions

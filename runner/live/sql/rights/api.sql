@@ -6,6 +6,10 @@ SELECT obj_description(schema.oid, 'pg_namespace') AS comment,
            WHERE pronamespace = schema.oid AND proname = ANY (%(names)s) AND NOT pg_has_role(proowner, 'USAGE')
        ) AS owned,
        (
+           SELECT count(DISTINCT proname) = cardinality(%(names)s) FROM pg_proc
+           WHERE pronamespace = schema.oid AND proname = ANY (%(names)s)
+       ) AS complete,
+       (
            SELECT coalesce(jsonb_agg(jsonb_build_array(
                CASE acl.grantee WHEN 0 THEN '' ELSE pg_get_userbyid(acl.grantee) END,
                acl.privilege_type, place.name

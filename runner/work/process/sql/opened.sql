@@ -1,5 +1,5 @@
 SELECT coalesce(has_schema_privilege(schema.oid, 'USAGE'), false)
-    AND coalesce(has_table_privilege(pauses.oid, 'SELECT'), false)
+    AND coalesce(has_column_privilege(pauses.oid, 'queue', 'SELECT'), false)
     AND (
         SELECT count(*) = 2 FROM pg_catalog.pg_proc
         WHERE pronamespace = schema.oid AND proname IN ('doze', 'rouse') AND has_function_privilege(oid, 'EXECUTE')
