@@ -20,8 +20,8 @@ Place = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Foreign:
     """``triggers`` by (schema, table). ``writes`` says of some of them, by (schema, table, trigger), which
-    tables its function names beside a verb that writes, without their schemas; what is not in it may write
-    any.
+    tables its function and the functions that it calls name beside a verb that writes, without their
+    schemas; what is not in it may write any.
     """
 
     triggers: Mapping[Place, tuple[Trigger, ...]] = field(default_factory=dict)

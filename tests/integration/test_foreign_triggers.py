@@ -72,6 +72,23 @@ FOREIGN = {
         "ALTER TABLE app.t ADD FOREIGN KEY (parent) REFERENCES app.t ON DELETE CASCADE ON UPDATE CASCADE"
     ],
 }  # fmt: skip
+CALLED = (
+    "CREATE VIEW app.seen AS SELECT * FROM app.t",
+    "CREATE TABLE app.ruled (id int)",
+    "CREATE RULE elsewhere AS ON INSERT TO app.ruled DO INSTEAD UPDATE app.t SET n = 1",
+    'CREATE TABLE app."Chained, too" (id int, parent int)',
+    'CREATE TRIGGER x AFTER INSERT ON app."Chained, too" FOR EACH ROW EXECUTE FUNCTION app.touch()',
+    "CREATE TABLE app.parents (id int PRIMARY KEY)",
+    "ALTER TABLE app.t ADD FOREIGN KEY (parent) REFERENCES app.parents ON DELETE SET NULL",
+    "CREATE TABLE app.notes (id int)",
+    "CREATE FUNCTION app.renumber(int) RETURNS int LANGUAGE sql"
+    " AS 'UPDATE app.t SET n = n + 1 WHERE id > $1 RETURNING n'",
+    "CREATE PROCEDURE app.work() LANGUAGE plpgsql AS 'DECLARE n int := app.renumber(1); BEGIN END'",
+    "CREATE FUNCTION app.\"Odd name\"() RETURNS void LANGUAGE sql AS 'SELECT app.renumber(1)'",
+    "CREATE FUNCTION app.atomic() RETURNS void LANGUAGE sql BEGIN ATOMIC UPDATE app.t SET n = 1; END",
+    "CREATE FUNCTION app.double(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2'",
+    "CREATE FUNCTION app.note(int) RETURNS void LANGUAGE sql AS 'INSERT INTO app.notes VALUES ($1)'",
+)
 WRITES = (
     "INSERT INTO app.t VALUES (1, NULL), (2, 1), (3, 1)",
     "INSERT INTO app.t VALUES (3, 2), (4, 3) ON CONFLICT (id) DO UPDATE SET parent = 2, n = 0",
@@ -184,6 +201,24 @@ def test_declared_statement_capture_is_kept_and_its_risk_named(
         ("AFTER INSERT", "INSERT INTO app.chained VALUES (new.id)", True),
         ("BEFORE INSERT", "UPDATE app.t SET n = 1 WHERE id < new.id", True),
         ("BEFORE INSERT", "IF tg_op = 'UPDATE' THEN new.n := 1; END IF", False),
+        # What the function calls counts as its own text.
+        ("AFTER INSERT", "PERFORM app.renumber(new.id)", True),
+        ("AFTER INSERT", "new.n := app.renumber(new.id)", True),
+        ("AFTER INSERT", "CALL app.work()", True),
+        ("AFTER INSERT", 'PERFORM app."Odd name"()', True),
+        ("AFTER INSERT", "PERFORM app.atomic()", True),
+        ("AFTER INSERT", "PERFORM app.double(new.id), upper(new.path)", False),
+        ("AFTER INSERT", "PERFORM app.note(new.id)", False),
+        ("AFTER INSERT", "PERFORM pgmq.send('events', '{}')", False),
+        # What writes a table under another name.
+        ("AFTER INSERT", "UPDATE app.seen SET n = 1 WHERE id > new.id", True),
+        ("AFTER INSERT", "INSERT INTO app.ruled VALUES (new.id)", True),
+        ("AFTER INSERT", 'INSERT INTO app."Chained, too" VALUES (new.id)', True),
+        ("AFTER INSERT", "DELETE FROM app.parents WHERE id = new.parent", True),
+        # Quotes that hide no code.
+        ("AFTER INSERT", "new.path := E'\\''; UPDATE app.t SET n = 1; new.path := 'x'", True),
+        ("AFTER INSERT", """new."it's" := 1; UPDATE app.t SET n = 1; new.path := 'x'""", True),
+        ("AFTER INSERT", "new.path := $q$'$q$; UPDATE app.t SET n = 1; new.path := 'x'", True),
     ],
 )
 def test_what_no_name_can_order_is_named(rig: Rig, trigger: str, body: str, named: bool) -> None:
@@ -191,6 +226,7 @@ def test_what_no_name_can_order_is_named(rig: Rig, trigger: str, body: str, name
     rig.run(
         TABLE,
         TOUCH,
+        *CALLED,
         "CREATE TABLE app.log (id int)",
         "CREATE TABLE app.chained (id int, parent int)",
         "CREATE TRIGGER x AFTER INSERT ON app.chained FOR EACH ROW EXECUTE FUNCTION app.touch()",

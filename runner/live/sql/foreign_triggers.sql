@@ -1,32 +1,93 @@
 -- The triggers and the actions of foreign keys that fire on each table, less those of Changelane: one row per trigger.
 -- A partition's own trigger fires on the rows of its parents, too, so it is listed for each of these.
-with recursive source as (
-    select p.oid, l.lanname,
-           case when l.lanname = 'plpgsql' then regexp_replace(
-               lower(p.prosrc),
-               '--[^\n]*|/\*([^*]|\*[^/])*\*/|''([^'']|'''')*''|\mperform\s+(pg_catalog\.)?pg_notify\M', ' ', 'g'
-           ) end as body
-    from pg_catalog.pg_proc p
-    join pg_catalog.pg_language l on l.oid = p.prolang
-    where p.oid in (select tgfoid from pg_catalog.pg_trigger where not tgisinternal)
+with recursive edge as (
+    -- Each function of a trigger, the functions that its text names, and so on.
+    select null::oid as caller, t.tgfoid as callee
+    from pg_catalog.pg_trigger t
+    join pg_catalog.pg_proc p on p.oid = t.tgfoid
+    join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where not t.tgisinternal and n.nspname <> 'changelane'
+    union
+    select text.oid, called.oid
+    from (
+        select p.oid, body, regexp_split_to_array(body, '[^a-z0-9_]+') as words
+        from edge
+        join pg_catalog.pg_proc p on p.oid = edge.callee
+        join pg_catalog.pg_language l on l.oid = p.prolang and l.lanname in ('plpgsql', 'sql')
+        cross join lateral lower(coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)) as body
+        offset 0
+    ) as text
+    join pg_catalog.pg_proc called on case
+        when called.proname ~ '^[a-z0-9_]+$' then called.proname = any (words)
+        else strpos(body, replace(lower(called.proname), '"', '""')) > 0
+    end
+    join pg_catalog.pg_namespace n on n.oid = called.pronamespace
+    where called.prorettype <> 'pg_catalog.trigger'::regtype
+        and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'changelane')
 ),
--- What a function may write: null where its text does not say, else the tables that it names beside a verb.
-written as (
+source as (
+    select p.oid,
+           l.lanname = 'internal' or l.lanname = 'c' and exists (
+               select from pg_catalog.pg_depend d
+               where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+           ) as writes_nothing,
+           case
+               when l.lanname not in ('plpgsql', 'sql') then null
+               -- A text with escapes or dollar quotes is not taken apart.
+               when text ~ '\\|\$[a-z0-9_]*\$' then text
+               else regexp_replace(
+                   text, '("([^"]|"")*")|--[^\n]*|/\*([^*]|\*[^/])*\*/|''([^'']|'''')*''', ' \1 ', 'g'
+               )
+           end as body
+    from (select distinct callee from edge) as known
+    join pg_catalog.pg_proc p on p.oid = known.callee
+    join pg_catalog.pg_language l on l.oid = p.prolang
+    cross join lateral lower(coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)) as text
+),
+relation as (
+    -- What is written through a view or a rule is not followed.
+    select c.relname::text as name, c.relkind = 'v' or exists (
+               select from pg_catalog.pg_rewrite w where w.ev_class = c.oid and w.ev_type <> '1'
+           ) as redirects
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'f') and n.nspname not in ('pg_catalog', 'information_schema')
+),
+-- What a function itself may write: null where its text does not say, else the tables that it names.
+own as (
     select source.oid,
            case
-               when lanname = 'internal' or lanname = 'c' and exists (
-                   select from pg_catalog.pg_depend d
-                   where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = source.oid and d.deptype = 'e'
-               ) then '{}'
-               when lanname <> 'plpgsql' or body ~ '\m(execute|call|perform)\M' then null
-               when body ~ '\m(insert|update|delete|merge|truncate)\M' then array(
-                   select distinct c.relname::text
-                   from regexp_split_to_table(body, '[^[:alnum:]_$]+') as word
-                   join pg_catalog.pg_class c on lower(c.relname) = word and c.relkind in ('r', 'p', 'v', 'f')
+               when writes_nothing then '{}'
+               when body is null or body ~ '\mexecute\M|\mu&"' then null
+               when body !~ '\m(insert|update|delete|merge|truncate|copy)\M' then '{}'
+               else (
+                   select case when not coalesce(bool_or(redirects), false) then
+                              coalesce(array_agg(distinct name), '{}')
+                          end
+                   from (select regexp_split_to_array(body, '[^a-z0-9_]+') as words offset 0) as text
+                   join relation on case
+                       when name ~ '^[a-z0-9_]+$' then name = any (words)
+                       else strpos(body, replace(lower(name), '"', '""')) > 0
+                   end
                )
-               else '{}'
            end as tables
     from source
+),
+reach as (
+    select callee as root, callee as oid from edge where caller is null
+    union
+    select reach.root, edge.callee from reach join edge on edge.caller = reach.oid
+),
+-- With what it calls.
+written as (
+    select reach.root as oid,
+           case when bool_and(own.tables is not null) then
+               array_remove(array_agg(distinct name), null)
+           end as tables
+    from reach
+    join own on own.oid = reach.oid
+    left join lateral unnest(own.tables) as name on true
+    group by reach.root
 ),
 place as (
     select c.oid, c.oid as relation from pg_catalog.pg_class c where c.relkind in ('r', 'p')
