@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from changelane.cli import Settings
+from changelane.commands.where import resolve_where
 from changelane.contract.statement import Statement
 from changelane.errors import ChangelaneError
 from changelane.runner.live.database import resolve
@@ -89,6 +90,7 @@ def command(
         out=settings.out,
         spec=settings.file,
         split=split,
+        resolve=lambda text: resolve_where(text, out=settings.out, shown=text),
     )
 
 

@@ -1,8 +1,9 @@
-"""The option ``--where`` of commands that choose messages."""
+"""Conditions of people over messages: the option ``--where``, and the dashboard's field."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
@@ -13,14 +14,19 @@ from changelane.errors import ChangelaneError
 
 
 def read_where(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """An option's callback: the expression with the operators that a condition of a route would use.
+    """An option's callback: as ``resolve_where``."""
+    settings: Settings = context.obj
+    return value and resolve_where(value, out=settings.out, shown=f"--where {value!r}")
+
+
+def resolve_where(value: str, *, out: Path, shown: str) -> str:
+    """The expression with the operators that a condition of a route would use.
 
     Postgres judges all else. Without a catalog, or without the extra ``generate``, it stays as it is.
-    Raises ChangelaneError for what the catalog leaves open.
+    Raises ChangelaneError, of what is ``shown``, for what the catalog leaves open.
     """
-    settings: Settings = context.obj
-    path = settings.out / "catalog.json"
-    if value is None or not path.exists() or find_spec("pglast") is None:
+    path = out / "catalog.json"
+    if not path.exists() or find_spec("pglast") is None:
         return value
     from changelane.generator.sql.expression import ExpressionError, parse_message_expression
     from changelane.generator.sql.qualify import qualify
@@ -33,4 +39,4 @@ def read_where(context: click.Context, parameter: click.Parameter, value: str | 
     try:
         return qualify(expression, columns=COLUMN_TYPES, types=TypeSystem(load_catalog(path))).text
     except ExpressionError as error:
-        raise ChangelaneError(f"--where {value!r}: {error.what}", help=error.help) from None
+        raise ChangelaneError(f"{shown}: {error.what}", help=error.help) from None

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, NoReturn
 from pglast import ast
 from pglast.enums import A_Expr_Kind, BoolExprType, NullTestType
 
-from changelane.generator.naming import check_call, check_cast
 from changelane.generator.sql import node as make
 from changelane.generator.sql.builtin import SCHEMA
 from changelane.generator.sql.expression import PREFIX, ExpressionError, call_is_steady
 from changelane.generator.sql.lookup import Lookup, Meaning, Undecided, quote_schema
+from changelane.generator.sql.naming import check_call, check_cast
 from changelane.generator.sql.typesystem import ANYTHING, POLYMORPHIC, SOME_BUILTIN, UNKNOWN, TypeSystem
 
 _NAMED = {

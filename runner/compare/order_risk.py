@@ -24,11 +24,14 @@ class Risk:
 
 
 def find_risks(manifest: Manifest, observed: Observed) -> Iterator[Risk]:
-    """By table: routes that declare statement capture, then row triggers that may touch other rows."""
+    """By table: routes that declare statement capture, row triggers that may touch other rows, keys that may
+    pass from row to row.
+    """
     places = sorted({capture.identity for capture in manifest.captures if capture.event != "truncate"})
     for place in places:
         yield from _find_declared(place, manifest, observed)
         yield from _find_row_triggers(place, observed)
+        yield from _find_passing_keys(place, manifest, observed)
 
 
 def _find_declared(place: tuple[str, str], manifest: Manifest, observed: Observed) -> Iterator[Risk]:
@@ -84,3 +87,32 @@ def _find_row_triggers(place: tuple[str, str], observed: Observed) -> Iterator[R
 
 def _name(triggers: list[Trigger], *, timing: str) -> str:
     return spell_names(sorted({trigger.name for trigger in triggers if trigger.timing == timing}))
+
+
+def _find_passing_keys(place: tuple[str, str], manifest: Manifest, observed: Observed) -> Iterator[Risk]:
+    """A key that is checked row by row is free before another row takes it, so its delete is sent first."""
+    relation = observed.relations.get(place)
+    if relation is None:
+        return
+    keyed = {route.name for route in manifest.routes if route.keyed}
+    ordered = {consumer.queue for consumer in manifest.consumers if consumer.ordering == "key"}
+    captures = [capture for capture in manifest.captures if capture.identity == place]
+    routes = sorted(
+        {
+            capture.route
+            for capture in captures
+            if (capture.event, capture.level) == ("update", "row")
+            and ordered.intersection(capture.queues)
+            and (relation.defers_unique_key if capture.route in keyed else relation.defers_primary_key)
+            and {other.event for other in captures if other.route == capture.route} >= _ROWS
+        }
+    )
+    if routes:
+        yield Risk(
+            what=f"route {', '.join(routes)} captures {spell(place)} by row for a queue in key order, and "
+            "the table's key is DEFERRABLE: one statement, as SET id = id + 1, may pass it from row to row",
+            why="the delete of a key's old row may then be sent after the insert of its new row: a replica "
+            "may end without a row that is there",
+            fix="change such keys by one statement a row; or make the key NOT DEFERRABLE; or declare "
+            "`capture: statement`, if no trigger of others changes the table",
+        )

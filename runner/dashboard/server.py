@@ -20,7 +20,7 @@ from changelane.runner.dashboard.data.background import Watch
 from changelane.runner.dashboard.data.declared import Project
 from changelane.runner.dashboard.data.pool import Pool
 from changelane.runner.dashboard.web.connection import Connection
-from changelane.runner.dashboard.web.context import Site, Split
+from changelane.runner.dashboard.web.context import Resolve, Site, Split
 from changelane.runner.dashboard.web.guard import LOOPBACK, Rules
 from changelane.runner.dashboard.web.guesses import Guesses
 from changelane.runner.dashboard.web.proxies import Proxies
@@ -74,7 +74,7 @@ class Options:
             )
 
 
-def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Split) -> int:
+def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Split, resolve: Resolve) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code, 0 or 130.
 
     Raises ChangelaneError when it cannot listen.
@@ -101,6 +101,7 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
             ),
             watch=Watch(pool, project, log=_log),
             split=split,
+            resolve=resolve,
             log=_log,
         )
         server = _Server(

@@ -200,7 +200,8 @@ class Relation:
     """A relation that the manifest names. ``kind`` is ``relkind``; ``reachable``: the role may use its
     schema; ``takes_triggers``, ``lockable``: it may make triggers, and LOCK TABLE; ``barred`` are its
     partitions on which the role may make no trigger, as SQL; ``primary_key`` is empty where there is none;
-    ``columns`` are name to type.
+    ``columns`` are name to type. ``defers_primary_key``, ``defers_unique_key``: the primary key, or any
+    unique one, is DEFERRABLE, so that rows may have it in common for a while.
     """
 
     schema: str
@@ -217,6 +218,8 @@ class Relation:
     lockable: bool = True
     barred: Sequence[str] = ()
     primary_key: Sequence[str] = ()
+    defers_primary_key: bool = False
+    defers_unique_key: bool = False
     columns: Mapping[str, str]
 
 

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from conftest import RunChangelane
 from declared import bring, declare, find_wrong
+from panel import open_panel
 from roles import lend_roles
 
 from changelane.contract.catalog import load_catalog
@@ -98,6 +99,34 @@ def test_every_place_compares_as_the_owner_does(
     done = run_changelane("dead-letter", "list", "people", "--where", where, "--format", "json")
     assert done.returncode == 0, done.stderr
     assert [letter["id"] for letter in json.loads(done.stdout)["dead_letters"]] == [1]
+
+
+def test_the_dashboard_compares_as_the_owner_does(
+    conn: Connection, tmp_path: Path, database: str, reader: str
+) -> None:
+    conn.execute(TABLE.encode())
+    bring(conn, declare(conn, tmp_path, SPEC.format(reader=reader)))
+    for mail in ("ADMIN@x.ORG", "other@x.org"):
+        conn.execute("SELECT pgmq.send('people_dlq', %s::jsonb)", [json.dumps({"new": {"mail": mail}})])
+    on = "/dead-letters/people"
+    with open_panel(tmp_path, database) as panel:
+        panel.wait("/queues", lambda page: "people_dlq" in page.words)
+        where = "(message->'new'->>'mail')::citext = 'admin@x.org'"
+        asked = panel.post(f"{on}/discard", on=on, where=where)
+        assert "Discard 1 dead letter of people?" in asked.words
+        panel.post(f"{on}/discard", on=on, where=where, confirmed="yes")
+        refused = panel.post(
+            f"{on}/discard", on=on, where="to_regclass('people') IS NOT NULL", confirmed="yes"
+        )
+        assert refused.status == 409
+        assert "public.people" in refused.words
+    left = conn.execute("SELECT message->'new'->>'mail' FROM pgmq.q_people_dlq").fetchall()
+    assert left == [("other@x.org",)]
+    # What people wrote is on record, and not what it was made of.
+    found = conn.execute(
+        "SELECT DISTINCT arguments->>'where' FROM changelane.audit WHERE outcome <> 'failed'"
+    )
+    assert where in {text for (text,) in found}
 
 
 def test_an_extension_that_is_not_on_the_owner_s_path_is_asked_for(conn: Connection, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from conftest import RunChangelane
 from declared import bring, declare
 
+from changelane.runner.doctor.examine import examine
+
 SPEC = """
 version: 1
 project: order
@@ -108,6 +110,72 @@ def test_keys_that_pass_from_row_to_row_end_with_the_row_that_has_them(
     conn.execute("UPDATE app.t SET id = id + 1")
     conn.execute("UPDATE app.t SET id = 9 - id WHERE id IN (4, 5)")
     conn.execute("DELETE FROM app.t WHERE id = 7")
+    replica = {key: new for key, _, _, new, _ in read(conn)}
+    rows = dict(conn.execute("SELECT id, v FROM app.t").fetchall())
+    assert {key: value for key, value in replica.items() if value is not None} == rows
+
+
+OWN_TRIGGER = """;
+CREATE FUNCTION app.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER note AFTER UPDATE ON app.t FOR EACH ROW EXECUTE FUNCTION app.note()
+"""
+
+
+@pytest.mark.parametrize("send", ["pgmq", "inline"])
+@pytest.mark.parametrize(
+    ("table", "options"),
+    [
+        ("CREATE TABLE app.t (id int PRIMARY KEY DEFERRABLE, v text)", "capture: row"),
+        ("CREATE TABLE app.t (id int PRIMARY KEY DEFERRABLE, v text)" + OWN_TRIGGER, "delay: 0s"),
+        (WAYS[-1].values[0].replace("PRIMARY KEY (id)", "PRIMARY KEY (id) DEFERRABLE"), "delay: 0s"),
+    ],
+    ids=["declared", "own trigger", "partitioned"],
+)
+def test_keys_that_pass_between_rows_captured_by_row_end_wrong_and_plan_and_doctor_say_so(
+    conn: psycopg.Connection[Any], tmp_path: Path, table: str, options: str, send: str
+) -> None:
+    conn.execute(f"CREATE SCHEMA app; {table}".encode())
+    declared = declare(conn, tmp_path, SPEC.format(events=ALL, options=f"{options}\n    send: {send}"))
+    (note,) = [note for note in bring(conn, declared).notes if "DEFERRABLE" in note]
+    assert "app.t" in note
+    assert "route things" in note
+    found = [finding for finding in examine(conn, declared.manifest) if "DEFERRABLE" in finding.what]
+    assert [finding.code for finding in found] == ["order-at-risk"]
+
+    conn.execute("INSERT INTO app.t SELECT n, 'row ' || n FROM generate_series(1, 3) AS n")
+    read(conn)
+    conn.execute("UPDATE app.t SET id = id + 1")
+    # Of key 2: row 1 comes, then row 2 goes.
+    passed = read(conn)
+    assert [(op, old or new) for key, op, old, new, _ in passed if key == 2] == [
+        ("insert", "row 1"), ("delete", "row 2"),
+    ]  # fmt: skip
+    # The header tells the two apart from a row that came and went.
+    assert [change for key, _, _, _, change in passed if key == 2] == [(1, 2), (2, 3)]
+    for key in (4, 3, 2):
+        conn.execute("UPDATE app.t SET id = id + 10 WHERE id = %s", [key])
+    conn.execute("UPDATE app.t SET id = id - 11 WHERE id = 12")
+    replica = {key: new for key, _, _, new, _ in read(conn) if key > 3 or key == 1}
+    rows = dict(conn.execute("SELECT id, v FROM app.t").fetchall())
+    assert {key: value for key, value in replica.items() if value is not None} == rows
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_key_that_is_checked_row_by_row_ends_right_by_row(
+    conn: psycopg.Connection[Any], tmp_path: Path, descending: bool
+) -> None:
+    """Postgres lets a row take a key only when the row before it has gone from it."""
+    conn.execute("CREATE SCHEMA app; CREATE TABLE app.t (id int PRIMARY KEY, v text)")
+    declared = declare(conn, tmp_path, SPEC.format(events=ALL, options="capture: row"))
+    assert [note for note in bring(conn, declared).notes if "DEFERRABLE" in note] == []
+    order = "DESC" if descending else "ASC"
+    conn.execute(
+        f"INSERT INTO app.t SELECT n, 'row ' || n FROM generate_series(1, 3) AS n ORDER BY n {order}".encode()
+    )
+    step = 1 if descending else -1
+    conn.execute("UPDATE app.t SET id = id + %s", [step])
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        conn.execute("UPDATE app.t SET id = id - %s", [step])
     replica = {key: new for key, _, _, new, _ in read(conn)}
     rows = dict(conn.execute("SELECT id, v FROM app.t").fetchall())
     assert {key: value for key, value in replica.items() if value is not None} == rows

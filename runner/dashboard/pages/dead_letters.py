@@ -130,12 +130,13 @@ def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where
     here = f"/dead-letters/{slug(place.source)}"
     chosen: dict[str, object] = {"ids": ids[:100], "count": len(ids)} if ids else {}
     chosen = chosen | ({"where": where} if where else {}) or {"all": True}
+    condition = where and site.resolve(where)
     if not visit.get("confirmed"):
         if where is not None:
             note(request, "dead-letter preview", queue=place.source, arguments=chosen, outcome="shown")
         # The transaction may write: a role without rights, which evaluates the expression, is made in it.
         with site.searching.change(timeout=TIMEOUT) as conn:
-            found = _choose(conn, place, ids, where)
+            found = _choose(conn, place, ids, condition)
             letters = read(conn, place, found[:PREVIEW])
         return show(
             request,
@@ -152,7 +153,7 @@ def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where
         )
 
     def work(conn: psycopg.Connection[Any]) -> str:
-        found = _choose(conn, place, ids, where)
+        found = _choose(conn, place, ids, condition)
         if verb == "redrive":
             return f"{say_count(len(redrive(conn, place, found)), 'dead letter')} sent back to {place.source}"
         return f"{say_count(len(discard(conn, place, found)), 'dead letter')} of {place.source} discarded"

@@ -19,6 +19,9 @@ NOTES = 1000
 Split = Callable[[str], Sequence[Statement]]
 """Takes SQL apart into statements that a rollback undoes; raises ChangelaneError."""
 
+Resolve = Callable[[str], str]
+"""Gives an expression over messages the schemas of its operators; raises ChangelaneError."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -35,6 +38,7 @@ class Site:
     rules: Rules
     watch: Watch
     split: Split
+    resolve: Resolve
     log: Callable[[str], None]
     _notes: dict[str, list[str]] = field(default_factory=dict)
 

@@ -24,6 +24,12 @@ SELECT namespace.nspname::text AS schema,
            WHERE indrelid = class.oid AND indisprimary AND key.position <= indnkeyatts
            ORDER BY key.position
        ) AS primary_key,
+       EXISTS (
+           SELECT FROM pg_index WHERE indrelid = class.oid AND indisprimary AND NOT indimmediate
+       ) AS defers_primary_key,
+       EXISTS (
+           SELECT FROM pg_index WHERE indrelid = class.oid AND indisunique AND NOT indimmediate
+       ) AS defers_unique_key,
        (
            SELECT coalesce(jsonb_object_agg(attname, format_type(atttypid, atttypmod)), '{}') FROM pg_attribute
            WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
