@@ -118,6 +118,18 @@ API_FUNCTIONS: dict[Operation, tuple[str, ...]] = {
 }
 """Names of the functions in schema ``pgmq_public`` that an operation opens."""
 
+ACCESS_FUNCTIONS: dict[Operation, tuple[str, ...]] = {
+    "send": ("send",),
+    "read": ("read", "poll", "lease", "metrics"),
+    "pop": ("pop", "metrics"),
+    "archive": ("archive", "metrics"),
+    "delete": ("delete",),
+}
+"""What the functions in schema ``changelane_access`` are called for, by operation."""
+
+ACCESS_SCHEMA = "changelane_access"
+"""The schema of the functions of roles whose access is ``via: functions``."""
+
 API_SCHEMA = "pgmq_public"
 API_NAMES = tuple(sorted({name for names in API_FUNCTIONS.values() for name in names}))
 
@@ -129,12 +141,14 @@ def works(allow: Collection[str]) -> bool:
     return {"send", "read", "delete"} <= set(allow)
 
 
-def find_rights(allow: Collection[str], *, columns: Collection[str]) -> frozenset[Right]:
+def find_rights(
+    allow: Collection[str], *, columns: Collection[str], working: bool = False
+) -> frozenset[Right]:
     """What a role holds that may do ``allow``, on tables with ``columns``; a whole table's right stands for
-    its columns.
+    its columns. ``working``: it can run a worker.
     """
     wanted = {right for name, rights in _RIGHTS.items() if name in allow for right in rights}
-    if works(allow):
+    if working:
         wanted.add(Right("queue", "UPDATE", "headers"))
     return frozenset(
         right
@@ -148,6 +162,14 @@ def find_functions(allow: Collection[str]) -> tuple[str, ...]:
     """Names of pgmq's functions that the operations call, sorted."""
     names = {name for operation, found in _FUNCTIONS.items() if operation in allow for name in found}
     return tuple(sorted({*names, "format_table_name"}))
+
+
+def name_functions(allow: Collection[str], *, queue: str, tag: str) -> dict[str, str]:
+    """Purpose to name of the functions through which a role does ``allow`` with a queue; ``tag`` is 7 hex
+    digits. A name has at most 63 bytes, for a queue's has at most 47.
+    """
+    purposes = {name for key, found in ACCESS_FUNCTIONS.items() if key in allow for name in found}
+    return {purpose: f"{purpose}_{queue}_{tag}" for purpose in sorted(purposes)}
 
 
 def find_api_functions(allow: Iterable[str]) -> tuple[str, ...]:

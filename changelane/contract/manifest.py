@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from changelane.contract.access import Operation
+from changelane.contract.access import Operation, works
 from changelane.contract.catalog import Record
 from changelane.contract.selection import Selection
 from changelane.errors import ManifestError
@@ -162,16 +162,31 @@ class Access(Record):
 
     ``policies`` are the names of its policies, those on the queue's table and those on its archive's;
     ``spec`` is the hash of what was declared. What the catalog says of policies is hashed by the server.
+
+    With ``via: functions``, ``role`` is one of ours that holds the rights, and ``caller`` the declared role,
+    which may execute ``functions``, that run as ``role``, and nothing else.
     """
 
     queue: str
     role: str
+    caller: str = ""
+    functions: tuple[str, ...] = ()
     allow: tuple[Operation, ...]
     narrowed: tuple[Operation, ...] = ()
     policies: tuple[str, ...]
     archive_policies: tuple[str, ...] = ()
     spec: str
     step: Step
+
+    @property
+    def declared(self) -> str:
+        """The role that the spec names."""
+        return self.caller or self.role
+
+    @property
+    def working(self) -> bool:
+        """Whether the role can run a worker, which needs rights on the tables."""
+        return not self.caller and works(self.allow)
 
 
 class Api(Record):

@@ -20,6 +20,8 @@ SCHEMA = "changelane"
 _SQL = Path(__file__).parent / "sql"
 POLICY_LIVE = (_SQL / "policy_live.sql").read_text()
 """SQL of the live hash of ``policy``, a row of pg_policy, with the settings of ``changelane/sql``."""
+FUNCTION_LIVE = (_SQL / "function_live.sql").read_text()
+"""SQL of the live hash of ``proc``, a function of schema ``changelane_access``."""
 API_LIVE = (_SQL / "api_live.sql").read_text()
 """SQL of the live hash of the functions in schema ``pgmq_public``."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pglast import ast, parse_sql
 from pglast.visitors import Visitor
@@ -17,8 +17,13 @@ def list_calls(capture: Capture) -> tuple[tuple[str, str], ...]:
 
     Named without a schema they are those of ``pg_catalog``, for the function pins its path.
     """
+    return list_names(_list_texts(capture))
+
+
+def list_names(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """What expressions name of schemas that are not ours, each as (schema, name), sorted."""
     found = _Names()
-    for text in _list_texts(capture):
+    for text in texts:
         found(parse_sql(f"SELECT {text}"))
     return tuple(sorted(found.names))
 

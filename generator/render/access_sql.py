@@ -6,7 +6,16 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from changelane.contract.access import OPERATIONS, POLICIES, Operation, Place, Policy, find_rights, works
+from changelane.contract.access import (
+    OPERATIONS,
+    POLICIES,
+    Operation,
+    Place,
+    Policy,
+    find_rights,
+    name_functions,
+    works,
+)
 from changelane.contract.access import OPTIONAL_COLUMN as OPTIONAL
 from changelane.generator.spec.loading import Document
 from changelane.generator.spec.models import Spec
@@ -14,12 +23,30 @@ from changelane.generator.spec.models import Spec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """``operations`` maps each to its expression, None where it is for all messages."""
+    """``operations`` maps each to its expression, None where it is for all messages.
+
+    ``role`` holds the rights on the tables. ``caller`` is empty, or the declared role, which holds none and
+    calls functions that run as ``role``.
+    """
 
     project: str
     queue: str
     role: str
     operations: Mapping[Operation, str | None]
+    caller: str = ""
+
+    @property
+    def working(self) -> bool:
+        """Whether the role can run a worker, which needs the tables."""
+        return not self.caller and works(self.operations)
+
+    @property
+    def functions(self) -> Mapping[str, str]:
+        """Purpose to name of the functions that the caller may execute."""
+        if not self.caller:
+            return {}
+        tag = hashlib.sha256(f"{self.project}\0{self.caller}".encode()).hexdigest()[:7]
+        return name_functions(self.operations, queue=self.queue, tag=tag)
 
     @property
     def policies(self) -> tuple[tuple[str, Policy], ...]:
@@ -40,14 +67,15 @@ class Grant:
         the column that only later versions of pgmq have, else all others.
         """
         columns: dict[str, list[str]] = {}
-        for right in sorted(find_rights(self.operations, columns=(OPTIONAL,))):
+        for right in sorted(find_rights(self.operations, columns=(OPTIONAL,), working=self.working)):
             if right.place == place and (right.column == OPTIONAL) == optional:
                 columns.setdefault(right.privilege, []).extend([right.column] if right.column else [])
         return list(columns.items())
 
     def model(self) -> Mapping[str, object]:
         """All that is rendered of it, as JSON-able data for its spec hash."""
-        return {"queue": self.queue, "role": self.role, "operations": dict(self.operations)}
+        model = {"queue": self.queue, "role": self.role, "operations": dict(self.operations)}
+        return model | ({"caller": self.caller} if self.caller else {})
 
 
 def list_grants(document: Document, using: Mapping[tuple[str, int], str]) -> list[tuple[str, Grant]]:
@@ -60,16 +88,32 @@ def list_grants(document: Document, using: Mapping[tuple[str, int], str]) -> lis
 def _gather(spec: Spec, queue: str, using: Mapping[tuple[str, int], str]) -> Iterator[Grant]:
     """By role. One that works the queue may send to its dead-letter queue, unless that says who may."""
     declared: dict[str, dict[Operation, str | None]] = {}
+    callers: set[str] = set()
     if spec.owner and spec.queues[queue].access and any(queue in route.queues for route in spec.routes):
         # Row security holds the owner of capture functions, who does not own the queue.
         declared[spec.owner] = {"send": None}
     for index, access in enumerate(spec.queues[queue].access):
         condition = using.get((queue, index))
         declared.setdefault(access.role, {}).update(dict.fromkeys(access.allow, condition))
+        if access.via == "functions":
+            callers.add(access.role)
     for role, found in declared.items():
         operations = {name: found[name] for name in OPERATIONS if name in found}
-        yield Grant(project=spec.project, queue=queue, role=role, operations=operations)
+        grant = Grant(
+            project=spec.project,
+            queue=queue,
+            role=name_actor(spec.project, role) if role in callers else role,
+            operations=operations,
+            caller=role if role in callers else "",
+        )
+        yield grant
         dead_letter = spec.dead_letter(queue)
-        if works(operations) and dead_letter not in spec.queues:
+        if grant.working and dead_letter not in spec.queues:
             sending: dict[Operation, str | None] = {"send": operations["send"]}
             yield Grant(project=spec.project, queue=dead_letter, role=role, operations=sending)
+
+
+def name_actor(project: str, caller: str) -> str:
+    """The role as which the functions of ``caller`` run; nobody logs in as it."""
+    tag = hashlib.sha256(f"{project}\0{caller}".encode()).hexdigest()[:8]
+    return f"changelane_{project}_{tag}"

@@ -133,6 +133,8 @@ def _render_access(name: str, grant: Grant, files: dict[str, SqlFile]) -> contra
     return contract.Access(
         queue=grant.queue,
         role=grant.role,
+        caller=grant.caller,
+        functions=tuple(grant.functions.values()),
         allow=tuple(grant.operations),
         narrowed=tuple(name for name, using in grant.operations.items() if using),
         policies=grant.list_names("queue"),
@@ -145,7 +147,7 @@ def _render_access(name: str, grant: Grant, files: dict[str, SqlFile]) -> contra
 def _render_api(document: Document, grants: Iterable[Grant], files: dict[str, SqlFile]) -> contract.Api:
     allowed: dict[str, set[str]] = {}
     for grant in grants:
-        allowed.setdefault(grant.role, set()).update(grant.operations)
+        allowed.setdefault(grant.caller or grant.role, set()).update(grant.operations)
     opened = {role: find_api_functions(operations) for role, operations in sorted(allowed.items())}
     project = document.spec.project
     spec = hash_model(["api", templating.render_api(project=project, spec="")])

@@ -10,10 +10,18 @@ from typing import get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.environment import TemplateModule
 
-from changelane.contract.access import API_NAMES, API_SCHEMA, OPTIONAL_COLUMN, Place, find_functions, works
+from changelane.contract.access import (
+    ACCESS_SCHEMA,
+    API_NAMES,
+    API_SCHEMA,
+    OPTIONAL_COLUMN,
+    Place,
+    find_functions,
+)
 from changelane.contract.marker import (
     ANCHOR,
     API_LIVE,
+    FUNCTION_LIVE,
     POLICY_LIVE,
     SCHEMA,
     TRIGGER_EVENTS,
@@ -24,6 +32,7 @@ from changelane.contract.marker import (
     hash_trigger,
 )
 from changelane.contract.units import spell_interval
+from changelane.generator.capture.calls import list_names
 from changelane.generator.capture.capture import (
     ESCAPED,
     FORMED,
@@ -272,26 +281,43 @@ def render_access(grant: Grant, *, spec: str) -> str:
         }
         for place in get_args(Place)
     ]
-    return _ENVIRONMENT.get_template("access.sql.j2").render(
-        queue=grant.queue,
-        role=grant.role,
+    calls = list_names(using for using in grant.operations.values() if using) if grant.caller else ()
+    values: dict[str, object] = {
+        "queue": grant.queue,
+        "role": grant.role,
+        "tables": tables,
+        "prefix": f"changelane:1 project={grant.project} access=",
+        "marker": _mark_by_server(project=grant.project, kind="access", name=grant.queue, spec=spec),
+    }
+    given = _ENVIRONMENT.get_template("access.sql.j2").render(
+        **values,
         summary=", ".join(grant.operations),
-        tables=tables,
         names=[name for name, _ in grant.policies],
-        schemas=["pgmq", *([SCHEMA] if works(grant.operations) else [])],
+        schemas=["pgmq", *([SCHEMA] if grant.working else []), *sorted({schema for schema, _ in calls})],
         functions=find_functions(grant.operations),
         optional=OPTIONAL_COLUMN,
         pins=_PINS,
         live=POLICY_LIVE,
-        prefix=f"changelane:1 project={grant.project} access=",
-        marker=_mark_by_server(project=grant.project, kind="access", name=grant.queue, spec=spec),
     )
+    if not grant.caller:
+        return given
+    role = _ENVIRONMENT.get_template("role.sql.j2").render(role=grant.role)
+    functions = _ENVIRONMENT.get_template("access_functions.sql.j2").render(
+        **values,
+        caller=grant.caller,
+        schema=ACCESS_SCHEMA,
+        functions=grant.functions,
+        calls=calls,
+        function_live=FUNCTION_LIVE,
+    )
+    return role + given + functions
 
 
 def render_api(*, project: str, spec: str) -> str:
     """SQL of schema ``pgmq_public`` and its functions, which nobody may execute yet."""
     return _ENVIRONMENT.get_template("api.sql.j2").render(
         schema=API_SCHEMA,
+        access=ACCESS_SCHEMA,
         live=API_LIVE,
         marker=_mark_by_server(project=project, kind="api", name=API_SCHEMA, spec=spec),
     )

@@ -27,6 +27,7 @@ def check_access(source: Source) -> Iterator[Diagnostic]:
 
 def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
     known: dict[tuple[str, str], tuple[int, int]] = {}
+    ways: dict[str, tuple[str, int]] = {}
     entries = _list(source.find(*path))
     yield from _check_together(source, path, entries)
     for index, entry in enumerate(entries):
@@ -46,6 +47,15 @@ def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]
                     *place, "allow", position,
                     help=f"it is on line {its_line}: write one entry, its expressions joined by OR",
                 )  # fmt: skip
+        via = _text(entry.step("via")) or "tables"
+        way, its_line = ways.setdefault(role, (via, source.locate(*place).line))
+        if role and way != via:
+            yield source.diagnose(
+                Code.ACCESS,
+                f"{show(role)} has access by {way} already, and no function holds back rights on tables",
+                *place, *(("via",) if entry.step("via") else ()),
+                help=f"it is on line {its_line}: write the same `via` in both entries",
+            )  # fmt: skip
         using = _text(entry.step("using"))
         if using:
             yield from _check_using(source, using, (*place, "using"), reads="read" in allowed)

@@ -90,6 +90,12 @@ class Access(Model):
     """What a role may do with the queue through SQL or an HTTP API over it."""
 
     role: Identifier = Field(description="A database role.", examples=["authenticated"])
+    via: Literal["tables", "functions"] = Field(
+        "tables",
+        description="tables: by rights on the queue's tables, as pgmq's functions and workers need them. "
+        "functions: by functions of this queue alone, with no right on a table, so that the role can neither "
+        "lock it nor write a column.",
+    )
     allow: tuple[Operation, ...] = Field(
         min_length=1, description="What the role may do.", examples=[["read", "archive"]]
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from changelane.errors import ChangelaneError, DatabaseError
+from changelane.runner.apply.functions import check_functions
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.step import Step
 from changelane.runner.compare.compare_owner import check_owner, list_lacks
@@ -18,6 +19,7 @@ def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:
     """The plan's problems, then the privileges that the role lacks for its steps."""
     problems = [*_find_read_only(plan, observed), *plan.problems, *_find_missing_privileges(plan, observed)]
     problems += check_owner(plan.objects, observed)
+    problems += check_functions(plan.objects, observed)
     problems += _find_unable_senders(plan, observed)
     return [DatabaseError(what, help=help) for what, help in dict.fromkeys(problems)]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 
-from changelane.contract.access import Right, find_functions, find_rights, works
+from changelane.contract.access import Right, find_functions, find_rights
 from changelane.contract.manifest import Access, Manifest
 from changelane.contract.marker import SCHEMA
+from changelane.runner.apply.functions import find_strange, find_wrong_functions, list_withdrawn
 from changelane.runner.compare.object import Object, Withdrawal, spell_name
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.rights import Grant, Policy, Rights, Role
@@ -26,9 +27,9 @@ def compare_access(manifest: Manifest, observed: Observed) -> Iterator[Object]:
 
 def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: bool) -> Object:
     rights, project = observed.rights, manifest.project
-    role = spell_name(access.role)
+    role = spell_name(access.declared)
     make = partial(Object, kind="access", name=f"{access.queue} for {role}", access=access)
-    if access.role not in rights.roles:
+    if access.declared not in rights.roles:
         if manifest.owner and access.role == manifest.owner.role:
             return make(state="missing", detail=describe(access), remedy="create")
         return make(
@@ -37,9 +38,13 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
             help=f"create it, or take it out of the access to queue {access.queue}",
         )
     table = rights.tables.get((access.queue, False))
-    if table is None:
+    known_functions = {name for other in manifest.access for name in other.functions}
+    detail, help = find_strange(access, observed, known=known_functions)
+    if detail:
+        return make(state="foreign", detail=detail, help=help)
+    if table is None or access.role not in rights.roles:
         return make(state="missing", detail=describe(access), remedy="create")
-    if table.owner == access.role:
+    if table.owner == access.declared:
         return make(
             state="blocked",
             detail=f"role {role} owns queue {access.queue}, and may do everything with it",
@@ -74,6 +79,7 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
     server = observed.session.server
     changed = [policy for policy in ours if policy.marker and policy.marker.live != policy.live]
     drift = [
+        *find_wrong_functions(access, rights, project=project),
         *_find_wrong_policies(ours, known, [policy for policy in changed if policy.marker.pg == server]),  # type: ignore[union-attr]
         *_find_wrong_rights(access, observed),
         *(_find_wrong_tables(access.queue, rights) if first else ()),
@@ -96,9 +102,10 @@ def _widens(policy: Policy, role: Role) -> bool:
 
 def describe(access: Access) -> str:
     """What the role may do, in words."""
-    return "may " + ", ".join(
+    may = "may " + ", ".join(
         f"{name} some messages" if name in access.narrowed else name for name in access.allow
     )
+    return may + (" by functions" if access.caller else "")
 
 
 def list_known(access: Access) -> _Known:
@@ -128,7 +135,7 @@ def _find_wrong_rights(access: Access, observed: Observed) -> Iterator[str]:
     role = rights.roles[access.role]
     grants = [grant for grant in rights.grants if (grant.queue, grant.role) == (access.queue, access.role)]
     held = {grant.right for grant in grants if not grant.part}
-    wanted = find_rights(access.allow, columns=observed.queues[access.queue].columns)
+    wanted = find_rights(access.allow, columns=observed.queues[access.queue].columns, working=access.working)
     if held - wanted:
         yield f"it may also {_spell_rights(held - wanted)}"
     if wanted - held:
@@ -139,7 +146,7 @@ def _find_wrong_rights(access: Access, observed: Observed) -> Iterator[str]:
         yield f"it may give to others: {spell_grants(given)}"
     if not role.uses_pgmq:
         yield "it may not use schema pgmq"
-    if works(access.allow) and not role.uses_changelane:
+    if access.working and not role.uses_changelane:
         yield "it may not use schema changelane"
     if barred := sorted(set(role.barred) & set(find_functions(access.allow))):
         yield f"it may not execute {', '.join(f'pgmq.{name}' for name in barred)}"
@@ -219,6 +226,9 @@ def find_withdrawn(project: str, observed: Observed, *, declared: Iterable[Acces
         alone = policy.roles[0] if len(policy.roles) == 1 else ""
         if (policy.queue, alone) not in pairs:
             groups.setdefault((policy.queue, alone or None), []).append(policy)
+    functions = list_withdrawn(project, rights, declared=declared)
+    for pair in functions:
+        groups.setdefault(pair, [])
     for (queue, role), policies in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] or "")):
         revoked = role if role and not _is_shared(queue, role, project, rights) else None
         schemas = _find_last_schemas(revoked, observed, pairs=pairs, groups=groups) if revoked else ()
@@ -234,6 +244,7 @@ def find_withdrawn(project: str, observed: Observed, *, declared: Iterable[Acces
                 # The queue before its archive, as whoever archives locks them.
                 policies=tuple(sorted(((policy.table, policy.name) for policy in policies), reverse=True)),
                 schemas=tuple(schemas),
+                functions=tuple(functions.get((queue, role), ())),
             ),
         )
 

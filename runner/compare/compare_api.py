@@ -7,6 +7,7 @@ from functools import partial
 
 from changelane.contract.access import API_SCHEMA
 from changelane.contract.manifest import Api, Manifest
+from changelane.runner.apply.functions import list_callers
 from changelane.runner.compare.object import Object, spell_name
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.rights import Rights
@@ -80,7 +81,7 @@ def _find_wrong_grants(manifest: Manifest, api: Api, rights: Rights) -> Iterator
 
 def _find_other_roles(project: str, rights: Rights) -> set[str]:
     """Roles to which other projects give access to some queue."""
-    return {
+    return list_callers(rights, other_than=project) | {
         role
         for policy in rights.policies
         if policy.marker and policy.marker.project != project

@@ -50,6 +50,11 @@ def _describe_rights(thing: Object, rights: Rights) -> list[object]:
     return [
         [[policy.table, policy.name, policy.live, policy.comment] for policy in policies],
         [[grant.archive, grant.part, grant.privilege, grant.column, grant.grantable] for grant in grants],
+        [
+            [function.name, function.live, function.comment]
+            for function in rights.functions
+            if function.owner == entry.role
+        ],
     ]
 
 

@@ -34,6 +34,7 @@ def spell_name(name: str) -> str:
 class Withdrawal:
     """What is taken away on a queue: ``policies`` as (table, name), all rights there of ``role``, unless
     None, those on ``parts``, which are SQL of partitions and sequences, and its USAGE on ``schemas``.
+    ``functions`` are signatures of those that run as ``role``.
     """
 
     queue: str
@@ -41,6 +42,7 @@ class Withdrawal:
     policies: tuple[tuple[str, str], ...] = ()
     parts: tuple[str, ...] = ()
     schemas: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ _DROP_QUEUE = sql.SQL("SELECT pgmq.drop_queue({name}::text);")
 _NAME_QUEUE = sql.SQL("SELECT pg_catalog.set_config('changelane.queue', {name}, true);\n")
 _NAME_OWNER = sql.SQL("SELECT pg_catalog.set_config('changelane.owner', {role}, true);\n")
 _DROP_OWNER = (Path(__file__).parent / "sql" / "drop_owner.sql").read_text()
+_DROP_ACCESS_SCHEMA = (Path(__file__).parent / "sql" / "drop_access_schema.sql").read_text()
 _DROP_EMPTY_QUEUE = (Path(__file__).parent / "sql" / "drop_empty_queue.sql").read_text()
 _DROP_INDEX = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {index};")
 _CREATE_INDEX = sql.SQL("CREATE INDEX CONCURRENTLY {index} ON {table} ({key});")
@@ -182,7 +183,9 @@ def drop_queue(name: str, *, discard: bool, templates: Sequence[str] = ()) -> st
 
 
 def withdraw(withdrawal: Withdrawal) -> str:
-    """Drops policies, then takes a role's rights on the queue's tables and its USAGE of schemas."""
+    """Drops policies, takes a role's rights on the queue's tables and its USAGE of schemas, and drops the
+    functions that run as it.
+    """
     parts = [
         sql.SQL("DROP POLICY {} ON {};").format(sql.Identifier(name), sql.Identifier("pgmq", table))
         for table, name in withdrawal.policies
@@ -197,7 +200,11 @@ def withdraw(withdrawal: Withdrawal) -> str:
             sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {};").format(sql.Identifier(schema), role)
             for schema in withdrawal.schemas
         ]
-    return sql.SQL("\n").join(parts).as_string()
+    if not withdrawal.functions:
+        return sql.SQL("\n").join(parts).as_string()
+    parts += [sql.SQL("DROP FUNCTION {};").format(sql.SQL(signature)) for signature in withdrawal.functions]
+    text = sql.SQL("\n").join(parts).as_string() + "\n" + _DROP_ACCESS_SCHEMA
+    return text + (drop_owner(withdrawal.role) if withdrawal.role is not None else "")
 
 
 def count_messages(name: str) -> sql.Composed:

@@ -266,7 +266,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         timescale = observe_timescale(conn)
         tables = list_tables(conn, timescale=timescale)
         foreign = read_foreign(conn)
-        roles = {access.role for access in manifest.access}
+        roles = {role for access in manifest.access for role in (access.role, access.declared)}
         owners = {function.name: (function.owner, function.owner_creates) for function in functions}
         definers = observe_definers(conn, manifest, owners=owners, role=session.role)
         broken = observe_expressions(conn, manifest)

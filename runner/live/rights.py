@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from changelane.contract.access import API_NAMES, Place, Right
-from changelane.contract.marker import API_LIVE, POLICY_LIVE, Marker, parse_marker
+from changelane.contract.marker import API_LIVE, FUNCTION_LIVE, POLICY_LIVE, Marker, parse_marker
 
 _SQL = Path(__file__).parent / "sql" / "rights"
 _Row = TypeVar("_Row")
@@ -84,7 +84,7 @@ class Grant:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
     """``bypasses``: row security never holds it. ``memberships`` are the roles whose rights it has besides;
-    ``barred`` the functions of pgmq that it may not execute.
+    ``barred`` the functions of pgmq that it may not execute. ``members`` may become it, and own no queue.
     """
 
     name: str
@@ -93,6 +93,39 @@ class Role:
     uses_pgmq: bool
     uses_changelane: bool
     barred: Sequence[str]
+    logs_in: bool = False
+    members: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessFunction:
+    """A function in schema ``changelane_access``, by its SQL ``signature``. ``live`` is the hash of all that
+    the catalog says of it, its owner and ``callers`` included.
+    """
+
+    name: str
+    signature: str
+    owner: str
+    callers: Sequence[str]
+    live: str
+    comment: str | None
+
+    @property
+    def marker(self) -> Marker | None:
+        found = parse_marker(self.comment)
+        return found if found and found.kind == "access" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSchema:
+    """Schema ``changelane_access``. ``acts_as`` are the roles that its owner is or may become, ``creators``
+    those that may create in it besides; ``open``: PUBLIC may use it.
+    """
+
+    owner: str
+    acts_as: Sequence[str]
+    open: bool
+    creators: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +155,8 @@ class Rights:
     grants: Sequence[Grant] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)
     api: Api | None = None
+    access_schema: AccessSchema | None = None
+    functions: Sequence[AccessFunction] = ()
 
 
 def observe_rights(conn: psycopg.Connection[Any], roles: Collection[str], *, has_pgmq: bool = True) -> Rights:
@@ -130,6 +165,8 @@ def observe_rights(conn: psycopg.Connection[Any], roles: Collection[str], *, has
     tables = _fetch(conn, Table, "tables") if has_pgmq else []
     policies = _fetch(conn, Policy, "policies", live=POLICY_LIVE)
     grants = _fetch(conn, Grant, "grants") if has_pgmq else []
+    functions = _fetch(conn, AccessFunction, "functions", live=FUNCTION_LIVE)
+    schemas = _fetch(conn, AccessSchema, "access_schema")
     named = {
         *roles,
         *(grant.role for grant in grants),
@@ -143,6 +180,8 @@ def observe_rights(conn: psycopg.Connection[Any], roles: Collection[str], *, has
         grants=grants,
         roles={role.name: role for role in found},
         api=apis[0] if apis else None,
+        access_schema=schemas[0] if schemas else None,
+        functions=functions,
     )
 
 

@@ -10,7 +10,18 @@ SELECT role.rolname::text AS name,
        ARRAY(
            SELECT DISTINCT proname::text FROM pg_proc
            WHERE pronamespace = pgmq.oid AND NOT has_function_privilege(role.oid, pg_proc.oid, 'EXECUTE')
-       ) AS barred
+       ) AS barred,
+       role.rolcanlogin AS logs_in,
+       ARRAY(
+           SELECT member.rolname::text
+           FROM pg_auth_members AS held
+           JOIN pg_roles AS member ON member.oid = held.member
+           WHERE held.roleid = role.oid
+               AND NOT EXISTS (
+                   SELECT FROM pg_class
+                   WHERE relnamespace = pgmq.oid AND relname LIKE 'q\_%%' AND pg_has_role(member.oid, relowner, 'MEMBER')
+               )
+       ) AS members
 FROM pg_roles AS role
 LEFT JOIN pg_namespace AS pgmq ON pgmq.nspname = 'pgmq'
 WHERE role.rolname = ANY (%(roles)s)
