@@ -26,6 +26,7 @@ from changelane.runner.live.definers import Definer, Definers
 from changelane.runner.live.inspect import inspect
 from changelane.runner.live.observe import Observed, Relation, observe
 from changelane.runner.live.partman import Partman
+from changelane.runner.live.rights import Rights, Role
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/pipelines.yaml"))
 KINDS = {"table": "r", "partitioned": "p", "foreign": "f", "view": "v", "materialized view": "m"}
@@ -64,6 +65,19 @@ def imagine(catalog: Catalog, manifest: Manifest) -> Observed:
             by_capture={capture.name: SESSION.role for capture in manifest.captures},
             roles={SESSION.role: Definer(name=SESSION.role, superuser=True)},
         ),
+        rights=Rights(
+            roles={
+                access.declared: Role(
+                    name=access.declared,
+                    bypasses=False,
+                    memberships=(),
+                    uses_pgmq=False,
+                    uses_changelane=False,
+                    barred=(),
+                )
+                for access in manifest.access
+            }
+        ),
         relations={(relation.schema, relation.name): relation for relation in relations},
         tables={table.identity: table for table in catalog.tables if table.kind in ("table", "partitioned")},
     )
@@ -86,7 +100,7 @@ def render(folder: Path) -> dict[str, str]:
 
 def find_files(folder: Path) -> Iterator[str]:
     """Paths in a folder of all that is rendered, but the catalog."""
-    for pattern in ("sql_out/*/*", "sql_out/owner.sql", "sql_out/manifest.json", "plan.*"):
+    for pattern in ("sql_out/*/*", "sql_out/owner.sql", "sql_out/api.sql", "sql_out/manifest.json", "plan.*"):
         yield from (path.relative_to(folder).as_posix() for path in folder.glob(pattern))
 
 

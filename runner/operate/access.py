@@ -20,12 +20,14 @@ Extent = Literal["no", "none", "some", "all"]
 class RoleAccess:
     """``operations`` maps each operation to how far it goes. ``bypasses``: row security does not hold it;
     ``enters``: it may use schema pgmq, without which it can do nothing. An empty ``role`` is PUBLIC.
+    ``callers`` hold no right themselves, and call functions that run as this role.
     """
 
     role: str
     operations: Mapping[Operation, Extent]
     bypasses: bool
     enters: bool
+    callers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,16 @@ def _describe_role(name: str, queue: str, rights: Rights, policies: Iterable[Pol
         },
         bypasses=role is not None and _bypasses(role, rights.tables[queue, False].owner),
         enters=role is not None and role.uses_pgmq,
+        callers=tuple(
+            sorted(
+                {
+                    caller
+                    for function in rights.functions
+                    if function.marker and (function.marker.name, function.owner) == (queue, name)
+                    for caller in function.callers
+                }
+            )
+        ),
     )
 
 

@@ -149,6 +149,8 @@ def test_captures_run_as_a_role_that_may_only_send(
         "SELECT message FROM pgmq.q_jobs",
         "DELETE FROM pgmq.q_jobs",
         "UPDATE pgmq.q_jobs SET vt = now()",
+        "INSERT INTO pgmq.q_jobs (msg_id, vt, message) OVERRIDING SYSTEM VALUE VALUES (2000, now(), '{}')",
+        "INSERT INTO pgmq.q_jobs (vt, message, read_ct) VALUES (now(), '{}', 2147483647)",
         "SELECT * FROM app.orders",
         "SELECT pgmq.create('other')",
         "SELECT pgmq.purge_queue('jobs')",

@@ -1,0 +1,1303 @@
+-- schema, queues and functions
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
+-- One project at a time: two that apply at once would both find the schema missing.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+-- IF NOT EXISTS would want the right to create a schema that is there.
+DO $do$ BEGIN
+    IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
+        CREATE SCHEMA changelane;
+    END IF;
+END $do$;
+REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
+SET LOCAL client_min_messages = warning;
+-- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the sleep,
+-- for it ends the workers' connections, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS changelane.pauses (
+    queue text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- How far backfills and replays have come, so that those cut short go on where they were.
+CREATE TABLE IF NOT EXISTS changelane.progress (
+    task text PRIMARY KEY,
+    asked jsonb NOT NULL,
+    after jsonb,
+    done bigint NOT NULL DEFAULT 0,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
+CREATE TABLE IF NOT EXISTS changelane.audit (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    who text NOT NULL,
+    remote text NOT NULL,
+    action text NOT NULL,
+    queue text,
+    arguments jsonb NOT NULL,
+    outcome text NOT NULL
+);
+-- Who may write a table may lock it, and every write that is captured reads this one: so workers write it by functions.
+CREATE OR REPLACE FUNCTION changelane.doze(queues text[], seconds double precision) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $doze$
+    INSERT INTO changelane.sleepers AS held (queue, until)
+    SELECT queue, clock_timestamp() + least(seconds, 60) * interval '1 second'
+    FROM (SELECT DISTINCT unnest(queues) AS queue) AS named
+    WHERE EXISTS (
+        SELECT FROM pg_class WHERE relnamespace = to_regnamespace('pgmq') AND relname = 'q_' || queue
+    )
+    ORDER BY queue
+    ON CONFLICT (queue) DO UPDATE SET until = greatest(held.until, excluded.until);
+$doze$;
+CREATE OR REPLACE FUNCTION changelane.rouse(queues text[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $rouse$
+    UPDATE changelane.sleepers SET until = '-infinity' WHERE queue = ANY (queues);
+$rouse$;
+-- For people: EXECUTE lets a role stop and start workers, and lock no table that they read.
+CREATE OR REPLACE FUNCTION changelane.pause(queue text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $pause$
+BEGIN
+    INSERT INTO changelane.pauses (queue) VALUES ($1) ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+END
+$pause$;
+CREATE OR REPLACE FUNCTION changelane.resume(queue text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $resume$
+BEGIN
+    DELETE FROM changelane.pauses AS held WHERE held.queue = $1;
+    RETURN FOUND;
+END
+$resume$;
+REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBLIC;
+-- To whom the schema is open: the owners of functions in it, and workers.
+REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
+GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+    ) THEN
+        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
+            LANGUAGE plpgsql STABLE
+            AS $measure$
+        DECLARE
+            size bigint;
+        BEGIN
+            -- Text takes less to make, and tells of the largest rows.
+            size := pg_catalog.octet_length(value::pg_catalog.text);
+            IF size > 67108864 THEN
+                RETURN size;
+            END IF;
+            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN 1073741824;
+        END
+        $measure$;
+    END IF;
+    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+        -- The hash of a text, as UTF8 where all its characters have a place there.
+        CREATE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE
+            AS $digest$
+        BEGIN
+            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+            RETURN pg_catalog.encode(
+                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+            );
+        END
+        $digest$;
+    END IF;
+END
+$changelane$;
+-- For all who may use the schema, whatever default privileges took from PUBLIC.
+GRANT EXECUTE ON FUNCTION changelane.measure(record), changelane.digest(text) TO PUBLIC;
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'order_events') THEN
+        PERFORM pgmq.create('order_events');
+        -- Nobody declared what default privileges give to others.
+        DECLARE
+            given record;
+        BEGIN
+            FOR given IN
+                WITH tables AS (
+                    SELECT relid::oid AS oid
+                    FROM unnest(ARRAY['pgmq."q_order_events"', 'pgmq."a_order_events"']::regclass[]) AS whole,
+                        pg_partition_tree(whole)
+                    UNION
+                    SELECT unnest(ARRAY['pgmq."q_order_events"', 'pgmq."a_order_events"']::regclass[])
+                )
+                SELECT DISTINCT class.oid::regclass AS name, class.relkind, acl.grantee
+                FROM pg_class AS class, aclexplode(class.relacl) AS acl
+                WHERE acl.grantee <> class.relowner AND acl.grantee <> 'pg_monitor'::regrole
+                    AND (
+                        class.oid IN (SELECT oid FROM tables)
+                        OR class.relkind = 'S' AND class.oid IN (
+                            SELECT objid FROM pg_depend
+                            WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+                                AND refobjid IN (SELECT oid FROM tables)
+                        )
+                    )
+            LOOP
+                EXECUTE format(
+                    'REVOKE ALL ON %s %s FROM %s', CASE given.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+                    given.name, CASE given.grantee WHEN 0 THEN 'PUBLIC' ELSE given.grantee::regrole::text END
+                );
+            END LOOP;
+        END;
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events',
+            'changelane:1 project=golden_access queue=order_events spec=365affc862ea live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+ALTER TABLE pgmq."q_order_events" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+DO $changelane$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'order_events_dlq') THEN
+        PERFORM pgmq.create('order_events_dlq');
+        -- Nobody declared what default privileges give to others.
+        DECLARE
+            given record;
+        BEGIN
+            FOR given IN
+                WITH tables AS (
+                    SELECT relid::oid AS oid
+                    FROM unnest(ARRAY['pgmq."q_order_events_dlq"', 'pgmq."a_order_events_dlq"']::regclass[]) AS whole,
+                        pg_partition_tree(whole)
+                    UNION
+                    SELECT unnest(ARRAY['pgmq."q_order_events_dlq"', 'pgmq."a_order_events_dlq"']::regclass[])
+                )
+                SELECT DISTINCT class.oid::regclass AS name, class.relkind, acl.grantee
+                FROM pg_class AS class, aclexplode(class.relacl) AS acl
+                WHERE acl.grantee <> class.relowner AND acl.grantee <> 'pg_monitor'::regrole
+                    AND (
+                        class.oid IN (SELECT oid FROM tables)
+                        OR class.relkind = 'S' AND class.oid IN (
+                            SELECT objid FROM pg_depend
+                            WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+                                AND refobjid IN (SELECT oid FROM tables)
+                        )
+                    )
+            LOOP
+                EXECUTE format(
+                    'REVOKE ALL ON %s %s FROM %s', CASE given.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+                    given.name, CASE given.grantee WHEN 0 THEN 'PUBLIC' ELSE given.grantee::regrole::text END
+                );
+            END LOOP;
+        END;
+        EXECUTE format(
+            'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events_dlq',
+            'changelane:1 project=golden_access queue=order_events_dlq spec=002e784082b5 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+        );
+    END IF;
+END
+$changelane$;
+ALTER TABLE pgmq."q_order_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+CREATE OR REPLACE FUNCTION changelane."orders_insert_8d227704"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET TimeZone = 'UTC'
+    SET jit = off
+    AS $changelane$
+#variable_conflict use_column
+DECLARE
+    changelane_headers jsonb := '{"route": "orders"}';
+    changelane_at text;
+    changelane_rows integer;
+    message jsonb;
+    messages jsonb[];
+    bytes bigint := 0;
+BEGIN
+    -- None, one, or more.
+    PERFORM FROM changelane_new LIMIT 2;
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+
+    -- The trace of the writer's session goes along where it set one.
+    IF current_setting('changelane.traceparent', true) <> '' THEN
+        IF current_setting('changelane.traceparent', true)
+            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+            changelane_headers := changelane_headers
+                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
+        END IF;
+    END IF;
+
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('order_events', jsonb_build_object(
+                'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row,
+                'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            ), changelane_headers, clock_timestamp())
+        FROM (
+            SELECT present.*
+            FROM (SELECT NULL::bigint AS "id") AS absent,
+                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+        ) AS new_row
+        WHERE CASE WHEN pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+        -- Not part of the condition above, which would then be asked in a query each time.
+        IF NOT EXISTS (
+            SELECT FROM (
+                SELECT present.*
+                FROM (SELECT NULL::bigint AS "id") AS absent,
+                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            ) AS new_row
+            WHERE pg_column_size(new_row.changelane_row) > 131072
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    messages := '{}';
+    FOR message IN
+        SELECT CASE
+            WHEN (pg_column_size(new_row.changelane_row) > 131072)
+                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', jsonb_build_object('id', new_row."id"),
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        )
+            ELSE jsonb_build_object(
+            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', new_row.changelane_row,
+            'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', changelane_at
+        )
+        END
+        FROM (
+        SELECT present.*
+        FROM (SELECT NULL::bigint AS "id") AS absent,
+            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+    ) AS new_row
+        WHERE (true)
+    LOOP
+        messages := messages || message;
+        bytes := bytes + pg_column_size(message);
+        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
+            PERFORM pgmq.send_batch('order_events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
+            messages := '{}';
+            bytes := 0;
+        END IF;
+    END LOOP;
+    IF cardinality(messages) > 0 THEN
+        PERFORM pgmq.send_batch('order_events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
+    END IF;
+    RETURN NULL;
+END
+$changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_insert_8d227704"() FROM PUBLIC;
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_8d227704',
+        'changelane:1 project=golden_access route=orders spec=b3eeebbf66e4 live=4e49066edb67 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;
+
+-- access to queue order_events
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
+DO $changelane$
+DECLARE
+    newer boolean := current_setting('server_version_num')::int >= 160000;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'changelane_golden_access_cf8a1a0f') THEN
+        CREATE ROLE "changelane_golden_access_cf8a1a0f" NOLOGIN NOINHERIT;
+    END IF;
+    -- Only a member can give it a function, and replace that later.
+    IF NOT pg_has_role('changelane_golden_access_cf8a1a0f', 'USAGE')
+        OR NOT (CASE WHEN newer THEN pg_has_role('changelane_golden_access_cf8a1a0f', 'SET') ELSE true END)
+    THEN
+        EXECUTE format('GRANT %I TO %I', 'changelane_golden_access_cf8a1a0f', current_user)
+            || CASE WHEN newer THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+    RAISE lock_not_available USING MESSAGE = 'the role is made through another database at the same moment';
+END
+$changelane$;
+-- "changelane_golden_access_cf8a1a0f" may read, archive.
+-- Literals in the expressions, and what the catalog says of them, are the same whatever the session's settings.
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO, MDY';
+SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL bytea_output = 'hex';
+SET LOCAL extra_float_digits = '1';
+SET LOCAL quote_all_identifiers = 'off';
+DO $changelane$
+DECLARE
+    grantee CONSTANT oid := (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'changelane_golden_access_cf8a1a0f');
+    found record;
+BEGIN
+    FOR found IN
+        SELECT class.relname, class.relowner, policy.polname
+        FROM pg_catalog.pg_class AS class
+        LEFT JOIN pg_catalog.pg_policy AS policy
+            ON policy.polrelid = class.oid
+            AND (
+                policy.polname = ANY (ARRAY['changelane_read_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_select_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
+                OR policy.polroles = ARRAY[grantee]
+                AND starts_with(pg_catalog.obj_description(policy.oid, 'pg_policy'), 'changelane:1 project=golden_access access=')
+            )
+        WHERE class.oid IN ('pgmq."q_order_events"'::pg_catalog.regclass,
+            'pgmq."a_order_events"'::pg_catalog.regclass)
+    LOOP
+        IF found.relowner = grantee THEN
+            RAISE EXCEPTION 'role % owns pgmq.%, and may do everything with it', 'changelane_golden_access_cf8a1a0f', found.relname;
+        ELSIF found.polname IS NOT NULL THEN
+            EXECUTE format('DROP POLICY %I ON pgmq.%I', found.polname, found.relname);
+        END IF;
+    END LOOP;
+END
+$changelane$;
+ALTER TABLE pgmq."q_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+REVOKE ALL ON pgmq."q_order_events" FROM PUBLIC, "changelane_golden_access_cf8a1a0f" CASCADE;
+GRANT DELETE, SELECT, UPDATE ("read_ct", "vt")
+    ON pgmq."q_order_events" TO "changelane_golden_access_cf8a1a0f";
+CREATE POLICY "changelane_read_select_7e65e524" ON pgmq."q_order_events" FOR SELECT TO "changelane_golden_access_cf8a1a0f"
+    USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
+CREATE POLICY "changelane_read_update_7e65e524" ON pgmq."q_order_events" FOR UPDATE TO "changelane_golden_access_cf8a1a0f"
+    USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
+CREATE POLICY "changelane_read_update_bounds_7e65e524" ON pgmq."q_order_events" AS RESTRICTIVE FOR UPDATE TO "changelane_golden_access_cf8a1a0f"
+    WITH CHECK (
+        read_ct BETWEEN 0 AND 2000000000
+        AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
+    );
+CREATE POLICY "changelane_archive_select_7e65e524" ON pgmq."q_order_events" FOR SELECT TO "changelane_golden_access_cf8a1a0f"
+    USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
+CREATE POLICY "changelane_archive_delete_7e65e524" ON pgmq."q_order_events" FOR DELETE TO "changelane_golden_access_cf8a1a0f"
+    USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
+ALTER TABLE pgmq."a_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+REVOKE ALL ON pgmq."a_order_events" FROM PUBLIC, "changelane_golden_access_cf8a1a0f" CASCADE;
+GRANT INSERT ("enqueued_at", "headers", "message", "msg_id", "read_ct", "vt"), SELECT ("msg_id")
+    ON pgmq."a_order_events" TO "changelane_golden_access_cf8a1a0f";
+CREATE POLICY "changelane_archive_insert_7e65e524" ON pgmq."a_order_events" FOR INSERT TO "changelane_golden_access_cf8a1a0f"
+    WITH CHECK ((message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant') AND EXISTS (
+        SELECT FROM pgmq."q_order_events" AS held
+        WHERE held.msg_id = pgmq."a_order_events".msg_id
+            AND held.enqueued_at = pgmq."a_order_events".enqueued_at
+            AND held.message IS NOT DISTINCT FROM pgmq."a_order_events".message
+            AND (
+                pgmq."a_order_events".headers IS NULL
+                OR CASE jsonb_typeof(held.headers) WHEN 'object' THEN held.headers - 'changelane' ELSE held.headers END
+                    = CASE jsonb_typeof(pgmq."a_order_events".headers) WHEN 'object' THEN pgmq."a_order_events".headers - 'changelane' ELSE pgmq."a_order_events".headers END
+            )
+    ));
+CREATE POLICY "changelane_archive_insert_bounds_7e65e524" ON pgmq."a_order_events" AS RESTRICTIVE FOR INSERT TO "changelane_golden_access_cf8a1a0f"
+    WITH CHECK (
+        read_ct BETWEEN 0 AND 2000000000
+        AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
+    );
+CREATE POLICY "changelane_archive_select_7e65e524" ON pgmq."a_order_events" FOR SELECT TO "changelane_golden_access_cf8a1a0f"
+    USING ((message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant') AND archived_at = now());
+DO $changelane$
+DECLARE
+    found record;
+BEGIN
+    -- Row security of the queue does not hold who goes by a partition, and a sequence decides on ids.
+    FOR found IN
+        SELECT relid::pg_catalog.regclass AS part, 'TABLE' AS kind
+        FROM unnest(ARRAY['pgmq."q_order_events"', 'pgmq."a_order_events"']::pg_catalog.regclass[]) AS whole,
+            pg_partition_tree(whole)
+        WHERE relid <> whole
+        UNION ALL
+        SELECT pg_depend.objid::pg_catalog.regclass, 'SEQUENCE'
+        FROM pg_catalog.pg_depend
+        JOIN pg_catalog.pg_class ON pg_class.oid = pg_depend.objid AND pg_class.relkind = 'S'
+        WHERE pg_depend.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND pg_depend.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND pg_depend.refobjid IN ('pgmq."q_order_events"'::pg_catalog.regclass, 'pgmq."a_order_events"'::pg_catalog.regclass)
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s %s FROM PUBLIC, %I CASCADE', found.kind, found.part, 'changelane_golden_access_cf8a1a0f');
+    END LOOP;
+    -- What the role holds already, by PUBLIC or otherwise, is not given again.
+    IF NOT has_schema_privilege('changelane_golden_access_cf8a1a0f', 'pgmq', 'USAGE') THEN
+        GRANT USAGE ON SCHEMA "pgmq" TO "changelane_golden_access_cf8a1a0f";
+    END IF;
+    FOR found IN
+        SELECT oid::pg_catalog.regprocedure AS signature
+        FROM pg_catalog.pg_proc
+        WHERE pronamespace = 'pgmq'::pg_catalog.regnamespace
+            AND proname = ANY (ARRAY['archive', 'format_table_name', 'read', 'read_with_poll']::text[])
+            AND NOT has_function_privilege('changelane_golden_access_cf8a1a0f', oid, 'EXECUTE')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', found.signature, 'changelane_golden_access_cf8a1a0f');
+    END LOOP;
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'pgmq."q_order_events"'::pg_catalog.regclass AND attname = 'last_read_at'
+    ) THEN
+        GRANT UPDATE ("last_read_at") ON pgmq."q_order_events" TO "changelane_golden_access_cf8a1a0f";
+    END IF;
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'pgmq."a_order_events"'::pg_catalog.regclass AND attname = 'last_read_at'
+    ) THEN
+        GRANT INSERT ("last_read_at") ON pgmq."a_order_events" TO "changelane_golden_access_cf8a1a0f";
+    END IF;
+    FOR found IN
+        SELECT policy.polname, class.relname, left(encode(sha256(convert_to(jsonb_build_array(
+            policy.polname, policy.polcmd::text, policy.polpermissive, 0 = ANY (policy.polroles),
+            ARRAY(SELECT rolname FROM pg_catalog.pg_roles WHERE oid = ANY (policy.polroles) ORDER BY rolname COLLATE "C"),
+            pg_get_expr(policy.polqual, policy.polrelid), pg_get_expr(policy.polwithcheck, policy.polrelid)
+        )::text, 'UTF8')), 'hex'), 12) AS live
+        FROM pg_catalog.pg_policy AS policy
+        JOIN pg_catalog.pg_class AS class ON class.oid = policy.polrelid
+        WHERE class.relnamespace = 'pgmq'::pg_catalog.regnamespace
+            AND class.relname IN ('q_order_events', 'a_order_events')
+            AND policy.polname = ANY (ARRAY['changelane_read_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_select_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
+    LOOP
+        EXECUTE format(
+            'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
+            format('changelane:1 project=golden_access access=order_events spec=f513fb12a7a6 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+        );
+    END LOOP;
+END
+$changelane$;
+-- "golden_client" calls these functions and holds no right on the tables. They run as the role above, which
+-- nobody can become: row security holds what they do, and the expressions see no more than that role may.
+DO $changelane$
+DECLARE
+    found record;
+BEGIN
+    IF pg_catalog.to_regnamespace('changelane_access') IS NULL THEN
+        CREATE SCHEMA changelane_access;
+    END IF;
+    -- Everybody may look up a name in it, and only its owner creates.
+    IF NOT has_schema_privilege('public', 'changelane_access', 'USAGE') THEN
+        GRANT USAGE ON SCHEMA changelane_access TO PUBLIC;
+    END IF;
+    FOR found IN
+        SELECT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS holder
+        FROM pg_catalog.pg_namespace, aclexplode(nspacl) AS acl
+        WHERE nspname = 'changelane_access' AND acl.privilege_type = 'CREATE' AND acl.grantee <> nspowner
+    LOOP
+        EXECUTE format('REVOKE CREATE ON SCHEMA changelane_access FROM %s CASCADE', found.holder);
+    END LOOP;
+    FOR found IN
+        SELECT oid::pg_catalog.regprocedure AS signature
+        FROM pg_catalog.pg_proc
+        WHERE pronamespace = 'changelane_access'::pg_catalog.regnamespace
+            AND (
+                proname = ANY (ARRAY['archive_order_events_cf8a1a0', 'lease_order_events_cf8a1a0', 'metrics_order_events_cf8a1a0', 'poll_order_events_cf8a1a0', 'read_order_events_cf8a1a0']::text[])
+                OR pg_get_userbyid(proowner) = 'changelane_golden_access_cf8a1a0f'
+                    AND starts_with(obj_description(oid, 'pg_proc'), 'changelane:1 project=golden_access access=order_events ')
+            )
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', found.signature);
+    END LOOP;
+END
+$changelane$;
+CREATE FUNCTION changelane_access."archive_order_events_cf8a1a0"(message_ids bigint[])
+    RETURNS SETOF bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $changelane$
+    SELECT * FROM pgmq.archive('order_events', $1)
+$changelane$;
+CREATE FUNCTION changelane_access."lease_order_events_cf8a1a0"(message_id bigint, read_count integer, sleep_seconds integer)
+    RETURNS SETOF bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $changelane$
+    -- Only for the delivery of that number: whoever reads the message later holds it then.
+    UPDATE pgmq."q_order_events" SET vt = clock_timestamp() + make_interval(secs => $3)
+    WHERE msg_id = $1 AND read_ct = $2
+    RETURNING msg_id
+$changelane$;
+CREATE FUNCTION changelane_access."metrics_order_events_cf8a1a0"()
+    RETURNS TABLE (
+        queue_length bigint, visible_length bigint, oldest_age_seconds float8, newest_age_seconds float8
+    ) LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $changelane$
+    SELECT (SELECT count(*) FROM (SELECT FROM pgmq."q_order_events" LIMIT 10000) AS capped),
+        (SELECT count(*) FROM (SELECT FROM pgmq."q_order_events" WHERE vt <= clock_timestamp() LIMIT 10000) AS capped),
+        extract(epoch FROM clock_timestamp() - (SELECT enqueued_at FROM pgmq."q_order_events" ORDER BY msg_id LIMIT 1))::float8,
+        extract(epoch FROM clock_timestamp() - (SELECT enqueued_at FROM pgmq."q_order_events" ORDER BY msg_id DESC LIMIT 1))::float8
+$changelane$;
+CREATE FUNCTION changelane_access."poll_order_events_cf8a1a0"(sleep_seconds integer, n integer, max_poll_seconds integer)
+    RETURNS SETOF pgmq.message_record LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $changelane$
+    SELECT * FROM pgmq.read_with_poll('order_events', $1, $2, least($3, 30), 100)
+$changelane$;
+CREATE FUNCTION changelane_access."read_order_events_cf8a1a0"(sleep_seconds integer, n integer)
+    RETURNS SETOF pgmq.message_record LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $changelane$
+    SELECT * FROM pgmq.read('order_events', $1, $2)
+$changelane$;
+DO $changelane$
+DECLARE
+    found record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('changelane:schema', 0));
+    -- No login, and no member but who owns the queue.
+    ALTER ROLE "changelane_golden_access_cf8a1a0f" NOLOGIN;
+    FOR found IN
+        SELECT member.rolname AS member
+        FROM pg_catalog.pg_auth_members AS held
+        JOIN pg_catalog.pg_roles AS role ON role.oid = held.roleid
+        JOIN pg_catalog.pg_roles AS member ON member.oid = held.member
+        JOIN pg_catalog.pg_class AS class ON class.oid = 'pgmq."q_order_events"'::pg_catalog.regclass
+        WHERE role.rolname = 'changelane_golden_access_cf8a1a0f' AND NOT pg_has_role(member.oid, class.relowner, 'MEMBER')
+    LOOP
+        EXECUTE format('REVOKE %I FROM %I', 'changelane_golden_access_cf8a1a0f', found.member);
+    END LOOP;
+    -- A role can be given a function only where it may create one.
+    GRANT CREATE ON SCHEMA changelane_access TO "changelane_golden_access_cf8a1a0f";
+    FOR found IN
+        SELECT oid::pg_catalog.regprocedure AS signature,
+            (
+                SELECT string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC'
+                    ELSE quote_ident(pg_get_userbyid(grantee)) END, ', ')
+                FROM aclexplode(coalesce(proacl, acldefault('f', proowner)))
+            ) AS holders
+        FROM pg_catalog.pg_proc
+        WHERE pronamespace = 'changelane_access'::pg_catalog.regnamespace
+            AND proname = ANY (ARRAY['archive_order_events_cf8a1a0', 'lease_order_events_cf8a1a0', 'metrics_order_events_cf8a1a0', 'poll_order_events_cf8a1a0', 'read_order_events_cf8a1a0']::text[])
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', found.signature, found.holders);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', found.signature, 'golden_client');
+        EXECUTE format('ALTER FUNCTION %s OWNER TO %I', found.signature, 'changelane_golden_access_cf8a1a0f');
+    END LOOP;
+    REVOKE CREATE ON SCHEMA changelane_access FROM "changelane_golden_access_cf8a1a0f";
+    FOR found IN
+        SELECT proc.oid::pg_catalog.regprocedure AS signature, left(encode(sha256(convert_to(jsonb_build_array(
+            proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid), proc.prosrc,
+            proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}'), pg_get_userbyid(proc.proowner),
+            ARRAY(
+                SELECT CASE grantee WHEN 0 THEN '' ELSE pg_get_userbyid(grantee)::text END
+                FROM aclexplode(coalesce(proc.proacl, acldefault('f', proc.proowner)))
+                ORDER BY 1
+            )
+        )::text, 'UTF8')), 'hex'), 12) AS live
+        FROM pg_catalog.pg_proc AS proc
+        WHERE proc.pronamespace = 'changelane_access'::pg_catalog.regnamespace
+            AND proc.proname = ANY (ARRAY['archive_order_events_cf8a1a0', 'lease_order_events_cf8a1a0', 'metrics_order_events_cf8a1a0', 'poll_order_events_cf8a1a0', 'read_order_events_cf8a1a0']::text[])
+    LOOP
+        EXECUTE format(
+            'COMMENT ON FUNCTION %s IS %L', found.signature,
+            format('changelane:1 project=golden_access access=order_events spec=f513fb12a7a6 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+        );
+    END LOOP;
+END
+$changelane$;
+-- "golden_worker" may send, read, delete.
+-- Literals in the expressions, and what the catalog says of them, are the same whatever the session's settings.
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO, MDY';
+SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL bytea_output = 'hex';
+SET LOCAL extra_float_digits = '1';
+SET LOCAL quote_all_identifiers = 'off';
+DO $changelane$
+DECLARE
+    grantee CONSTANT oid := (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'golden_worker');
+    found record;
+BEGIN
+    FOR found IN
+        SELECT class.relname, class.relowner, policy.polname
+        FROM pg_catalog.pg_class AS class
+        LEFT JOIN pg_catalog.pg_policy AS policy
+            ON policy.polrelid = class.oid
+            AND (
+                policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_select_953a0fbe', 'changelane_read_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_select_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
+                OR policy.polroles = ARRAY[grantee]
+                AND starts_with(pg_catalog.obj_description(policy.oid, 'pg_policy'), 'changelane:1 project=golden_access access=')
+            )
+        WHERE class.oid IN ('pgmq."q_order_events"'::pg_catalog.regclass,
+            'pgmq."a_order_events"'::pg_catalog.regclass)
+    LOOP
+        IF found.relowner = grantee THEN
+            RAISE EXCEPTION 'role % owns pgmq.%, and may do everything with it', 'golden_worker', found.relname;
+        ELSIF found.polname IS NOT NULL THEN
+            EXECUTE format('DROP POLICY %I ON pgmq.%I', found.polname, found.relname);
+        END IF;
+    END LOOP;
+END
+$changelane$;
+ALTER TABLE pgmq."q_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+REVOKE ALL ON pgmq."q_order_events" FROM PUBLIC, "golden_worker" CASCADE;
+GRANT DELETE, INSERT ("headers", "message", "vt"), SELECT, UPDATE ("headers", "read_ct", "vt")
+    ON pgmq."q_order_events" TO "golden_worker";
+CREATE POLICY "changelane_send_insert_953a0fbe" ON pgmq."q_order_events" FOR INSERT TO "golden_worker"
+    WITH CHECK (true);
+CREATE POLICY "changelane_send_insert_bounds_953a0fbe" ON pgmq."q_order_events" AS RESTRICTIVE FOR INSERT TO "golden_worker"
+    WITH CHECK (
+        read_ct BETWEEN 0 AND 2000000000
+        AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
+    );
+CREATE POLICY "changelane_send_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
+    USING (enqueued_at = now());
+CREATE POLICY "changelane_read_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
+    USING (true);
+CREATE POLICY "changelane_read_update_953a0fbe" ON pgmq."q_order_events" FOR UPDATE TO "golden_worker"
+    USING (true);
+CREATE POLICY "changelane_read_update_bounds_953a0fbe" ON pgmq."q_order_events" AS RESTRICTIVE FOR UPDATE TO "golden_worker"
+    WITH CHECK (
+        read_ct BETWEEN 0 AND 2000000000
+        AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
+    );
+CREATE POLICY "changelane_delete_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
+    USING (true);
+CREATE POLICY "changelane_delete_delete_953a0fbe" ON pgmq."q_order_events" FOR DELETE TO "golden_worker"
+    USING (true);
+ALTER TABLE pgmq."a_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+REVOKE ALL ON pgmq."a_order_events" FROM PUBLIC, "golden_worker" CASCADE;
+DO $changelane$
+DECLARE
+    found record;
+BEGIN
+    -- Row security of the queue does not hold who goes by a partition, and a sequence decides on ids.
+    FOR found IN
+        SELECT relid::pg_catalog.regclass AS part, 'TABLE' AS kind
+        FROM unnest(ARRAY['pgmq."q_order_events"', 'pgmq."a_order_events"']::pg_catalog.regclass[]) AS whole,
+            pg_partition_tree(whole)
+        WHERE relid <> whole
+        UNION ALL
+        SELECT pg_depend.objid::pg_catalog.regclass, 'SEQUENCE'
+        FROM pg_catalog.pg_depend
+        JOIN pg_catalog.pg_class ON pg_class.oid = pg_depend.objid AND pg_class.relkind = 'S'
+        WHERE pg_depend.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND pg_depend.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND pg_depend.refobjid IN ('pgmq."q_order_events"'::pg_catalog.regclass, 'pgmq."a_order_events"'::pg_catalog.regclass)
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s %s FROM PUBLIC, %I CASCADE', found.kind, found.part, 'golden_worker');
+    END LOOP;
+    -- What the role holds already, by PUBLIC or otherwise, is not given again.
+    IF NOT has_schema_privilege('golden_worker', 'pgmq', 'USAGE') THEN
+        GRANT USAGE ON SCHEMA "pgmq" TO "golden_worker";
+    END IF;
+    IF NOT has_schema_privilege('golden_worker', 'changelane', 'USAGE') THEN
+        GRANT USAGE ON SCHEMA "changelane" TO "golden_worker";
+    END IF;
+    FOR found IN
+        SELECT oid::pg_catalog.regprocedure AS signature
+        FROM pg_catalog.pg_proc
+        WHERE pronamespace = 'pgmq'::pg_catalog.regnamespace
+            AND proname = ANY (ARRAY['_send_batch', '_validate_batch_params', 'delete', 'format_table_name', 'read', 'read_with_poll', 'send', 'send_batch']::text[])
+            AND NOT has_function_privilege('golden_worker', oid, 'EXECUTE')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', found.signature, 'golden_worker');
+    END LOOP;
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_attribute
+        WHERE attrelid = 'pgmq."q_order_events"'::pg_catalog.regclass AND attname = 'last_read_at'
+    ) THEN
+        GRANT UPDATE ("last_read_at") ON pgmq."q_order_events" TO "golden_worker";
+    END IF;
+    FOR found IN
+        SELECT policy.polname, class.relname, left(encode(sha256(convert_to(jsonb_build_array(
+            policy.polname, policy.polcmd::text, policy.polpermissive, 0 = ANY (policy.polroles),
+            ARRAY(SELECT rolname FROM pg_catalog.pg_roles WHERE oid = ANY (policy.polroles) ORDER BY rolname COLLATE "C"),
+            pg_get_expr(policy.polqual, policy.polrelid), pg_get_expr(policy.polwithcheck, policy.polrelid)
+        )::text, 'UTF8')), 'hex'), 12) AS live
+        FROM pg_catalog.pg_policy AS policy
+        JOIN pg_catalog.pg_class AS class ON class.oid = policy.polrelid
+        WHERE class.relnamespace = 'pgmq'::pg_catalog.regnamespace
+            AND class.relname IN ('q_order_events', 'a_order_events')
+            AND policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_select_953a0fbe', 'changelane_read_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_select_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
+    LOOP
+        EXECUTE format(
+            'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
+            format('changelane:1 project=golden_access access=order_events spec=138bd7449ba1 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+        );
+    END LOOP;
+END
+$changelane$;
+COMMIT;
+
+-- access to queue order_events_dlq
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
+-- "golden_worker" may send.
+-- Literals in the expressions, and what the catalog says of them, are the same whatever the session's settings.
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO, MDY';
+SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL bytea_output = 'hex';
+SET LOCAL extra_float_digits = '1';
+SET LOCAL quote_all_identifiers = 'off';
+DO $changelane$
+DECLARE
+    grantee CONSTANT oid := (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'golden_worker');
+    found record;
+BEGIN
+    FOR found IN
+        SELECT class.relname, class.relowner, policy.polname
+        FROM pg_catalog.pg_class AS class
+        LEFT JOIN pg_catalog.pg_policy AS policy
+            ON policy.polrelid = class.oid
+            AND (
+                policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_select_953a0fbe']::text[])
+                OR policy.polroles = ARRAY[grantee]
+                AND starts_with(pg_catalog.obj_description(policy.oid, 'pg_policy'), 'changelane:1 project=golden_access access=')
+            )
+        WHERE class.oid IN ('pgmq."q_order_events_dlq"'::pg_catalog.regclass,
+            'pgmq."a_order_events_dlq"'::pg_catalog.regclass)
+    LOOP
+        IF found.relowner = grantee THEN
+            RAISE EXCEPTION 'role % owns pgmq.%, and may do everything with it', 'golden_worker', found.relname;
+        ELSIF found.polname IS NOT NULL THEN
+            EXECUTE format('DROP POLICY %I ON pgmq.%I', found.polname, found.relname);
+        END IF;
+    END LOOP;
+END
+$changelane$;
+ALTER TABLE pgmq."q_order_events_dlq" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+REVOKE ALL ON pgmq."q_order_events_dlq" FROM PUBLIC, "golden_worker" CASCADE;
+GRANT INSERT ("headers", "message", "vt"), SELECT ("msg_id")
+    ON pgmq."q_order_events_dlq" TO "golden_worker";
+CREATE POLICY "changelane_send_insert_953a0fbe" ON pgmq."q_order_events_dlq" FOR INSERT TO "golden_worker"
+    WITH CHECK (true);
+CREATE POLICY "changelane_send_insert_bounds_953a0fbe" ON pgmq."q_order_events_dlq" AS RESTRICTIVE FOR INSERT TO "golden_worker"
+    WITH CHECK (
+        read_ct BETWEEN 0 AND 2000000000
+        AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
+    );
+CREATE POLICY "changelane_send_select_953a0fbe" ON pgmq."q_order_events_dlq" FOR SELECT TO "golden_worker"
+    USING (enqueued_at = now());
+ALTER TABLE pgmq."a_order_events_dlq" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
+REVOKE ALL ON pgmq."a_order_events_dlq" FROM PUBLIC, "golden_worker" CASCADE;
+DO $changelane$
+DECLARE
+    found record;
+BEGIN
+    -- Row security of the queue does not hold who goes by a partition, and a sequence decides on ids.
+    FOR found IN
+        SELECT relid::pg_catalog.regclass AS part, 'TABLE' AS kind
+        FROM unnest(ARRAY['pgmq."q_order_events_dlq"', 'pgmq."a_order_events_dlq"']::pg_catalog.regclass[]) AS whole,
+            pg_partition_tree(whole)
+        WHERE relid <> whole
+        UNION ALL
+        SELECT pg_depend.objid::pg_catalog.regclass, 'SEQUENCE'
+        FROM pg_catalog.pg_depend
+        JOIN pg_catalog.pg_class ON pg_class.oid = pg_depend.objid AND pg_class.relkind = 'S'
+        WHERE pg_depend.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND pg_depend.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND pg_depend.refobjid IN ('pgmq."q_order_events_dlq"'::pg_catalog.regclass, 'pgmq."a_order_events_dlq"'::pg_catalog.regclass)
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s %s FROM PUBLIC, %I CASCADE', found.kind, found.part, 'golden_worker');
+    END LOOP;
+    -- What the role holds already, by PUBLIC or otherwise, is not given again.
+    IF NOT has_schema_privilege('golden_worker', 'pgmq', 'USAGE') THEN
+        GRANT USAGE ON SCHEMA "pgmq" TO "golden_worker";
+    END IF;
+    FOR found IN
+        SELECT oid::pg_catalog.regprocedure AS signature
+        FROM pg_catalog.pg_proc
+        WHERE pronamespace = 'pgmq'::pg_catalog.regnamespace
+            AND proname = ANY (ARRAY['_send_batch', '_validate_batch_params', 'format_table_name', 'send', 'send_batch']::text[])
+            AND NOT has_function_privilege('golden_worker', oid, 'EXECUTE')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', found.signature, 'golden_worker');
+    END LOOP;
+    FOR found IN
+        SELECT policy.polname, class.relname, left(encode(sha256(convert_to(jsonb_build_array(
+            policy.polname, policy.polcmd::text, policy.polpermissive, 0 = ANY (policy.polroles),
+            ARRAY(SELECT rolname FROM pg_catalog.pg_roles WHERE oid = ANY (policy.polroles) ORDER BY rolname COLLATE "C"),
+            pg_get_expr(policy.polqual, policy.polrelid), pg_get_expr(policy.polwithcheck, policy.polrelid)
+        )::text, 'UTF8')), 'hex'), 12) AS live
+        FROM pg_catalog.pg_policy AS policy
+        JOIN pg_catalog.pg_class AS class ON class.oid = policy.polrelid
+        WHERE class.relnamespace = 'pgmq'::pg_catalog.regnamespace
+            AND class.relname IN ('q_order_events_dlq', 'a_order_events_dlq')
+            AND policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_select_953a0fbe']::text[])
+    LOOP
+        EXECUTE format(
+            'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
+            format('changelane:1 project=golden_access access=order_events_dlq spec=67616d58b0e7 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+        );
+    END LOOP;
+END
+$changelane$;
+COMMIT;
+
+-- api
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
+DO $changelane$
+BEGIN
+    IF to_regnamespace('pgmq_public') IS NULL THEN
+        CREATE SCHEMA pgmq_public;
+    END IF;
+END
+$changelane$;
+REVOKE ALL ON SCHEMA pgmq_public FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION pgmq_public.send(queue_name text, message jsonb, sleep_seconds integer DEFAULT 0)
+    RETURNS SETOF bigint LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('send_' || lower($1) || '_0')::name
+        AND proc.proname < ('send_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 13
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM changelane_access.%I($1, $2, $3)', own)
+            USING ARRAY[$2], NULL::jsonb[], $3;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM pgmq.send($1, $2, $3);
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0)
+    RETURNS SETOF bigint LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('send_' || lower($1) || '_0')::name
+        AND proc.proname < ('send_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 13
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM changelane_access.%I($1, $2, $3)', own)
+            USING $2, NULL::jsonb[], $3;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM pgmq.send_batch($1, $2, $3);
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION pgmq_public.read(queue_name text, sleep_seconds integer, n integer)
+    RETURNS SETOF pgmq.message_record LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('read_' || lower($1) || '_0')::name
+        AND proc.proname < ('read_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 13
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM changelane_access.%I($1, $2)', own)
+            USING $2, $3;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM pgmq.read($1, $2, $3);
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION pgmq_public.pop(queue_name text)
+    RETURNS SETOF pgmq.message_record LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('pop_' || lower($1) || '_0')::name
+        AND proc.proname < ('pop_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 12
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM changelane_access.%I()', own);
+        RETURN;
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_class AS class
+        WHERE class.oid = format('pgmq.%I', pgmq.format_table_name($1, 'q'))::pg_catalog.regclass
+            AND (
+                pg_catalog.pg_has_role(class.relowner, 'USAGE')
+                OR EXISTS (
+                    SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS role
+                    WHERE policy.polrelid = class.oid
+                        AND starts_with(policy.polname, 'changelane_pop_delete_')
+                        AND pg_catalog.pg_has_role(role, 'USAGE')
+                )
+            )
+    ) THEN
+        RAISE insufficient_privilege USING MESSAGE = format('permission denied to pop from queue %I', $1);
+    END IF;
+    RETURN QUERY SELECT * FROM pgmq.pop($1);
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION pgmq_public.archive(queue_name text, message_id bigint)
+    RETURNS boolean LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+    done boolean;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('archive_' || lower($1) || '_0')::name
+        AND proc.proname < ('archive_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 16
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        EXECUTE format('SELECT count(*) > 0 FROM changelane_access.%I($1)', own)
+            INTO done USING ARRAY[$2];
+        RETURN done;
+    END IF;
+    RETURN pgmq.archive($1, $2);
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION pgmq_public.delete(queue_name text, message_id bigint)
+    RETURNS boolean LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+    done boolean;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('delete_' || lower($1) || '_0')::name
+        AND proc.proname < ('delete_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 15
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        EXECUTE format('SELECT count(*) > 0 FROM changelane_access.%I($1)', own)
+            INTO done USING ARRAY[$2];
+        RETURN done;
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_class AS class
+        WHERE class.oid = format('pgmq.%I', pgmq.format_table_name($1, 'q'))::pg_catalog.regclass
+            AND (
+                pg_catalog.pg_has_role(class.relowner, 'USAGE')
+                OR EXISTS (
+                    SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS role
+                    WHERE policy.polrelid = class.oid
+                        AND starts_with(policy.polname, 'changelane_delete_delete_')
+                        AND pg_catalog.pg_has_role(role, 'USAGE')
+                )
+            )
+    ) THEN
+        RAISE insufficient_privilege USING MESSAGE = format('permission denied to delete from queue %I', $1);
+    END IF;
+    RETURN pgmq.delete($1, $2);
+END
+$function$;
+
+-- What Supabase's schema lacks.
+CREATE OR REPLACE FUNCTION pgmq_public.send_with_headers(
+    queue_name text, message jsonb, headers jsonb, sleep_seconds integer DEFAULT 0
+)
+    RETURNS SETOF bigint LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('send_' || lower($1) || '_0')::name
+        AND proc.proname < ('send_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 13
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM changelane_access.%I($1, $2, $3)', own)
+            USING ARRAY[$2], ARRAY[$3], $4;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM pgmq.send($1, $2, $3, $4);
+END
+$function$;
+
+-- It holds a snapshot while it waits, so that no table can be vacuumed past it: at most 30 seconds.
+CREATE OR REPLACE FUNCTION pgmq_public.read_with_poll(
+    queue_name text, sleep_seconds integer, n integer, max_poll_seconds integer DEFAULT 5
+)
+    RETURNS SETOF pgmq.message_record LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('poll_' || lower($1) || '_0')::name
+        AND proc.proname < ('poll_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 13
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM changelane_access.%I($1, $2, $3)', own)
+            USING $2, $3, $4;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM pgmq.read_with_poll($1, $2, $3, least($4, 30), 100);
+END
+$function$;
+
+-- Only for the delivery of that number: whoever reads the message later holds it then.
+CREATE OR REPLACE FUNCTION pgmq_public.set_visibility(
+    queue_name text, message_id bigint, read_count integer, sleep_seconds integer
+)
+    RETURNS boolean LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+    done boolean;
+    changed bigint;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('lease_' || lower($1) || '_0')::name
+        AND proc.proname < ('lease_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 14
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        EXECUTE format('SELECT count(*) > 0 FROM changelane_access.%I($1, $2, $3)', own)
+            INTO done USING $2, $3, $4;
+        RETURN done;
+    END IF;
+    EXECUTE format(
+        'UPDATE pgmq.%I SET vt = clock_timestamp() + make_interval(secs => $3) WHERE msg_id = $1 AND read_ct = $2',
+        pgmq.format_table_name($1, 'q')
+    ) USING $2, $3, $4;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    RETURN changed > 0;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION pgmq_public.archive_batch(queue_name text, message_ids bigint[])
+    RETURNS SETOF bigint LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('archive_' || lower($1) || '_0')::name
+        AND proc.proname < ('archive_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 16
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM changelane_access.%I($1)', own)
+            USING $2;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT * FROM pgmq.archive($1, $2);
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION pgmq_public.delete_batch(queue_name text, message_ids bigint[])
+    RETURNS SETOF bigint LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('delete_' || lower($1) || '_0')::name
+        AND proc.proname < ('delete_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 15
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM changelane_access.%I($1)', own)
+            USING $2;
+        RETURN;
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_class AS class
+        WHERE class.oid = format('pgmq.%I', pgmq.format_table_name($1, 'q'))::pg_catalog.regclass
+            AND (
+                pg_catalog.pg_has_role(class.relowner, 'USAGE')
+                OR EXISTS (
+                    SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS role
+                    WHERE policy.polrelid = class.oid
+                        AND starts_with(policy.polname, 'changelane_delete_delete_')
+                        AND pg_catalog.pg_has_role(role, 'USAGE')
+                )
+            )
+    ) THEN
+        RAISE insufficient_privilege USING MESSAGE = format('permission denied to delete from queue %I', $1);
+    END IF;
+    RETURN QUERY SELECT * FROM pgmq.delete($1, $2);
+END
+$function$;
+
+-- Of the messages that the caller may see; counted up to 10,000.
+CREATE OR REPLACE FUNCTION pgmq_public.metrics(queue_name text)
+    RETURNS TABLE (queue_length bigint, visible_length bigint, oldest_age_seconds float8, newest_age_seconds float8)
+    LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = ''
+AS $function$
+DECLARE
+    own name;
+BEGIN
+    SELECT proc.proname INTO own
+    FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
+    WHERE caller.rolname = current_user AND NOT caller.rolsuper
+        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.proname >= ('metrics_' || lower($1) || '_0')::name
+        AND proc.proname < ('metrics_' || lower($1) || '_g')::name
+        AND octet_length(proc.proname::text) = octet_length($1) + 16
+        AND has_function_privilege(proc.oid, 'EXECUTE')
+    LIMIT 1;
+    IF own IS NOT NULL THEN
+        RETURN QUERY EXECUTE format('SELECT * FROM changelane_access.%I()', own);
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE format(
+        'SELECT (SELECT count(*) FROM (SELECT FROM pgmq.%1$I LIMIT 10000) AS capped),
+            (SELECT count(*) FROM (SELECT FROM pgmq.%1$I WHERE vt <= clock_timestamp() LIMIT 10000) AS capped),
+            extract(epoch FROM clock_timestamp()
+                - (SELECT enqueued_at FROM pgmq.%1$I ORDER BY msg_id LIMIT 1))::float8,
+            extract(epoch FROM clock_timestamp()
+                - (SELECT enqueued_at FROM pgmq.%1$I ORDER BY msg_id DESC LIMIT 1))::float8',
+        pgmq.format_table_name($1, 'q')
+    );
+END
+$function$;
+
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON SCHEMA pgmq_public IS %L',
+        format('changelane:1 project=golden_access api=pgmq_public spec=e5d7d2c5ad4a live=%s pg=', left(encode(sha256(convert_to(coalesce((
+            SELECT jsonb_agg(jsonb_build_array(
+                proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid), proc.prosrc,
+                language.lanname, proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')
+            ) ORDER BY proc.proname COLLATE "C", pg_get_function_arguments(proc.oid) COLLATE "C")
+            FROM pg_catalog.pg_proc AS proc
+            JOIN pg_catalog.pg_language AS language ON language.oid = proc.prolang
+            WHERE proc.pronamespace = pg_catalog.to_regnamespace('pgmq_public') AND proc.proname IN ('archive', 'archive_batch', 'delete', 'delete_batch', 'metrics', 'pop', 'read', 'read_with_poll', 'send',
+                'send_batch', 'send_with_headers', 'set_visibility')
+        ), '[]')::text, 'UTF8')), 'hex'), 12))
+            || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+-- To nobody but those named here, and those to whom another project of this database gives access to a queue.
+DO $changelane$
+DECLARE
+    found record;
+BEGIN
+    FOR found IN
+        SELECT DISTINCT acl.grantee
+        FROM (
+            SELECT coalesce(nspacl, acldefault('n', nspowner)) AS entries, nspowner AS owner
+            FROM pg_catalog.pg_namespace WHERE nspname = 'pgmq_public'
+            UNION ALL
+            SELECT coalesce(proacl, acldefault('f', proowner)), proowner
+            FROM pg_catalog.pg_proc
+            WHERE pronamespace = to_regnamespace('pgmq_public') AND proname = ANY (ARRAY['archive', 'archive_batch', 'delete', 'delete_batch', 'metrics', 'pop', 'read', 'read_with_poll', 'send', 'send_batch', 'send_with_headers', 'set_visibility']::text[])
+        ) AS place, aclexplode(place.entries) AS acl
+        WHERE acl.grantee <> place.owner
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_policy AS policy
+                WHERE acl.grantee = ANY (policy.polroles)
+                    AND pg_catalog.obj_description(policy.oid, 'pg_policy') ~ '^changelane:1 project=\S+ access='
+                    AND NOT starts_with(pg_catalog.obj_description(policy.oid, 'pg_policy'), 'changelane:1 project=golden_access access=')
+            )
+            AND NOT EXISTS (
+                SELECT FROM pg_catalog.pg_proc AS proc, aclexplode(proc.proacl) AS held
+                WHERE proc.pronamespace = to_regnamespace('changelane_access') AND held.grantee = acl.grantee
+                    AND pg_catalog.obj_description(proc.oid, 'pg_proc') ~ '^changelane:1 project=\S+ access='
+                    AND NOT starts_with(pg_catalog.obj_description(proc.oid, 'pg_proc'), 'changelane:1 project=golden_access access=')
+            )
+    LOOP
+        EXECUTE format(
+            'REVOKE ALL ON SCHEMA pgmq_public FROM %1$s; REVOKE ALL ON FUNCTION pgmq_public."archive", pgmq_public."archive_batch", pgmq_public."delete", pgmq_public."delete_batch", pgmq_public."metrics", pgmq_public."pop", pgmq_public."read", pgmq_public."read_with_poll", pgmq_public."send", pgmq_public."send_batch", pgmq_public."send_with_headers", pgmq_public."set_visibility" FROM %1$s',
+            CASE found.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(found.grantee)) END
+        );
+    END LOOP;
+END
+$changelane$;
+GRANT USAGE ON SCHEMA pgmq_public TO "golden_client";
+GRANT EXECUTE ON FUNCTION pgmq_public."archive", pgmq_public."archive_batch", pgmq_public."metrics", pgmq_public."read", pgmq_public."read_with_poll", pgmq_public."set_visibility" TO "golden_client";
+GRANT USAGE ON SCHEMA pgmq_public TO "golden_worker";
+GRANT EXECUTE ON FUNCTION pgmq_public."delete", pgmq_public."delete_batch", pgmq_public."metrics", pgmq_public."read", pgmq_public."read_with_poll", pgmq_public."send", pgmq_public."send_batch", pgmq_public."send_with_headers", pgmq_public."set_visibility" TO "golden_worker";
+COMMIT;
+
+-- table public.orders
+BEGIN;
+SET LOCAL lock_timeout = '1s';
+SET LOCAL statement_timeout = 0;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL quote_all_identifiers = off;
+SET LOCAL statement_timeout = '1s';
+LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
+SET LOCAL statement_timeout = 0;
+CREATE OR REPLACE TRIGGER "!orders_insert_8d227704"
+    AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new
+    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_8d227704"();
+DO $changelane$
+BEGIN
+    EXECUTE format(
+        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
+        '!orders_insert_8d227704', 'public', 'orders',
+        'changelane:1 project=golden_access route=orders spec=b3eeebbf66e4 live=aa1aea817997 pg=' || current_setting('server_version_num')::int / 10000
+    );
+END
+$changelane$;
+COMMIT;
