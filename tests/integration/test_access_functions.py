@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from declared import Declared, bring, declare, find_wrong
 from psycopg import errors, sql
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 from roles import lend_roles
 
@@ -323,3 +324,38 @@ def test_declared_later_taken_back_and_destroyed(
     for role in {access.role for access in declared.manifest.access if access.caller}:
         # Nothing in the database depends on it any more.
         conn.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+@pytest.mark.parametrize("right", ["CREATEROLE", "MEMBER"])
+def test_a_role_without_superuser_applies_changes_and_destroys(
+    conn: Connection, tmp_path: Path, roles: dict[str, str], project: str, right: str
+) -> None:
+    deployer = sql.Identifier(roles["stranger"])
+    spec = SPEC.format(project=project, using=TENANT, **roles)
+    options = sql.SQL("LOGIN CREATEROLE" if right == "CREATEROLE" else "LOGIN")
+    conn.execute(sql.SQL("ALTER ROLE {} {}").format(deployer, options))
+    for statement in (
+        "GRANT CREATE ON DATABASE {database} TO {deployer}",
+        "GRANT ALL ON SCHEMA pgmq TO {deployer} WITH GRANT OPTION",
+        "GRANT ALL ON pgmq.meta TO {deployer}",
+    ):
+        conn.execute(sql.SQL(statement).format(database=sql.Identifier(conn.info.dbname), deployer=deployer))
+    url = make_conninfo(conn.info.dsn, user=roles["stranger"])
+    with psycopg.connect(url, autocommit=True) as theirs:
+        declared = declare(theirs, tmp_path, spec)
+        if right == "MEMBER":
+            with pytest.raises(PreflightError):
+                bring(theirs, declared)
+            for role in {access.role for access in declared.manifest.access if access.caller}:
+                made = sql.SQL("CREATE ROLE {0} NOLOGIN; GRANT {0} TO {1}")
+                conn.execute(made.format(sql.Identifier(role), deployer))
+        bring(theirs, declared)
+        assert find_wrong(theirs, declared) == []
+        changed = declare(theirs, tmp_path, spec.replace("allow: [send, read, pop,", "allow: [send, read,"))
+        bring(theirs, changed)
+        assert find_wrong(theirs, changed) == []
+        assert find_wrong(conn, changed) == []
+        assert attempt(conn, CALLS["archive"], role=roles["tenant"], queue="jobs", row="mine")
+        assert not attempt(conn, CALLS["pop"], role=roles["tenant"], queue="jobs", row="mine")
+        destroy(theirs, changed.manifest, drop_queues=True, **SILENT)
+    assert conn.execute("SELECT to_regnamespace('changelane_access')").fetchone() == (None,)

@@ -545,7 +545,9 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('changelane:schema', 0));
     -- No login, and no member but who owns the queue.
-    ALTER ROLE "changelane_golden_access_cf8a1a0f" NOLOGIN;
+    IF (SELECT rolcanlogin FROM pg_catalog.pg_roles WHERE rolname = 'changelane_golden_access_cf8a1a0f') THEN
+        ALTER ROLE "changelane_golden_access_cf8a1a0f" NOLOGIN;
+    END IF;
     FOR found IN
         SELECT member.rolname AS member
         FROM pg_catalog.pg_auth_members AS held

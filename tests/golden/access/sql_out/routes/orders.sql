@@ -164,5 +164,8 @@ BEGIN
         '!orders_insert_8d227704', 'public', 'orders',
         'changelane:1 project=golden_access route=orders spec=b3eeebbf66e4 live=aa1aea817997 pg=' || current_setting('server_version_num')::int / 10000
     );
+EXCEPTION WHEN insufficient_privilege THEN
+    -- The table belongs to another role: its trigger is known by the function that it calls.
+    NULL;
 END
 $changelane$;
