@@ -29,3 +29,21 @@ def test_a_file_that_cannot_be_written_to_its_end_stays_as_it_was_and_is_named(t
     assert caught.value.filename == str(path)
     assert path.read_text() == "before\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_in_its_place_is_replaced_and_one_at_the_part_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("kept\n")
+    path = tmp_path / "out" / "file.sql"
+    path.parent.mkdir()
+    path.symlink_to(victim)
+    write_whole(path, "ours\n")
+    assert (path.is_symlink(), path.read_text(), victim.read_text()) == (False, "ours\n", "kept\n")
+    # Even whoever knew the name beforehand.
+    monkeypatch.setattr("secrets.token_hex", lambda size: "0" * size)
+    (path.parent / ".file.sql.00000000.part").symlink_to(victim)
+    with pytest.raises(OSError, match="File exists"):
+        write_whole(path, "theirs\n")
+    assert (path.read_text(), victim.read_text()) == ("ours\n", "kept\n")

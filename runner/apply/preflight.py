@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from changelane.errors import ChangelaneError, DatabaseError
-from changelane.runner.apply.functions import check_functions
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.step import Step
+from changelane.runner.compare.compare_functions import check_functions
 from changelane.runner.compare.compare_owner import check_owner, list_lacks
 from changelane.runner.compare.object import spell, spell_name
 from changelane.runner.live.observe import Observed, Relation

@@ -7,7 +7,7 @@ from functools import partial
 
 from changelane.contract.access import API_SCHEMA
 from changelane.contract.manifest import Api, Manifest
-from changelane.runner.apply.functions import list_callers
+from changelane.runner.compare.compare_functions import list_callers
 from changelane.runner.compare.object import Object, spell_name
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.rights import Rights

@@ -79,18 +79,21 @@ $resume$;
 REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBLIC;
 -- To whom the schema is open: the owners of functions in it, and workers.
 REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
-GRANT SELECT ON changelane.sleepers, changelane.pauses TO PUBLIC;
+-- By column: tools that compare schemas repeat rights on whole tables, and take PUBLIC for the name of a role.
+GRANT SELECT (queue, until) ON changelane.sleepers TO PUBLIC;
+GRANT SELECT (queue, since) ON changelane.pauses TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 6';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 7';
 -- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN
     IF NOT EXISTS (
         SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)')
+            AND (prosrc ~ 'to_jsonb' AND proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
     ) THEN
         CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
-            LANGUAGE plpgsql STABLE
+            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
             AS $measure$
         DECLARE
             size bigint;
@@ -106,10 +109,14 @@ BEGIN
         END
         $measure$;
     END IF;
-    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.digest(text)')
+            AND (proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
+    ) THEN
         -- The hash of a text, as UTF8 where all its characters have a place there.
-        CREATE FUNCTION changelane.digest(value text) RETURNS text
-            LANGUAGE plpgsql STABLE
+        CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
             AS $digest$
         BEGIN
             RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');

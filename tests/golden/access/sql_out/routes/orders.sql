@@ -5,10 +5,11 @@ DO $changelane$
 BEGIN
     IF NOT EXISTS (
         SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)') AND prosrc ~ 'to_jsonb'
+        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)')
+            AND (prosrc ~ 'to_jsonb' AND proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
     ) THEN
         CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
-            LANGUAGE plpgsql STABLE
+            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
             AS $measure$
         DECLARE
             size bigint;
@@ -24,10 +25,14 @@ BEGIN
         END
         $measure$;
     END IF;
-    IF pg_catalog.to_regprocedure('changelane.digest(text)') IS NULL THEN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc
+        WHERE oid = pg_catalog.to_regprocedure('changelane.digest(text)')
+            AND (proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
+    ) THEN
         -- The hash of a text, as UTF8 where all its characters have a place there.
-        CREATE FUNCTION changelane.digest(value text) RETURNS text
-            LANGUAGE plpgsql STABLE
+        CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
+            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
             AS $digest$
         BEGIN
             RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
