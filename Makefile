@@ -17,7 +17,7 @@ $(BIN)/.installed: pyproject.toml
 	$(BIN)/pip --version >/dev/null 2>&1 && $(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null \
 		|| $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install -qq --editable . --group dev
+	$(BIN)/python -m pip install -qq --editable '.[all]' --group dev
 	@pwd -P >$@
 
 .PHONY: install

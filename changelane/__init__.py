@@ -5,3 +5,11 @@ from changelane.message import Message
 from changelane.producing import send, send_batch
 
 __all__ = ["Change", "DeadLetter", "Discard", "Failed", "Message", "Retry", "send", "send_batch"]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("changelane")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -157,8 +157,21 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(result if isinstance(result, int) else 0)
 
 
+PARTS = {
+    "changelane.generator": "generate",
+    "changelane.runner.dashboard": "dashboard",
+    "changelane.commands.dashboard": "dashboard",
+}
+"""The extra with what each package imports beyond the base install."""
+
+
 def explain(error: Exception) -> ChangelaneError:
-    """What is no error of ours: a file that the system refuses, or something that nobody foresaw."""
+    """An error from outside: a part that is not installed, a file that the system refuses, or a surprise."""
+    if isinstance(error, ModuleNotFoundError) and (part := find_part(error)):
+        return ChangelaneError(
+            f"this command needs the part {part!r} of Changelane, which is not installed",
+            help=f"pip install 'changelane[{part}]'",
+        )
     if isinstance(error, OSError) and error.filename:
         return ChangelaneError(
             f"{error.filename}: {error.strerror}",
@@ -168,6 +181,16 @@ def explain(error: Exception) -> ChangelaneError:
         f"{type(error).__name__}: {error}",
         help="this is unexpected; run again with --debug for the traceback",
     )
+
+
+def find_part(error: ModuleNotFoundError) -> str | None:
+    """The extra that the module belongs to which imports what is missing."""
+    part, trace = None, error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "")
+        part = next((extra for package, extra in PARTS.items() if f"{name}.".startswith(f"{package}.")), part)
+        trace = trace.tb_next
+    return part
 
 
 def show_error(error: ChangelaneError) -> None:

