@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,14 +28,18 @@ from changelane.runner.queue.ordered import open_worked
 from changelane.runner.work.handlers.log_records import join_logging
 from changelane.runner.work.handlers.signature import Handler, resolve_handlers
 from changelane.runner.work.handlers.tracing import trace_handlers
+from changelane.runner.work.process.last_resort import watch_over
 from changelane.runner.work.process.lifetime import Lifetime
 from changelane.runner.work.process.log import flush, open_log
 from changelane.runner.work.process.shutdown import Ending
-from changelane.runner.work.process.supervisor import Line, supervise
+from changelane.runner.work.process.supervisor import KILLED_AFTER, Line, supervise
 from changelane.runner.work.process.worker import Worker
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
+
+HURRIED = 1.5
+"""Seconds from a second signal until a process is killed that cannot read it."""
 
 LAST = 5.0
 """Seconds that the process may take to end once the worker has."""
@@ -123,6 +128,13 @@ def command(
     # Before the handlers' modules are imported, which may set up logging themselves.
     log = open_log(log_level)
     join_logging(log, level=log_level)
+    if max_age == 0:
+        raise click.BadParameter("0 is no age that a process could work for", param_hint="'--max-age'")
+    lifetime = Lifetime(messages=max_messages, memory=max_memory, age=max_age)
+    several = processes > 1 or lifetime.bounded
+    signals = socket.socketpair()
+    if not supervised and not several:
+        watch_over(signals[0], limit=grace + KILLED_AFTER, hurry=HURRIED)
     # Handlers are checked here even when child processes will run them, so that a mistake is said once.
     handlers = resolve_handlers(specs)
     conninfo = resolve(settings.database_url)
@@ -130,10 +142,7 @@ def command(
         warn_of_handlers(handlers, specs, log=log)
     if not supervised and (change := find_change(settings.file, manifest, out=settings.out)):
         log.warning(f"{change.what}: working by {settings.out}; {change.help}")
-    if max_age == 0:
-        raise click.BadParameter("0 is no age that a process could work for", param_hint="'--max-age'")
-    lifetime = Lifetime(messages=max_messages, memory=max_memory, age=max_age)
-    if not supervised and (processes > 1 or lifetime.bounded):
+    if not supervised and several:
         with connect(conninfo, application_name="changelane work", kind=PinnedConnection) as connection:
             open_worked(connection, specs)
         arguments = ["--out", str(settings.out), *(["--debug"] if settings.debug else []), "work", *queues]
@@ -166,6 +175,7 @@ def command(
             limit=ending.limit,
             lifetime=lifetime,
             tell=line.tell if line else lambda said: None,
+            signals=signals,
         )
     except psycopg.Error as error:
         # Once it runs, a lost connection is made anew; a server that goes away just now is told of at once.

@@ -170,34 +170,38 @@ class Queue:
         """Delete, or archive, those still held; returns their ids."""
         return _ids(connection.execute(self._ack, pair(deliveries), prepare=False))
 
-    def ack_within(self, connection: Connection[Any], deliveries: Collection[Delivery]) -> int:
+    def ack_within(
+        self, connection: Connection[Any], deliveries: Collection[Delivery], *, clean: bool = False
+    ) -> int:
         """As ``ack``, in the connection's open transaction; returns how many were still held.
 
-        First of all, role and settings become those of the session again, whatever a handler made of them.
+        First of all, role and settings become those of the session again, whatever a handler made of them,
+        unless the transaction is ``clean``: nothing ran in it.
         """
         cursor = Cursor(connection, row_factory=tuple_row)
-        cursor.execute(self._spell_ack(deliveries), prepare=False)
+        cursor.execute(self._spell_ack(deliveries, clean=clean), prepare=False)
         while cursor.nextset():
             pass
         return cursor.rowcount
 
     async def ack_within_async(
-        self, connection: AsyncConnection[Any], deliveries: Collection[Delivery]
+        self, connection: AsyncConnection[Any], deliveries: Collection[Delivery], *, clean: bool = False
     ) -> int:
         """As ``ack_within``, for an async connection."""
         cursor = AsyncCursor(connection, row_factory=tuple_row)
-        await cursor.execute(self._spell_ack(deliveries), prepare=False)
+        await cursor.execute(self._spell_ack(deliveries, clean=clean), prepare=False)
         while cursor.nextset():
             pass
         return cursor.rowcount
 
-    def _spell_ack(self, deliveries: Collection[Delivery]) -> bytes:
+    def _spell_ack(self, deliveries: Collection[Delivery], *, clean: bool) -> bytes:
         """Several statements in one round trip, which takes numbers in their text."""
+        restore = b"" if clean else self._restore
         if len(deliveries) == 1:
             (only,) = deliveries
-            return self._restore + self._ack_one % (only.msg_id, only.read_ct)
+            return restore + self._ack_one % (only.msg_id, only.read_ct)
         values = {name.encode(): f"'{array}'".encode() for name, array in pair(deliveries).items()}
-        return self._restore + self._ack % values
+        return restore + self._ack % values
 
     def renew(self, connection: Connection[Any], deliveries: Sequence[Delivery], *, lease: float) -> set[int]:
         """Extend the leases; returns the ids of those still held."""

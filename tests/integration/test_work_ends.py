@@ -158,6 +158,95 @@ def test_a_pool_of_threads_that_is_idle_ends_by_itself(bench: Bench) -> None:
     assert "not daemons" not in bench.log
 
 
+KEEPS = """
+    import ctypes
+    def handle(change: Change) -> None:
+        note("keeps")
+        # PyDLL keeps the interpreter's lock while the call runs.
+        ctypes.PyDLL(None).sleep(120)
+"""
+SOON = """
+    import ctypes
+    def handle(change: Change) -> None:
+        note("keeps")
+        while not Path("go").exists():
+            time.sleep(0.02)
+        ctypes.PyDLL(None).sleep(120)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_call_that_keeps_the_interpreters_lock_ends_with_the_process(bench: Bench, number: int) -> None:
+    bench.declare(KEEPS)
+    bench.send("1")
+    with bench.worker("--grace", "1") as process:
+        bench.wait(lambda: bench.notes == ["keeps"])
+        time.sleep(0.5)
+        process.send_signal(number)
+        began = time.monotonic()
+        assert process.wait(60) == -signal.SIGKILL, bench.log
+        assert 1 < time.monotonic() - began < 1 + 5 + 5
+
+
+def test_a_second_signal_ends_such_a_call_at_once(bench: Bench) -> None:
+    bench.declare(KEEPS)
+    bench.send("1")
+    with bench.worker("--grace", "60") as process:
+        bench.wait(lambda: bench.notes == ["keeps"])
+        time.sleep(0.5)
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+        assert process.wait(30) == -signal.SIGKILL, bench.log
+
+
+def test_a_call_that_takes_the_lock_after_the_signal_ends_with_the_process(bench: Bench) -> None:
+    bench.declare(SOON)
+    bench.send("1")
+    with bench.worker("--grace", "3") as process:
+        bench.wait(lambda: bench.notes == ["keeps"])
+        process.send_signal(signal.SIGTERM)
+        bench.wait(lambda: '"stopping"' in bench.log)
+        (bench.folder / "go").touch()
+        began = time.monotonic()
+        assert process.wait(60) == 1, bench.log
+        assert time.monotonic() - began < 3 + 5 + 5
+
+
+def test_what_watches_over_a_process_ends_with_it_and_is_nobodys_child(bench: Bench) -> None:
+    bench.declare(
+        """
+        def handle(change: Change) -> None:
+            try:
+                os.wait()
+            except ChildProcessError:
+                note("no child")
+        """
+    )
+    bench.send("1")
+    with bench.worker() as process:
+        bench.wait(lambda: bench.notes == ["no child"])
+        watching = find_watching(bench.folder, besides=process.pid)
+        assert len(watching) == 1
+        process.kill()
+        process.wait()
+        bench.wait(lambda: not find_watching(bench.folder, besides=process.pid))
+
+
+def find_watching(folder: Path, *, besides: int) -> list[int]:
+    """Processes that are at home in the folder and have not ended."""
+    found = []
+    for place in Path("/proc").iterdir():
+        try:
+            if not place.name.isdigit() or int(place.name) == besides or (place / "cwd").readlink() != folder:
+                continue
+            if (place / "stat").read_text().rpartition(") ")[2][0] != "Z":
+                found.append(int(place.name))
+        except OSError:
+            continue
+    return found
+
+
 def test_the_first_process_of_a_container_obeys_before_it_works(bench: Bench) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root may make a namespace of processes everywhere")

@@ -18,10 +18,10 @@ MOST = 300
 """Messages in the other queues beyond which their writers wait."""
 
 KINDS = {
-    "singles": {"fails": 0.02, "poison": 0.002, "forks": 0.005},
-    "batches": {"fails": 0.01, "poison": 0.002, "late": 0.0005},
-    "asyncs": {"fails": 0.02, "poison": 0.002, "late": 0.002, "forks": 0.005},
-    "ordered": {"fails": 0.02, "poison": 0.002},
+    "singles": {"fails": 0.02, "poison": 0.002, "gone": 0.003, "forks": 0.005},
+    "batches": {"fails": 0.01, "poison": 0.002, "gone": 0.003, "late": 0.0005},
+    "asyncs": {"fails": 0.02, "poison": 0.002, "gone": 0.003, "late": 0.002, "forks": 0.005},
+    "ordered": {"fails": 0.02, "poison": 0.002, "gone": 0.003},
     "blocking": {"fails": 0.01},
     "patient": {"slow": 0.7, "late": 0.05},
     "loose": {"fails": 0.02, "poison": 0.002},

@@ -248,7 +248,8 @@ class Tasks:
             check_awaited(connection)
             check_transaction(connection)
             with excusing():
-                held = await self._queue.ack_within_async(connection, job.handed)
+                clean = connection.memory.waits == 0
+                held = await self._queue.ack_within_async(connection, job.handed, clean=clean)
             if held != len(job.handed):
                 raise LeaseLost
         job.end(acked=True)

@@ -169,7 +169,8 @@ class Threads:
                 connection.wire.limit = link.limit
             check_transaction(connection)
             with excusing():
-                held = self._queue.ack_within(connection, job.handed)
+                clean = connection.memory.waits == 0
+                held = self._queue.ack_within(connection, job.handed, clean=clean)
             if held != len(job.handed):
                 raise LeaseLost
         job.end(acked=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import threading
 import time
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 
+SPARE = 0.5
+"""Seconds past the deadline after which C code ends the process, where a handler keeps Python from it."""
+
+
 class Ending:
     """Ends the process at its deadline, unless it has ended by then."""
 
@@ -21,6 +26,8 @@ class Ending:
         self._log = log
         self._deadline: float | None = None
         self._changed = threading.Condition()
+        # Not to stderr, where a reader that stands still would hold up the end.
+        self._nowhere = open(os.devnull, "w")  # noqa: SIM115
 
     def limit(self, seconds: float, code: int) -> None:
         """The process ends within so many seconds; a later deadline does not replace an earlier one."""
@@ -30,6 +37,9 @@ class Ending:
             if self._deadline is None:
                 threading.Thread(target=self._wait, name="ending", daemon=True).start()
             self._deadline = at if self._deadline is None else min(at, self._deadline)
+            left = max(0.0, self._deadline - time.monotonic())
+            # Its thread waits and exits without the interpreter's lock, which a call of a handler may keep.
+            faulthandler.dump_traceback_later(left + SPARE, exit=True, file=self._nowhere)
             self._changed.notify()
 
     def _wait(self) -> None:

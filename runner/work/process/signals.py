@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import select
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,19 +13,27 @@ NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def obeying(obey: Callable[[int], None]) -> Iterator[None]:
-    """Call ``obey`` with each signal that comes meanwhile, one after the other. Main thread only."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+def obeying(
+    obey: Callable[[int], None], pair: tuple[socket.socket, socket.socket] | None = None
+) -> Iterator[None]:
+    """Call ``obey`` with each signal that comes meanwhile, one after the other. Main thread only.
+
+    The signals come through ``pair``, from its second socket to its first.
+    """
+    reader, writer = pair or socket.socketpair()
+    writer.setblocking(False)
+    poller = select.poll()
+    poller.register(reader, select.POLLIN)
 
     def listen() -> None:
-        while received := os.read(reader, 1):
+        # A thread that waits in recv() takes the byte even while a handler keeps the interpreter's lock.
+        while poller.poll() and (received := reader.recv(1)):
             if received[0] in NUMBERS:
                 obey(received[0])
-        os.close(reader)
+        reader.close()
 
     # The interpreter writes a byte at once; a handler in Python would wait for the main thread's next step.
-    earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    earlier = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     handlers = {number: signal.signal(number, lambda *_: None) for number in NUMBERS}
     threading.Thread(target=listen, name="signals", daemon=True).start()
     try:
@@ -33,4 +42,4 @@ def obeying(obey: Callable[[int], None]) -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(earlier)
-        os.close(writer)
+        writer.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -61,7 +62,8 @@ class Worker:
     """Runs until told to stop, or, with ``drain``, until every queue is empty. ``grace`` in seconds.
 
     ``limit`` is told, with each signal, within how many seconds the process must end, and its exit code;
-    ``tell``, for the supervisor, that the worker works, and that its ``lifetime`` is over.
+    ``tell``, for the supervisor, that the worker works, and that its ``lifetime`` is over. ``signals`` are
+    the two ends through which signals come, where others look at them, too.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class Worker:
         limit: Callable[[float, int], None] = lambda seconds, code: None,
         lifetime: Lifetime = FOREVER,
         tell: Callable[[bytes], None] = lambda said: None,
+        signals: tuple[socket.socket, socket.socket] | None = None,
     ) -> None:
+        self._signals = signals
         self._limit = limit
         self._lifetime = lifetime
         self._tell = tell
@@ -143,7 +147,7 @@ class Worker:
 
     def run(self) -> int:
         """Work; returns the exit code: 0, or 130 after SIGINT. Raises what made a consumer give up."""
-        with obeying(self.stop):
+        with obeying(self.stop, self._signals):
             # Before the first claim, which a queue that is paused already must not see.
             self._heed(self._ask(self._due) or ())
             self._keeper.start()

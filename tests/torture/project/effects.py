@@ -15,6 +15,12 @@ import psycopg
 from changelane import Change
 
 EXIT = 77
+
+
+class Gone(Exception):
+    """After this one no attempt helps, as the consumers' specs say."""
+
+
 SLOW = 3.0
 """Seconds: longer than the lease, shorter than the timeout."""
 
@@ -82,6 +88,8 @@ def _face(change: Change) -> float:
             return SLOW
         case "late":
             return LATE
+        case "gone":
+            raise Gone("this change is for nobody")
         case "exits":
             os._exit(EXIT)
         case "crashes":

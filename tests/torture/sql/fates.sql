@@ -4,6 +4,7 @@ WITH expected AS (
     SELECT queue, id, seq, CASE
         WHEN queue = 'blocking' AND seq >= min(seq) FILTER (WHERE doomed) OVER (PARTITION BY queue, id)
             THEN 'queued'
+        WHEN kind = 'gone' THEN 'dead'
         WHEN NOT doomed THEN 'effect'
         WHEN queue = 'asyncs' THEN 'archived'
         ELSE 'dead'
