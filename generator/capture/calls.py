@@ -8,12 +8,14 @@ from pglast import ast, parse_sql
 from pglast.visitors import Visitor
 
 from changelane.generator.capture.capture import Capture, bind_expression
+from changelane.generator.sql.naming import find_names
 
 _OURS = ("pg_catalog", "pgmq", "changelane")
 
 
 def list_calls(capture: Capture) -> tuple[tuple[str, str], ...]:
-    """Functions, operators and types of other schemas in the capture's expressions, each as (schema, name).
+    """Functions, operators, types and sequences of other schemas in the capture's expressions, and all that
+    their literals name, each as (schema, name).
 
     Named without a schema they are those of ``pg_catalog``, for the function pins its path.
     """
@@ -47,8 +49,15 @@ class _Names(Visitor):
         if len(names) == 2 and names[0] not in _OURS:
             self.names.add((names[0], names[1]))
 
+    def _note_literals(self, node: ast.Node) -> None:
+        self.names.update(found for found in find_names(node) if found[0] not in _OURS)
+
     def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:
         self._note(node.funcname or ())
+        self._note_literals(node)
+
+    def visit_TypeCast(self, ancestors: object, node: ast.TypeCast) -> None:
+        self._note_literals(node)
 
     def visit_TypeName(self, ancestors: object, node: ast.TypeName) -> None:
         self._note(node.names or ())

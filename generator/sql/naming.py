@@ -6,13 +6,13 @@ A capture function looks in ``pg_catalog`` alone, so such a name needs its schem
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pglast import ast
 from pglast.parser import ParseError
 
-from changelane.generator.sql.builtin import SCHEMA
+from changelane.generator.sql.builtin import SCHEMA, load_builtins
 from changelane.generator.sql.expression import ExpressionError, read_tree
 from changelane.generator.sql.lookup import quote_schema
 from changelane.generator.sql.typesystem import TypeSystem
@@ -35,7 +35,8 @@ _TAKERS = {
     "has_function_privilege": (-2, "regprocedure"), "has_type_privilege": (-2, "regtype"),
 }  # fmt: skip
 """Functions that take a name as text: the place among their arguments, and what it is of."""
-_PLACED = re.compile(r'\s*("([^"]|"")+"|[^\s".(]+)\s*\.')
+_NAME = r'\s*("(?:[^"]|"")+"|[^\s".(]+)\s*'
+_PLACED = re.compile(rf"{_NAME}\.(?:{_NAME})?")
 _FORMATTED = re.compile(r"%(\d+\$)?I\.")
 
 Problem = tuple[str, str] | None
@@ -70,6 +71,32 @@ def check_call(
         if type in _KINDS and (problem := check_cast(value, of, type, types)):
             return problem
     return None
+
+
+def find_names(node: Any) -> Iterator[tuple[str, str]]:
+    """The objects that a cast or a call names in its literals, as (schema, name); the name may be empty."""
+    match node:
+        case ast.TypeCast(arg=value, typeName=ast.TypeName(names=(*_, ast.String(sval=kind)))) if (
+            kind in _KINDS
+        ):
+            yield from _split(value)
+        case ast.FuncCall(funcname=(*_, ast.String(sval=name)), args=tuple(arguments)):
+            places = {place for place, _ in [_TAKERS[name]]} if name in _TAKERS else set()
+            for found in load_builtins().functions.get(name or "", ()):
+                places |= {at for at, type in enumerate(found.arguments) if type in _KINDS}
+            for place in places:
+                if -len(arguments) <= place < len(arguments):
+                    yield from _split(arguments[place])
+
+
+def _split(value: Any) -> Iterator[tuple[str, str]]:
+    if found := _PLACED.match(_read_text(_find_begin(value)) or ""):
+        schema, name = (_fold(part or "") for part in found.groups())
+        yield schema, name
+
+
+def _fold(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
 def _check_name(value: Any, kind: str, types: TypeSystem) -> Problem:

@@ -8,7 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare
+from declared import bring, declare, find_wrong
+from psycopg import sql
 
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
@@ -126,3 +127,32 @@ def test_an_owner_whose_path_puts_pg_catalog_last_writes_it(table: Connection, t
     (problem,) = find_problems(table, tmp_path, "to_tsvector('english', new.body)")
     assert "public.english" in problem.help
     declare_extra(table, tmp_path, "to_tsvector('pg_catalog.english', new.body)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["'sales.t'::regclass::oid", "nextval('sales.tickets')", "to_regclass('sales.' || new.name)::oid",
+     "to_tsvector('\"sales\".plain', new.body)", "has_table_privilege(session_user, 'Sales.t', 'select')"],
+)  # fmt: skip
+def test_an_owner_that_may_only_send_may_look_such_a_name_up(
+    table: Connection, tmp_path: Path, text: str
+) -> None:
+    table.execute(
+        "CREATE SCHEMA sales; CREATE TABLE sales.t (); CREATE SEQUENCE sales.tickets;"
+        " CREATE TEXT SEARCH CONFIGURATION sales.plain (COPY = simple)"
+    )
+    role = f"{table.info.dbname}_sender"
+    spec = SPEC.replace("project: shop", f"project: shop\nowner: {role}")
+    declared = declare(table, tmp_path, spec.format(text='"' + text.replace('"', '\\"') + '"'))
+    try:
+        bring(table, declared)
+        assert find_wrong(table, declared) == []
+        table.execute("INSERT INTO t VALUES (1, 't')")
+        table.execute(sql.SQL("REVOKE ALL ON SCHEMA sales FROM {}").format(sql.Identifier(role)))
+        assert find_wrong(table, declared) != []
+        bring(table, declared)
+        table.execute("INSERT INTO t VALUES (2, 't')")
+    finally:
+        if table.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+            for query in ("DROP OWNED BY {} CASCADE", "DROP ROLE {}"):
+                table.execute(sql.SQL(query).format(sql.Identifier(role)))

@@ -53,6 +53,16 @@ WHERE wanted.kind = 'call'
     AND (wanted.schema <> 'pgmq' OR proc.proname NOT IN ('send', 'send_batch') OR 'headers' = ANY (proc.proargnames))
     AND NOT has_function_privilege(wanted.oid, proc.oid, 'EXECUTE')
 UNION
+SELECT wanted.role, wanted.kind, wanted.schema, wanted.name,
+       format('use sequence %%s', class.oid::regclass),
+       format('GRANT USAGE ON SEQUENCE %%s TO %%I', class.oid::regclass, wanted.role),
+       pg_has_role(class.relowner, 'USAGE'), false
+FROM wanted
+JOIN pg_namespace AS home ON home.nspname = wanted.schema
+JOIN pg_class AS class ON class.relnamespace = home.oid AND class.relname = wanted.name
+WHERE wanted.kind = 'call'
+    AND CASE class.relkind WHEN 'S' THEN NOT has_sequence_privilege(wanted.oid, class.oid, 'USAGE') END
+UNION
 SELECT tables.role, tables.kind, tables.schema, tables.name,
        format('%%s (%%s) on %%s', columns.privilege, string_agg(column_name, ', '), tables.spelled),
        format('GRANT %%s (%%s) ON %%s TO %%I', columns.privilege, string_agg(column_name, ', '), tables.spelled, tables.role),

@@ -64,6 +64,12 @@ BEGIN
                 JOIN pg_operator AS operator ON operator.oprnamespace = home.oid AND operator.oprname = called.name
             )
         UNION ALL
+        SELECT format('USAGE ON SEQUENCE %s', class.oid::regclass)
+        FROM called
+        JOIN pg_namespace AS home ON home.nspname = called.schema
+        JOIN pg_class AS class ON class.relnamespace = home.oid AND class.relname = called.name
+        WHERE CASE class.relkind WHEN 'S' THEN NOT has_sequence_privilege('golden_capture', class.oid, 'USAGE') END
+        UNION ALL
         SELECT format('%s (%s) ON %s', used.privilege, string_agg(quote_ident(attname), ', '), class.oid::regclass)
         FROM used
         JOIN pg_namespace AS home ON home.nspname = used.schema
