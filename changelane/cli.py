@@ -25,6 +25,7 @@ COMMANDS = {
     "destroy": "Remove what carries the project's marker.",
     "doctor": "Say what is wrong, or about to be, and what mends it.",
     "generate": "Render sql_out/ from pipelines.yaml and the catalog.",
+    "grants": "Print the GRANTs that a role of the worker's own needs.",
     "init": "Write a commented pipelines.yaml from the live schema.",
     "inspect": "Write sql_out/catalog.json from the live schema.",
     "maintain": "Prune archives, make and drop partitions.",

@@ -29,7 +29,7 @@ COLUMN_TYPES = {
 COLUMNS = tuple(COLUMN_TYPES)
 
 OPTIONAL_COLUMN = "last_read_at"
-"""Of queue and archive since pgmq 1.6; a right on it is granted where it is there."""
+"""Of queue and archive since pgmq 1.10; a right on it is granted where it is there."""
 
 _ARCHIVED = ("msg_id", "vt", "read_ct", "enqueued_at", OPTIONAL_COLUMN, "message", "headers")
 

@@ -98,15 +98,30 @@ def find_lacks(conn: psycopg.Connection[Any], needs: Iterable[Need]) -> list[str
 
     ``conn`` is in autocommit, or its transaction is sound. Raises psycopg.Error.
     """
+    role = read_role(conn)
+    return _spell(_read_lacks(conn, needs, holder=role), role=role)
+
+
+def list_grants(conn: psycopg.Connection[Any], needs: Iterable[Need], *, role: str) -> list[str]:
+    """GRANTs that give ``role``, which need not exist yet, all of ``needs`` that not everybody holds.
+
+    ``conn`` is in autocommit. Raises psycopg.Error.
+    """
+    return _spell(_read_lacks(conn, needs, holder="public"), role=role)
+
+
+def _read_lacks(
+    conn: psycopg.Connection[Any], needs: Iterable[Need], *, holder: str
+) -> list[tuple[str, str, str, str]]:
     needs = list(dict.fromkeys(needs))
     values = {
+        "role": holder,
         "schemas": [need.schema for need in needs],
         "relations": [need.relation for need in needs],
         "privileges": [need.privilege for need in needs],
         "columns": [need.column for need in needs],
     }
-    rows = conn.execute(_LACKS, values).fetchall()
-    return _spell(rows, role=read_role(conn))
+    return conn.execute(_LACKS, values).fetchall()
 
 
 def explain_lack(
@@ -118,8 +133,8 @@ def explain_lack(
     What is not there is said to be gone, and what is there and hidden is not.
     """
     role, message = read_role(conn), error.diag.message_primary or ""
-    named = [need.relation for need in needs if need.relation[:2] in ("q_", "a_")]
-    gone = [name[2:] for (name,) in conn.execute(_ABSENT, {"relations": named}).fetchall()]
+    named = [need.relation[2:] for need in needs if need.relation[:2] in ("q_", "a_")]
+    gone = find_absent(conn, list(dict.fromkeys(named)))
     lacks = find_lacks(conn, needs)
     if gone and lacks:
         return DatabaseError(
@@ -136,6 +151,12 @@ def explain_lack(
             help="declare what the role may do under the queue's `access`, then generate and apply",
         )
     return None
+
+
+def find_absent(conn: psycopg.Connection[Any], queues: Sequence[str]) -> list[str]:
+    """Those that have no table. Raises psycopg.Error."""
+    tables = [f"q_{queue}" for queue in queues]
+    return [name[2:] for (name,) in conn.execute(_ABSENT, {"relations": tables}).fetchall()]
 
 
 def find_hidden(conn: psycopg.Connection[Any], queues: Sequence[str]) -> list[str]:
@@ -158,6 +179,8 @@ def _spell(rows: Sequence[tuple[str, str, str, str]], *, role: str) -> list[str]
         if column and (schema, relation, privilege) in whole:
             continue
         kind = "FUNCTION " if privilege == "EXECUTE" else "" if relation else "SCHEMA "
+        if relation and privilege == "USAGE":
+            kind = "SEQUENCE "
         privileges = places.setdefault((kind, schema, relation), {})
         privileges.setdefault(privilege, []).extend([column] if column else [])
     grants = []

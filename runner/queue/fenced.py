@@ -40,7 +40,7 @@ class Queue:
     ``Message.enqueued_at`` takes. ``next_at`` is when another claim may
     bring more than the last one, on the monotonic clock; infinite where nothing but a new message will.
 
-    pgmq's tables differ between versions (``last_read_at`` came with 1.6), so columns go by name, and only
+    pgmq's tables differ between versions (``last_read_at`` came with 1.10), so columns go by name, and only
     those are named that are there.
     """
 

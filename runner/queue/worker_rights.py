@@ -14,6 +14,7 @@ from changelane.runner.live.missing_rights import (
     Need,
     find_hidden,
     find_lacks,
+    list_grants,
     need_pruning,
     need_queue,
     read_role,
@@ -29,18 +30,32 @@ WAKING = (
 """To be woken, and to see what is paused."""
 
 
+def need_working(consumer: Consumer) -> list[Need]:
+    """What a worker cannot work the consumer's queue without."""
+    keeps = consumer.archive is not None or consumer.on_exhausted == "archive"
+    needs = need_queue(consumer.queue, CLAIMING, keeps=keeps, calls=False)
+    needs.append(Need("pgmq", f"q_{consumer.queue}", "UPDATE", "headers"))
+    needs += need_queue(consumer.dead_letter, SENDING, reads=False)
+    if consumer.dead_letters and consumer.dead_letters.keep:
+        needs += need_pruning(f"q_{consumer.dead_letter}")
+    return needs
+
+
+def list_worker_grants(connection: Connection[Any], consumers: Sequence[Consumer], *, role: str) -> list[str]:
+    """GRANTs by which ``role`` works the consumers' queues, is woken, and prunes. Raises psycopg.Error."""
+    needs = [*WAKING]
+    for consumer in consumers:
+        needs += need_working(consumer)
+        if consumer.archive:
+            needs += need_pruning(f"a_{consumer.queue}")
+    return list_grants(connection, needs, role=role)
+
+
 def check_rights(connection: Connection[Any], consumers: Sequence[Consumer]) -> None:
     """Raise DatabaseError, with every GRANT that the role lacks to work queues that are there, and where row
     security would make one look empty. Raises psycopg.Error.
     """
-    needs: list[Need] = []
-    for consumer in consumers:
-        keeps = consumer.archive is not None or consumer.on_exhausted == "archive"
-        needs += need_queue(consumer.queue, CLAIMING, keeps=keeps, calls=False)
-        needs.append(Need("pgmq", f"q_{consumer.queue}", "UPDATE", "headers"))
-        needs += need_queue(consumer.dead_letter, SENDING, reads=False)
-        if consumer.dead_letters and consumer.dead_letters.keep:
-            needs += need_pruning(f"q_{consumer.dead_letter}")
+    needs = [need for consumer in consumers for need in need_working(consumer)]
     role = read_role(connection)
     if lacks := find_lacks(connection, needs):
         raise DatabaseError(

@@ -1,4 +1,4 @@
--- Of the rights wanted, those that the role lacks; what is not there at all is not lacked. By oid and not by name, for of
+-- Of the rights wanted, those that the role lacks (`public`: PUBLIC); what is not there at all is not lacked. By oid and not by name, for of
 -- a schema that it may not use a role may not even ask.
 WITH wanted AS (
     SELECT *
@@ -7,7 +7,7 @@ WITH wanted AS (
 )
 SELECT nspname::text, '' AS relation, 'USAGE' AS privilege, '' AS "column"
 FROM pg_namespace
-WHERE nspname IN (SELECT schema FROM wanted) AND NOT has_schema_privilege(oid, 'USAGE')
+WHERE nspname IN (SELECT schema FROM wanted) AND NOT has_schema_privilege(%(role)s, oid, 'USAGE')
 UNION ALL
 SELECT wanted.schema, wanted.relation, wanted.privilege, wanted.column
 FROM wanted
@@ -15,12 +15,24 @@ JOIN pg_namespace ON nspname = wanted.schema
 JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = wanted.relation
 LEFT JOIN pg_attribute ON attrelid = pg_class.oid AND attname = wanted.column AND NOT attisdropped
 WHERE wanted.privilege <> 'EXECUTE' AND CASE
-    WHEN wanted.column = '' THEN NOT has_table_privilege(pg_class.oid, wanted.privilege)
-    ELSE attnum IS NOT NULL AND NOT has_column_privilege(pg_class.oid, attnum, wanted.privilege)
+    WHEN wanted.column = '' THEN NOT has_table_privilege(%(role)s, pg_class.oid, wanted.privilege)
+    ELSE attnum IS NOT NULL AND NOT has_column_privilege(%(role)s, pg_class.oid, attnum, wanted.privilege)
 END
 UNION ALL
 SELECT wanted.schema, pg_proc.oid::regprocedure::text, 'EXECUTE', ''
 FROM wanted
 JOIN pg_namespace ON nspname = wanted.schema
 JOIN pg_proc ON pronamespace = pg_namespace.oid AND proname = wanted.relation
-WHERE wanted.privilege = 'EXECUTE' AND NOT has_function_privilege(pg_proc.oid, 'EXECUTE')
+WHERE wanted.privilege = 'EXECUTE' AND NOT has_function_privilege(%(role)s, pg_proc.oid, 'EXECUTE')
+UNION ALL
+-- Where msg_id has a plain default, who sends calls its sequence.
+SELECT DISTINCT wanted.schema, sequence.relname::text, 'USAGE', ''
+FROM wanted
+JOIN pg_namespace ON nspname = wanted.schema
+JOIN pg_class ON pg_class.relnamespace = pg_namespace.oid AND pg_class.relname = wanted.relation
+JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'msg_id' AND attidentity = ''
+JOIN pg_attrdef ON adrelid = pg_class.oid AND adnum = attnum
+JOIN pg_depend ON classid = 'pg_attrdef'::regclass AND objid = pg_attrdef.oid AND refclassid = 'pg_class'::regclass
+JOIN pg_class AS sequence ON sequence.oid = refobjid
+WHERE wanted.privilege = 'INSERT' AND wanted.relation LIKE 'q\_%%'
+    AND CASE WHEN sequence.relkind = 'S' THEN NOT has_sequence_privilege(%(role)s, sequence.oid, 'USAGE') END
