@@ -22,10 +22,10 @@ import psycopg
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live import pgmq
 from changelane.runner.queue.ordered import open_worked
+from changelane.runner.work.handlers.scarcity import Scarcity
 from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.process.log import open_log
-from changelane.runner.work.process.scarcity import Scarcity
 
 COUNT = 5_000
 SHALLOW = 1_000

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from changelane.change import Change, DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Consumer
 from changelane.runner.queue.delivery import Delivery
+from changelane.runner.work.handlers.fault import Fault, LeaseLost, Released, TimedOut
 from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.handlers.takes import CHANGES
 from changelane.runner.work.outcome.batch_split import divide
-from changelane.runner.work.outcome.fault import Fault, LeaseLost, Released, TimedOut
 from changelane.runner.work.outcome.settle import Fate
 
 CONSUMER = Consumer(queue="jobs", handler="a:b", dead_letter="jobs_dlq")

@@ -12,7 +12,8 @@ from psycopg import errors
 from changelane.change import DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Retry as Policy
 from changelane.errors import DatabaseError
-from changelane.runner.work.outcome.fault import (
+from changelane.runner.live.transient import is_transient
+from changelane.runner.work.handlers.fault import (
     ERROR_LIMIT,
     TRACE_LIMIT,
     Fault,
@@ -21,7 +22,7 @@ from changelane.runner.work.outcome.fault import (
     Unfinished,
     read_fault,
 )
-from changelane.runner.work.outcome.verdict import PARDONED, Verdict, compute_backoff, is_transient, judge
+from changelane.runner.work.outcome.verdict import PARDONED, Verdict, compute_backoff, judge
 
 POLICY = Policy(attempts=3, first=1, max=60)
 

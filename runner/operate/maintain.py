@@ -17,7 +17,7 @@ from changelane.contract.manifest import Manifest, Queue
 from changelane.errors import ChangelaneError, DatabaseError, LockNotObtained, ManifestError
 from changelane.runner.live.lock_wait import GONE, Patience, find_blockers
 from changelane.runner.live.partman import Partman, observe_partman
-from changelane.runner.queue.archive_pruner import prune, prune_letters
+from changelane.runner.queue.pruning import prune, prune_letters
 
 _SQL = Path(__file__).parent / "sql" / "maintain"
 _PARTITIONS = sql.SQL((_SQL / "partitions.sql").read_text())

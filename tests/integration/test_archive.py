@@ -15,9 +15,9 @@ from declared import Declared, bring, declare, find_wrong
 from changelane.contract.manifest import Archive, Retry
 from changelane.runner.apply.plan import Plan, plan
 from changelane.runner.live.observe import observe
-from changelane.runner.queue.archive_pruner import prune
 from changelane.runner.queue.fenced import Queue, open_queues
 from changelane.runner.queue.ordered import OrderedQueue
+from changelane.runner.queue.pruning import prune
 
 Connection = psycopg.Connection[Any]
 

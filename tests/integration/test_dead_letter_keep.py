@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from roles import lend_roles
 
 from changelane.contract.manifest import DeadLetters
-from changelane.runner.queue.archive_pruner import prune_letters
+from changelane.runner.queue.pruning import prune_letters
 
 Connection = psycopg.Connection[TupleRow]
 RunChangelane = Callable[..., CompletedProcess[str]]

@@ -26,8 +26,8 @@ from changelane.runner.dashboard.web.render import get_name, get_site, get_visit
 from changelane.runner.live.observe import observe
 from changelane.runner.operate import pause
 from changelane.runner.operate.purge import purge
-from changelane.runner.queue.archive_pruner import BATCH, prune
 from changelane.runner.queue.identity import Queue, find_queue
+from changelane.runner.queue.pruning import BATCH, prune
 
 _SQL = Path(__file__).parents[1] / "sql"
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,46}")

@@ -8,8 +8,8 @@ from contextvars import Context, ContextVar, copy_context
 from types import TracebackType
 from typing import Any
 
+from changelane.runner.live.causes import get
 from changelane.runner.work.handlers.job import Job
-from changelane.runner.work.outcome.fault import get
 
 _JOB: ContextVar[Job | None] = ContextVar("changelane_job", default=None)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from changelane.change import DeadLetter
 from changelane.runner.queue.delivery import Content, Delivery, Malformed
-from changelane.runner.work.outcome.fault import Fault, read_fault
+from changelane.runner.work.handlers.fault import Fault, read_fault
 
 if TYPE_CHECKING:
     from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from changelane.contract.manifest import Consumer
 from changelane.runner.queue.fenced import Queue
 from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.handlers.scarcity import Scarcity
 from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.handlers.task_pool import Tasks
 from changelane.runner.work.handlers.thread_pool import Threads
-from changelane.runner.work.process.scarcity import Scarcity
 
 Pool = Threads | Tasks
 

@@ -11,16 +11,17 @@ from typing import Any
 
 from changelane.runner.live.connection_watchdog import BEGIN
 from changelane.runner.live.forked_child import end_child
+from changelane.runner.live.reconnecting import FIRST_PAUSE
+from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Content
 from changelane.runner.queue.fenced import Queue
 from changelane.runner.work.handlers.call_context import make_context
+from changelane.runner.work.handlers.fault import LeaseLost
 from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.handlers.lending import LendingLink
+from changelane.runner.work.handlers.scarcity import PAUSE, Scarcity, Shed
 from changelane.runner.work.handlers.signature import Handler, check_result
 from changelane.runner.work.handlers.transaction import blame, check_transaction, excusing
-from changelane.runner.work.outcome.fault import LeaseLost
-from changelane.runner.work.outcome.verdict import is_passing
-from changelane.runner.work.process.reconnecting import FIRST_PAUSE, LendingLink
-from changelane.runner.work.process.scarcity import PAUSE, Scarcity, Shed
 
 
 class Threads:

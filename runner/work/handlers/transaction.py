@@ -11,9 +11,9 @@ import psycopg
 from psycopg import AsyncConnection, Connection
 from psycopg.pq import TransactionStatus
 
+from changelane.runner.live.transient import is_passing
+from changelane.runner.work.handlers.fault import Fault, LeaseLost, read_fault
 from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection
-from changelane.runner.work.outcome.fault import Fault, LeaseLost, read_fault
-from changelane.runner.work.outcome.verdict import is_passing
 
 
 class TransactionMisused(Exception):

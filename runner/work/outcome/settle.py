@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 
 from changelane.contract.manifest import Consumer
+from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue
+from changelane.runner.work.handlers.fault import Fault
 from changelane.runner.work.handlers.job import Job
-from changelane.runner.work.outcome.fault import Fault
-from changelane.runner.work.outcome.verdict import ACK, Verdict, is_passing, judge
+from changelane.runner.work.outcome.verdict import ACK, Verdict, judge
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

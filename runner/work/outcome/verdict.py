@@ -7,19 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from changelane.contract.manifest import Retry as Policy
-from changelane.errors import DatabaseError
-from changelane.runner.work.outcome.fault import Fault, follow, get, read_fault
+from changelane.runner.work.handlers.fault import Fault, read_fault
 
 Action = Literal["ack", "retry", "release", "dead_letter", "archive", "block"]
-
-TRANSIENT_CLASSES = ("08", "40", "53")
-TRANSIENT_STATES = frozenset({"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
-"""Read-only after a failover, sessions and transactions that the server ends by its timeouts, and its
-shutdown, crash or start, beside lost connections (08), transaction rollbacks such as serialization failures
-and deadlocks (40), and lack of resources (53). Of the worker's own statements, which it repeats."""
-
-CUT_SHORT = frozenset({"55P03", "57014"})
-"""Statements cancelled or out of time, and locks not had in time: of a handler, a failure like others."""
 
 PARDONED = 20
 """Times that a message is handled again for the database's sake; each further time is a failed attempt."""
@@ -122,26 +112,3 @@ def compute_backoff(policy: Policy, *, attempt: int) -> float:
         case "constant":
             whole = policy.first
     return random.uniform(0.5, 1.0) * min(whole, policy.max)  # noqa: S311
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether a statement of the worker's own failed for a reason that passes: trying again helps.
-
-    Reads ``sqlstate`` through causes. A psycopg OperationalError without one is a lost connection.
-    """
-    import psycopg
-
-    for link in follow(error):
-        if isinstance(link, DatabaseError):
-            return True
-        state = get(link, "sqlstate")
-        if isinstance(state, str):
-            return state.startswith(TRANSIENT_CLASSES) or state in TRANSIENT_STATES
-        if isinstance(link, psycopg.OperationalError):
-            return True
-    return False
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether a statement of the worker's own is worth repeating: it was cut short, or failed transiently."""
-    return getattr(error, "sqlstate", None) in CUT_SHORT or is_transient(error)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from changelane.contract.manifest import Consumer as Spec
+from changelane.runner.live.reconnecting import Link
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue, explain
+from changelane.runner.work.handlers.fault import Released, TimedOut
 from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.handlers.pool import make_pool
+from changelane.runner.work.handlers.scarcity import Scarcity
 from changelane.runner.work.handlers.signature import Handler
-from changelane.runner.work.outcome.fault import Released, TimedOut
 from changelane.runner.work.process.prefetch import Stock
 from changelane.runner.work.process.rate_limit import Pace
-from changelane.runner.work.process.reconnecting import Link
-from changelane.runner.work.process.scarcity import Scarcity
 from changelane.runner.work.process.settler import Settler
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import psycopg
 
 from changelane.errors import DatabaseError
 from changelane.runner.live.connection_watchdog import OVERRUN, Wire
+from changelane.runner.live.reconnecting import Link
 from changelane.runner.live.sql_text import load_sql
+from changelane.runner.work.handlers.scarcity import Scarcity
 from changelane.runner.work.process.consumer import Consumer
-from changelane.runner.work.process.reconnecting import Link
-from changelane.runner.work.process.scarcity import Scarcity
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

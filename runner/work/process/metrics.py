@@ -20,12 +20,12 @@ from psycopg import sql
 
 from changelane.change import Change
 from changelane.errors import DatabaseError
+from changelane.runner.live.reconnecting import Link
 from changelane.runner.live.sql_text import load_sql
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
 from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.outcome.settle import Fate
 from changelane.runner.work.process.consumer import Consumer
-from changelane.runner.work.process.reconnecting import Link
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

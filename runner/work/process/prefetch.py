@@ -13,10 +13,10 @@ import psycopg
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue
+from changelane.runner.work.handlers.fault import Crowded, LeaseLost, Released, Unfinished
 from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.handlers.pool import Pool
 from changelane.runner.work.handlers.signature import Handler
-from changelane.runner.work.outcome.fault import Crowded, LeaseLost, Released, Unfinished
 from changelane.runner.work.outcome.settle import VANISHED, charge
 
 BRISK = 0.1

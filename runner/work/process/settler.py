@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from changelane.contract.manifest import Consumer as Spec
+from changelane.runner.live.reconnecting import Link
 from changelane.runner.queue.fenced import Queue
 from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.handlers.pool import Pool
+from changelane.runner.work.handlers.scarcity import Scarcity
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.settle import Fate, settle
 from changelane.runner.work.process.prefetch import Stock
-from changelane.runner.work.process.reconnecting import Link
-from changelane.runner.work.process.scarcity import Scarcity
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -20,8 +20,8 @@ import psycopg
 from psycopg import Connection, sql
 
 from changelane.errors import DatabaseError
+from changelane.runner.live.reconnecting import Link
 from changelane.runner.live.sql_text import load_sql
-from changelane.runner.work.process.reconnecting import Link
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -18,18 +18,18 @@ from psycopg import sql
 from changelane.contract.manifest import Consumer as Spec
 from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.live.connection_watchdog import Watchdog
+from changelane.runner.live.reconnecting import Link
 from changelane.runner.live.sql_text import load_sql
-from changelane.runner.queue.archive_pruner import Pruner
+from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.fenced import Queue, explain
 from changelane.runner.queue.ordered import OrderedQueue, open_worked
 from changelane.runner.queue.worker_rights import describe_lack
+from changelane.runner.work.handlers.scarcity import Scarcity
 from changelane.runner.work.handlers.signature import Handler
-from changelane.runner.work.outcome.verdict import is_passing
+from changelane.runner.work.process.archive_pruner import Pruner
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.process.lease_renewer import Keeper
 from changelane.runner.work.process.lifetime import FOREVER, Lifetime
-from changelane.runner.work.process.reconnecting import Link
-from changelane.runner.work.process.scarcity import Scarcity
 from changelane.runner.work.process.signals import obeying
 from changelane.runner.work.process.supervisor import REPLACE, WORKING
 from changelane.runner.work.process.wakeup import Bell

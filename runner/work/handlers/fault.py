@@ -16,6 +16,7 @@ from types import CodeType, TracebackType
 from typing import Any, Literal
 
 from changelane.change import LATEST, DeadLetter, Discard, Failed, Retry
+from changelane.runner.live.causes import follow, get, is_kind
 
 Kind = Literal[
     "failed", "retry", "discard", "dead_letter", "divided", "transient", "interrupted",
@@ -29,9 +30,6 @@ TRACE_LIMIT = 4000
 
 FRAMES = 20
 """Stack frames of one error that the log shows, at most."""
-
-CHAIN = 10
-"""Causes that are followed, at most."""
 
 _OURS = str(Path(__file__).parents[1])
 
@@ -98,26 +96,6 @@ def read_fault(
         return Fault("failed", text=f"{_name(type(error))}: (it cannot be read: {name})")
 
 
-def follow(error: BaseException) -> list[BaseException]:
-    """The error, then what caused it, one after the other; causes that were put aside are left out."""
-    chain: list[BaseException] = []
-    link: Any = error
-    while _is(link, BaseException) and len(chain) < CHAIN:
-        chain.append(link)
-        link = get(link, "__cause__") or (
-            None if get(link, "__suppress_context__") else get(link, "__context__")
-        )
-    return chain
-
-
-def get(thing: object, name: str) -> Any:
-    """An attribute that may be missing, or be code that raises: None then."""
-    try:
-        return getattr(thing, name)
-    except BaseException:  # noqa: BLE001 - of a class that anyone wrote
-        return None
-
-
 def spell(error: BaseException) -> str:
     """Its text, bounded, as jsonb can hold it."""
     try:
@@ -131,7 +109,7 @@ def _find_kind(error: BaseException) -> Kind:
     kinds: tuple[tuple[type[BaseException], Kind], ...] = (
         (Discard, "discard"), (DeadLetter, "dead_letter"), (Retry, "retry"), (Failed, "divided"),
     )  # fmt: skip
-    return next((kind for outcome, kind in kinds if _is(error, outcome)), "failed")
+    return next((kind for outcome, kind in kinds if is_kind(error, outcome)), "failed")
 
 
 def _read(error: BaseException, kind: Kind, never: Sequence[type[Exception]]) -> Fault:
@@ -161,11 +139,11 @@ def _read(error: BaseException, kind: Kind, never: Sequence[type[Exception]]) ->
 
 
 def _read_parts(errors: Any, never: Sequence[type[Exception]]) -> dict[str, Fault]:
-    if not _is(errors, Mapping):
+    if not is_kind(errors, Mapping):
         return {}
     parts = {}
     for name, error in dict(errors).items():
-        known = _is(error, BaseException)
+        known = is_kind(error, BaseException)
         parts[str(name)] = (
             read_fault(error, never=never)
             if known
@@ -177,7 +155,7 @@ def _read_parts(errors: Any, never: Sequence[type[Exception]]) -> dict[str, Faul
 def _read_after(error: BaseException) -> float | None:
     """Seconds, None where it says nothing that makes sense."""
     after = get(error, "after")
-    if _is(after, timedelta):
+    if is_kind(after, timedelta):
         after = after.total_seconds()
     if type(after) not in (int, float) or math.isnan(after) or after > LATEST:
         return None
@@ -198,7 +176,7 @@ def _find_place(trace: Any) -> str:
 def _walk(trace: Any) -> list[tuple[CodeType, int]]:
     """Code and line of each frame but the worker's own, the innermost last."""
     frames = []
-    while _is(trace, TracebackType):
+    while is_kind(trace, TracebackType):
         code = trace.tb_frame.f_code
         if not code.co_filename.startswith(_OURS):
             frames.append((code, trace.tb_lineno or code.co_firstlineno))
@@ -236,11 +214,6 @@ def _format_briefly(error: BaseException) -> str:
 def _name(kind: type) -> str:
     # The class of a class may make a property of it.
     return str(type.__dict__["__name__"].__get__(kind))
-
-
-def _is(thing: object, kind: type) -> bool:
-    # isinstance() asks the thing for its class, which may lie.
-    return issubclass(type(thing), kind)
 
 
 def _is_subclass(kind: type, other: type) -> bool:

@@ -1,4 +1,4 @@
-"""Deletes archived messages and dead letters that are old enough, in batches: nothing is held for long."""
+"""Deletes archived messages and dead letters that are old enough, in a thread of the worker."""
 
 from __future__ import annotations
 
@@ -9,52 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import sql
 
 from changelane.contract.manifest import Consumer
 from changelane.errors import DatabaseError
-from changelane.runner.live.sql_text import load_sql
-from changelane.runner.work.process.reconnecting import Link
+from changelane.runner.live.reconnecting import Link
+from changelane.runner.queue.pruning import prune, prune_letters
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-BATCH = 1000
 EVERY = 60.0
 """Seconds from one round of a worker to its next, more or less."""
-
-
-def prune(connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: int = BATCH) -> int | None:
-    """Delete up to ``limit`` messages archived more than ``keep`` seconds ago; returns how many it were.
-
-    None where another process prunes this archive just now. A partitioned archive is none of its business:
-    pg_partman drops it by partitions. Raises psycopg.Error.
-    """
-    archive = sql.Identifier("pgmq", f"a_{queue}")
-    table = sql.Literal(archive.as_string())
-    with connection.transaction():
-        partitioned = sql.SQL(load_sql(__name__, "archive_partitioned")).format(table=table)
-        if connection.execute(partitioned).fetchone() == (True,):
-            return 0
-        if connection.execute(load_sql(__name__, "prune_lock"), {"queue": queue}).fetchone() == (False,):
-            return None
-        statement = sql.SQL(load_sql(__name__, "prune")).format(archive=archive)
-        return connection.execute(statement, {"keep": keep, "limit": limit}, prepare=False).rowcount
-
-
-def prune_letters(
-    connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: int = BATCH
-) -> int | None:
-    """As ``prune``, of dead letters that came to ``queue`` more than ``keep`` seconds ago."""
-    statement = sql.SQL(load_sql(__name__, "prune_letters")).format(
-        letters=sql.Identifier("pgmq", f"q_{queue}")
-    )
-    with connection.transaction():
-        held = connection.execute(load_sql(__name__, "prune_lock"), {"queue": f"{queue} letters"}).fetchone()
-        if held == (False,):
-            return None
-        return connection.execute(statement, {"keep": keep, "limit": limit}, prepare=False).rowcount
-
 
 _Chore = Callable[[psycopg.Connection[Any]], int | None]
 

@@ -1,0 +1,38 @@
+"""Which errors of the database pass by themselves, by their SQLSTATE."""
+
+from __future__ import annotations
+
+from changelane.errors import DatabaseError
+from changelane.runner.live.causes import follow, get
+
+TRANSIENT_CLASSES = ("08", "40", "53")
+TRANSIENT_STATES = frozenset({"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
+"""Read-only after a failover, sessions and transactions that the server ends by its timeouts, and its
+shutdown, crash or start, beside lost connections (08), transaction rollbacks such as serialization failures
+and deadlocks (40), and lack of resources (53). Of the worker's own statements, which it repeats."""
+
+CUT_SHORT = frozenset({"55P03", "57014"})
+"""Statements cancelled or out of time, and locks not had in time: of a handler, a failure like others."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether a statement of the worker's own failed for a reason that passes: trying again helps.
+
+    Reads ``sqlstate`` through causes. A psycopg OperationalError without one is a lost connection.
+    """
+    import psycopg
+
+    for link in follow(error):
+        if isinstance(link, DatabaseError):
+            return True
+        state = get(link, "sqlstate")
+        if isinstance(state, str):
+            return state.startswith(TRANSIENT_CLASSES) or state in TRANSIENT_STATES
+        if isinstance(link, psycopg.OperationalError):
+            return True
+    return False
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a statement of the worker's own is worth repeating: it was cut short, or failed transiently."""
+    return getattr(error, "sqlstate", None) in CUT_SHORT or is_transient(error)

@@ -1,0 +1,44 @@
+"""Deletes archived messages and dead letters that are old enough, in batches: nothing is held for long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from changelane.runner.live.sql_text import load_sql
+
+BATCH = 1000
+
+
+def prune(connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: int = BATCH) -> int | None:
+    """Delete up to ``limit`` messages archived more than ``keep`` seconds ago; returns how many it were.
+
+    None where another process prunes this archive just now. pg_partman drops a partitioned archive by
+    partitions: 0 then. Raises psycopg.Error.
+    """
+    archive = sql.Identifier("pgmq", f"a_{queue}")
+    table = sql.Literal(archive.as_string())
+    with connection.transaction():
+        partitioned = sql.SQL(load_sql(__name__, "archive_partitioned")).format(table=table)
+        if connection.execute(partitioned).fetchone() == (True,):
+            return 0
+        if connection.execute(load_sql(__name__, "prune_lock"), {"queue": queue}).fetchone() == (False,):
+            return None
+        statement = sql.SQL(load_sql(__name__, "prune")).format(archive=archive)
+        return connection.execute(statement, {"keep": keep, "limit": limit}, prepare=False).rowcount
+
+
+def prune_letters(
+    connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: int = BATCH
+) -> int | None:
+    """As ``prune``, of dead letters that came to ``queue`` more than ``keep`` seconds ago."""
+    statement = sql.SQL(load_sql(__name__, "prune_letters")).format(
+        letters=sql.Identifier("pgmq", f"q_{queue}")
+    )
+    with connection.transaction():
+        held = connection.execute(load_sql(__name__, "prune_lock"), {"queue": f"{queue} letters"}).fetchone()
+        if held == (False,):
+            return None
+        return connection.execute(statement, {"keep": keep, "limit": limit}, prepare=False).rowcount
