@@ -359,3 +359,29 @@ def test_a_role_without_superuser_applies_changes_and_destroys(
         assert not attempt(conn, CALLS["pop"], role=roles["tenant"], queue="jobs", row="mine")
         destroy(theirs, changed.manifest, drop_queues=True, **SILENT)
     assert conn.execute("SELECT to_regnamespace('changelane_access')").fetchone() == (None,)
+
+
+def test_an_api_calls_nothing_that_a_stranger_put_where_it_looks(
+    conn: Connection, tmp_path: Path, roles: dict[str, str], project: str
+) -> None:
+    """Whoever may create a schema in the database would run code with the rights of the API's callers."""
+    spec = SPEC.format(project=project, using=TENANT, **roles).replace("via: functions", "via: tables")
+    declared = declare(conn, tmp_path, spec)
+    bring(conn, declared)
+    stranger = sql.Identifier(roles["stranger"])
+    conn.execute(sql.SQL("CREATE SCHEMA changelane_access AUTHORIZATION {}").format(stranger))
+    conn.execute("GRANT USAGE ON SCHEMA changelane_access TO PUBLIC")
+    conn.execute("""
+        CREATE FUNCTION changelane_access.read_jobs_0000000(integer, integer)
+        RETURNS SETOF pgmq.message_record
+        LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'run as %', current_user; END $$;
+    """)
+    conn.execute("""SELECT pgmq.send('jobs', '{"tenant": "mine"}'::jsonb)""")
+    with conn.transaction(force_rollback=True):
+        become(conn, roles["tenant"])
+        assert len(conn.execute("SELECT msg_id FROM pgmq_public.read('jobs', 0, 9)").fetchall()) == 1
+    conn.execute("ALTER SCHEMA changelane_access OWNER TO CURRENT_USER")
+    with conn.transaction(force_rollback=True):
+        become(conn, roles["tenant"])
+        with pytest.raises(errors.RaiseException, match=f"run as {roles['tenant']}"):
+            conn.execute("SELECT msg_id FROM pgmq_public.read('jobs', 0, 9)")

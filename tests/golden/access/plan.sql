@@ -876,7 +876,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('send_' || lower($1) || '_0')::name
         AND proc.proname < ('send_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 13
@@ -900,7 +904,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('send_' || lower($1) || '_0')::name
         AND proc.proname < ('send_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 13
@@ -924,7 +932,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('read_' || lower($1) || '_0')::name
         AND proc.proname < ('read_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 13
@@ -948,7 +960,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('pop_' || lower($1) || '_0')::name
         AND proc.proname < ('pop_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 12
@@ -987,7 +1003,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('archive_' || lower($1) || '_0')::name
         AND proc.proname < ('archive_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 16
@@ -1012,7 +1032,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('delete_' || lower($1) || '_0')::name
         AND proc.proname < ('delete_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 15
@@ -1054,7 +1078,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('send_' || lower($1) || '_0')::name
         AND proc.proname < ('send_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 13
@@ -1081,7 +1109,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('poll_' || lower($1) || '_0')::name
         AND proc.proname < ('poll_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 13
@@ -1110,7 +1142,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('lease_' || lower($1) || '_0')::name
         AND proc.proname < ('lease_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 14
@@ -1139,7 +1175,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('archive_' || lower($1) || '_0')::name
         AND proc.proname < ('archive_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 16
@@ -1163,7 +1203,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('delete_' || lower($1) || '_0')::name
         AND proc.proname < ('delete_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 15
@@ -1204,7 +1248,11 @@ BEGIN
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
-        AND proc.pronamespace = pg_catalog.to_regnamespace('changelane_access')
+        AND proc.pronamespace = (
+            SELECT home.oid FROM pg_catalog.pg_namespace AS home, pg_catalog.pg_namespace AS api
+            WHERE home.nspname = 'changelane_access' AND api.nspname = 'pgmq_public'
+                AND pg_catalog.pg_has_role(home.nspowner, api.nspowner, 'MEMBER')
+        )
         AND proc.proname >= ('metrics_' || lower($1) || '_0')::name
         AND proc.proname < ('metrics_' || lower($1) || '_g')::name
         AND octet_length(proc.proname::text) = octet_length($1) + 16
@@ -1230,7 +1278,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON SCHEMA pgmq_public IS %L',
-        format('changelane:1 project=golden_access api=pgmq_public spec=e5d7d2c5ad4a live=%s pg=', left(encode(sha256(convert_to(coalesce((
+        format('changelane:1 project=golden_access api=pgmq_public spec=491cb458eb8d live=%s pg=', left(encode(sha256(convert_to(coalesce((
             SELECT jsonb_agg(jsonb_build_array(
                 proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid), proc.prosrc,
                 language.lanname, proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')
