@@ -118,7 +118,9 @@ join pg_catalog.pg_trigger t on t.tgrelid = place.relation and (t.tgparentid = 0
 join pg_catalog.pg_proc p on p.oid = t.tgfoid
 join pg_catalog.pg_namespace f on f.oid = p.pronamespace
 join written on written.oid = p.oid
-where not t.tgisinternal and t.tgtype & 64 = 0 and f.nspname <> 'changelane'
+-- PostgreSQL 14 marks a parent's trigger on its partition as internal, as it does its own checks of keys.
+where (not t.tgisinternal or t.tgparentid <> 0 and f.nspname <> 'pg_catalog')
+    and t.tgtype & 64 = 0 and f.nspname <> 'changelane'
 group by n.nspname, c.relname, t.tgname, t.tgtype, t.tgenabled, t.tginitdeferred, t.tgdeferrable, written.tables
 union all
 select n.nspname, c.relname, k.conname, 'after', 'row',
