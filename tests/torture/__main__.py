@@ -47,6 +47,7 @@ KINDS_NOTED = {
     "slow": "ran past their lease",
     "late": "ran past their timeout",
     "poison": "failed at a poison",
+    "gone": "failed once and for all",
     "exits": "ended by os._exit in a handler",
     "crashes": "ended by SIGSEGV in a handler",
     "forks": "forked a child that came back",

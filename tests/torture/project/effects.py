@@ -16,11 +16,6 @@ from changelane import Change
 
 EXIT = 77
 
-
-class Gone(Exception):
-    """After this one no attempt helps, as the consumers' specs say."""
-
-
 SLOW = 3.0
 """Seconds: longer than the lease, shorter than the timeout."""
 
@@ -30,6 +25,10 @@ LATE = 6.0
 RECORD = "SELECT torture.record(%s, %s, %s, %s, %s)"
 
 _own = local()
+
+
+class Gone(Exception):
+    """After this one no attempt helps, as the consumers' specs say."""
 
 
 def on_change(change: Change, tx: psycopg.Connection) -> None:
