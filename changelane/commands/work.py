@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import click
@@ -19,8 +18,7 @@ from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
 from changelane.commands.size import parse_size
 from changelane.contract.digest import find_change
-from changelane.contract.manifest import Consumer, Manifest, load_manifest
-from changelane.errors import ManifestError
+from changelane.contract.manifest import Consumer, load_manifest
 from changelane.runner.live.database import connect, resolve
 from changelane.runner.live.pinned import PinnedConnection
 from changelane.runner.live.session import explain
@@ -28,6 +26,7 @@ from changelane.runner.queue.ordered import open_worked
 from changelane.runner.work.handlers.log_records import join_logging
 from changelane.runner.work.handlers.signature import Handler, resolve_handlers
 from changelane.runner.work.handlers.tracing import trace_handlers
+from changelane.runner.work.process.choice import choose_consumers
 from changelane.runner.work.process.last_resort import watch_over
 from changelane.runner.work.process.lifetime import Lifetime
 from changelane.runner.work.process.log import flush, open_log
@@ -124,7 +123,7 @@ def command(
     result discarded and its message retried, but its thread stays taken until it returns.
     """
     manifest = load_manifest(settings.out)
-    specs = choose(manifest, queues)
+    specs = choose_consumers(manifest, queues)
     # Before the handlers' modules are imported, which may set up logging themselves.
     log = open_log(log_level)
     join_logging(log, level=log_level)
@@ -270,20 +269,3 @@ def serve(
         yield endpoint.stop
     finally:
         endpoint.stop()
-
-
-def choose(manifest: Manifest, names: tuple[str, ...]) -> list[Consumer]:
-    """The consumers of the named queues, or all. Raises ManifestError for a name that has none."""
-    consumers = {consumer.queue: consumer for consumer in manifest.consumers}
-    if not consumers:
-        raise ManifestError(
-            "the manifest has no consumers", help="add them to pipelines.yaml, then run `changelane generate`"
-        )
-    for name in names:
-        if name not in consumers:
-            close = get_close_matches(name, consumers, n=1)
-            raise ManifestError(
-                f"queue {name} has no consumer",
-                help=f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(consumers))}",
-            )
-    return [consumers[name] for name in dict.fromkeys(names)] or list(manifest.consumers)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -145,9 +146,12 @@ class Worker:
         self._stop.set()
         self._bell.ring()
 
-    def run(self) -> int:
-        """Work; returns the exit code: 0, or 130 after SIGINT. Raises what made a consumer give up."""
-        with obeying(self.stop, self._signals):
+    def run(self, *, signals: bool = True) -> int:
+        """Work; returns the exit code: 0, or 130 after SIGINT. Raises what made a consumer give up.
+
+        With ``signals``, in the main thread only, SIGTERM and SIGINT stop it.
+        """
+        with obeying(self.stop, self._signals) if signals else nullcontext():
             # Before the first claim, which a queue that is paused already must not see.
             self._heed(self._ask(self._due) or ())
             self._keeper.start()
