@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from changelane.change import LATEST
+from changelane.contract.access import RESERVED
 from changelane.encoding import encode
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
-
-RESERVED = ("route", "changelane", "dead_letter")
-"""Headers that only capture functions and workers write. By ``route``, a captured change is known."""
 
 GROUP = "x-pgmq-group"
 

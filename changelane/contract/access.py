@@ -31,6 +31,9 @@ COLUMNS = tuple(COLUMN_TYPES)
 OPTIONAL_COLUMN = "last_read_at"
 """Of queue and archive since pgmq 1.10; a right on it is granted where it is there."""
 
+RESERVED = ("route", "changelane", "dead_letter")
+"""Headers that only capture functions and workers write. By ``route``, a captured change is known."""
+
 _ARCHIVED = ("msg_id", "vt", "read_ct", "enqueued_at", OPTIONAL_COLUMN, "message", "headers")
 
 
@@ -50,17 +53,18 @@ class Policy:
     ``rows``: those that the declaration means. ``new``: of these, those that the transaction itself writes.
     ``moved``: of these, those that are in the queue as the statement begins. ``none``: no row. ``bounds``:
     rows with a count of deliveries and a time that every reader can take; such a policy restricts all others.
+    ``client``: of these, those without a reserved header.
     """
 
     operation: Operation
     place: Place
     command: Command
     using: Literal["", "rows", "new"] = ""
-    check: Literal["", "rows", "moved", "none", "bounds"] = ""
+    check: Literal["", "rows", "moved", "none", "bounds", "client"] = ""
 
     @property
     def restrictive(self) -> bool:
-        return self.check == "bounds"
+        return self.check in ("bounds", "client")
 
 
 def _on(place: Place, privilege: str, *columns: str) -> tuple[Right, ...]:
@@ -83,7 +87,7 @@ _RIGHTS: dict[Operation, tuple[Right, ...]] = {
 
 POLICIES: tuple[Policy, ...] = (
     Policy("send", "queue", "insert", check="rows"),
-    Policy("send", "queue", "insert", check="bounds"),
+    Policy("send", "queue", "insert", check="client"),
     # RETURNING msg_id demands that the role sees the row that it sends.
     Policy("send", "queue", "select", using="new"),
     Policy("read", "queue", "select", using="rows"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from changelane.contract.access import (
     OPERATIONS,
     POLICIES,
+    RESERVED,
     Operation,
     Place,
     Policy,
@@ -26,7 +27,8 @@ class Grant:
     """``operations`` maps each to its expression, None where it is for all messages.
 
     ``role`` holds the rights on the tables. ``caller`` is empty, or the declared role, which holds none and
-    calls functions that run as ``role``.
+    calls functions that run as ``role``. ``trusted``: it writes headers that no client may, as the owner of
+    capture functions does.
     """
 
     project: str
@@ -34,11 +36,17 @@ class Grant:
     role: str
     operations: Mapping[Operation, str | None]
     caller: str = ""
+    trusted: bool = False
 
     @property
     def working(self) -> bool:
         """Whether the role can run a worker, which needs the tables."""
         return not self.caller and works(self.operations)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Headers that the role may not write."""
+        return () if self.trusted or self.working else RESERVED
 
     @property
     def functions(self) -> Mapping[str, str]:
@@ -53,7 +61,10 @@ class Grant:
         """Each policy with its name, which is unique to project, role and table."""
         tag = hashlib.sha256(f"{self.project}\0{self.role}".encode()).hexdigest()[:8]
         return tuple(
-            (f"changelane_{policy.operation}_{policy.command}_{'bounds_' * policy.restrictive}{tag}", policy)
+            (
+                f"changelane_{policy.operation}_{policy.command}_{'bounds_' * policy.restrictive}{tag}",
+                replace(policy, check="bounds") if policy.restrictive and not self.refused else policy,
+            )
             for policy in POLICIES
             if policy.operation in self.operations
         )
@@ -74,8 +85,13 @@ class Grant:
 
     def model(self) -> Mapping[str, object]:
         """All that is rendered of it, as JSON-able data for its spec hash."""
-        model = {"queue": self.queue, "role": self.role, "operations": dict(self.operations)}
-        return model | ({"caller": self.caller} if self.caller else {})
+        return {
+            "queue": self.queue,
+            "role": self.role,
+            "operations": dict(self.operations),
+            "refused": self.refused,
+            **({"caller": self.caller} if self.caller else {}),
+        }
 
 
 def list_grants(document: Document, using: Mapping[tuple[str, int], str]) -> list[tuple[str, Grant]]:
@@ -105,12 +121,13 @@ def _gather(spec: Spec, queue: str, using: Mapping[tuple[str, int], str]) -> Ite
             role=name_actor(spec.project, role) if role in callers else role,
             operations=operations,
             caller=role if role in callers else "",
+            trusted=role == spec.owner,
         )
         yield grant
         dead_letter = spec.dead_letter(queue)
         if grant.working and dead_letter not in spec.queues:
             sending: dict[Operation, str | None] = {"send": operations["send"]}
-            yield Grant(project=spec.project, queue=dead_letter, role=role, operations=sending)
+            yield Grant(project=spec.project, queue=dead_letter, role=role, operations=sending, trusted=True)
 
 
 def name_actor(project: str, caller: str) -> str:

@@ -15,6 +15,7 @@ from changelane.contract.access import (
     API_NAMES,
     API_SCHEMA,
     OPTIONAL_COLUMN,
+    RESERVED,
     Place,
     find_functions,
 )
@@ -296,6 +297,7 @@ def render_access(grant: Grant, *, spec: str) -> str:
         schemas=["pgmq", *([SCHEMA] if grant.working else []), *sorted({schema for schema, _ in calls})],
         functions=find_functions(grant.operations),
         optional=OPTIONAL_COLUMN,
+        reserved=RESERVED,
         pins=_PINS,
         live=POLICY_LIVE,
     )
@@ -319,6 +321,7 @@ def render_api(*, project: str, spec: str) -> str:
         schema=API_SCHEMA,
         access=ACCESS_SCHEMA,
         live=API_LIVE,
+        reserved=RESERVED,
         marker=_mark_by_server(project=project, kind="api", name=API_SCHEMA, spec=spec),
     )
 

@@ -486,7 +486,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=f513fb12a7a6 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=ae25bf3788c4 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -611,7 +611,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON FUNCTION %s IS %L', found.signature,
-            format('changelane:1 project=golden_access access=order_events spec=f513fb12a7a6 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=ae25bf3788c4 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -734,7 +734,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=138bd7449ba1 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=95a886f20f82 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -844,7 +844,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events_dlq spec=67616d58b0e7 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events_dlq spec=1ca1a592d001 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -1075,6 +1075,10 @@ AS $function$
 DECLARE
     own name;
 BEGIN
+    -- Captured changes are known by them; policies refuse them, too, but to roles past row security.
+    IF $3 ?| ARRAY['route', 'changelane', 'dead_letter']::text[] THEN
+        RAISE insufficient_privilege USING MESSAGE = 'headers route, changelane, dead_letter are written by Changelane alone';
+    END IF;
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
@@ -1278,7 +1282,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON SCHEMA pgmq_public IS %L',
-        format('changelane:1 project=golden_access api=pgmq_public spec=491cb458eb8d live=%s pg=', left(encode(sha256(convert_to(coalesce((
+        format('changelane:1 project=golden_access api=pgmq_public spec=98d3c972c16f live=%s pg=', left(encode(sha256(convert_to(coalesce((
             SELECT jsonb_agg(jsonb_build_array(
                 proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid), proc.prosrc,
                 language.lanname, proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')

@@ -217,6 +217,10 @@ AS $function$
 DECLARE
     own name;
 BEGIN
+    -- Captured changes are known by them; policies refuse them, too, but to roles past row security.
+    IF $3 ?| ARRAY['route', 'changelane', 'dead_letter']::text[] THEN
+        RAISE insufficient_privilege USING MESSAGE = 'headers route, changelane, dead_letter are written by Changelane alone';
+    END IF;
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
     WHERE caller.rolname = current_user AND NOT caller.rolsuper
@@ -420,7 +424,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON SCHEMA pgmq_public IS %L',
-        format('changelane:1 project=golden_access api=pgmq_public spec=491cb458eb8d live=%s pg=', left(encode(sha256(convert_to(coalesce((
+        format('changelane:1 project=golden_access api=pgmq_public spec=98d3c972c16f live=%s pg=', left(encode(sha256(convert_to(coalesce((
             SELECT jsonb_agg(jsonb_build_array(
                 proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid), proc.prosrc,
                 language.lanname, proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')

@@ -208,7 +208,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=138bd7449ba1 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=95a886f20f82 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -310,7 +310,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events_dlq spec=67616d58b0e7 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events_dlq spec=1ca1a592d001 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -467,7 +467,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=f513fb12a7a6 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=ae25bf3788c4 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -592,7 +592,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON FUNCTION %s IS %L', found.signature,
-            format('changelane:1 project=golden_access access=order_events spec=f513fb12a7a6 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=ae25bf3788c4 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
