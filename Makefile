@@ -27,6 +27,10 @@ install: $(BIN)/.installed ## Virtual environment with everything that the proje
 demo: install ## pgbench's load, captured and replicated by two workers, then compared row by row
 	cd examples/pgbench && ../../$(BIN)/python demo.py
 
+.PHONY: demo-jobs
+demo-jobs: install ## Jobs that an application sends, and a schedule, handled by two workers of which one is killed
+	$(BIN)/python examples/jobs/demo.py
+
 .PHONY: test
 test: install ## All tests, on real servers
 	$(BIN)/pytest -n 2 tests
@@ -53,6 +57,7 @@ types: install ## mypy --strict
 	MYPYPATH=tests/torture/project:tests $(BIN)/mypy tests/torture/*.py tests/torture/project/*.py
 	MYPYPATH=tests $(BIN)/mypy tests/browser/shoot.py
 	$(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py
+	MYPYPATH=examples/jobs $(BIN)/mypy examples/jobs/*.py
 
 .PHONY: imports
 imports: install ## One-way imports

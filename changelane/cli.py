@@ -36,6 +36,7 @@ COMMANDS = {
     "purge": "Delete all that a queue holds.",
     "replay": "Send archived messages again.",
     "resume": "Let workers claim from a paused queue again.",
+    "schedule": "List, pause, resume or run what is sent at set times.",
     "schema": "Print the JSON Schema of pipelines.yaml.",
     "send": "Put a message into a queue.",
     "status": "One line per object: its state.",

@@ -32,8 +32,9 @@ FIRST_LIVE = "CL400"
 SECTION = re.compile(r"^### (CL\d{3}) .*?(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-BY_SCHEMA = {code for code in Code if code.value.startswith("CL1")} | {Code.ONE_OF}
-"""Of those that are about values: what the JSON Schema refuses, too."""
+BY_SCHEMA = {code for code in Code if code.value.startswith("CL1")} | {Code.ONE_OF, Code.SCHEDULE}
+BY_SCHEMA -= {Code.CRON, Code.TIMEZONE}
+"""Of those that are about values: what the JSON Schema refuses, too. It knows neither days nor zones."""
 
 
 @dataclass(frozen=True)

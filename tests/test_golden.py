@@ -100,7 +100,8 @@ def render(folder: Path) -> dict[str, str]:
 
 def find_files(folder: Path) -> Iterator[str]:
     """Paths in a folder of all that is rendered, but the catalog."""
-    for pattern in ("sql_out/*/*", "sql_out/owner.sql", "sql_out/api.sql", "sql_out/manifest.json", "plan.*"):
+    named = ("owner.sql", "api.sql", "schedules.sql", "manifest.json")
+    for pattern in ("sql_out/*/*", *(f"sql_out/{name}" for name in named), "plan.*"):
         yield from (path.relative_to(folder).as_posix() for path in folder.glob(pattern))
 
 

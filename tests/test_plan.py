@@ -320,7 +320,7 @@ def test_row_capture_and_truncate_are_fine_on_a_partitioned_table() -> None:
 
 
 def test_a_newer_schema_is_refused_and_a_strange_one_too(sample: Sample) -> None:
-    for comment, state in (("changelane:schema 8", "blocked"), ("our own", "foreign"), (None, "drifted")):
+    for comment, state in (("changelane:schema 9", "blocked"), ("our own", "foreign"), (None, "drifted")):
         session = replace(sample.applied.session, schema_comment=comment)
         observed = replace(sample.applied, session=session)
         assert states(sample, observed)["schema"] == state

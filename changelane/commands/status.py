@@ -50,6 +50,7 @@ def to_rows(objects: Iterable[Object]) -> list[dict[str, str]]:
             "table": thing.place,
             "route": thing.route,
             "detail": thing.detail,
+            **({"runs": thing.runs} if thing.kind == "schedule" else {}),
         }
         for thing in objects
     ]
@@ -57,7 +58,10 @@ def to_rows(objects: Iterable[Object]) -> list[dict[str, str]]:
 
 def render_rows(objects: Iterable[Object]) -> str:
     """Aligned columns; the detail, where there is one, comes last."""
-    rows = [(thing.state, thing.kind, thing.name, thing.place or "-", thing.detail) for thing in objects]
+    rows = [
+        (thing.state, thing.kind, thing.name, thing.place or "-", thing.detail or thing.runs)
+        for thing in objects
+    ]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()

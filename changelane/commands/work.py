@@ -27,6 +27,7 @@ from changelane.runner.work.handlers.log_records import join_logging
 from changelane.runner.work.handlers.signature import Handler, resolve_handlers
 from changelane.runner.work.handlers.tracing import trace_handlers
 from changelane.runner.work.process.choice import choose_consumers
+from changelane.runner.work.process.clock import Clock
 from changelane.runner.work.process.last_resort import watch_over
 from changelane.runner.work.process.lifetime import Lifetime
 from changelane.runner.work.process.log import flush, open_log
@@ -175,6 +176,7 @@ def command(
             lifetime=lifetime,
             tell=line.tell if line else lambda said: None,
             signals=signals,
+            clock=Clock(project=manifest.project, declared=bool(manifest.schedules), log=log),
         )
     except psycopg.Error as error:
         # Once it runs, a lost connection is made anew; a server that goes away just now is told of at once.
@@ -184,7 +186,13 @@ def command(
         with (
             ending_in_peace(),
             serve(
-                worker, conninfo=conninfo, host=metrics_host, port=metrics_port, log=log, shared=supervised
+                worker,
+                project=manifest.project,
+                conninfo=conninfo,
+                host=metrics_host,
+                port=metrics_port,
+                log=log,
+                shared=supervised,
             ) as close,
         ):
             if line:
@@ -245,7 +253,14 @@ def choose_ports(*, host: str, first: int | None, count: int) -> list[list[str]]
 
 @contextmanager
 def serve(
-    worker: Worker, *, conninfo: str, host: str, port: int | None, log: FilteringBoundLogger, shared: bool
+    worker: Worker,
+    *,
+    project: str,
+    conninfo: str,
+    host: str,
+    port: int | None,
+    log: FilteringBoundLogger,
+    shared: bool,
 ) -> Iterator[Callable[[], None]]:
     """Serve metrics and health meanwhile, where a port is given; yields the way to end that early.
 
@@ -260,7 +275,7 @@ def serve(
     endpoint = Endpoint(
         host=host,
         port=port,
-        metrics=Metrics(consumers=worker.consumers, conninfo=conninfo, log=log),
+        metrics=Metrics(project=project, consumers=worker.consumers, conninfo=conninfo, log=log),
         shared=shared,
     )
     endpoint.start()

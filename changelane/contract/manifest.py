@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from changelane.contract.access import Operation, works
 from changelane.contract.catalog import Record
@@ -198,6 +198,22 @@ class Api(Record):
     grant_step: Step
 
 
+class Schedule(Record):
+    """Messages sent at set times: by ``cron`` in ``timezone``, or ``every`` so many seconds. ``step``
+    declares it in the database, by which workers run it; ``spec`` is the hash of what was declared.
+    """
+
+    name: str
+    queue: str
+    cron: str | None = None
+    every: int | None = None
+    timezone: str = "UTC"
+    body: JsonValue
+    missed: Literal["once", "skip"] = "once"
+    spec: str
+    step: Step
+
+
 class Retry(Record):
     """Backoff between failed attempts; ``first`` and ``max`` in seconds. ``never`` names exceptions after
     which there is no further attempt: built-in ones, or as ``module.path:Class``.
@@ -248,6 +264,7 @@ class Manifest(Record):
     tables: tuple[Table, ...] = ()
     consumers: tuple[Consumer, ...]
     access: tuple[Access, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     api: Api | None = None
 
     def dump(self) -> str:
@@ -272,7 +289,7 @@ def load_manifest(out: Path) -> Manifest:
         ) from None
 
 
-_FILE = re.compile(r"(queues|routes|access)/[a-z_][a-z0-9_]*\.sql|(?:api|owner)\.sql")
+_FILE = re.compile(r"(queues|routes|access)/[a-z_][a-z0-9_]*\.sql|(?:api|owner|schedules)\.sql")
 
 
 def read_files(manifest: Manifest, out: Path) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ from changelane.generator.render.access_sql import Grant, list_grants
 from changelane.generator.render.owner_sql import gather_owner
 from changelane.generator.render.queue_sql import Queue, describe_dead_letters, list_queues
 from changelane.generator.spec.loading import Document
-from changelane.generator.spec.models import Consumer, Route
+from changelane.generator.spec.models import Consumer, Route, Schedule
 from changelane.generator.spec.scalars import read_rate
 from changelane.generator.sql.grammar import check_function, check_statements
 
@@ -62,6 +62,10 @@ def generate(document: Document, catalog: Catalog) -> Output:
     grants = list_grants(document, resolution.using)
     access = [_render_access(name, grant, files) for name, grant in grants]
     api = _render_api(document, [grant for _, grant in grants], files) if document.spec.api else None
+    schedules = [
+        _render_schedule(document.spec.project, name, schedule, files)
+        for name, schedule in sorted(document.spec.schedules.items())
+    ]
     texts = {name: file.join() for name, file in files.items()}
     manifest = Manifest(
         project=document.spec.project,
@@ -77,6 +81,7 @@ def generate(document: Document, catalog: Catalog) -> Output:
             for queue, consumer in document.spec.consumers.items()
         ),
         access=tuple(access),
+        schedules=tuple(schedules),
         api=api,
     )
     return Output(
@@ -156,6 +161,17 @@ def _render_api(document: Document, grants: Iterable[Grant], files: dict[str, Sq
     opening = templating.render_api_grants(opened, project=project)
     check_statements(functions + opening)
     return contract.Api(grants=opened, spec=spec, step=file.add(functions), grant_step=file.add(opening))
+
+
+def _render_schedule(
+    project: str, name: str, schedule: Schedule, files: dict[str, SqlFile]
+) -> contract.Schedule:
+    declared = schedule.model_dump()
+    spec = hash_model(["schedule", name, declared])
+    sql = templating.render_schedule(name, schedule, project=project, spec=spec)
+    check_statements(sql)
+    file = files.setdefault("schedules.sql", SqlFile("schedules.sql", _NOTICE))
+    return contract.Schedule(name=name, **declared, spec=spec, step=file.add(sql))
 
 
 def _render_owner(role: str, captures: Iterable[Capture], files: dict[str, SqlFile]) -> contract.Owner:
@@ -270,7 +286,7 @@ def _find_leftover(output: Output, out: Path) -> list[str]:
     """Files that an earlier run wrote and this one does not; a file without our notice is left alone."""
     return [
         name
-        for pattern in ("queues/*.sql", "routes/*.sql", "api.sql", "owner.sql")
+        for pattern in ("queues/*.sql", "routes/*.sql", "api.sql", "owner.sql", "schedules.sql")
         for path in sorted(out.glob(pattern))
         if (name := path.relative_to(out).as_posix()) not in output.files
         and (_read(path) or "").startswith(_NOTICE)

@@ -50,6 +50,7 @@ from changelane.generator.capture.capture import (
 from changelane.generator.render.access_sql import Grant
 from changelane.generator.render.owner_sql import Owner
 from changelane.generator.render.queue_sql import Queue
+from changelane.generator.spec.models import Schedule
 from changelane.generator.sql.quoting import indent, quote_array, quote_body, quote_identifier, quote_literal
 
 TEMPLATE_VERSION = 3
@@ -96,6 +97,13 @@ def render_queue_settings(queue: Queue) -> str:
 def _render_queue(template: str, queue: Queue, **values: str) -> str:
     return _ENVIRONMENT.get_template(f"{template}.sql.j2").render(
         queue=queue, table=f"q_{queue.name}", archive=f"a_{queue.name}", **values
+    )
+
+
+def render_schedule(name: str, schedule: Schedule, *, project: str, spec: str) -> str:
+    """SQL that declares a schedule. What runs it is a worker, by this row."""
+    return _ENVIRONMENT.get_template("schedule.sql.j2").render(
+        name=name, schedule=schedule, project=project, spec=spec
     )
 
 

@@ -29,6 +29,8 @@ class Code(StrEnum):
     EMPTY = "CL107"
     REPEATED = "CL108"
     BAD_TABLE = "CL109"
+    CRON = "CL110"
+    TIMEZONE = "CL111"
 
     DUPLICATE_ROUTE = "CL201"
     UNKNOWN_QUEUE = "CL202"
@@ -39,6 +41,7 @@ class Code(StrEnum):
     BLOCK = "CL207"
     PARTITION = "CL208"
     ACCESS = "CL209"
+    SCHEDULE = "CL215"
 
     NO_TABLE = "CL301"
     NO_COLUMN = "CL302"

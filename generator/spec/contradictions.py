@@ -31,6 +31,7 @@ def check(source: Source) -> Iterator[Diagnostic]:
     yield from _check_consumers(source)
     yield from _check_dead_letters(source)
     yield from check_access(source)
+    yield from _check_schedules(source)
 
 
 def _content(source: Source, *path: Step) -> str | list[Node] | dict[str, Node] | None:
@@ -69,7 +70,9 @@ def _seconds(source: Source, *path: Step, default: str = "") -> float | None:
 
 
 def _check_repeats(source: Source, node: Node, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
-    """Every list of scalars is a set: columns, events, tables, queues."""
+    """Every list of scalars is a set: columns, events, tables, queues. A message's body may repeat itself."""
+    if path[:1] == ("schedules",) and path[2:3] == ("body",):
+        return
     seen: set[str] = set()
     children = node.content.items() if isinstance(node.content, dict) else ()
     for key, child in children:
@@ -217,6 +220,28 @@ def _check_consumers(source: Source) -> Iterator[Diagnostic]:
                 "on_exhausted",
                 help="add `ordering: key`, or let it be dead_letter",
             )
+
+
+def _check_schedules(source: Source) -> Iterator[Diagnostic]:
+    for name in _keys(source, "schedules"):
+        path = ("schedules", name)
+        content = _content(source, *path)
+        if not isinstance(content, dict):
+            continue
+        yield from _check_queue(source, *path, "queue")
+        yield from _check_both(source, path, "cron", "every")
+        if "cron" not in content and "every" not in content:
+            message = f"schedule {show(name)} does not say when it runs"
+            help = 'for example `cron: "0 3 * * *"`, or `every: 30s`'
+            yield source.diagnose(Code.MISSING_KEY, message, *path, key=True, help=help)
+        if "timezone" in content and "every" in content and "cron" not in content:
+            message = "`timezone` is given, but `every` counts seconds, which are the same in all zones"
+            help = "delete `timezone`, or write `cron`"
+            yield source.diagnose(Code.SCHEDULE, message, *path, "timezone", key=True, help=help)
+        every = _whole_seconds(source, *path, "every")
+        if every is not None and not 0 < every <= YEAR:
+            bound = "at least 1s" if every == 0 else "at most 1 year"
+            yield source.diagnose(Code.OUT_OF_RANGE, f"`every` must be {bound}", *path, "every")
 
 
 def _check_retry(source: Source, *path: Step) -> Iterator[Diagnostic]:

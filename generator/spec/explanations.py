@@ -97,7 +97,7 @@ def _explain_one(
         help = _exemplify(model, path) or help
     if path[-1] in ("table", "queue") and isinstance(detail["input"], list):
         help = f"write `{path[-1]}s:` for several"
-    return source.diagnose(code, message, *path, help=help, key=names_key)
+    return source.diagnose(code, message, *path, help=help, key=names_key, within=context.get("within"))
 
 
 def _refuse_value(value: object, subject: str, allowed: list[str], source: Source, path: Path) -> Diagnostic:

@@ -81,6 +81,12 @@ def _complete(schema: Schema) -> None:
     # All entries may be commented out.
     schema["properties"]["routes"]["type"] = ["array", "null"]
     schema["properties"]["consumers"]["type"] = ["object", "null"]
+    schedules = schema["properties"]["schedules"]
+    schedules["type"] = ["object", "null"]
+    schedules["additionalProperties"] |= {
+        "oneOf": [{"required": ["cron"]}, {"required": ["every"]}],
+        "not": {"required": ["every", "timezone"]},
+    }
     _forbid_repeats(schema)
 
 

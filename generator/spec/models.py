@@ -22,11 +22,13 @@ from changelane.generator.spec.scalars import (
     QueueName,
     Rate,
     RouteName,
+    ScheduleName,
     Size,
     TableName,
     WholeSeconds,
     read_integer,
 )
+from changelane.generator.spec.timing import Body, Cron, Timezone
 from changelane.generator.spec.yaml_source import resolve
 
 Event = Literal["insert", "update", "delete", "truncate"]
@@ -327,6 +329,33 @@ class Consumer(Model):
     )
 
 
+class Schedule(Model):
+    """Messages sent at set times. ``every`` in seconds."""
+
+    queue: QueueName = Field(description="Queue that each run sends to.", examples=["reports"])
+    cron: Cron | None = Field(
+        None,
+        description="Minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, "
+        "@monthly, @yearly. Not together with `every`.",
+        examples=["0 3 * * *"],
+    )
+    every: WholeSeconds | None = Field(
+        None,
+        description="Interval between runs, which fall on its multiples since 1970-01-01 00:00 UTC. Not "
+        "together with `cron`.",
+        examples=["30s"],
+    )
+    timezone: Timezone = Field(
+        "UTC", description="Time zone of `cron`, by its name.", examples=["Europe/Paris"]
+    )
+    body: Body = Field({}, description="The message: any JSON value.", examples=[{"kind": "nightly"}])
+    missed: Literal["once", "skip"] = Field(
+        "once",
+        description="After a time without a worker: once sends one message for all runs that were missed, "
+        "skip none.",
+    )
+
+
 def _empty_as_mapping(value: object) -> object:
     """`name:` with nothing after it: a queue with defaults, or consumers that are all commented out."""
     return {} if resolve(value) is None else value
@@ -360,6 +389,9 @@ class Spec(Model):
     )
     consumers: Annotated[dict[QueueName, Consumer], BeforeValidator(_empty_as_mapping)] = Field(
         {}, description="Handlers by the queue that they work."
+    )
+    schedules: Annotated[dict[ScheduleName, Schedule], BeforeValidator(_empty_as_mapping)] = Field(
+        {}, description="Messages sent at set times, by name."
     )
     api: Boolean = Field(
         False,

@@ -35,9 +35,11 @@ _SIZE = "^[1-9][0-9]{0,8} ?(B|kB|MB|GB)$"
 YEAR = 366 * 86400
 
 
-def refuse(code: Code, message: str, *, help: str = "") -> PydanticCustomError:
-    """The error of a value: ``message`` is what follows the key's name."""
-    return PydanticCustomError(code.value, "{message}", {"message": message, "help": help})
+def refuse(
+    code: Code, message: str, *, help: str = "", within: tuple[int, int] | None = None
+) -> PydanticCustomError:
+    """The error of a value: ``message`` is what follows the key's name, ``within`` an offset and a length."""
+    return PydanticCustomError(code.value, "{message}", {"message": message, "help": help, "within": within})
 
 
 def show(text: object) -> str:
@@ -269,6 +271,7 @@ QueueName = Annotated[
 RouteName = Annotated[
     str, BeforeValidator(_match(_ROUTE, _RULE.format(41, ""))), _schema(type="string", pattern=_ROUTE)
 ]
+ScheduleName = RouteName
 Handler = Annotated[
     str,
     BeforeValidator(_match(_HANDLER, "module.path:function")),

@@ -60,6 +60,10 @@ _TAIL = """\
 consumers:
   # {queue}:
   #   handler: handlers:on_change
+
+# Messages at set times, sent by any running worker.
+schedules:
+  # nightly: {{cron: "0 3 * * *", timezone: UTC, queue: {queue}, body: {{kind: nightly}}}}
 """
 
 

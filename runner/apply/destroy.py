@@ -16,6 +16,7 @@ from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.preflight import check
 from changelane.runner.apply.step import Step, drop
 from changelane.runner.apply.steps_access import change_access, drop_api
+from changelane.runner.apply.steps_schedule import drop_schedules
 from changelane.runner.compare.object import Object, spell
 from changelane.runner.compare.orphans import explain_retired, find_remains
 from changelane.runner.compare.statement import count_messages, drop_owner, drop_queue, drop_trigger
@@ -87,6 +88,7 @@ def plan_destroy(
     remains = tuple(find_remains(project, observed))
     owned = find_owned(project, observed)
     steps = [
+        *drop_schedules(remains, project=project),
         *change_access(remains, api=None),
         *drop(remains, server=observed.session.server),
         *_drop_owners(project, observed),
@@ -108,11 +110,11 @@ def plan_destroy(
         ]
     elif owned:
         notes.append(f"kept: queues {', '.join(owned)}; --drop-queues drops them")
+    shared = any(row.project != project for row in observed.schedules.values())
     functions = sum(thing.kind == "function" and thing.remedy == "drop" for thing in remains)
     session = observed.session
-    if (session.schema_comment or "").startswith(
-        "changelane:schema "
-    ) and session.schema_objects == functions:
+    ours = (session.schema_comment or "").startswith("changelane:schema ")
+    if ours and session.schema_objects == functions and not shared:
         # A role that could not create the schema anew was given it by someone else.
         if session.owns_schema and session.creates_schemas:
             steps.append(_drop_schema())

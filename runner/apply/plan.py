@@ -14,6 +14,7 @@ from changelane.runner.apply.step import Mode, Sql, Step, do, drop, end_function
 from changelane.runner.apply.steps_access import change_access, drop_api
 from changelane.runner.apply.steps_owner import lend_schema
 from changelane.runner.apply.steps_queue import do_queue, list_notes
+from changelane.runner.apply.steps_schedule import declare_schedules, drop_schedules
 from changelane.runner.compare import statement
 from changelane.runner.compare.compare import compare, list_other_projects
 from changelane.runner.compare.compare_access import list_notes as list_access_notes
@@ -155,6 +156,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     if prune:
         dropped = [thing for thing in orphans if thing.remedy in ("drop", "retire")]
         steps += [
+            *drop_schedules(dropped, project=manifest.project),
             *drop(dropped, server=server),
             *(drop_api(thing) for thing in dropped if thing.kind == "api"),
         ]
@@ -240,6 +242,7 @@ def _set_up(
         if thing.owner and thing.state != "blocked" and (thing.remedy or made):
             owner = replace(thing, remedy=thing.remedy or "replace")
             steps.append(do(owner, sql=(thing.owner.step,), transaction=SETUP))
+    steps += declare_schedules(objects, transaction=SETUP)
     return [*steps, *lend_schema(functions, manifest, observed), *apart]
 
 

@@ -101,6 +101,12 @@ def _find_missing_privileges(plan: Plan, observed: Observed) -> Iterator[tuple[s
                     f"{', '.join(relation.barred)}",
                     f'apply as their owner, or GRANT TRIGGER ON {", ".join(relation.barred)} TO "{role}"',
                 )
+        elif step.kind == "schedule" and any(not row.writable for row in observed.schedules.values()):
+            yield (
+                f"role {role} may not write table changelane.schedules",
+                f"apply as the owner of schema changelane, or GRANT INSERT, UPDATE, DELETE ON "
+                f'changelane.schedules TO "{role}"',
+            )
         elif step.kind in ("access", "api"):
             yield from _check_access(step, observed)
 

@@ -13,6 +13,7 @@ from changelane.runner.compare.compare_api import compare_api
 from changelane.runner.compare.compare_owner import compare_owner, find_lack
 from changelane.runner.compare.compare_queue import compare_queue
 from changelane.runner.compare.compare_relation import find_block
+from changelane.runner.compare.compare_schedule import compare_schedules
 from changelane.runner.compare.compare_schema import compare_schemas
 from changelane.runner.compare.compare_tables import compare_tables, find_strays
 from changelane.runner.compare.object import Object, spell
@@ -107,6 +108,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
             },
         ),
         *find_withdrawn(project, observed, declared=manifest.access),
+        *compare_schedules(manifest, observed.schedules),
     )
 
 

@@ -9,7 +9,7 @@ from changelane.runner.compare.object import Object, spell_name
 from changelane.runner.live.definers import Stranger
 from changelane.runner.live.observe import Observed
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """Of schema ``changelane``, kept in its COMMENT."""
 
 _SCHEMA_COMMENT = re.compile(r"changelane:schema (\d+)")

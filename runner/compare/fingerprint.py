@@ -32,6 +32,9 @@ def _describe(thing: Object, observed: Observed) -> list[object]:
     if thing.kind == "queue":
         queue = observed.queues.get(thing.name)
         return [queue and [queue.live, queue.comment]]
+    if thing.kind == "schedule":
+        rows = [row for row in observed.schedules.values() if row.name == thing.name]
+        return [[row.project, row.spec, *(row.definition if differs else ())] for row in rows]
     if thing.kind == "owner":
         return []
     if thing.kind in ("access", "api"):

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from changelane.contract.manifest import Access, Capture, Owner, Queue
+from changelane.contract.manifest import Access, Capture, Owner, Queue, Schedule
 from changelane.contract.marker import Marker
 
 State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
-Kind = Literal["schema", "owner", "queue", "function", "trigger", "table", "access", "api"]
+Kind = Literal["schema", "owner", "queue", "function", "trigger", "table", "access", "api", "schedule"]
 Remedy = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "retire", "drop"]
 
 
@@ -53,7 +53,8 @@ class Object:
     ``detail`` says why the state is not ok; ``help`` what a person does about it where apply cannot;
     ``remedy`` is what apply does, empty for nothing; ``retire``: only the owner of its table may drop it, so
     its function is made to do nothing. ``marker`` is that of an orphan, ``relation`` the ``relkind`` of its
-    table, ``withdrawal`` what is to be taken away where access to a queue is no longer declared.
+    table, ``withdrawal`` what is to be taken away where access to a queue is no longer declared. ``runs``
+    says when a schedule ran last and runs next.
     """
 
     kind: Kind
@@ -70,7 +71,9 @@ class Object:
     queue: Queue | None = None
     owner: Owner | None = None
     access: Access | None = None
+    schedule: Schedule | None = None
     withdrawal: Withdrawal | None = None
+    runs: str = ""
 
     @property
     def undeclared(self) -> bool:

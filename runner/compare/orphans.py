@@ -10,6 +10,7 @@ from changelane.contract.manifest import Manifest
 from changelane.contract.marker import SCHEMA, hash_place
 from changelane.runner.compare.compare_access import find_withdrawn
 from changelane.runner.compare.compare_api import find_api
+from changelane.runner.compare.compare_schedule import find_schedules
 from changelane.runner.compare.object import Object, spell, spell_name
 from changelane.runner.compare.renames import read_queues
 from changelane.runner.compare.statement import drop_trigger
@@ -80,10 +81,13 @@ def is_misplaced(trigger: Trigger) -> bool:
 
 
 def find_remains(project: str, observed: Observed) -> Iterator[Object]:
-    """All that bears the project's marker but queues: triggers, functions, access to queues, the API."""
+    """All that bears the project's marker but queues: triggers, functions, access to queues, the API,
+    schedules.
+    """
     yield from _find_marked(project, observed)
     yield from find_withdrawn(project, observed)
     yield from find_api(project, observed)
+    yield from find_schedules(project, observed.schedules)
 
 
 def _find_marked(project: str, observed: Observed) -> Iterator[Object]:

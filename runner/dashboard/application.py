@@ -31,6 +31,7 @@ from changelane.runner.dashboard.pages import (
     queue_actions,
     queues,
     routes,
+    schedules,
 )
 from changelane.runner.dashboard.web.context import Site
 from changelane.runner.dashboard.web.guard import Guard, Refusal
@@ -60,6 +61,7 @@ def build(site: Site) -> ASGIApp:
             *queues.ROUTES,
             *dead_letters.ROUTES,
             *routes.ROUTES,
+            *schedules.ROUTES,
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         exception_handlers={

@@ -20,6 +20,7 @@ from changelane.runner.live.foreign_triggers import Foreign, read_foreign
 from changelane.runner.live.inspect import list_tables
 from changelane.runner.live.partman import Partitioning, Partman, observe_partitions, observe_partman
 from changelane.runner.live.rights import Rights, observe_rights
+from changelane.runner.live.schedules import Schedules, observe_schedules
 from changelane.runner.live.session import snapshot
 from changelane.runner.live.timescale import observe_timescale
 
@@ -242,6 +243,7 @@ class Observed:
     rights: Rights = field(default_factory=Rights)
     definers: Definers = field(default_factory=Definers)
     broken: Mapping[str, str] = field(default_factory=dict)
+    schedules: Schedules = field(default_factory=dict)
 
 
 def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
@@ -270,6 +272,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         owners = {function.name: (function.owner, function.owner_creates) for function in functions}
         definers = observe_definers(conn, manifest, owners=owners, role=session.role)
         broken = observe_expressions(conn, manifest)
+        schedules = observe_schedules(conn)
         rights = observe_rights(conn, roles, has_pgmq=listed)
     return Observed(
         session=session,
@@ -295,6 +298,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         rights=rights,
         definers=definers,
         broken=broken,
+        schedules=schedules,
     )
 
 

@@ -217,7 +217,8 @@ def report(verdict: Verdict, *, storm: Storm, folder: Path, refused: int) -> Non
     totals = verdict.totals
     print(
         f"{totals['lost']} lost, {totals['repeated']} repeated in transactional consumers, "
-        f"{totals['ghosts']} ghosts, {totals['disorder']} out of order, {totals['stale']} stale acks"
+        f"{totals['ghosts']} ghosts, {totals['disorder']} out of order, {totals['stale']} stale acks, "
+        f"{totals['schedule']} errors in the account of {verdict.runs} scheduled runs"
     )
 
 

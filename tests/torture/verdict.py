@@ -16,11 +16,14 @@ SHOWN = 10
 
 @dataclass
 class Verdict:
-    """``fates`` counts changes by queue and fate; ``evidence`` is empty where all is as it must be."""
+    """``fates`` counts changes by queue and fate, ``runs`` the runs of the schedule; ``evidence`` is empty
+    where all is as it must be.
+    """
 
     fates: dict[tuple[str, str], int] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)
     repeated_loosely: int = 0
+    runs: int = 0
     evidence: list[str] = field(default_factory=list)
 
 
@@ -38,10 +41,11 @@ def judge(conn: psycopg.Connection[Any]) -> Verdict:
                 verdict.evidence.append(
                     f"{queue}: {count} {name} ({fate}); key and sequence: {', '.join(sample or ())}"
                 )
-    for name in ("disorder", "stale"):
+    for name in ("disorder", "stale", "schedule"):
         found = _ask(conn, name)
         verdict.totals[name] = len(found)
         verdict.evidence += [f"{queue}: {name}: {what}" for queue, what in found[:SHOWN]]
+    (verdict.runs,) = conn.execute("SELECT count(*) FROM pgmq.q_ticks").fetchone() or (0,)
     return verdict
 
 

@@ -21,11 +21,14 @@ from psycopg import sql
 from changelane.change import Change
 from changelane.errors import DatabaseError
 from changelane.runner.live.reconnecting import Link
+from changelane.runner.live.schedule_runs import list_schedules
+from changelane.runner.live.schedules import sees_schedules
 from changelane.runner.live.sql_text import load_sql
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
 from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.outcome.settle import Fate
 from changelane.runner.work.process.consumer import Consumer
+from changelane.runner.work.process.schedule_metrics import measure_schedules
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -78,11 +81,13 @@ class Metrics(Collector):
     def __init__(
         self,
         *,
+        project: str,
         consumers: Sequence[Consumer],
         conninfo: str,
         log: FilteringBoundLogger,
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
+        self._project = project
         self._consumers = consumers
         self._link = Link(conninfo, name="changelane work metrics", limit=TIMEOUT / 1000)
         self._changed = threading.Condition()
@@ -188,6 +193,8 @@ class Metrics(Collector):
                 connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(TIMEOUT)])
                 rows = connection.execute(self._gauges).fetchall()
                 horizon = connection.execute(self._horizon).fetchall()
+                seen = sees_schedules(connection)
+                schedules = list_schedules(connection, self._project) if seen else []
         except (psycopg.Error, DatabaseError) as error:
             self._link.close()
             said = str(error).partition("\n")[0]
@@ -225,7 +232,7 @@ class Metrics(Collector):
         )
         for holder, age in horizon:
             xmin.add_metric([holder], age)
-        return [*families, alarm, xmin]
+        return [*families, alarm, xmin, *measure_schedules(schedules)]
 
 
 def _find_alarm(consumer: Consumer) -> int | None:

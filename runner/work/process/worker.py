@@ -28,6 +28,7 @@ from changelane.runner.queue.worker_rights import describe_lack
 from changelane.runner.work.handlers.scarcity import Scarcity
 from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.process.archive_pruner import Pruner
+from changelane.runner.work.process.clock import Clock
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.process.lease_renewer import Keeper
 from changelane.runner.work.process.lifetime import FOREVER, Lifetime
@@ -64,7 +65,8 @@ class Worker:
 
     ``limit`` is told, with each signal, within how many seconds the process must end, and its exit code;
     ``tell``, for the supervisor, that the worker works, and that its ``lifetime`` is over. ``signals`` are
-    the two ends through which signals come, where others look at them, too.
+    the two ends through which signals come, where others look at them, too. ``clock``
+    sends what is scheduled.
     """
 
     def __init__(
@@ -80,7 +82,9 @@ class Worker:
         lifetime: Lifetime = FOREVER,
         tell: Callable[[bytes], None] = lambda said: None,
         signals: tuple[socket.socket, socket.socket] | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock
         self._signals = signals
         self._limit = limit
         self._lifetime = lifetime
@@ -154,6 +158,8 @@ class Worker:
         with obeying(self.stop, self._signals) if signals else nullcontext():
             # Before the first claim, which a queue that is paused already must not see.
             self._heed(self._ask(self._due) or ())
+            if self._clock:
+                self._clock.tick(self._link)
             self._keeper.start()
             self._pruner.start()
             for consumer in self._consumers:
@@ -182,7 +188,9 @@ class Worker:
         next_summary = looked_at + SUMMARY_EVERY
         heard: Counter[str] = Counter()
         while not self._stop.is_set():
-            notified = self._bell.wait(next_look - time.monotonic())
+            notified = self._bell.wait(min(next_look, self._scheduled_at) - time.monotonic())
+            if self._clock and time.monotonic() >= self._scheduled_at:
+                self._clock.tick(self._link)
             if self._bell.lost:
                 # What was sent since is known to nobody.
                 next_look = min(next_look, time.monotonic() + FIRST_POLL)
@@ -225,6 +233,11 @@ class Worker:
                     self._rouse(queue, handled=total[queue], now=now)
                 else:
                     next_look = min(next_look, now + seconds + 0.001)
+
+    @property
+    def _scheduled_at(self) -> float:
+        """When schedules are looked at next. What drains looks once, so that it comes to an end."""
+        return self._clock.due_at if self._clock and not self._drain else inf
 
     def _check_lifetime(self, messages: int) -> None:
         reason = "" if self._old else self._lifetime.find_end(messages=messages)

@@ -30,6 +30,27 @@ CREATE TABLE IF NOT EXISTS changelane.progress (
     done bigint NOT NULL DEFAULT 0,
     since timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
+-- What is sent at set times, and how far that is. A worker fills in next_at, the next run after since.
+CREATE TABLE IF NOT EXISTS changelane.schedules (
+    project text NOT NULL,
+    name text NOT NULL,
+    queue text NOT NULL,
+    cron text,
+    every bigint,
+    timezone text NOT NULL,
+    body jsonb NOT NULL,
+    missed text NOT NULL,
+    spec text NOT NULL,
+    since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    next_at timestamptz,
+    -- The last run: its time, and when it was sent.
+    last_at timestamptz,
+    sent_at timestamptz,
+    runs bigint NOT NULL DEFAULT 0,
+    passed_over bigint NOT NULL DEFAULT 0,
+    paused_at timestamptz,
+    PRIMARY KEY (project, name)
+);
 -- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
 CREATE TABLE IF NOT EXISTS changelane.audit (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -76,14 +97,105 @@ BEGIN
     RETURN FOUND;
 END
 $resume$;
-REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text) FROM PUBLIC;
+-- For workers: go on from a run that is due to the next one, and send it in the same transaction, unless another
+-- worker did, or it was paused or declared anew. A null expected sets the first run; a null run sends nothing.
+CREATE OR REPLACE FUNCTION changelane.advance_schedule(
+    project text, name text, spec text, since timestamptz, expected timestamptz, run timestamptz,
+    passed_over bigint, next_at timestamptz
+) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $advance$
+DECLARE
+    held changelane.schedules;
+BEGIN
+    SELECT * INTO held FROM changelane.schedules AS declared
+    WHERE declared.project = $1 AND declared.name = $2 AND declared.spec = $3 AND declared.since = $4
+        AND declared.next_at IS NOT DISTINCT FROM $5 AND declared.paused_at IS NULL
+        AND ($5 IS NULL OR declared.next_at <= clock_timestamp())
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND OR coalesce($8 <= $5, $8 IS NULL) THEN
+        RETURN false;
+    END IF;
+    UPDATE changelane.schedules AS declared
+    SET next_at = $8,
+        last_at = CASE WHEN $5 IS NULL OR $6 IS NULL THEN declared.last_at ELSE $6 END,
+        sent_at = CASE WHEN $5 IS NULL OR $6 IS NULL THEN declared.sent_at ELSE clock_timestamp() END,
+        runs = declared.runs + CASE WHEN $5 IS NULL OR $6 IS NULL THEN 0 ELSE 1 END,
+        passed_over = declared.passed_over + $7
+    WHERE declared.project = $1 AND declared.name = $2;
+    IF $5 IS NOT NULL AND $6 IS NOT NULL THEN
+        PERFORM changelane.send_scheduled(held, $6);
+    END IF;
+    RETURN true;
+END
+$advance$;
+CREATE OR REPLACE FUNCTION changelane.send_scheduled(held changelane.schedules, run timestamptz) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $send$
+DECLARE
+    sent bigint;
+BEGIN
+    sent := pgmq.send(
+        held.queue, held.body, jsonb_build_object('schedule', held.name, 'scheduled_at', to_jsonb(run))
+    );
+    PERFORM pg_notify('changelane_' || held.queue, '')
+    FROM changelane.sleepers WHERE queue = held.queue AND until > clock_timestamp();
+    RETURN sent;
+END
+$send$;
+-- For people, as pause and resume of a queue are. What would have run while it was paused does not run later.
+CREATE OR REPLACE FUNCTION changelane.pause_schedule(project text, name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $pause$
+BEGIN
+    UPDATE changelane.schedules AS held SET paused_at = clock_timestamp()
+    WHERE held.project = $1 AND held.name = $2 AND held.paused_at IS NULL;
+    RETURN FOUND;
+END
+$pause$;
+CREATE OR REPLACE FUNCTION changelane.resume_schedule(project text, name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $resume$
+BEGIN
+    UPDATE changelane.schedules AS held SET paused_at = NULL, since = clock_timestamp(), next_at = NULL
+    WHERE held.project = $1 AND held.name = $2 AND held.paused_at IS NOT NULL;
+    RETURN FOUND;
+END
+$resume$;
+-- One run more, now, which leaves the next run as it is. Null where there is no such schedule.
+CREATE OR REPLACE FUNCTION changelane.run_schedule(project text, name text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $run$
+DECLARE
+    held changelane.schedules;
+BEGIN
+    UPDATE changelane.schedules AS declared
+    SET last_at = clock_timestamp(), sent_at = clock_timestamp(), runs = declared.runs + 1
+    WHERE declared.project = $1 AND declared.name = $2
+    RETURNING * INTO held;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN changelane.send_scheduled(held, held.last_at);
+END
+$run$;
+REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text),
+    changelane.send_scheduled(changelane.schedules, timestamptz), changelane.pause_schedule(text, text),
+    changelane.resume_schedule(text, text), changelane.run_schedule(text, text) FROM PUBLIC;
 -- To whom the schema is open: the owners of functions in it, and workers.
-REVOKE ALL ON changelane.sleepers, changelane.pauses FROM PUBLIC;
+REVOKE ALL ON changelane.sleepers, changelane.pauses, changelane.schedules FROM PUBLIC;
 -- By column: tools that compare schemas repeat rights on whole tables, and take PUBLIC for the name of a role.
 GRANT SELECT (queue, until) ON changelane.sleepers TO PUBLIC;
 GRANT SELECT (queue, since) ON changelane.pauses TO PUBLIC;
-GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]) TO PUBLIC;
-COMMENT ON SCHEMA changelane IS 'changelane:schema 7';
+GRANT SELECT (
+    project, name, queue, cron, every, timezone, body, missed, spec, since, next_at, last_at, sent_at, runs,
+    passed_over, paused_at
+) ON changelane.schedules TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]),
+    changelane.advance_schedule(
+        text, text, text, timestamptz, timestamptz, timestamptz, bigint, timestamptz
+    ) TO PUBLIC;
+COMMENT ON SCHEMA changelane IS 'changelane:schema 8';
 -- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
 DO $changelane$
 BEGIN

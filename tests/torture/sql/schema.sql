@@ -71,7 +71,7 @@ CREATE FUNCTION torture.held(prefix text) RETURNS TABLE (queue text, id int, seq
 LANGUAGE plpgsql AS $function$
 DECLARE name text;
 BEGIN
-    FOR name IN SELECT queue_name FROM pgmq.meta LOOP
+    FOR name IN SELECT queue_name FROM pgmq.meta WHERE queue_name NOT LIKE 'ticks%' LOOP
         RETURN QUERY EXECUTE format($$
             SELECT %L, coalesce(message->'new'->>'id', message->'old'->>'id')::int,
                 coalesce((message->'new'->>'seq')::bigint, (message->'old'->>'seq')::bigint + 1)

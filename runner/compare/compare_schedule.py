@@ -1,0 +1,65 @@
+"""Schedules declared in a manifest against those in the database: their states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from changelane.contract.manifest import Manifest, Schedule
+from changelane.runner.compare.object import Object
+from changelane.runner.live.schedules import Row, Schedules
+
+
+def compare_schedules(manifest: Manifest, rows: Schedules) -> Iterator[Object]:
+    """Those declared, by name, then those that are no longer."""
+    declared = {schedule.name: schedule for schedule in manifest.schedules}
+    for name, schedule in sorted(declared.items()):
+        yield _compare(schedule, rows.get((manifest.project, name)))
+    for thing in find_schedules(manifest.project, rows):
+        if thing.name not in declared:
+            yield thing
+
+
+def _compare(schedule: Schedule, row: Row | None) -> Object:
+    def make(**facts: Any) -> Object:
+        runs = describe_runs(row) if row else ""
+        return Object(kind="schedule", name=schedule.name, schedule=schedule, runs=runs, **facts)
+
+    if row is None:
+        return make(state="missing", remedy="create")
+    if row.spec != schedule.spec:
+        return make(state="outdated", detail="its declaration changed", remedy="replace")
+    wanted = (
+        schedule.queue, schedule.cron, schedule.every, schedule.timezone, schedule.body, schedule.missed
+    )  # fmt: skip
+    if row.definition != wanted:
+        return make(state="drifted", detail="its row was changed", remedy="replace")
+    return make(state="ok")
+
+
+def describe_runs(row: Row) -> str:
+    """When it ran last and runs next, for a person. In UTC, to the second."""
+    last = f"last run {_show(row.last_at)}" if row.last_at else "never ran"
+    if row.paused:
+        return f"paused; {last}"
+    following = f"next {_show(row.next_at)}" if row.next_at else "next: once a worker is up"
+    return f"{following}; {last}"
+
+
+def _show(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def find_schedules(project: str, rows: Schedules) -> Iterator[Object]:
+    """All of a project's, as what is to be dropped."""
+    for row in rows.values():
+        if row.project == project:
+            yield Object(
+                kind="schedule",
+                name=row.name,
+                state="orphaned",
+                detail=f"goes on sending to {row.queue}",
+                remedy="drop",
+                runs=describe_runs(row),
+            )

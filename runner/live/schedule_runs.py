@@ -1,0 +1,57 @@
+"""The schedules of a project as they stand: when each ran last and runs next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from changelane.errors import DatabaseError
+from changelane.runner.live.schedules import sees_schedules
+
+_LIST = (Path(__file__).parent / "sql" / "schedule_runs.sql").read_bytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """``late`` is by how many seconds its next run is over; ``last_at`` the time of the last run, and
+    ``sent_at`` when that was sent. ``passed_over`` counts runs that were missed and are not sent.
+    """
+
+    name: str
+    queue: str
+    cron: str | None
+    every: int | None
+    timezone: str
+    missed: str
+    since: datetime
+    next_at: datetime | None
+    last_at: datetime | None
+    sent_at: datetime | None
+    runs: int
+    passed_over: int
+    paused_at: datetime | None
+    now: datetime
+    late: float
+
+    @property
+    def times(self) -> str:
+        """When it runs, for a person."""
+        if self.every is not None:
+            return f"every {self.every} s"
+        return f"{self.cron} {self.timezone}"
+
+
+def list_schedules(conn: psycopg.Connection[Any], project: str) -> list[Schedule]:
+    """By name. Raises DatabaseError where the database has no schedules yet; psycopg.Error."""
+    if not sees_schedules(conn):
+        raise DatabaseError(
+            "the database has no schema changelane that holds schedules, or not for this role",
+            help="run `changelane apply`; or GRANT USAGE ON SCHEMA changelane to the role",
+        )
+    with conn.cursor(row_factory=class_row(Schedule)) as cursor:
+        return cursor.execute(_LIST, [project]).fetchall()

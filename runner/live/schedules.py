@@ -1,0 +1,55 @@
+"""Schedules of all projects, as their rows stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+_SQL = Path(__file__).parent / "sql"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of ``changelane.schedules``. ``writable``: the role may write that table."""
+
+    project: str
+    name: str
+    queue: str
+    cron: str | None
+    every: int | None
+    timezone: str
+    body: Any
+    missed: str
+    spec: str
+    paused: bool = False
+    next_at: datetime | None = None
+    last_at: datetime | None = None
+    writable: bool = True
+
+    @property
+    def definition(self) -> tuple[object, ...]:
+        return (self.queue, self.cron, self.every, self.timezone, self.body, self.missed)
+
+
+Schedules = Mapping[tuple[str, str], Row]
+"""Rows by project and name, of all projects."""
+
+
+def observe_schedules(conn: psycopg.Connection[Any]) -> Schedules:
+    """Every row that the role may see; none where the table is not there yet. Raises psycopg.Error."""
+    if not sees_schedules(conn):
+        return {}
+    with conn.cursor(row_factory=class_row(Row)) as cursor:
+        rows = cursor.execute((_SQL / "observe_schedules.sql").read_bytes()).fetchall()
+    return {(row.project, row.name): row for row in rows}
+
+
+def sees_schedules(conn: psycopg.Connection[Any]) -> bool:
+    """Whether the table is there and the role may read it. Raises psycopg.Error."""
+    return conn.execute((_SQL / "sees_schedules.sql").read_bytes()).fetchone() == (True,)

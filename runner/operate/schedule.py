@@ -1,0 +1,53 @@
+"""What a person does with a schedule."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from changelane.errors import DatabaseError
+from changelane.runner.live.schedule_runs import Schedule, list_schedules
+
+_SQL = Path(__file__).parent / "sql" / "schedule"
+
+
+def pause(conn: psycopg.Connection[Any], project: str, name: str) -> bool:
+    """Have no worker run it; False where it is paused already.
+
+    Raises as ``list_schedules``, and DatabaseError where there is none of the name.
+    """
+    _find(conn, project, name)
+    return bool(_call(conn, "pause", project, name))
+
+
+def resume(conn: psycopg.Connection[Any], project: str, name: str) -> bool:
+    """Let it run from its next time on; False where it is not paused. Raises as ``pause``."""
+    _find(conn, project, name)
+    return bool(_call(conn, "resume", project, name))
+
+
+def run(conn: psycopg.Connection[Any], project: str, name: str) -> tuple[int, str]:
+    """Send its message now; returns the ``msg_id`` and the queue. Raises as ``pause``."""
+    schedule = _find(conn, project, name)
+    return int(_call(conn, "run", project, name)), schedule.queue
+
+
+def _call(conn: psycopg.Connection[Any], name: str, *values: str) -> Any:
+    row = conn.execute((_SQL / f"{name}.sql").read_bytes(), values).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _find(conn: psycopg.Connection[Any], project: str, name: str) -> Schedule:
+    schedules = {schedule.name: schedule for schedule in list_schedules(conn, project)}
+    if name in schedules:
+        return schedules[name]
+    close = get_close_matches(name, schedules, n=1)
+    help = f"there are: {', '.join(schedules)}" if schedules else "declare it, then run `changelane apply`"
+    raise DatabaseError(
+        f"project {project} has no schedule {name} in this database",
+        help=f"did you mean {close[0]}?" if close else help,
+    )

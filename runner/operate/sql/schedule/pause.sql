@@ -1,0 +1,1 @@
+SELECT changelane.pause_schedule(%s::text, %s::text)

@@ -1,0 +1,1 @@
+SELECT changelane.resume_schedule(%s::text, %s::text)

@@ -1,0 +1,1 @@
+SELECT changelane.run_schedule(%s::text, %s::text)

@@ -1,0 +1,1 @@
+-- Schedules ask for no table.

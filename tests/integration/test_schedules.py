@@ -1,0 +1,400 @@
+"""Schedules on a real server: each run once, whoever dies, and what a person sees and steers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import RunChangelane
+from declared import bring, declare, find_wrong
+
+from changelane.errors import PreflightError
+from changelane.runner.apply.destroy import destroy
+from changelane.runner.live.reconnecting import Link
+from changelane.runner.local import server
+from changelane.runner.work.process.clock import Clock
+from changelane.runner.work.process.log import open_log
+
+HEAD = """
+version: 1
+project: shop
+queues: {jobs: {}, beats: {}}
+consumers: {jobs: {handler: "handlers:handle"}}
+schedules:
+"""
+EVERY_SECOND = HEAD + "  beat: {every: 1s, queue: beats, body: {kind: beat}}\n"
+YEARLY = HEAD + '  new_year: {cron: "0 0 1 1 *", queue: beats, body: [1, 1, null]}\n'
+HANDLER = "from changelane import Change\ndef handle(change: Change) -> None: ...\n"
+RUNS = "SELECT headers, message FROM pgmq.q_beats ORDER BY msg_id"
+ROW = "SELECT next_at, last_at, runs, passed_over, paused_at, since FROM changelane.schedules"
+"""Of the one schedule that a test declares."""
+
+
+@pytest.fixture
+def apply(conn: psycopg.Connection[Any], tmp_path: Path) -> Callable[..., Any]:
+    (tmp_path / "handlers.py").write_text(HANDLER)
+
+    def apply(spec: str, **options: Any) -> Any:
+        declared = declare(conn, tmp_path, spec)
+        bring(conn, declared, **options)
+        return declared
+
+    return apply
+
+
+@pytest.fixture
+def clock(database: str) -> Iterator[Callable[[], None]]:
+    """One look at the schedules, as each worker of project shop takes it."""
+    link = Link(database, name="test clock")
+    one = Clock(project="shop", declared=True, log=open_log("error"))
+    yield lambda: one.tick(link)
+    link.close()
+
+
+@contextmanager
+def work(folder: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "DATABASE_URL": url}
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "changelane", "work"], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def one(conn: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
+    found = conn.execute(query.encode()).fetchone()
+    assert found is not None
+    return found
+
+
+def list_runs(conn: psycopg.Connection[Any]) -> list[datetime]:
+    """When the messages in queue beats were scheduled."""
+    return [datetime.fromisoformat(headers["scheduled_at"]) for headers, _ in conn.execute(RUNS.encode())]
+
+
+def wait(condition: Callable[[], Any], *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def account(conn: psycopg.Connection[Any]) -> None:
+    """Each run since the schedule was declared was sent once, or is among those that were passed over."""
+    runs = list_runs(conn)
+    _, last, count, passed_over, _, since = one(conn, ROW)
+    assert runs == sorted(set(runs))
+    assert all(run.microsecond == 0 for run in runs)
+    assert count == len(runs)
+    assert last == runs[-1]
+    assert (last - since.replace(microsecond=0)) / timedelta(seconds=1) == count + passed_over
+
+
+def set_next(conn: psycopg.Connection[Any], interval: str) -> datetime:
+    """Let the next run be so far from now; returns it."""
+    found = one(
+        conn,
+        f"UPDATE changelane.schedules SET next_at = date_trunc('second', now()) + interval '{interval}' "
+        "RETURNING next_at",
+    )
+    assert isinstance(found[0], datetime)
+    return found[0]
+
+
+def test_each_run_is_sent_once_though_workers_are_killed_around_it(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], database: str, tmp_path: Path
+) -> None:
+    apply(EVERY_SECOND)
+    chance = random.Random(11)
+    processes = []
+    for _ in range(3):
+        manager = work(tmp_path, database)
+        processes.append((manager, manager.__enter__()))
+    try:
+        wait(lambda: list_runs(conn))
+        killed = 0
+        deadline = time.monotonic() + 300
+        while killed < 12 or len(list_runs(conn)) < 20:
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            # Just before a run, or while it is sent.
+            time.sleep(max(0.0, 1 - time.time() % 1 - chance.uniform(-0.03, 0.03)))
+            place = chance.randrange(len(processes))
+            processes[place][1].send_signal(signal.SIGKILL)
+            processes[place][0].__exit__(None, None, None)
+            killed += 1
+            manager = work(tmp_path, database)
+            processes[place] = (manager, manager.__enter__())
+    finally:
+        for manager, _ in processes:
+            manager.__exit__(None, None, None)
+    account(conn)
+    ((headers, message), *_) = conn.execute(RUNS.encode()).fetchall()
+    assert message == {"kind": "beat"}
+    assert headers.keys() == {"schedule", "scheduled_at"}
+    assert headers["schedule"] == "beat"
+
+
+def test_a_server_that_is_stopped_at_once_loses_no_run_and_repeats_none(tmp_path: Path) -> None:
+    root = tmp_path / "server"
+    root.mkdir()
+    url = server.start(root)
+    try:
+        from changelane.runner.live import pgmq
+
+        with psycopg.connect(url, autocommit=True) as conn:
+            pgmq.install(conn)
+            (tmp_path / "handlers.py").write_text(HANDLER)
+            bring(conn, declare(conn, tmp_path, EVERY_SECOND))
+        with work(tmp_path, url), work(tmp_path, url):
+            for count in (3, 6, 9):
+                with psycopg.connect(url, autocommit=True) as conn:
+                    wait(lambda conn=conn, count=count: len(list_runs(conn)) >= count)
+                from changelane.runner.local import postmaster
+
+                running = postmaster.find(root / "data")
+                assert running is not None
+                os.kill(running.pid, signal.SIGQUIT)
+                wait(lambda pid=running.pid: not postmaster.is_postmaster(pid, root / "data"))
+                server.start(root)
+            with psycopg.connect(url, autocommit=True) as conn:
+                wait(lambda: len(list_runs(conn)) >= 12)
+        with psycopg.connect(url, autocommit=True) as conn:
+            account(conn)
+    finally:
+        server.stop(root)
+
+
+def test_two_that_look_at_the_same_run_send_one(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], database: str
+) -> None:
+    apply(YEARLY)
+    link = Link(database, name="test clock")
+    clocks = [Clock(project="shop", declared=True, log=open_log("error")) for _ in range(2)]
+    clocks[0].tick(link)
+    run = set_next(conn, "-1 second")
+    with psycopg.connect(database) as other:
+        # As another worker in the midst of it: this one neither waits nor sends.
+        other.execute("SELECT FROM changelane.schedules FOR UPDATE")
+        clocks[0].tick(link)
+        assert list_runs(conn) == []
+    for clock in clocks:
+        clock.tick(link)
+    link.close()
+    assert list_runs(conn) == [run]
+    assert one(conn, "SELECT message FROM pgmq.q_beats") == ([1, 1, None],)
+
+
+@pytest.mark.parametrize("missed", ["once", "skip"])
+def test_what_follows_a_time_without_workers(
+    missed: str, apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None]
+) -> None:
+    apply(HEAD + f"  beat: {{cron: '0 0 1 1 *', queue: beats, missed: {missed}}}\n")
+    clock()
+    assert list_runs(conn) == []
+    (now,) = one(conn, "SELECT now()")
+    conn.execute("UPDATE changelane.schedules SET next_at = %s", [datetime(now.year - 5, 1, 1, tzinfo=UTC)])
+    clock()
+    following, last, runs, passed_over, *_ = one(conn, ROW)
+    run = datetime(now.year, 1, 1, tzinfo=UTC)
+    if missed == "once":
+        assert list_runs(conn) == [run]
+        assert (last, runs, passed_over) == (run, 1, 5)
+    else:
+        assert list_runs(conn) == []
+        assert (last, runs, passed_over) == (None, 0, 6)
+    assert following == datetime(now.year + 1, 1, 1, tzinfo=UTC)
+
+
+def test_skip_sends_a_run_that_is_hardly_late(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None]
+) -> None:
+    apply(HEAD + "  beat: {cron: '0 0 1 1 *', queue: beats, missed: skip}\n")
+    clock()
+    run = set_next(conn, "-10 seconds")
+    clock()
+    assert list_runs(conn) == [run]
+
+
+def test_runs_count_from_the_apply_and_not_from_the_first_worker(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None]
+) -> None:
+    apply(HEAD + "  beat: {every: 1h, queue: beats}\n")
+    conn.execute("UPDATE changelane.schedules SET since = since - interval '3 hours'")
+    clock()
+    clock()
+    assert len(list_runs(conn)) == 1
+
+
+def test_new_times_count_from_now_and_a_new_body_leaves_the_next_run(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None]
+) -> None:
+    apply(HEAD + "  beat: {every: 2h, queue: beats}\n")
+    clock()
+    before = one(conn, ROW)
+    apply(HEAD + "  beat: {every: 2h, queue: beats, body: new}\n")
+    assert one(conn, ROW) == before
+    late = set_next(conn, "-1 day")
+    apply(HEAD + "  beat: {cron: '0 0 1 1 *', queue: beats}\n")
+    clock()
+    following, *_ = one(conn, ROW)
+    assert following == datetime(late.year + 1, 1, 1, tzinfo=UTC) or following > late
+    assert list_runs(conn) == []
+
+
+def test_a_worker_that_saw_the_old_times_sends_nothing(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None]
+) -> None:
+    apply(HEAD + "  beat: {every: 2h, queue: beats}\n")
+    clock()
+    run = set_next(conn, "-1 second")
+    since, spec = one(conn, "SELECT since, spec FROM changelane.schedules")
+    apply(HEAD + "  beat: {every: 3h, queue: beats}\n")
+    conn.execute("UPDATE changelane.schedules SET next_at = %s", [run])
+    ask = "SELECT changelane.advance_schedule('shop', 'beat', %s, %s, %s, %s, 0, now() + interval '1 h')"
+    assert conn.execute(ask, [spec, since, run, run]).fetchone() == (False,)
+    assert list_runs(conn) == []
+
+
+def test_a_clock_set_back_repeats_no_run(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None]
+) -> None:
+    apply(HEAD + "  beat: {every: 1h, queue: beats}\n")
+    clock()
+    # As if the run of this hour had been sent, and the clock then stepped back before it.
+    conn.execute("UPDATE changelane.schedules SET last_at = next_at, next_at = next_at + interval '1 hour'")
+    clock()
+    assert list_runs(conn) == []
+
+
+def test_one_schedule_without_its_queue_holds_back_no_other(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None]
+) -> None:
+    apply(HEAD + "  lost: {every: 1h, queue: jobs}\n  found: {every: 2h, queue: beats}\n")
+    clock()
+    conn.execute("SELECT pgmq.drop_queue('jobs')")
+    set_next(conn, "-1 second")
+    clock()
+    assert len(list_runs(conn)) == 1
+    assert one(conn, "SELECT runs FROM changelane.schedules WHERE name = 'lost'") == (0,)
+    conn.execute("SELECT pgmq.create('jobs')")
+    clock()
+    assert one(conn, "SELECT count(*) FROM pgmq.q_jobs") == (1,)
+
+
+def test_a_role_that_may_only_work_runs_schedules(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], database: str
+) -> None:
+    apply(YEARLY)
+    role = f"worker_{os.getpid()}_{time.time_ns()}"
+    conn.execute(f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA changelane TO {role}".encode())
+    try:
+        link = Link(f"{database}&options=-c%20role%3D{role}", name="test clock")
+        clock = Clock(project="shop", declared=True, log=open_log("error"))
+        clock.tick(link)
+        run = set_next(conn, "-1 second")
+        clock.tick(link)
+        link.close()
+        assert list_runs(conn) == [run]
+    finally:
+        conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def test_it_is_planned_verified_pruned_and_destroyed_like_the_rest(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], tmp_path: Path, clock: Callable[[], None]
+) -> None:
+    declared = apply(EVERY_SECOND)
+    assert find_wrong(conn, declared) == []
+    conn.execute("UPDATE changelane.schedules SET every = 7")
+    assert find_wrong(conn, declared) == ["drifted schedule beat"]
+    bring(conn, declared)
+    assert one(conn, "SELECT every FROM changelane.schedules") == (1,)
+    conn.execute("DELETE FROM changelane.schedules")
+    assert find_wrong(conn, declared) == ["missing schedule beat"]
+    bring(conn, declared)
+    gone = apply(YEARLY)
+    assert find_wrong(conn, gone) == ["orphaned schedule beat"]
+    apply(YEARLY, prune=True)
+    assert find_wrong(conn, gone) == []
+    assert one(conn, "SELECT array_agg(name) FROM changelane.schedules") == (["new_year"],)
+    # A worker of the old manifest asks the database, which knows of none.
+    clock()
+    assert list_runs(conn) == []
+    other = declare(conn, tmp_path, YEARLY.replace("shop", "other"))
+    bring(conn, other)
+    silent: dict[str, Any] = {
+        "confirm": lambda planned: False, "report": lambda step: None, "notify": lambda message: None
+    }  # fmt: skip
+    destroy(conn, gone.manifest, **silent)
+    assert one(conn, "SELECT array_agg(project) FROM changelane.schedules") == (["other"],)
+    destroy(conn, other.manifest, **silent)
+    assert one(conn, "SELECT to_regnamespace('changelane')") == (None,)
+
+
+def test_a_role_that_may_not_declare_is_told_before_anything_is_done(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], database: str, tmp_path: Path
+) -> None:
+    apply(YEARLY)
+    changed = declare(conn, tmp_path, EVERY_SECOND)
+    role = f"applier_{os.getpid()}_{time.time_ns()}"
+    conn.execute(
+        f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA changelane, pgmq TO {role}; "
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA pgmq TO {role}".encode()
+    )
+    try:
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute(f"SET ROLE {role}".encode())
+            with pytest.raises(PreflightError) as caught:
+                bring(other, changed)
+        assert f"role {role} may not write table changelane.schedules" in "".join(
+            str(problem) for problem in caught.value.problems
+        )
+    finally:
+        conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def test_a_person_pauses_resumes_and_runs_a_schedule(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None],
+    run_changelane: RunChangelane,
+) -> None:  # fmt: skip
+    apply(EVERY_SECOND)
+    clock()
+    done = run_changelane("schedule", "pause", "beat")
+    assert (done.returncode, done.stdout) == (0, "Schedule beat is paused.\n")
+    assert run_changelane("schedule", "pause", "beat").stdout == "Schedule beat was paused already.\n"
+    set_next(conn, "-1 hour")
+    clock()
+    assert list_runs(conn) == []
+    listed = json.loads(run_changelane("schedule", "list", "--format", "json").stdout)
+    assert [(entry["name"], entry["paused"], entry["runs"]) for entry in listed["schedules"]] == [
+        ("beat", True, 0)
+    ]
+    done = run_changelane("schedule", "run", "beat")
+    assert (done.returncode, done.stdout) == (0, "Sent as message 1 to queue beats.\n")
+    assert len(list_runs(conn)) == 1
+    assert run_changelane("schedule", "resume", "beat").stdout == "Schedule beat runs again.\n"
+    clock()
+    # What would have run meanwhile does not run later.
+    following, _, runs, *_ = one(conn, ROW)
+    assert runs == 1
+    assert following > one(conn, "SELECT now() - interval '1 minute'")[0]
+    assert "beat" in run_changelane("schedule", "list").stdout
+    wrong = run_changelane("schedule", "run", "beet")
+    assert wrong.returncode == 1
+    assert "did you mean beat?" in wrong.stderr
+    assert "last run" in run_changelane("status").stdout
