@@ -65,6 +65,10 @@ CASES = (
     Case("transactional", "one_in_transaction", transactional=True, share=5),
     Case("async, 10 ms", "pause", concurrency=100, share=2),
     Case("four processes", "one", processes=4),
+    Case("messages", "message"),
+    Case("messages, batches", "messages"),
+    Case("messages, typed", "typed"),
+    Case("messages, transactional, batches", "messages_in_transaction", transactional=True),
 )
 RIVALS = {"raw": 1, "claimed": 1, "floor": 1, "pgqueuer": 5, "pgqueuer100": 5, "procrastinate": 50}
 """Of how many messages each works off one."""
@@ -189,7 +193,7 @@ def show(report: dict[str, Any]) -> None:
     print(f"PostgreSQL {report['postgres']}, messages a second")
     for line in report["rates"]:
         print(
-            f"{line['name']:26} {line['per_second']:8,.0f}"
+            f"{line['name']:34} {line['per_second']:8,.0f}"
             f"   from {line['lowest']:,.0f} to {line['highest']:,.0f}"
         )
     for line in report["targets"]:

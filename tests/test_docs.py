@@ -97,7 +97,9 @@ def run(command: str, *, folder: Path, environment: dict[str, str]) -> str:
 
 
 def test_every_page_with_commands_is_run() -> None:
-    assert {"tutorial", "supabase", "migrating", "handlers", "operations"} <= {page.stem for page in PAGES}
+    assert {"tutorial", "supabase", "migrating", "handlers", "operations", "background-jobs"} <= {
+        page.stem for page in PAGES
+    }
 
 
 def test_no_page_names_a_command_or_a_page_that_is_not_there() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import psycopg
+from typing_extensions import TypedDict
 
-from changelane import Change
+from changelane import Change, Message
 
 
 def one(change: Change) -> None: ...
@@ -23,3 +24,20 @@ def many_in_transaction(changes: list[Change], tx: psycopg.Connection) -> None: 
 
 async def pause(change: Change) -> None:
     await asyncio.sleep(0.01)
+
+
+class Body(TypedDict):
+    op: str
+    new: dict[str, object]
+
+
+def message(message: Message) -> None: ...
+
+
+def messages(messages: list[Message]) -> None: ...
+
+
+def typed(message: Message[Body]) -> None: ...
+
+
+def messages_in_transaction(messages: list[Message], tx: psycopg.Connection) -> None: ...

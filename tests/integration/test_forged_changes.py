@@ -235,7 +235,7 @@ def test_what_capture_wrote_stays_known_through_dead_letters_redrive_archive_and
     since = "1h"
     for arguments in (
         ["dead-letter", "redrive", "jobs"], ["work", "--drain"],
-        ["replay", "jobs", "--since", since], ["work", "--drain"],
+        ["replay", "jobs", "--since", since, "--yes"], ["work", "--drain"],
     ):  # fmt: skip
         done = run_changelane(*arguments)
         assert done.returncode == 0, (arguments, done.stderr)
