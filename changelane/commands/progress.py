@@ -29,6 +29,7 @@ DONE = {
     "set": "set",
     "enable": "enabled",
     "own": "took over",
+    "retire": "ended",
     "destroy": "destroyed",
 }
 

@@ -54,6 +54,8 @@ def install(conn: psycopg.Connection[Any]) -> None:
             if detect(conn):
                 return
             if conn.execute(_EXTENSION).fetchone() is not None:
+                # A platform that makes extensions as another role would give the schema to that one.
+                conn.execute("CREATE SCHEMA IF NOT EXISTS pgmq")
                 conn.execute("CREATE EXTENSION pgmq CASCADE")
             else:
                 conn.execute(_read_sql())
