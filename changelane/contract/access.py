@@ -1,7 +1,7 @@
-"""What each operation on a queue takes of a role: rights on its tables, pgmq's functions, policies on rows.
+"""The rights that each operation on a queue needs: on tables, on pgmq's functions, and by policies on rows.
 
-The generator renders them, the runner holds the database against them. Rights are on columns wherever pgmq's
-own statements let them be, so that a role can do little else with them than call pgmq's functions.
+The generator renders these rights, and the runner compares the database with them. A right covers single
+columns wherever pgmq's own statements allow that. So a role can do little else with it than call pgmq.
 """
 
 from __future__ import annotations
@@ -24,22 +24,24 @@ COLUMN_TYPES = {
     "message": "jsonb",
     "headers": "jsonb",
 }
-"""Of queue and archive alike, in every pgmq since 1.5: what an expression may name, and its type."""
+"""Columns that queue and archive tables have in every pgmq since 1.5. Expressions may name them. Values are
+their types.
+"""
 
 COLUMNS = tuple(COLUMN_TYPES)
 
 OPTIONAL_COLUMN = "last_read_at"
-"""Of queue and archive since pgmq 1.10; a right on it is granted where it is there."""
+"""A column of both tables since pgmq 1.10. The right on it is granted where the column exists."""
 
 RESERVED = ("route", "changelane", "dead_letter")
-"""Headers that only capture functions and workers write. By ``route``, a captured change is known."""
+"""Headers that only capture functions and workers write. The header ``route`` marks a captured change."""
 
 _ARCHIVED = ("msg_id", "vt", "read_ct", "enqueued_at", OPTIONAL_COLUMN, "message", "headers")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Right:
-    """A privilege on a queue's table or on its archive's; ``column`` empty means the whole table."""
+    """A privilege on a queue's table or on its archive table; an empty ``column`` means the whole table."""
 
     place: Place
     privilege: str
@@ -48,12 +50,12 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy on rows: ``using`` and ``check`` are which of its expressions it has, by what they hold.
+    """A policy on rows: ``using`` and ``check`` say what its two expressions require; empty: it has none.
 
-    ``rows``: those that the declaration means. ``new``: of these, those that the transaction itself writes.
-    ``moved``: of these, those that are in the queue as the statement begins. ``none``: no row. ``bounds``:
-    rows with a count of deliveries and a time that every reader can take; such a policy restricts all others.
-    ``client``: of these, those without a reserved header.
+    ``rows``: the rows that the declaration selects. ``new``: those of them that this transaction writes.
+    ``moved``: those of them that are in the queue when the statement begins. ``none``: no row. ``bounds``:
+    rows whose delivery count and time every reader can hold; this policy restricts all others. ``client``:
+    those of the declared rows that have no reserved header.
     """
 
     operation: Operation
@@ -74,7 +76,8 @@ def _on(place: Place, privilege: str, *columns: str) -> tuple[Right, ...]:
 _RIGHTS: dict[Operation, tuple[Right, ...]] = {
     "send": (*_on("queue", "INSERT", "vt", "message", "headers"), *_on("queue", "SELECT", "msg_id")),
     "read": (*_on("queue", "SELECT"), *_on("queue", "UPDATE", "vt", "read_ct", OPTIONAL_COLUMN)),
-    # It locks what it deletes, which takes UPDATE on some column; its policy lets no row be changed.
+    # The function locks the rows that it deletes, which needs UPDATE on a column. The policy allows no
+    # update.
     "pop": (*_on("queue", "SELECT"), *_on("queue", "DELETE"), *_on("queue", "UPDATE", "vt")),
     "archive": (
         *_on("queue", "SELECT"),
@@ -88,7 +91,7 @@ _RIGHTS: dict[Operation, tuple[Right, ...]] = {
 POLICIES: tuple[Policy, ...] = (
     Policy("send", "queue", "insert", check="rows"),
     Policy("send", "queue", "insert", check="client"),
-    # RETURNING msg_id demands that the role sees the row that it sends.
+    # RETURNING msg_id requires that the role sees the row that it sends.
     Policy("send", "queue", "select", using="new"),
     Policy("read", "queue", "select", using="rows"),
     Policy("read", "queue", "update", using="rows"),
@@ -120,7 +123,7 @@ API_FUNCTIONS: dict[Operation, tuple[str, ...]] = {
     "archive": ("archive", "archive_batch", "metrics"),
     "delete": ("delete", "delete_batch"),
 }
-"""Names of the functions in schema ``pgmq_public`` that an operation opens."""
+"""The functions in schema ``pgmq_public`` that each operation opens."""
 
 ACCESS_FUNCTIONS: dict[Operation, tuple[str, ...]] = {
     "send": ("send",),
@@ -129,18 +132,18 @@ ACCESS_FUNCTIONS: dict[Operation, tuple[str, ...]] = {
     "archive": ("archive", "metrics"),
     "delete": ("delete",),
 }
-"""What the functions in schema ``changelane_access`` are called for, by operation."""
+"""The purposes of the functions in schema ``changelane_access``, by operation."""
 
 ACCESS_SCHEMA = "changelane_access"
-"""The schema of the functions of roles whose access is ``via: functions``."""
+"""The schema of the functions for roles whose access is ``via: functions``."""
 
 API_SCHEMA = "pgmq_public"
 API_NAMES = tuple(sorted({name for names in API_FUNCTIONS.values() for name in names}))
 
 
 def works(allow: Collection[str]) -> bool:
-    """Whether a role can run a worker: who reads, deletes and sends may replace any message, so it may note
-    attempts in a message's headers, move it to the dead letters, and see what is paused.
+    """Whether a role can run a worker. A role that reads, deletes and sends can replace any message. So it
+    may also note attempts in headers, move messages to the dead letters, and see pauses.
     """
     return {"send", "read", "delete"} <= set(allow)
 
@@ -148,8 +151,8 @@ def works(allow: Collection[str]) -> bool:
 def find_rights(
     allow: Collection[str], *, columns: Collection[str], working: bool = False
 ) -> frozenset[Right]:
-    """What a role holds that may do ``allow``, on tables with ``columns``; a whole table's right stands for
-    its columns. ``working``: it can run a worker.
+    """The rights of a role that may do ``allow``, on tables with ``columns``. A right on the whole table
+    replaces those on its columns. ``working``: the role can run a worker.
     """
     wanted = {right for name, rights in _RIGHTS.items() if name in allow for right in rights}
     if working:
@@ -163,20 +166,20 @@ def find_rights(
 
 
 def find_functions(allow: Collection[str]) -> tuple[str, ...]:
-    """Names of pgmq's functions that the operations call, sorted."""
+    """Names of the pgmq functions that the operations call, sorted."""
     names = {name for operation, found in _FUNCTIONS.items() if operation in allow for name in found}
     return tuple(sorted({*names, "format_table_name"}))
 
 
 def name_functions(allow: Collection[str], *, queue: str, tag: str) -> dict[str, str]:
-    """Purpose to name of the functions through which a role does ``allow`` with a queue; ``tag`` is 7 hex
-    digits. A name has at most 63 bytes, for a queue's has at most 47.
+    """The functions through which a role does ``allow`` with a queue, as purpose to name. ``tag`` is 7 hex
+    digits. A name fits into 63 bytes, because a queue's name has at most 47.
     """
     purposes = {name for key, found in ACCESS_FUNCTIONS.items() if key in allow for name in found}
     return {purpose: f"{purpose}_{queue}_{tag}" for purpose in sorted(purposes)}
 
 
 def find_api_functions(allow: Iterable[str]) -> tuple[str, ...]:
-    """Names of the API's functions that the operations open, sorted."""
+    """Names of the ``pgmq_public`` functions that the operations open, sorted."""
     allow = set(allow)
     return tuple(sorted({name for key, found in API_FUNCTIONS.items() if key in allow for name in found}))

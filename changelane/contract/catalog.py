@@ -1,7 +1,7 @@
-"""``catalog.json``: what ``inspect`` saw of a live schema and the generator may know of it.
+"""``catalog.json``: the facts on a live schema that ``inspect`` saw and the generator may use.
 
-Holds facts on tables and the types of their columns: no server, no database name, no OID, so that it is the
-same on every machine whose schema is the same.
+It describes tables and their column types. It names no server, no database and no OID, so it is the same on
+every machine that has the same schema.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from changelane.errors import ManifestError
 FORMAT_VERSION = 1
 
 ARRAY = "array"
-"""Among a column's atoms: its type is or holds an array."""
+"""Stands among a column's ``atoms`` when its type is an array or contains one."""
 
 TableKind = Literal["table", "partitioned", "hypertable", "foreign", "view", "materialized view"]
 
@@ -28,12 +28,12 @@ class Record(BaseModel):
 
 
 class Column(Record):
-    """A column in table order.
+    """A column, in table order.
 
-    ``type`` is what ``format_type`` says; ``atoms`` are the base types (by their catalog names) that it is
-    made of, through domains, arrays, composites and ranges, so that the session settings which its text
-    depends on are known; ``ARRAY`` is among them where it holds an array. ``generated`` is ``stored``,
-    ``virtual`` or empty. ``nullable`` is whether the column, not its type, admits null.
+    ``type`` is the output of ``format_type``. ``atoms`` are the base types, by their catalog names, inside
+    its domains, arrays, composites and ranges. They tell which session settings change the column's text;
+    ``ARRAY`` stands for an array among them. ``generated`` is ``stored``, ``virtual`` or empty. ``nullable``
+    says whether the column accepts null, whatever its type says.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Column(Record):
 
 
 class Trigger(Record):
-    """A trigger on a table that Changelane did not make, or the action of a foreign key that refers to it.
+    """A trigger that Changelane did not make, or the action of a foreign key that refers to the table.
 
-    ``events`` are insert, update, delete, truncate. ``deferrable`` is ``deferred`` where it waits for the
-    commit unless told otherwise. ``changes`` is the table, as ``[schema, name]``, whose rows the action of a
-    foreign key changes; ``name`` is the constraint's then.
+    ``events`` are insert, update, delete, truncate. ``deferrable`` is ``deferred`` when the trigger waits for
+    the commit by default. For a foreign key's action, ``changes`` is the ``[schema, name]`` of the table
+    whose rows it changes, and ``name`` is the constraint's.
     """
 
     name: str
@@ -61,10 +61,10 @@ class Trigger(Record):
 
 
 class Table(Record):
-    """A relation that a spec may name. ``primary_key`` is empty where there is none.
+    """A relation that a spec may name. ``primary_key`` is empty when the relation has none.
 
-    ``partition_of`` and ``inherits`` hold ``[schema, name]`` of parents; ``inherited_by`` of direct children
-    that are not partitions. ``triggers`` of a partitioned table include those of its partitions.
+    ``partition_of`` and ``inherits`` hold ``[schema, name]`` of the parents. ``inherited_by`` holds those of
+    direct children that are not partitions. The ``triggers`` of a partitioned table include its partitions'.
     """
 
     schema_: str = Field(alias="schema")
@@ -87,10 +87,10 @@ class Table(Record):
 
 
 class Type(Record):
-    """A type outside ``pg_catalog`` that a column is made of, or that an operator of such a type asks for.
+    """A type outside ``pg_catalog`` that a column contains, or that an operator on such a type takes.
 
-    ``of`` is the type that a domain or a range is over. ``category`` and ``preferred`` are as in ``pg_type``;
-    ``fields`` are names and types of a composite. Types are named as in ``Operator``.
+    ``of`` is the type under a domain or a range. ``category`` and ``preferred`` are as in ``pg_type``.
+    ``fields`` are the names and types of a composite. Types are named as in ``Operator``.
     """
 
     schema_: str = Field(alias="schema")
@@ -110,10 +110,11 @@ class Cast(Record):
 
 
 class Operator(Record):
-    """An operator outside ``pg_catalog`` over such types or built-in ones. A prefix one has one argument.
+    """An operator outside ``pg_catalog`` on such types or on built-in ones. A prefix operator has one
+    argument.
 
-    A type is named as ``pg_type`` names it, with its schema and a dot before it outside ``pg_catalog``, and
-    ``[]`` behind it where it is the array of it.
+    A type has its name from ``pg_type``. Outside ``pg_catalog``, the schema and a dot precede it. ``[]``
+    after the name makes it the array type.
     """
 
     schema_: str = Field(alias="schema")
@@ -123,9 +124,9 @@ class Operator(Record):
 
 
 class Function(Record):
-    """A function outside ``pg_catalog`` over such types, or with a name that ``pg_catalog`` has, too.
+    """A function outside ``pg_catalog`` on such types, or one whose name ``pg_catalog`` has too.
 
-    ``variadic``: its last argument may be repeated; ``defaults``: how many of the last may be left out.
+    ``variadic``: the last argument may be repeated. ``defaults``: how many of the last ones may be omitted.
     """
 
     schema_: str = Field(alias="schema")
@@ -137,7 +138,7 @@ class Function(Record):
 
 
 class Unlisted(Record):
-    """Names of operators and functions outside ``pg_catalog`` that are over types which no column has."""
+    """Names of operators and functions outside ``pg_catalog`` whose argument types no column has."""
 
     operators: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
@@ -147,7 +148,7 @@ _OVER_TYPES = ("search_path", "types", "casts", "operators", "functions", "unlis
 
 
 class Catalog(Record):
-    """``search_path`` are the schemas in which the ordinary sessions of all tables' owners look names up."""
+    """``search_path`` lists the schemas in which ordinary sessions of the tables' owners look names up."""
 
     format_version: Literal[1] = 1
     tables: tuple[Table, ...] = ()
@@ -162,13 +163,13 @@ class Catalog(Record):
         """The file's text: sorted by schema and name, one fact a line, byte-identical for the same schema."""
         tables = tuple(sorted(self.tables, key=lambda table: table.identity))
         ordered = self.model_copy(update={"tables": tables})
-        # Most schemas have tables only.
+        # Most schemas hold only tables, so the other keys are left out when empty.
         empty = {name for name in _OVER_TYPES if getattr(self, name) == type(self).model_fields[name].default}
         return ordered.model_dump_json(by_alias=True, indent=1, exclude=empty) + "\n"
 
 
 def load_catalog(path: Path) -> Catalog:
-    """Read ``catalog.json``; raises ManifestError when it is missing or not of this version."""
+    """Read ``catalog.json``. Raises ManifestError when it is missing or has another version."""
     try:
         return Catalog.model_validate_json(path.read_bytes())
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""What a spec declares, as a hash: the generator notes it in the manifest, and commands compare.
+"""A hash of a spec's declarations: the generator writes it into the manifest, and commands compare it.
 
-Comments, blank lines and layout do not count; order and quoting do. It reads libyaml's events, so that no
-text is expanded or constructed.
+Comments, blank lines and layout do not count; order and quoting do. The hash reads libyaml's events, so that
+no text is expanded or constructed.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from changelane.contract.manifest import Manifest
 from changelane.errors import ManifestError, ProjectError
 
 LIMIT = 1_000_000
-"""Bytes; a longer spec is none (``changelane.generator.source``)."""
+"""The size limit in bytes. A longer file is not a valid spec (``changelane.generator.spec.yaml_source``)."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """``sha256`` is hex; ``project`` is what the spec calls itself, empty where it does not say."""
+    """``sha256`` is hex; ``project`` is the spec's name for itself, empty when it has none."""
 
     sha256: str
     project: str
 
 
 def digest_spec(content: bytes) -> Digest:
-    """The digest of a spec's bytes. Those that are no YAML have one, too: that of the bytes."""
+    """The digest of a spec's bytes. Bytes that are not YAML are hashed as they are."""
     try:
         text = content.decode("utf-8-sig")
         events = [
@@ -47,7 +47,7 @@ def digest_spec(content: bytes) -> Digest:
 
 
 def read_digest(path: Path) -> Digest | None:
-    """The digest of a spec's file, or None where there is none. Raises OSError where it cannot be read."""
+    """The digest of a spec's file, or None when there is no file. Raises OSError when it cannot be read."""
     try:
         with path.open("rb") as file:
             return digest_spec(file.read(LIMIT + 1))
@@ -58,7 +58,7 @@ def read_digest(path: Path) -> Digest | None:
 def _describe(event: yaml.Event) -> list[str | bool | None]:
     name = type(event).__name__
     if isinstance(event, yaml.ScalarEvent):
-        # Whether it is quoted decides whether it is text or a number.
+        # The quotes decide whether the value is text or a number.
         return [name, event.anchor, event.tag, event.implicit[0], event.value]
     if isinstance(event, yaml.NodeEvent):
         return [name, event.anchor, getattr(event, "tag", None)]
@@ -85,8 +85,8 @@ def _find_project(events: list[yaml.Event]) -> str:
 
 
 def find_change(spec: Path, manifest: Manifest, *, out: Path) -> ManifestError | None:
-    """Why ``sql_out/`` is not what the spec says, as an error not raised; None where it is, or there is no
-    spec to compare with.
+    """An error that says why ``sql_out/`` does not match the spec; the caller raises it. None when both
+    match, or when there is no spec to compare with.
     """
     try:
         digest = read_digest(spec)

@@ -1,6 +1,6 @@
-"""Triggers of others on a captured table, and what they do to the order of messages.
+"""Foreign triggers on a captured table, and how they disturb the order of messages.
 
-The generator judges by the catalog, the runner by the live database, and both by these functions.
+The generator asks these functions about the catalog, and the runner asks them about the live database.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from changelane.contract.catalog import Trigger
 from changelane.contract.manifest import Level
 
 Triggers = Mapping[tuple[str, str], Sequence[Trigger]]
-"""(schema, table) to the triggers of others on it."""
+"""(schema, table) to the triggers on it that Changelane did not make."""
 
 _PREFIXES = ("!", " ", "\x01")
 _PLAIN = re.compile(r"[\w$-]+")
@@ -21,9 +21,9 @@ _ROWS = frozenset({"insert", "update", "delete"})
 
 
 def find_rivals(table: tuple[str, str], triggers: Triggers) -> tuple[str, ...]:
-    """Names of the triggers that fire after rows of the table changed, and may change them again; sorted.
+    """Names of the triggers that fire after rows of the table changed and may change them again; sorted.
 
-    A statement trigger fires after all of them. The action of a foreign key counts where the rows that it
+    A statement trigger fires after all row triggers. The action of a foreign key counts when the rows that it
     changes may lead back to the table.
     """
     return tuple(
@@ -41,7 +41,9 @@ def find_rivals(table: tuple[str, str], triggers: Triggers) -> tuple[str, ...]:
 
 
 def _leads(start: tuple[str, str], table: tuple[str, str], triggers: Triggers) -> bool:
-    """Whether a change of ``start`` may change ``table``, by triggers, which may write anything, or keys."""
+    """Whether a change of ``start`` may change ``table``: through keys, or through triggers, which may write
+    anywhere.
+    """
     seen: set[tuple[str, str]] = set()
     waiting = [start]
     while waiting:
@@ -61,7 +63,9 @@ def _leads(start: tuple[str, str], table: tuple[str, str], triggers: Triggers) -
 
 
 def choose_prefix(triggers: Iterable[Trigger]) -> str:
-    """What a trigger's name begins with, to fire before these: Postgres goes by the bytes of the names."""
+    """The prefix that makes a trigger fire before these: Postgres orders triggers by the bytes of their
+    names.
+    """
     names = [trigger.name.encode() for trigger in triggers if _is_named(trigger)]
     return next(
         (prefix for prefix in _PREFIXES if all(name[:1] > prefix.encode() for name in names)), _PREFIXES[-1]
@@ -69,7 +73,7 @@ def choose_prefix(triggers: Iterable[Trigger]) -> str:
 
 
 def is_trigger_of(name: str, function: str) -> bool:
-    """Whether a trigger has the name that a capture's trigger has, beside its function's."""
+    """Whether a trigger has the name of a capture's trigger, which may carry a prefix."""
     return name.removesuffix(function) in ("", *_PREFIXES) and name.endswith(function)
 
 
@@ -90,7 +94,7 @@ def find_earlier(name: str, level: Level, triggers: Iterable[Trigger]) -> tuple[
 
 
 def _is_named(trigger: Trigger) -> bool:
-    """The triggers of foreign keys have names of Postgres' own, which begin with RI."""
+    """Whether Postgres made the trigger for a foreign key. The names of such triggers begin with RI."""
     return trigger.timing == "after" and trigger.changes is None
 
 

@@ -1,4 +1,4 @@
-"""A file written whole."""
+"""Writes a file whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write UTF-8 text whole or not at all, with the folders above it. A link in its place is replaced.
+    """Write UTF-8 text whole or not at all, with its parent folders. A link at this path is replaced.
 
     Raises OSError, which names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name that nobody can have put a link at, and that is refused where somebody did.
+    # Nobody can guess this name and place a link there. An existing file of that name is refused.
     part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.part")
     try:
         opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
@@ -24,5 +24,5 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-        # An error in the middle of writing, as where no room is left, names no file.
+        # An error during writing, such as a full disk, names no file by itself.
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -1,8 +1,8 @@
 """``manifest.json``: everything that the runner knows of a spec.
 
-The generator writes it beside the SQL files; plan, apply, verify, destroy and the worker read nothing else. A
-step is a slice of one SQL file, named by its byte range and guarded by its hash, so the SQL that was reviewed
-is the SQL that runs.
+The generator writes it beside the SQL files. The commands plan, apply, verify, destroy and the worker read
+nothing else. A step is a byte range of one SQL file, guarded by its hash. So the SQL that was reviewed is the
+SQL that runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Level = Literal["statement", "row"]
 
 
 class Step(Record):
-    """Bytes ``start`` to ``end`` of ``file`` (relative to ``sql_out/``); ``sha256`` is theirs, in hex."""
+    """Bytes ``start`` to ``end`` of ``file`` (relative to ``sql_out/``); ``sha256`` is their hash, in hex."""
 
     file: str
     start: int
@@ -35,30 +35,33 @@ class Step(Record):
 
 
 class Partition(Record):
-    """How a partitioned queue is cut by time; both in seconds. What is older than ``retain`` is dropped."""
+    """The width and lifetime of a queue's time partitions, in seconds. Partitions older than ``retain`` are
+    dropped.
+    """
 
     interval: int
     retain: int
 
 
 class Archive(Record):
-    """Handled messages are archived, and pruned ``keep`` seconds later."""
+    """Handled messages go to the archive and are pruned ``keep`` seconds later."""
 
     keep: int
 
 
 class DeadLetters(Record):
-    """Dead letters are deleted ``keep`` seconds after they came; ``alarm`` of them or more are too many."""
+    """Dead letters are deleted ``keep`` seconds after they came; ``alarm`` or more of them are too many."""
 
     keep: int | None = None
     alarm: int | None = None
 
 
 class Queue(Record):
-    """A queue to be present; a dead-letter queue is one of its own, with ``dead_letter`` None.
+    """A declared queue. A dead-letter queue has an entry of its own, whose ``dead_letter`` is None.
 
-    ``spec`` is the hash of what was declared, ``live`` of what the catalog says then (``changelane.marker``).
-    ``step`` creates it where it is missing, ``settings_step`` sets what can be set anew at any time.
+    ``spec`` is the hash of the declaration, ``live`` the hash of the resulting catalog entries
+    (``changelane.contract.marker``). ``step`` creates the queue; ``settings_step`` sets what can be changed
+    later.
     """
 
     name: str
@@ -66,11 +69,11 @@ class Queue(Record):
     partition: Partition | None = None
     archive: Archive | None = None
     autovacuum: str = ""
-    """Storage parameters of its table, as in ``pg_class.reloptions``: sorted, a blank between them."""
+    """Storage parameters of its table, as in ``pg_class.reloptions``: sorted, joined by blanks."""
     dead_letter: str | None = None
     dead_letters: DeadLetters | None = None
     ordered: bool = False
-    """Whether a consumer keeps the order of keys, which takes an index on the queue's table."""
+    """Whether a consumer keeps the order of keys, which needs an index on the queue's table."""
     spec: str
     live: str
     step: Step
@@ -80,10 +83,10 @@ class Queue(Record):
 class Capture(Record):
     """One route's trigger and function on one table for one event.
 
-    ``name`` is the function's. ``trigger`` is the trigger's, empty in a manifest of an older version, where
-    both have one name. ``function_live`` and ``trigger_live`` are the hashes that the live catalog yields
-    once the steps have run (``changelane.marker``). ``reason`` says why the level is what it is:
-    ``declared``, why the generator chose rows, or empty.
+    ``name`` is the function's name, ``trigger`` the trigger's. In a manifest of an older version ``trigger``
+    is empty, and both have one name. ``function_live`` and ``trigger_live`` are the hashes of the live
+    catalog after the steps have run (``changelane.contract.marker``). ``reason`` explains the level:
+    ``declared``, the generator's reason for row triggers, or empty.
     """
 
     name: str
@@ -98,17 +101,18 @@ class Capture(Record):
     send: Literal["pgmq", "inline"] = "pgmq"
     queues: tuple[str, ...]
     calls: tuple[tuple[str, str], ...] = ()
-    """Functions, operators and types of a user's schemas in its expressions, as (schema, name)."""
+    """Functions, operators and types of user schemas in its expressions, as (schema, name)."""
     measures: bool = False
-    """Whether it calls ``changelane.measure`` or ``changelane.digest``."""
+    """Whether the function calls ``changelane.measure`` or ``changelane.digest``."""
     waking: bool = False
-    """Whether it looks who sleeps, in ``changelane.sleepers``."""
+    """Whether the function looks for sleeping workers in ``changelane.sleepers``."""
     columns: tuple[str, ...] = ()
-    """Columns that the function names, so that plan and verify can say which route a drop breaks."""
+    """Columns that the function names, so that plan and verify can say which route a dropped column breaks.
+    """
     types: dict[str, str] = Field(default_factory=dict)
-    """Columns that its expressions see, each with its type, which another type may not suit."""
+    """Columns that its expressions read, each with its type: another type may not fit the expression."""
     check: str = ""
-    """What follows SELECT to have Postgres look at its expressions, which neither reads nor evaluates."""
+    """A SELECT list with which Postgres checks the expressions, without reading or evaluating anything."""
     spec: str
     function_live: str
     trigger_live: str
@@ -125,7 +129,7 @@ class Capture(Record):
 
 
 class Table(Record):
-    """What ``catalog.json`` said of a table that bears triggers of a route."""
+    """The facts in ``catalog.json`` on a table that carries triggers of a route."""
 
     schema_: str = Field(alias="schema")
     name: str
@@ -138,10 +142,11 @@ class Table(Record):
 
 
 class Route(Record):
-    """Which tables a route means, so that the live database can be asked whether they are the captured ones.
+    """The tables that a route selects. The runner asks the live database whether they are the captured ones.
 
-    ``keyed``: the spec names the key of its messages, which otherwise is the primary key. ``sends``: all
-    columns that a row has, the reviewed ones (those of the catalog), or those that the spec names.
+    ``keyed``: the spec names the message key, which is the primary key otherwise. ``sends``: which columns a
+    message holds: all columns of the row, the reviewed ones (those of the catalog), or those that the spec
+    names.
     """
 
     name: str
@@ -151,20 +156,20 @@ class Route(Record):
 
 
 class Owner(Record):
-    """The role that capture functions belong to. ``step`` makes it, and gives it what it lacks to send."""
+    """The role that owns the capture functions. ``step`` creates it and grants it the rights to send."""
 
     role: str
     step: Step
 
 
 class Access(Record):
-    """What one role may do with one queue. ``narrowed`` are the operations that see some rows only.
+    """The rights of one role on one queue. ``narrowed`` lists the operations that see only some rows.
 
-    ``policies`` are the names of its policies, those on the queue's table and those on its archive's;
-    ``spec`` is the hash of what was declared. What the catalog says of policies is hashed by the server.
+    ``policies`` are the names of its policies, on the queue's table and on the archive table. ``spec`` is the
+    hash of the declaration. The server computes the hash of the policies in its catalog.
 
-    With ``via: functions``, ``role`` is one of ours that holds the rights, and ``caller`` the declared role,
-    which may execute ``functions``, that run as ``role``, and nothing else.
+    With ``via: functions``, ``role`` is a role that Changelane makes and that holds the rights. ``caller`` is
+    the declared role. It may execute ``functions``, which run as ``role``, and nothing else.
     """
 
     queue: str
@@ -190,7 +195,7 @@ class Access(Record):
 
 
 class Api(Record):
-    """Schema ``pgmq_public``: ``grants`` is role to the functions that it may execute."""
+    """Schema ``pgmq_public``: ``grants`` maps each role to the functions that it may execute."""
 
     grants: dict[str, tuple[str, ...]]
     spec: str
@@ -215,8 +220,8 @@ class Schedule(Record):
 
 
 class Retry(Record):
-    """Backoff between failed attempts; ``first`` and ``max`` in seconds. ``never`` names exceptions after
-    which there is no further attempt: built-in ones, or as ``module.path:Class``.
+    """The pauses between failed attempts; ``first`` and ``max`` in seconds. ``never`` names exceptions that
+    end the attempts at once: built-in ones, or ``module.path:Class``.
     """
 
     attempts: int = 8
@@ -227,9 +232,10 @@ class Retry(Record):
 
 
 class Consumer(Record):
-    """How one queue is worked. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit.
+    """How a worker handles one queue. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit.
 
-    ``rate`` is messages a second for each process; None means no limit. ``archive``: what is handled is kept.
+    ``rate`` is messages a second for each process; None means no limit. ``archive``: handled messages are
+    kept.
     """
 
     queue: str
@@ -249,8 +255,8 @@ class Consumer(Record):
 
 
 class Manifest(Record):
-    """``files`` maps each SQL file to the sha256 of its bytes, in hex; ``spec`` is the digest of the spec
-    that it was generated from (``changelane.digest``), empty where an older version wrote it.
+    """``files`` maps each SQL file to the sha256 of its bytes, in hex. ``spec`` is the digest of the spec
+    (``changelane.contract.digest``), empty when an older version wrote the manifest.
     """
 
     format_version: Literal[1] = 1
@@ -276,7 +282,7 @@ def hash_text(text: str) -> str:
 
 
 def load_manifest(out: Path) -> Manifest:
-    """Read ``manifest.json`` in ``out``; raises ManifestError when it is missing or not of this version."""
+    """Read ``manifest.json`` in ``out``. Raises ManifestError when it is missing or has another version."""
     path = out / "manifest.json"
     try:
         return Manifest.model_validate_json(path.read_bytes())
@@ -295,7 +301,7 @@ _FILE = re.compile(r"(queues|routes|access)/[a-z_][a-z0-9_]*\.sql|(?:api|owner|s
 def read_files(manifest: Manifest, out: Path) -> dict[str, bytes]:
     """The bytes of every SQL file that the manifest names.
 
-    Raises ManifestError, naming every file that is missing or whose bytes are not what was generated.
+    Raises ManifestError that names every file that is missing or differs from the generated one.
     """
     contents: dict[str, bytes] = {}
     wrong: list[str] = []
@@ -317,7 +323,7 @@ def read_files(manifest: Manifest, out: Path) -> dict[str, bytes]:
 
 
 def read_step(step: Step, files: dict[str, bytes]) -> str:
-    """The SQL of one step. Raises ManifestError when its hash does not hold."""
+    """The SQL of one step. Raises ManifestError when its hash differs."""
     content = files.get(step.file, b"")[step.start : step.end]
     if hashlib.sha256(content).hexdigest() != step.sha256:
         raise ManifestError(

@@ -1,7 +1,7 @@
-"""Which tables a route means: its names and globs, over the tables of a catalog.
+"""Which tables a route selects: its names and globs, applied to the tables of a catalog.
 
-The generator asks this of ``catalog.json``, and the runner asks it again of the live database, so that both
-see the same tables.
+The generator asks ``catalog.json``, and the runner asks the live database. Both use this code, so both select
+the same tables.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ REFUSED_KINDS = {
 
 
 class TablePattern(Record):
-    """Schema and name without quotes; where ``schema_glob`` or ``name_glob``, ``*`` and ``?`` stand for any
-    characters and for one.
+    """Schema and name without quotes. In a glob (``schema_glob``, ``name_glob``), ``*`` stands for any
+    characters and ``?`` for one.
     """
 
     schema_: str = Field(alias="schema")
@@ -37,7 +37,7 @@ class TablePattern(Record):
         return self.schema_glob or self.name_glob
 
     def matches(self, schema: str, name: str) -> bool:
-        """Whether a table of the catalog is meant."""
+        """Whether the pattern selects a table of the catalog."""
         return _match(schema, self.schema_, glob=self.schema_glob) and _match(
             name, self.name, glob=self.name_glob
         )
@@ -60,8 +60,8 @@ class Selection(Record):
         return any(pattern.matches(*identity) for pattern in self.excepted)
 
     def declare(self, tables: Mapping[Identity, Table]) -> list[Table]:
-        """The tables that it names or matches, in the order of its patterns. Partitions are captured through
-        their parents: a glob matches none, and one that is named counts unless a table above it does.
+        """The tables that it names or matches, in the order of its patterns. A partition is captured through
+        its parent: a glob matches no partition, and a named one counts only when no table above it does.
         """
         found: dict[Identity, Table] = {}
         for pattern in self.tables:
@@ -73,7 +73,7 @@ class Selection(Record):
         ]
 
     def match(self, pattern: TablePattern, tables: Mapping[Identity, Table]) -> list[Table]:
-        """The tables that one of its patterns names or matches, less those excepted."""
+        """The tables that one of its patterns names or matches, less the excepted ones."""
         if not pattern.is_glob:
             named = tables.get((pattern.schema_, pattern.name))
             candidates: Iterable[Table] = [named] if named else []
@@ -90,8 +90,8 @@ class Selection(Record):
     def spread(
         self, declared: Sequence[Table], tables: Mapping[Identity, Table]
     ) -> Iterator[tuple[Table, Table]]:
-        """Pairs (declared table, table that takes the triggers). The second is the first itself, or one that
-        inherits from it: its rows are read through the parent, so its changes are the parent's changes.
+        """Pairs (declared table, table that takes the triggers). The second is the first, or a table that
+        inherits from it: its rows can be read through the parent, so its changes are the parent's changes.
         """
         named = {table.identity for table in declared}
         for table in declared:
@@ -102,7 +102,7 @@ class Selection(Record):
     def _descend(
         self, table: Table, named: set[Identity], tables: Mapping[Identity, Table]
     ) -> Iterator[Table]:
-        """Inheritance children at any depth that the route neither declares itself nor excepts."""
+        """Inheritance children at any depth that the route neither declares nor excepts."""
         seen: set[Identity] = set()
         waiting = list(table.inherited_by)
         while waiting:
@@ -125,7 +125,9 @@ def list_ancestors(identity: Identity, tables: Mapping[Identity, Table]) -> Iter
 
 
 def _match(text: str, pattern: str, *, glob: bool) -> bool:
-    """Greedy with one step back to the last ``*``, so that no pattern costs more than their product."""
+    """A greedy match that steps back only to the last ``*``. So a pattern costs at most the product of both
+    lengths.
+    """
     if not glob:
         return text == pattern
     at = place = 0

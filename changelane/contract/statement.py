@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """``text`` is preceded by as many lines and blanks as stand before it; ``command`` is ``UPDATE`` and the
-    like, as Postgres names it.
+    """``text`` begins with blank lines and blanks, so that positions in it are those of the whole input.
+    ``command`` is Postgres' name for it, such as ``UPDATE``.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Help for testing handlers: changes without a database, and a scratch database that is worked for real."""
+"""Helpers for tests of handlers: changes without a database, and a scratch database with real queues."""
 
 from changelane.testing.changes import make_change, make_message
 

@@ -1,6 +1,6 @@
-"""Help for testing handlers: changes and messages without a database, and a scratch database that is worked.
+"""Helpers for tests of handlers: changes and messages without a database.
 
-``make_change`` and ``make_message`` need nothing; the pytest fixture ``changelane_database`` is in
+``make_change`` and ``make_message`` need no setup. The pytest fixture ``changelane_database`` is in
 ``changelane.testing.plugin``.
 """
 
@@ -66,16 +66,16 @@ def make_change(
     row: Any = None,
     **facts: Any,
 ) -> Change[Any]:
-    """A change of a row of ``table`` (``schema.table``), as the worker would hand it over.
+    """A change of a row of ``table`` (``schema.table``), as the worker hands it to a handler.
 
     ``op`` follows from which of ``new`` and ``old`` are given. Values become what a message holds: floats
-    become Decimal, times, dates, UUIDs and enums their text, bytes their hex. With ``row``, a TypedDict as
-    ``changelane models`` writes, they are then checked and converted as for a handler of ``Change[row]``.
+    become Decimal, times, dates, UUIDs and enums become text, bytes become hex. ``row`` is a TypedDict, as
+    ``changelane models`` writes it; the values are then checked and converted as for ``Change[row]``.
     ``facts`` are further fields of Change: ``at``, ``txid``, ``route``, ``queue``, ``msg_id``, ``attempt``,
     ``headers``, ``extra``, ``truncated``.
 
     Raises TypeError for a value that no message can hold, and for a field that a change does not have;
-    ``changelane.runner.work.row.InvalidRow`` for a row that does not fit.
+    ``changelane.runner.work.handlers.typed_rows.InvalidRow`` for a row that does not fit.
     """
     schema, _, name = table.rpartition(".")
     values: dict[str, Any] = {
@@ -112,13 +112,13 @@ def make_message(body: Any, **facts: Any) -> Message: ...
 
 
 def make_message(body: Any, *, kind: Any = None, **facts: Any) -> Message[Any]:
-    """A message with this body, as the worker would hand it over once ``changelane.send`` sent it.
+    """A message with this body, as the worker hands it over after ``changelane.send`` sent it.
 
     With ``kind``, the body is validated and converted as for a handler of ``Message[kind]``. ``facts`` are
     further fields of Message: ``queue``, ``msg_id``, ``attempt``, ``headers``, ``enqueued_at``.
 
     Raises TypeError or ValueError for a body that JSON cannot hold, TypeError for a field that a message does
-    not have; ``changelane.runner.work.body.InvalidBody`` for a body that does not fit.
+    not have; ``changelane.runner.work.handlers.body.InvalidBody`` for a body that does not fit.
     """
     from changelane.runner.queue.delivery import decode_json
     from changelane.runner.work.handlers.body import BodyType
@@ -140,7 +140,7 @@ def _convert_row(row: Mapping[str, Any] | None) -> Row | None:
 
 
 def _convert(value: Any) -> Any:
-    """The value as it comes out of jsonb."""
+    """The value as jsonb returns it."""
     match value:
         case Enum():
             return _convert(value.value)

@@ -19,7 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    # The controller of pytest-xdist ends last, when no worker needs the server any more.
+    # The controller of pytest-xdist ends last, when no test process needs the server any more.
     if not hasattr(config, "workerinput") and not config.stash.get(_RUNNING, True) and _find_local():
         server.stop(Path.cwd() / server.FOLDER)
 
@@ -30,11 +30,11 @@ def _find_local() -> bool:
 
 @pytest.fixture(scope="session")
 def changelane_server() -> Iterator[tuple[str, str]]:
-    """The conninfo of the server, and the name of a database on it with pgmq, of which others are made.
+    """The conninfo of the server, and the name of a database with pgmq on it that serves as template.
 
-    The server is that of DATABASE_URL, else of the PG* variables, else the local one, which is started, and
-    stopped again unless it ran before. The role must be able to create databases; the database that the
-    variables name is left alone.
+    The server comes from DATABASE_URL, else from the PG* variables. Without these it is the local one, which
+    the fixture starts, and stops again unless it ran before. The role must be able to create databases. The
+    database that the variables name stays unchanged.
     """
     conninfo = resolve(None)
     with make_template(conninfo) as template:
@@ -45,7 +45,9 @@ def changelane_server() -> Iterator[tuple[str, str]]:
 def changelane_database(
     changelane_server: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Scratch]:
-    """An empty database with pgmq, dropped after the test. DATABASE_URL and PGDATABASE name it meanwhile."""
+    """An empty database with pgmq, dropped after the test. DATABASE_URL and PGDATABASE name it during the
+    test.
+    """
     conninfo, template = changelane_server
     with make_scratch(conninfo, template=template) as scratch:
         monkeypatch.setenv("DATABASE_URL", scratch.url)

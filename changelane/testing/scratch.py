@@ -1,4 +1,4 @@
-"""A database for one test: a spec applied to it, and its queues worked until they are empty."""
+"""A database for one test: it applies a spec and works the queues until they are empty."""
 
 from __future__ import annotations
 
@@ -32,18 +32,20 @@ from changelane.runner.work.process.log import open_log
 from changelane.runner.work.process.worker import Worker
 
 PREFIX = "changelane_scratch_"
-"""Of the names of databases that tests make, before the process; what a killed run left may be dropped."""
+"""The prefix of test databases' names; the process id follows. Databases that a killed run left may be
+dropped.
+"""
 
 PAUSE = 0.01
-"""Seconds between attempts, where a test sets their number."""
+"""Seconds between attempts when a test sets their number."""
 
 
 class Unhandled(AssertionError):
-    """Messages that the handlers of a test did not handle, with their errors."""
+    """Messages that a test's handlers did not handle, with their errors."""
 
 
 class Scratch:
-    """``url`` is the database's, ``conn`` an autocommit connection to it."""
+    """``url`` names the database; ``conn`` is an autocommit connection to it."""
 
     def __init__(self, *, url: str, conn: psycopg.Connection[TupleRow]) -> None:
         self.url = url
@@ -51,9 +53,10 @@ class Scratch:
         self._manifest: Manifest | None = None
 
     def apply(self, file: str | Path = "pipelines.yaml") -> None:
-        """Generate from the spec and this database's tables, and apply. Again after the tables changed.
+        """Generate from the spec and this database's tables, and apply. Call it again after the tables
+        changed.
 
-        Raises ChangelaneError for a spec with mistakes, with all of them.
+        Raises ChangelaneError with all mistakes of the spec.
         """
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder)
@@ -75,11 +78,12 @@ class Scratch:
     def drain(
         self, *queues: str, attempts: int | None = 1, timeout: float = 30.0, check: bool = True
     ) -> dict[str, int]:
-        """Work the queues, or all that have a consumer, until they are empty; returns counts by outcome.
+        """Work the given queues, or all that have a consumer, until they are empty; returns counts by
+        outcome.
 
-        The handlers run in this process. A message gets so many ``attempts``, one right after the other, and
-        then goes to the dead letters; None keeps what the spec says, its pauses included. ``timeout`` in
-        seconds. With ``check``, raises Unhandled where a message was not handled, with its traceback. Raises
+        The handlers run in this process. A message gets ``attempts`` attempts, one right after the other, and
+        then goes to the dead letters. None keeps the retry rules and pauses of the spec. ``timeout`` in
+        seconds. With ``check``, raises Unhandled, with the traceback, when a message was not handled. Raises
         TimeoutError, and ChangelaneError for handlers that cannot work.
         """
         specs = [_hasten(spec, attempts) for spec in self._choose(queues)]
@@ -125,7 +129,7 @@ class Scratch:
 
 @contextmanager
 def make_template(conninfo: str) -> Iterator[str]:
-    """A database with pgmq, to make others of, on the server of ``conninfo``; yields its name."""
+    """Make a template database with pgmq on the server of ``conninfo``; yields its name."""
     name = f"{PREFIX}{os.getpid()}_{uuid.uuid4().hex[:16]}"
     with _make_database(conninfo, name, template="template0"):
         with connect(address(conninfo, name)) as conn:
@@ -135,7 +139,7 @@ def make_template(conninfo: str) -> Iterator[str]:
 
 @contextmanager
 def make_scratch(conninfo: str, *, template: str) -> Iterator[Scratch]:
-    """A new database like ``template``, dropped at the end."""
+    """A new copy of database ``template``, dropped at the end."""
     name = f"{PREFIX}{os.getpid()}_{uuid.uuid4().hex[:16]}"
     with _make_database(conninfo, name, template=template):
         url = address(conninfo, name)
@@ -144,7 +148,7 @@ def make_scratch(conninfo: str, *, template: str) -> Iterator[Scratch]:
 
 
 def address(conninfo: str, name: str) -> str:
-    """The conninfo with another database, as a URL, which every program takes."""
+    """The conninfo with another database, as a URL, which every program accepts."""
     parts = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()} | {"dbname": name}
     query = urlencode({key: value for key, value in parts.items() if key != "dbname"}, quote_via=quote)
     return f"postgresql:///{quote(name)}" + (f"?{query}" if query else "")
@@ -163,7 +167,7 @@ def _make_database(conninfo: str, name: str, *, template: str) -> Iterator[None]
 
 
 def _generate(file: Path, out: Path) -> None:
-    # In a process of its own, so that none that runs handlers loads the generator and its parser.
+    # A process of its own keeps the generator and its parser out of the process that runs handlers.
     command = [sys.executable, "-m", "changelane", "--file", str(file), "--out", str(out), "generate"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:

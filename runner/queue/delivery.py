@@ -1,22 +1,24 @@
-"""A claimed message: the envelope decoded exactly, and the notes that count its attempts.
+"""A claimed message: the decoded envelope, and the notes that count its attempts.
 
-Attempts are counted in the message's headers, under ``changelane``, and not by pgmq's ``read_ct``, which also
-counts deliveries that no handler saw::
+Attempts are counted in the message's headers, under ``changelane``. pgmq's ``read_ct`` cannot count them,
+because it also counts deliveries that no handler saw::
 
     {"attempts": 2, "released": 1, "claims": 4, "seen": 4, "error": "ValueError: no such customer"}
 
-``attempts`` are failed ones; ``released`` are deliveries that were given back unharmed (shutdown, transient
-error). ``claims`` are the worker's own, counted from the second on, whatever others read. Every claim that
-ends with a trace adds to one of the two, so ``claims - 1`` above their sum means that holders vanished:
-killed, or stalled past their lease; a session that the server ended counts as one. A message of which two did
-is *suspect*, for it may be what kills its workers. A process runs one suspect at a time; its attempt is
-charged before its handler runs, and taken back if the handler does not fail. So a message that kills its
-worker each time reaches the dead letter, after two deaths more than its attempts. Messages that ran or were
-prefetched beside it spend nothing, those of a worker that was killed once come back at full speed, and
-ordinary ones cost no extra write.
+``attempts`` counts failed attempts. ``released`` counts deliveries that came back without a failure
+(shutdown, transient error). ``claims`` counts the workers' own claims, from the second on, whatever other
+readers do. Every claim that ends normally adds one to ``attempts`` or ``released``. So each claim in
+``claims - 1`` beyond their sum belongs to a worker that vanished: it was killed, or it stalled past its
+lease, or the server ended its session.
 
-``seen`` is the ``read_ct`` at which a message was given back, ``blocked`` says that it then blocked its key,
-and ``returned`` counts the times that it came back for the database's sake.
+Two vanished workers make a message *suspect*: it may be what kills them. A process runs one suspect at a
+time. It charges the attempt before the handler runs, and takes the charge back when the handler does not
+fail. So a message that always kills its worker becomes a dead letter after two deaths more than its attempts.
+Messages that ran beside it, or were prefetched, are charged nothing. After a single death all messages come
+back at full speed, and ordinary messages cost no extra write.
+
+``seen`` is the ``read_ct`` at which a message was given back. ``blocked`` says that the message now blocks
+its key. ``returned`` counts how often it came back because of a database error.
 """
 
 from __future__ import annotations
@@ -34,10 +36,10 @@ from changelane.runner.queue.unreadable import Unreadable
 NOTES = "changelane"
 ROUTE = "route"
 MOST = 1_000_000
-"""Attempts and releases are counted up to here."""
+"""The limit up to which attempts and releases are counted."""
 
 LAST_COUNT = 2**31 - 1
-"""Of deliveries: no claim can be told from the next one from there on."""
+"""The highest count of deliveries. From there on, one claim cannot be told from the next."""
 
 
 def _parse_long(digits: str) -> int:
@@ -48,27 +50,28 @@ def _parse_long(digits: str) -> int:
 _TEXTS = ("op", "schema", "table", "txid")
 _ROWS = ("new", "old", "key", "extra")
 
-# What jsonb prints has no space around it, so the search for its end that decode() makes is spared.
+# jsonb prints no space around the value, so this skips the search for its end that decode() makes.
 _decode = json.JSONDecoder(parse_float=Decimal).raw_decode
 _decode_long = json.JSONDecoder(parse_float=Decimal, parse_int=_parse_long).decode
 
 
 class Malformed(Exception):
-    """A message that its handler can never take, for it is not a change, or cannot be read."""
+    """A message that its handler can never take: it is not a change, or it cannot be read."""
 
 
 Content = Change[Any] | Message[Any]
-"""What a handler is given."""
+"""What a handler receives."""
 
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One claim of one message. ``read_ct`` is the fencing token, ``leased_until`` on the monotonic clock.
+    """One claim of one message. ``read_ct`` is the fencing token; ``leased_until`` is on the monotonic clock.
 
-    ``failed`` counts failed attempts before this one, ``returned`` how often the message came back for the
-    database's sake, ``claims`` this claim and those before it. ``lost`` says that another holds the message
-    by now, ``settling`` that its lease is no longer to be renewed. ``text`` is the message as it was claimed,
-    until ``content``, which the handler is given, is made of it. ``malformed`` says why that can never be.
+    ``failed`` counts the failed attempts before this one, ``claims`` the claims up to this one. ``returned``
+    counts how often the message came back because of a database error. ``lost`` says that another worker
+    holds the message now; ``settling`` says that its lease must not be renewed any more. ``text`` is the
+    message as claimed; ``content`` is the handler's argument, made from it. ``malformed`` says why that is
+    impossible.
     """
 
     msg_id: int
@@ -90,12 +93,12 @@ class Delivery:
 
     @property
     def name(self) -> str:
-        """The name by which ``Failed`` tells it from others."""
+        """The name by which ``Failed`` identifies the message."""
         return f"{self.queue}:{self.msg_id}"
 
     @property
     def captured(self) -> bool:
-        """Whether a capture function wrote it: only those name a route."""
+        """Whether a capture function wrote the message: only such messages name a route."""
         return isinstance(self.headers.get(ROUTE), str)
 
     @property
@@ -112,7 +115,7 @@ class Delivery:
         held: bool = False,
         blocked: bool = False,
     ) -> str:
-        """The value of the ``changelane`` header as JSON text; ``held`` is what is not given back yet."""
+        """The value of the ``changelane`` header as JSON text; ``held``: not given back yet."""
         notes: dict[str, Any] = {"attempts": failed, "released": released, "claims": self.claims}
         if returned:
             notes["returned"] = returned
@@ -124,7 +127,7 @@ class Delivery:
 
 
 def decode_json(text: str) -> Any:
-    """JSON with numbers as ``int`` and ``Decimal``, never ``float``. Raises Malformed where it nests deep."""
+    """JSON with numbers as ``int`` and ``Decimal``, never ``float``. Raises Malformed for deep nesting."""
     try:
         try:
             value, end = _decode(text)
@@ -145,7 +148,7 @@ def read_delivery(
     leased_until: float,
     enqueued_at: str | None = None,
 ) -> Delivery:
-    """One claimed row, with its attempts counted and its message yet to be decoded."""
+    """One claimed row, with its attempts counted. The message is decoded later."""
     delivery = Delivery(
         msg_id,
         read_ct,
@@ -183,7 +186,7 @@ def read_delivery(
 
 
 def _count(notes: dict[str, Any], name: str) -> int:
-    # Anyone can send headers: a count of thousands of digits could not be written down again.
+    # Anyone can send headers, and a count of thousands of digits could not be written back.
     value = notes.get(name)
     return max(0, min(value, MOST)) if type(value) is int else 0
 
@@ -194,7 +197,7 @@ def _read_time(text: Any) -> datetime:
 
 
 def read_message(delivery: Delivery) -> Message[Any]:
-    """The message of a delivery, whatever it holds. Raises Malformed for what Python cannot hold."""
+    """The message of a delivery, whatever its body. Raises Malformed for a value that Python cannot hold."""
     try:
         enqueued_at = _read_time(delivery.enqueued_at)
     except (TypeError, ValueError):
@@ -210,7 +213,7 @@ def read_message(delivery: Delivery) -> Message[Any]:
 
 
 def read_change(delivery: Delivery) -> Change[Any]:
-    """The change of a delivery. Raises Malformed for another message."""
+    """The change of a delivery. Raises Malformed for a message of another kind."""
     body = decode_json(delivery.text) if delivery.text else None
     if not isinstance(body, dict):
         raise Malformed("the message is not a JSON object")

@@ -1,7 +1,7 @@
-"""The statements over one queue's tables: claim, ack, postpone, renew, dead-letter, archive.
+"""The statements on one queue's tables: claim, ack, postpone, renew, dead-letter, archive.
 
-Every write but the claim is fenced by ``read_ct``: pgmq's own functions take a ``msg_id`` alone, and so let a
-worker whose lease lapsed delete or extend what another worker holds by then.
+Every write but the claim is fenced by ``read_ct``. pgmq's own functions take only a ``msg_id``. With them, a
+worker whose lease has expired could delete or extend a message that another worker holds now.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from changelane.runner.queue.unreadable import explain_unreadable, fetch, is_unr
 _TEXTS = ("message", "headers")
 
 FEW = 8
-"""Messages of a claim that reads them one by one, at most: each may take the server seconds."""
+"""The largest claim whose messages are read one by one: each may take the server seconds."""
 
 BEGINNING = "-infinity"
 WHOLE = 1.0
-"""Seconds after which a claim looks from the beginning again: a message may have been committed late."""
+"""Seconds after which a claim starts from the beginning again: a transaction may have committed late."""
 
 SHARE = 20.0
-"""Or so many times what that look took, where many dead rows are in its way."""
+"""Or this multiple of the time that the last full look took, when many dead rows slow it."""
 
 
 class Queue:
-    """One queue. ``columns`` are those that its queue and archive tables share, in table order; ``keeps``: an
-    ack moves the message to the archive, which may be ``partitioned``; ``dated``: claims bring what
-    ``Message.enqueued_at`` takes. ``next_at`` is when another claim may
-    bring more than the last one, on the monotonic clock; infinite where nothing but a new message will.
+    """One queue. ``columns`` are those that its queue and archive tables share, in table order. ``keeps``: an
+    ack moves the message to the archive, which may be ``partitioned``. ``dated``: claims also read the time
+    for ``Message.enqueued_at``. ``next_at``, on the monotonic clock, is when another claim may bring more
+    than the last one did; it is infinite when only a new message will.
 
-    pgmq's tables differ between versions (``last_read_at`` came with 1.10), so columns go by name, and only
-    those are named that are there.
+    pgmq's tables differ between versions (``last_read_at`` came with 1.10). So statements name their columns,
+    and only those that exist.
     """
 
     ordered = False
@@ -71,7 +71,7 @@ class Queue:
         self._claims = self._compose_claims("claim", touch=touch, claimed=claimed)
         self._read = {name: self._compose("read", column=sql.Identifier(name)) for name in _TEXTS}
         self._ack = self._compose_ack("ack")
-        # With %d, for its values become part of the text.
+        # %d, because ack_many writes the values into the statement's text.
         self._ack_one = self._compose_ack("ack_one").replace(b"%s", b"%d")
         self._restore = load_sql(__name__, "restore").encode()
         self._postpone = self._compose("postpone")
@@ -80,11 +80,11 @@ class Queue:
         self._archive = self._compose("archive", **self._name_archive())
 
     def _compose(self, statement: str, **parts: sql.Composable) -> bytes:
-        # Rendered once: the driver would render a composed statement anew at each call.
+        # Rendered once, because the driver renders a composed statement anew at each call.
         return sql.SQL(load_sql(__name__, statement)).format(queue=self.table, **parts).as_bytes()
 
     def _compose_claims(self, statement: str, **parts: sql.Composable) -> tuple[bytes, bytes]:
-        """The claim that brings messages, and the one that brings their ids only."""
+        """Two claims: one reads the messages, the other only their ids."""
         with_texts, bare = (
             self._compose(statement, texts=sql.SQL(", ").join(map(sql.SQL, form)), **parts)
             for form in (
@@ -103,19 +103,19 @@ class Queue:
 
     def _name_archive(self) -> dict[str, sql.Composable]:
         archive = sql.Identifier("pgmq", f"a_{self.name}")
-        # A partitioned archive takes an id twice, and has no index by which to find it.
+        # A partitioned archive accepts an id twice and has no index on it.
         fresh = name_fresh(self._columns, archive=None if self._partitioned else archive)
         columns = sql.SQL(", ").join(map(sql.Identifier, self._columns))
         return {"archive": archive, "columns": columns, "fresh": fresh}
 
     def note_settled(self, delivery: Delivery, *, after: float = 0.0) -> None:
-        """It is out of the way, or due again in so many seconds. From any thread."""
+        """Note that the message is gone, or due again in ``after`` seconds. Thread-safe."""
 
     def claim(self, connection: Connection[Any], *, limit: int, lease: float) -> list[Delivery]:
         """Take up to ``limit`` due messages for ``lease`` seconds, in the order of their ids.
 
-        A claim goes on from the last one, and looks from the beginning where that is not enough, and every
-        WHOLE seconds.
+        A claim continues after the last one. It starts from the beginning when that brings too few messages,
+        and every WHOLE seconds.
         """
         began = time.monotonic()
         on = self._since != BEGINNING and began < self._whole_at
@@ -130,7 +130,7 @@ class Queue:
 
     def _take(self, connection: Connection[Any], *, limit: int, lease: float) -> list[tuple[Any, ...]]:
         values = {"limit": limit, "lease": lease, "since": self._since}
-        # Never prepared: a generic plan, made while the queue was small or full, would outlive that.
+        # Never prepared: a generic plan made for a small queue would stay in use for a large one.
         rows, complete = self._run(connection, self._claims, values)
         self._since = rows[0][-1] if rows else BEGINNING
         return rows if complete else [self._read_each(connection, row) for row in rows]
@@ -138,9 +138,9 @@ class Queue:
     def _run(
         self, connection: Connection[Any], claims: tuple[bytes, bytes], values: dict[str, Any]
     ) -> tuple[list[tuple[Any, ...]], bool]:
-        """Rows of a claim, and whether they hold the messages: they do not where one of these cannot be read.
+        """Rows of a claim, and whether they hold the messages. They do not when one message cannot be read.
 
-        Then only FEW are claimed, to be read one by one while their leases last.
+        The claim then takes only FEW messages, so that each can be read alone while its lease lasts.
         """
         try:
             return fetch(connection.execute(claims[0], values, prepare=False)), True
@@ -151,7 +151,7 @@ class Queue:
         return connection.execute(claims[1], values, prepare=False).fetchall(), False
 
     def _read_each(self, connection: Connection[Any], row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A row of a bare claim with its texts, Unreadable for what cannot be read."""
+        """A row of an id-only claim, with its texts read; Unreadable where one cannot be read."""
         msg_id, read_ct, *_ = row
         texts = [self._read_one(connection, name, msg_id, read_ct) for name in _TEXTS]
         return msg_id, read_ct, *texts, *row[2 + len(_TEXTS) :]
@@ -167,7 +167,7 @@ class Queue:
         return rows[0][0] if rows else None
 
     def ack(self, connection: Connection[Any], deliveries: Sequence[Delivery]) -> set[int]:
-        """Delete, or archive, those still held; returns their ids."""
+        """Delete or archive the messages that are still held; returns their ids."""
         return _ids(connection.execute(self._ack, pair(deliveries), prepare=False))
 
     def ack_within(
@@ -175,8 +175,8 @@ class Queue:
     ) -> int:
         """As ``ack``, in the connection's open transaction; returns how many were still held.
 
-        First of all, role and settings become those of the session again, whatever a handler made of them,
-        unless the transaction is ``clean``: nothing ran in it.
+        It first restores the session's role and settings, because a handler may have changed them. A
+        ``clean`` transaction, in which nothing ran, does not need that.
         """
         cursor = Cursor(connection, row_factory=tuple_row)
         cursor.execute(self._spell_ack(deliveries, clean=clean), prepare=False)
@@ -195,7 +195,9 @@ class Queue:
         return cursor.rowcount
 
     def _spell_ack(self, deliveries: Collection[Delivery], *, clean: bool) -> bytes:
-        """Several statements in one round trip, which takes numbers in their text."""
+        """Several statements in one round trip. This protocol has no parameters, so numbers stand in the
+        text.
+        """
         restore = b"" if clean else self._restore
         if len(deliveries) == 1:
             (only,) = deliveries
@@ -204,20 +206,22 @@ class Queue:
         return restore + self._ack % values
 
     def renew(self, connection: Connection[Any], deliveries: Sequence[Delivery], *, lease: float) -> set[int]:
-        """Extend the leases; returns the ids of those still held."""
+        """Extend the leases; returns the ids of the messages still held."""
         return _ids(connection.execute(self._renew, {**pair(deliveries), "lease": lease}, prepare=False))
 
     def postpone(
         self, connection: Connection[Any], entries: Sequence[tuple[Delivery, float, str]]
     ) -> set[int]:
-        """Make each message due in so many seconds, with these notes (JSON text); returns ids still held."""
+        """Make each message due in its number of seconds, with these notes (JSON text); returns ids still
+        held.
+        """
         values = pair([delivery for delivery, _, _ in entries])
         values["delays"] = [delay for _, delay, _ in entries]
         values["notes"] = [_spell(notes, connection) for _, _, notes in entries]
         return _ids(connection.execute(self._postpone, values, prepare=False))
 
     def bury(self, connection: Connection[Any], delivery: Delivery, *, notes: dict[str, Any]) -> bool:
-        """Move the message to the dead-letter queue; False when it is another's by now."""
+        """Move the message to the dead-letter queue; False when another worker holds it now."""
         notes = {"queue": self.name, "msg_id": delivery.msg_id, **notes}
         values = {
             "msg_id": delivery.msg_id,
@@ -228,13 +232,13 @@ class Queue:
         return connection.execute(self._dead_letter, values, prepare=False).rowcount == 1
 
     def archive(self, connection: Connection[Any], delivery: Delivery) -> bool:
-        """Move the message to the queue's archive; False when it is another's by now."""
+        """Move the message to the queue's archive; False when another worker holds it now."""
         values = {"msg_id": delivery.msg_id, "read_ct": delivery.read_ct}
         return connection.execute(self._archive, values, prepare=False).rowcount == 1
 
 
 def name_fresh(columns: Sequence[str], *, archive: sql.Identifier | None) -> sql.Composable:
-    """The columns of rows ``moved`` as the archive takes them: an id that it has already becomes another."""
+    """The columns of rows ``moved``, ready for the archive. Ids that it already has are replaced."""
     names: list[sql.Composable] = [sql.Identifier("moved", column) for column in columns]
     if archive is not None:
         names[columns.index("msg_id")] = sql.SQL(load_sql(__name__, "fresh")).format(archive=archive)
@@ -244,7 +248,8 @@ def name_fresh(columns: Sequence[str], *, archive: sql.Identifier | None) -> sql
 def read_rows(rows: list[tuple[Any, ...]], *, queue: str, leased_until: float) -> list[Delivery]:
     """Claimed rows as deliveries, in the order of their ids.
 
-    ``leased_until`` is reckoned from before the claim, so that the worker's idea of its lease ends first.
+    ``leased_until`` counts from before the claim, so the worker considers its lease over before the server
+    does.
     """
     return [
         read_delivery(
@@ -261,7 +266,7 @@ def read_rows(rows: list[tuple[Any, ...]], *, queue: str, leased_until: float) -
 
 
 def pair(deliveries: Collection[Delivery]) -> dict[str, Any]:
-    """Their ids and fencing tokens, as texts of arrays: the driver takes long over lists."""
+    """Ids and fencing tokens as array literals: the driver is slow with lists."""
     return {
         "msg_ids": f"{{{','.join([str(delivery.msg_id) for delivery in deliveries])}}}",
         "read_cts": f"{{{','.join([str(delivery.read_ct) for delivery in deliveries])}}}",
@@ -272,7 +277,7 @@ _ESCAPE = re.compile(r"(\\\\)|\\u(?!00[0-7])")
 
 
 def _spell(notes: str, connection: Connection[Any]) -> str:
-    """JSON text that a database of any encoding takes: where that is not UTF8, `€` becomes `\\u20ac`."""
+    """JSON text for a database of any encoding: outside UTF8, `€` becomes `\\u20ac`."""
     if connection.info.parameter_status("server_encoding") == "UTF8":
         return notes
     return _ESCAPE.sub(lambda found: found[1] or r"\\u", notes)
@@ -283,7 +288,7 @@ def _ids(cursor: Any) -> set[int]:
 
 
 def explain(error: Error, *, queue: str) -> DatabaseError:
-    """The error of a statement over a queue's tables, for the person who runs the worker."""
+    """The error of a statement on a queue's tables, written for the person who runs the worker."""
     return DatabaseError(
         f"queue {queue}: {str(error).partition(chr(10))[0]}",
         help="run `changelane verify`; the worker's role needs USAGE on schema pgmq, SELECT, UPDATE, DELETE "
@@ -299,10 +304,10 @@ def open_queues(
     keeping: Collection[str] = (),
     dated: Collection[str] = (),
 ) -> list[Queue]:
-    """A Queue for each (name, dead-letter name), of the class that ``classes`` has for its name; those of
-    ``keeping`` archive what is acked, those of ``dated`` bring when a message was sent.
+    """Open a Queue for each (name, dead-letter name). ``classes`` maps a name to its class. An ack in a queue
+    of ``keeping`` archives the message. Claims from a queue of ``dated`` also read when a message was sent.
 
-    Raises DatabaseError naming every queue that the database lacks.
+    Raises DatabaseError that names every queue that the database lacks.
     """
     wanted = [f"{kind}_{name}" for name, _ in names for kind in "qa"] + [f"q_{dead}" for _, dead in names]
     rows = connection.execute(load_sql(__name__, "columns"), {"tables": wanted}).fetchall()

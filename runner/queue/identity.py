@@ -1,4 +1,4 @@
-"""A queue as the database has it, whatever project or person made it."""
+"""A queue as the database has it, no matter which project or person made it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SQL = Path(__file__).parent / "sql"
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """``columns`` are those that its queue and archive tables share, in table order; ``stem`` is the name in
-    theirs, where it is another: pgmq writes it in lower case.
+    """``columns`` are those that its queue and archive tables share, in table order. ``stem`` is the name
+    inside its tables' names: pgmq writes it in lower case.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Queue:
 
 
 def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:
-    """Raises DatabaseError for a queue that does not exist, naming those that do."""
+    """Find the queue. Raises DatabaseError for a queue that does not exist, naming those that do."""
     installed = conn.execute("SELECT pg_catalog.to_regclass('pgmq.meta') IS NOT NULL").fetchone()
     if installed != (True,):
         raise DatabaseError("pgmq is not installed in the database", help="`changelane apply` installs it")

@@ -1,4 +1,4 @@
-"""What the worker noted in a message's headers, as SQL over ``headers``, ``read_ct`` and ``vt``."""
+"""SQL that reads the worker's notes in a message, over ``headers``, ``read_ct`` and ``vt``."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from psycopg import sql
 from changelane.runner.live.sql_text import load_sql
 
 LOOK = 1000
-"""Messages that are looked at, at most, from each end."""
+"""How many messages are examined at each end of the queue, at most."""
 
 RETURNS = 3
-"""Times that a message comes back before it is named."""
+"""How often a message must come back before it is reported."""
 
 
 def read_count(name: str) -> sql.Composed:
-    """One of the counts, 0 where it is missing or is none: anyone can send headers."""
+    """One of the counts; 0 when it is missing or not a number, because anyone can send headers."""
     return sql.SQL(load_sql(__name__, "noted")).format(name=sql.Literal(name))
 
 
 STATE = sql.SQL(load_sql(__name__, "state")).format(seen=read_count("seen"))
-"""available, leased, blocked or delayed."""
+"""SQL of a message's state: available, leased, blocked or delayed."""
 
 RETURNED = sql.SQL(load_sql(__name__, "returned")).format(
     **{name: read_count(name) for name in ("attempts", "released", "claims", "returned")}
 )
-"""How often a message came back and no attempt was spent: for the database's sake, or as its worker died."""
+"""SQL of how often a message came back without a charged attempt: after a database error or a worker's death.
+"""
 
 
 def compose_returning(queue: sql.Identifier) -> sql.Composed:

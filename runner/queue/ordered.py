@@ -1,12 +1,12 @@
-"""A queue worked in the order of each key: the first message of a key is claimed, the others wait for it.
+"""A queue that keeps the order of each key: a worker claims the first message of a key, the others wait.
 
-No process owns a key. Which message is the first is read from the queue itself, by an index over the key's
-hash and ``msg_id``, so work moves with the claims: nothing is handed over as workers join, leave or die.
-A message that is claimed, retried later or blocked is still in the queue, and so holds back its key and no
-other. Messages without a key wait for none.
+No process owns a key. The queue itself shows which message is first, by an index over the key's hash and
+``msg_id``. So work moves with the claims, and nothing is handed over when workers join, leave or die. A
+message that is claimed, delayed for a retry or blocked is still in the queue, so it holds back its own key
+and no other. Messages without a key wait for nothing.
 
-``msg_id`` is given before commit, so of two transactions that wrote one key at the same time without locking
-each other out, the later to commit may bring the earlier number, past its turn.
+``msg_id`` is assigned before the commit. When two transactions write one key at the same time without locking
+each other out, the later commit may bring the lower number. That message then comes after its turn.
 """
 
 from __future__ import annotations
@@ -32,33 +32,35 @@ from changelane.runner.queue.worker_rights import check_rights
 _KEY = sql.SQL(load_sql(__name__, "key"))
 
 STEPS, MOST_STEPS = 500, 8_000
-"""Keys that one claim walks over at most: twice as many after each walk that found nothing due."""
+"""How many keys one claim's walk visits at most. The number doubles after each walk that found nothing due.
+"""
 
 FIRST, LAST = -(2**63), 2**63 - 1
-"""Between them lie the hashes of keys."""
+"""The range of the keys' hashes."""
 
 TURNS = 500
-"""Keys that one claim looks at because a message of theirs was settled, at most."""
+"""How many keys one claim examines at most because a message of theirs was settled."""
 
 REST = 4.0
-"""Rest after a walk that brought no more than the other looks, in times of what it took."""
+"""The pause after a walk that brought no more than the other looks, as a multiple of the walk's duration."""
 
 BARREN = 0.1
-"""Seconds until another walk, at least, where a walk over all keys found nothing due."""
+"""The least number of seconds until the next walk, when a walk over all keys found nothing due."""
 
 FIRST_MISS, LAST_MISS = 0.005, 1.0
-"""Seconds until another look at due messages that someone else has locked."""
+"""Seconds until the next look at due messages that another transaction has locked."""
 
 REMEMBERED = 20_000
-"""Keys that a worker remembers to look at; it finds others by walking."""
+"""How many keys a worker remembers to look at; it finds others by walking."""
 
 
 class OrderedQueue(Queue):
     """A queue whose claims hold at most one message of each key.
 
-    A claim looks at the messages due the longest, for each at the first of its key. Where a backlog of few
-    keys fills that look, others are found in two ways: keys of which this process settled a message are
-    looked at again, and the keys of the queue are walked over, a part at each claim.
+    A claim looks at the messages that have been due the longest, and takes the first message of each one's
+    key. A backlog of few keys can fill that look. Other keys are then found in two ways: the claim looks
+    again at keys of which this process settled a message, and it walks over the queue's keys, a part at each
+    claim.
     """
 
     ordered = True
@@ -109,7 +111,7 @@ class OrderedQueue(Queue):
         if not complete:
             claimed = [self._read_each(connection, row) for row in claimed]
         now = time.monotonic()
-        # A look that was not filled met a message of every key that has one due.
+        # A look that did not reach its limit has seen every key that has a message due.
         full = aged == look
         self._crowded = full and firsts < aged
         self._look = firsts + firsts // 4 + 1 if self._crowded else inf
@@ -141,7 +143,7 @@ class OrderedQueue(Queue):
         return turns
 
     def _note_walk(self, *, walked: int, found: int, last: int | None) -> bool:
-        """Move on; True when all keys have been walked over without finding anything due."""
+        """Move the walk on; True when all keys have been visited and none had a message due."""
         self._barren = not found and (self._barren or self._start == FIRST)
         partly = walked == self._steps
         self._steps = STEPS if found else min(MOST_STEPS, self._steps * 2)
@@ -149,7 +151,7 @@ class OrderedQueue(Queue):
         return self._barren and self._start == FIRST
 
     def count_blocked(self, connection: Connection[Any]) -> tuple[int, bool]:
-        """How many keys are blocked, and whether there are messages besides them and those behind them."""
+        """How many keys are blocked, and whether other messages exist beside these keys'."""
         row = connection.execute(self._stuck, prepare=False).fetchone()
         return (row[0], row[1]) if row else (0, False)
 
@@ -157,10 +159,10 @@ class OrderedQueue(Queue):
 def open_worked(
     connection: Connection[Any], consumers: Sequence[Consumer], *, dated: Collection[str] = ()
 ) -> list[Queue]:
-    """The queue of each consumer, ready to be worked as it says; ``dated`` as for ``open_queues``.
+    """The queue of each consumer, ready to be worked as it declares; ``dated`` as for ``open_queues``.
 
-    Raises DatabaseError naming every queue that the database lacks, that lacks the index for its order, or
-    that the role may not work.
+    Raises DatabaseError that names every queue that the database lacks, that lacks the index for its order,
+    or that the role may not work.
     """
     ordered = [consumer.queue for consumer in consumers if consumer.ordering == "key"]
     queues = open_queues(

@@ -1,4 +1,4 @@
-"""Deletes archived messages and dead letters that are old enough, in batches: nothing is held for long."""
+"""Deletes old archived messages and dead letters in batches, so that no lock is held for long."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ BATCH = 1000
 
 
 def prune(connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: int = BATCH) -> int | None:
-    """Delete up to ``limit`` messages archived more than ``keep`` seconds ago; returns how many it were.
+    """Delete up to ``limit`` messages archived more than ``keep`` seconds ago; returns how many were deleted.
 
-    None where another process prunes this archive just now. pg_partman drops a partitioned archive by
-    partitions: 0 then. Raises psycopg.Error.
+    None while another process prunes this archive. 0 for a partitioned archive, whose partitions pg_partman
+    drops. Raises psycopg.Error.
     """
     archive = sql.Identifier("pgmq", f"a_{queue}")
     table = sql.Literal(archive.as_string())
@@ -33,7 +33,7 @@ def prune(connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: 
 def prune_letters(
     connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: int = BATCH
 ) -> int | None:
-    """As ``prune``, of dead letters that came to ``queue`` more than ``keep`` seconds ago."""
+    """As ``prune``, for dead letters that came to ``queue`` more than ``keep`` seconds ago."""
     statement = sql.SQL(load_sql(__name__, "prune_letters")).format(
         letters=sql.Identifier("pgmq", f"q_{queue}")
     )

@@ -1,6 +1,6 @@
-"""Messages that no client can read: longer as text than Postgres can make, damaged, or not in the encoding.
+"""Messages that no client can read: too long as text for Postgres, damaged, or outside the encoding.
 
-Such a message fails the whole statement that reads it, so it is singled out, and the others are read alone.
+Such a message fails the whole statement that reads it. So it is singled out, and the others are read alone.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format
 
 _CLASSES = ("22", "54", "XX")
-"""Data that cannot be converted, limits of the server such as 1 GB a value, and values that are damaged."""
+"""SQLSTATE classes: data that cannot be converted, server limits such as 1 GB a value, damaged values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands in for a value; ``why`` is one line."""
+    """Stands in for a value that cannot be read; ``why`` is one line."""
 
     why: str
 
 
 def is_unreadable(error: BaseException) -> bool:
-    """Whether a value, and not the statement that reads it, may be what failed."""
+    """Whether a value may be the cause of the error, and not the statement that reads it."""
     state = getattr(error, "sqlstate", None)
     return isinstance(error, UnicodeDecodeError) or (isinstance(state, str) and state.startswith(_CLASSES))
 
 
 def explain_unreadable(error: BaseException) -> Unreadable:
-    """What stands in for a value that could not be read."""
+    """The stand-in for a value that could not be read."""
     return Unreadable(f"it cannot be read: {str(error).partition(chr(10))[0]}")
 
 
 def fetch(cursor: Cursor[Any]) -> list[tuple[Any, ...]]:
-    """All rows, with Unreadable in place of text that is none in its encoding."""
+    """All rows, with Unreadable in place of text that is invalid in its encoding."""
     try:
         return cursor.fetchall()
     except UnicodeDecodeError:

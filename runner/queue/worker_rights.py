@@ -1,4 +1,4 @@
-"""Whether the worker's role may work its queues, asked before the first claim."""
+"""Whether the worker's role may work its queues, checked before the first claim."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ WAKING = (
     Need("changelane", "doze", "EXECUTE"),
     Need("changelane", "rouse", "EXECUTE"),
 )
-"""To be woken, and to see what is paused."""
+"""Rights for wake-ups and for reading pauses."""
 
 
 def need_working(consumer: Consumer) -> list[Need]:
-    """What a worker cannot work the consumer's queue without."""
+    """The rights without which a worker cannot work the consumer's queue."""
     keeps = consumer.archive is not None or consumer.on_exhausted == "archive"
     needs = need_queue(consumer.queue, CLAIMING, keeps=keeps, calls=False)
     needs.append(Need("pgmq", f"q_{consumer.queue}", "UPDATE", "headers"))
@@ -42,7 +42,7 @@ def need_working(consumer: Consumer) -> list[Need]:
 
 
 def list_worker_grants(connection: Connection[Any], consumers: Sequence[Consumer], *, role: str) -> list[str]:
-    """GRANTs by which ``role`` works the consumers' queues, is woken, and prunes. Raises psycopg.Error."""
+    """The GRANTs that ``role`` needs to work the queues, to be woken, and to prune. Raises psycopg.Error."""
     needs = [*WAKING]
     for consumer in consumers:
         needs += need_working(consumer)
@@ -52,8 +52,8 @@ def list_worker_grants(connection: Connection[Any], consumers: Sequence[Consumer
 
 
 def check_rights(connection: Connection[Any], consumers: Sequence[Consumer]) -> None:
-    """Raise DatabaseError, with every GRANT that the role lacks to work queues that are there, and where row
-    security would make one look empty. Raises psycopg.Error.
+    """Raise DatabaseError with every GRANT that the role lacks for queues that exist, and when row security
+    would make a queue look empty. Raises psycopg.Error.
     """
     needs = [need for consumer in consumers for need in need_working(consumer)]
     role = read_role(connection)
@@ -70,7 +70,7 @@ def check_rights(connection: Connection[Any], consumers: Sequence[Consumer]) -> 
 
 
 def describe_lack(connection: Connection[Any]) -> str:
-    """Why there is no wake-up and no pause, and what mends it. Raises psycopg.Error."""
+    """Why there is no wake-up and no pause, and the fix. Raises psycopg.Error."""
     lacks = find_lacks(connection, WAKING)
     if lacks:
         return (

@@ -1,4 +1,4 @@
--- As in keep.sql.
+-- ON CONFLICT: see keep.sql.
 WITH moved AS (
     DELETE FROM {queue}
     WHERE msg_id = %(msg_id)s AND read_ct = %(read_ct)s

@@ -1,10 +1,10 @@
--- Ordered by vt, which an index holds: cost follows the batch, however many messages wait or are delayed.
--- Equal in effect to msg_id order but for retries, which take their turn when they fall due. The array keeps
--- the planner from reading the whole table to join it with a large batch.
--- A count at its end stays there, for an overflow would fail the claim of all; the worker buries the message.
--- ``since`` steps over what died before it, which no vacuum can remove while anyone holds an old snapshot.
--- Its commit does not wait for the disk: a claim that a crash of the server undoes has no handler to wait for
--- either, or one whose ack is refused as that of a lost lease.
+-- The index on vt gives the order, so the cost follows the batch, however many messages wait or are delayed.
+-- The result equals msg_id order, but for retries, which take their turn when they fall due. The array keeps
+-- the planner from reading the whole table to join it with a large batch. A count at its maximum stays there:
+-- an overflow would fail the whole claim. The worker buries the message. "since" skips dead rows before it,
+-- which vacuum cannot remove while anyone holds an old snapshot. The commit does not wait for the disk. If a
+-- server crash undoes the claim, no handler has begun, or the server refuses the handler's ack as that of a
+-- lost lease.
 WITH due AS (
     SELECT msg_id, vt
     FROM {queue}

@@ -1,7 +1,7 @@
--- Only the first message of a key is claimed, and a message is never written to for being a later one. Keys are
--- found by three looks: at the messages due the longest; at keys that the worker has a reason to look at; and,
--- going on from where the last such look ended, at one key after the other, over its messages at one step.
--- Its commit does not wait for the disk, as that of claim.sql.
+-- The statement claims only the first message of a key, and writes to none of the later ones. Three looks
+-- find keys: at the messages that are due the longest; at keys that the worker names; and a walk from key to
+-- key, one step each, which continues where the last walk ended. The commit does not wait for the disk, as in
+-- claim.sql.
 WITH RECURSIVE aged AS MATERIALIZED (
     SELECT msg_id, {key} AS key
     FROM {queue}

@@ -1,4 +1,4 @@
--- Our own claims are counted from the second on. What others read before is one of them, at most.
+-- Workers count their own claims from the second on. Earlier reads by others count as one claim at most.
 CASE WHEN held.read_ct = 0 THEN held.headers ELSE
         CASE jsonb_typeof(held.headers) WHEN 'object' THEN held.headers ELSE '{}'::jsonb END
         || jsonb_build_object('changelane',

@@ -1,4 +1,4 @@
--- The notes on attempts stay behind, so that a message sent back from the dead letters starts afresh.
+-- The notes on attempts are dropped, so that a redriven message starts afresh.
 WITH moved AS (
     DELETE FROM {queue}
     WHERE msg_id = %(msg_id)s AND read_ct = %(read_ct)s

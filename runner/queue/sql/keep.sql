@@ -1,4 +1,4 @@
--- Who may archive can put a copy into the archive, which then is in the way of nothing.
+-- ON CONFLICT: a role that may archive can put a copy of a message into the archive. The copy must not block.
 WITH gone AS (
 {ack}
 ), kept AS (

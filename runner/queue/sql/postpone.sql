@@ -1,8 +1,8 @@
--- A retry, a release and a charge are one: the lease and the notes change together, or neither does.
+-- One statement serves retry, release and charge, so that lease and notes change together or not at all.
 UPDATE {queue} AS held
 SET vt = CASE
         WHEN mine.delay > 0 THEN clock_timestamp() + mine.delay * interval '1 second'
-        -- Given back, it takes its old place, not one behind all that wait.
+        -- A released message takes its old place again, not one behind all that wait.
         ELSE least(held.enqueued_at, clock_timestamp())
     END,
     headers = CASE jsonb_typeof(held.headers) WHEN 'object' THEN held.headers ELSE '{{}}'::jsonb END

@@ -1,5 +1,5 @@
--- Those that nobody has read are found by the index of vt, others once they are among the first. One that is
--- leased just now stays.
+-- The index on vt finds letters that nobody has read, and others once they are among the first. A letter
+-- under lease stays.
 DELETE FROM {letters}
 WHERE msg_id = ANY (ARRAY(
     (

@@ -1,5 +1,5 @@
--- Rows that are being settled this moment are locked and skipped: they are ours still, so they are reported
--- with the rest. What is not reported has another holder, or is gone.
+-- A row that is just being settled is locked, so it is skipped. It is still ours and is returned with the
+-- rest. An id that is not returned belongs to another worker now, or is gone.
 WITH mine AS (
     SELECT msg_id, read_ct FROM unnest(%(msg_ids)s::bigint[], %(read_cts)s::integer[]) AS pair (msg_id, read_ct)
 ), free AS (
@@ -7,7 +7,7 @@ WITH mine AS (
     FROM {queue} AS held
     JOIN mine ON held.msg_id = mine.msg_id AND held.read_ct = mine.read_ct
     ORDER BY held.msg_id
-    -- A claim in the order of keys locks a predecessor against removal, which must not keep it from renewal.
+    -- NO KEY: a claim in key order locks the row before it against removal; renewal must not wait for that.
     FOR NO KEY UPDATE OF held SKIP LOCKED
 ), renewed AS (
     UPDATE {queue} AS held

@@ -1,4 +1,4 @@
--- Messages that come back again and again: among those that wait, and among the oldest.
+-- Messages that come back again and again, sought among those that wait and among the oldest.
 SELECT DISTINCT msg_id, {returned} AS returned, headers -> 'changelane' ->> 'error' AS error
 FROM (
     (SELECT msg_id, headers FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt LIMIT {look})
