@@ -33,10 +33,13 @@ def run_worker(
     from changelane.runner.live.session import explain
     from changelane.runner.work.handlers.signature import resolve_handlers
     from changelane.runner.work.process.choice import choose_consumers
+    from changelane.runner.work.process.clock import Clock
     from changelane.runner.work.process.log import flush, open_log
     from changelane.runner.work.process.worker import Worker
 
-    specs = choose_consumers(load_manifest(Path(out)), queues)
+    manifest = load_manifest(Path(out))
+    specs = choose_consumers(manifest, queues)
+    log = open_log(log_level)
     try:
         worker = Worker(
             specs=specs,
@@ -44,7 +47,8 @@ def run_worker(
             conninfo=resolve(database_url),
             drain=drain,
             grace=grace,
-            log=open_log(log_level),
+            log=log,
+            clock=Clock(project=manifest.project, declared=bool(manifest.schedules), log=log),
         )
     except psycopg.Error as error:
         raise explain(error, doing="work") from error

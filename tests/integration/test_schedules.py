@@ -315,6 +315,21 @@ def test_a_role_that_may_only_work_runs_schedules(
         conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
 
+def test_a_worker_inside_another_program_runs_schedules(
+    apply: Callable[..., Any], conn: psycopg.Connection[Any], database: str, tmp_path: Path
+) -> None:
+    apply(YEARLY)
+    run = datetime(2020, 1, 1, tzinfo=UTC)
+    conn.execute("UPDATE changelane.schedules SET next_at = %s", [run])
+    program = "import sys; from changelane import run_worker; sys.exit(run_worker(drain=True))"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": database}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, timeout=120, check=False
+    )
+    assert done.returncode == 0
+    assert len(list_runs(conn)) == 1
+
+
 def test_it_is_planned_verified_pruned_and_destroyed_like_the_rest(
     apply: Callable[..., Any], conn: psycopg.Connection[Any], tmp_path: Path, clock: Callable[[], None]
 ) -> None:
