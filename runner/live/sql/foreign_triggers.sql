@@ -25,7 +25,7 @@ with recursive edge as (
     where called.prorettype <> 'pg_catalog.trigger'::regtype
         and n.nspname not in ('pg_catalog', 'information_schema', 'pgmq', 'changelane')
 ),
-source as (
+source as materialized (
     select p.oid,
            l.lanname = 'internal' or l.lanname = 'c' and exists (
                select from pg_catalog.pg_depend d
@@ -44,7 +44,7 @@ source as (
     join pg_catalog.pg_language l on l.oid = p.prolang
     cross join lateral lower(coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)) as text
 ),
-relation as (
+relation as materialized (
     -- What is written through a view or a rule is not followed.
     select c.relname::text as name, c.relkind = 'v' or exists (
                select from pg_catalog.pg_rewrite w where w.ev_class = c.oid and w.ev_type <> '1'
@@ -54,7 +54,7 @@ relation as (
     where c.relkind in ('r', 'p', 'v', 'f') and n.nspname not in ('pg_catalog', 'information_schema')
 ),
 -- What a function itself may write: null where its text does not say, else the tables that it names.
-own as (
+own as materialized (
     select source.oid,
            case
                when writes_nothing then '{}'
@@ -73,13 +73,13 @@ own as (
            end as tables
     from source
 ),
-reach as (
+reach as materialized (
     select callee as root, callee as oid from edge where caller is null
     union
     select reach.root, edge.callee from reach join edge on edge.caller = reach.oid
 ),
 -- With what it calls.
-written as (
+written as materialized (
     select reach.root as oid,
            case when bool_and(own.tables is not null) then
                array_remove(array_agg(distinct name), null)
