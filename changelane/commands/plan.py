@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from changelane.cli import Settings
+from changelane.commands.annotation import warn_of_misfits
 from changelane.commands.generated import load_generated
 from changelane.runner.apply import plan_text
 from changelane.runner.apply.plan import plan
@@ -38,6 +39,7 @@ def command(
     was generated from it.
     """
     manifest, files = load_generated(settings)
+    warn_of_misfits(manifest)
     with reach(settings.database_url, doing="plan") as conn:
         planned = plan(manifest, observe(conn, manifest), prune=prune, only=only)
     if path:

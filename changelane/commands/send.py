@@ -8,6 +8,7 @@ import click
 import orjson
 
 from changelane.cli import Settings
+from changelane.commands.annotation import warn_of_sending
 from changelane.commands.duration import parse_duration
 from changelane.runner.live.missing_rights import need_command
 from changelane.runner.live.session import reach
@@ -38,6 +39,7 @@ def command(
     with reach(settings.database_url, doing="send", needs=needs) as conn:
         found = find_queue(conn, queue)
         msg_id = send(conn, found, message, headers=headers, group=group, delay=delay)
+    warn_of_sending(settings.out, queue)
     if form == "json":
         click.echo(orjson.dumps({"format_version": 1, "queue": queue, "id": msg_id}))
     else:

@@ -295,7 +295,7 @@ def load_manifest(out: Path) -> Manifest:
         ) from None
 
 
-_FILE = re.compile(r"(queues|routes|access)/[a-z_][a-z0-9_]*\.sql|(?:api|owner|schedules)\.sql")
+_FILE = re.compile(r"(queues|routes|access)/[a-z0-9_]+([.-][a-z0-9_]+)*\.sql|(?:api|owner|schedules)\.sql")
 
 
 def read_files(manifest: Manifest, out: Path) -> dict[str, bytes]:

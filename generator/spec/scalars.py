@@ -251,25 +251,29 @@ def _schema(**keywords: Any) -> WithJsonSchema:
 
 
 _PROJECT = "^[a-z][a-z0-9_]{0,30}$"
-_QUEUE = "^[a-z_][a-z0-9_]{0,46}$"
+_QUEUE = "^(?=.{1,47}$)[a-z0-9_]+([.-][a-z0-9_]+)*$"
 _ROUTE = "^[a-z][a-z0-9_]{0,40}$"
 _HANDLER = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 _EXCEPTION = (
     "^([A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*"
     "|[A-Za-z_][A-Za-z0-9_]*)$"
 )
-_RULE = "lower-case letters, digits and _, at most {} characters, starting with a letter{}"
+_RULE = "lower-case letters, digits and _, at most {} characters, starting with a letter"
 
 Boolean = Annotated[bool, BeforeValidator(read_boolean), _schema(type="boolean")]
 Integer = Annotated[int, BeforeValidator(read_integer)]
 ProjectName = Annotated[
-    str, BeforeValidator(_match(_PROJECT, _RULE.format(31, ""))), _schema(type="string", pattern=_PROJECT)
+    str, BeforeValidator(_match(_PROJECT, _RULE.format(31))), _schema(type="string", pattern=_PROJECT)
 ]
 QueueName = Annotated[
-    str, BeforeValidator(_match(_QUEUE, _RULE.format(47, " or _"))), _schema(type="string", pattern=_QUEUE)
+    str,
+    BeforeValidator(
+        _match(_QUEUE, "lower-case letters, digits, _, and single - or . between, at most 47 characters")
+    ),
+    _schema(type="string", pattern=_QUEUE),
 ]
 RouteName = Annotated[
-    str, BeforeValidator(_match(_ROUTE, _RULE.format(41, ""))), _schema(type="string", pattern=_ROUTE)
+    str, BeforeValidator(_match(_ROUTE, _RULE.format(41))), _schema(type="string", pattern=_ROUTE)
 ]
 ScheduleName = RouteName
 Handler = Annotated[

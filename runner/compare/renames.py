@@ -12,7 +12,7 @@ from changelane.contract.selection import list_ancestors
 from changelane.runner.compare.object import Object, spell
 from changelane.runner.live.observe import Function, Observed, Trigger
 
-_SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z_][a-z0-9_]{0,46})['"]""")
+_SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z0-9_.-]{1,47})['"]""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from changelane.runner.queue.identity import Queue, find_queue
 from changelane.runner.queue.pruning import BATCH, prune
 
 _SQL = Path(__file__).parents[1] / "sql"
-_NAME = re.compile(r"[a-z_][a-z0-9_]{0,46}")
+_NAME = re.compile(r"(?=.{1,47}$)[a-z0-9_]+([.-][a-z0-9_]+)*")
 _SETTLED = re.compile(r"(\d{1,18}):(\d{1,9})")
 _KINDS = ("logged", "unlogged")
 _DAY = 86400.0
