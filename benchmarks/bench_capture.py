@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,13 +38,16 @@ HERE = Path(__file__).parent / "capture"
 VARIANTS = ("none", "hand", "pgmq", "inline", "logutriga")
 SINGLE = 3000
 """Statements of one row each that a single-row workload times."""
+SESSIONS = 20
+"""Sessions whose first captured write is timed."""
 
 
 @dataclass(frozen=True)
 class Workload:
     """``setup`` and ``timed`` are SQL over {table}; ``rows`` says how many rows ``timed`` changes.
 
-    ``routes`` is how many routes the table has, ``when`` their condition.
+    ``routes`` is how many routes the table has, ``when`` their condition. ``first``: each statement is the
+    first that a session captures, so that it compiles the function and makes its plans.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Workload:
     bulk: bool
     routes: int = 1
     when: str | None = None
+    first: bool = False
 
 
 class Took(NamedTuple):
@@ -88,6 +93,8 @@ def list_workloads(rows: int) -> list[Workload]:
         Workload("bulk INSERT, five routes", NARROW, nothing, FILL, rows // 5, True, routes=5),
         Workload("single INSERT", NARROW, nothing, INSERT_ONE, SINGLE, False),
         Workload("single UPDATE", NARROW, FILL, UPDATE_ONE, SINGLE, False),
+        Workload("single INSERT, five routes", NARROW, nothing, INSERT_ONE, SINGLE // 5, False, routes=5),
+        Workload("first INSERT of a session", NARROW, nothing, INSERT_ONE, SESSIONS, False, first=True),
         Workload(
             "single UPDATE, unwanted", NARROW, FILL, UPDATE_ONE, SINGLE, False, when="new.a = 'no such text'"
         ),
@@ -114,6 +121,7 @@ def prepare(
     """Tables of every workload and variant, their hand-written triggers, and the routes, applied."""
     conn.execute("CREATE SCHEMA bench")
     conn.execute((HERE / "hand.sql").read_bytes())
+    conn.execute(sql.SQL("CREATE TABLE bench.idle ({})").format(sql.SQL(NARROW)))
     routes: list[dict[str, object]] = []
     for number, workload in enumerate(workloads):
         for variant in variants:
@@ -188,6 +196,32 @@ def take_time(conn: Connection, statement: bytes, *, rows: int) -> Took:
     row = conn.execute("SELECT current_setting('bench.took')::float8").fetchone()
     assert row is not None
     return Took(float(row[0]) * 1e6 / rows, processor / rows)
+
+
+def time_first(conn: Connection, url: str, workload: Workload, table: str) -> Took:
+    """What the first captured write of a session takes, which looks at other tables before."""
+    name = sql.Identifier("bench", table)
+    conn.execute("TRUNCATE pgmq.q_bench")
+    conn.execute(sql.SQL("TRUNCATE {}").format(name))
+    clock = processor = 0.0
+    for number in range(1, workload.rows + 1):
+        with connect(url) as session:
+            # What a session reads of the catalog before its first write is not what is measured.
+            session.execute("SELECT FROM pgmq.q_bench, pgmq.meta LIMIT 1")
+            session.execute(
+                sql.SQL("UPDATE {} SET n = 1 WHERE false").format(sql.Identifier("bench", "idle"))
+            )
+            statement = (
+                sql.SQL(workload.timed)
+                .format(table=name)
+                .as_string(session)
+                .replace("i, 'some text ' || i, i * 1.5", f"{number}, 'some text', 1.5")
+            )
+            before, began = read_processor(session), time.perf_counter()
+            session.execute(statement.encode())
+            clock += (time.perf_counter() - began) * 1e6
+            processor += read_processor(session) - before
+    return Took(clock / workload.rows, processor / workload.rows)
 
 
 def time_copy(conn: Connection, workload: Workload, table: sql.Composable) -> Took:
@@ -281,11 +315,14 @@ TARGETS: dict[str, dict[tuple[str, str], float]] = {
         ("pgmq", "hand"): 0.40, ("inline", "hand"): 0.35, ("pgmq", "floor"): 1.30, ("inline", "floor"): 1.15,
     },
     "single": {("pgmq", "hand"): 1.05, ("inline", "hand"): 0.45, ("inline", "logutriga"): 1.1},
+    "first": {("pgmq", "hand"): 1.15, ("inline", "hand"): 0.90},
     "unwanted": {("pgmq", "hand"): 0.15, ("inline", "hand"): 0.15},
 }  # fmt: skip
 
 
 def choose_targets(workload: Workload) -> dict[tuple[str, str], float]:
+    if workload.first:
+        return TARGETS["first"]
     return TARGETS["unwanted" if workload.when else "bulk" if workload.bulk else "single"]
 
 
@@ -314,7 +351,12 @@ def main() -> None:
             for number, workload in enumerate(workloads):
                 turned = [*variants[round_ % len(variants) :], *variants[: round_ % len(variants)]]
                 for variant in turned:
-                    took = time_workload(conn, workload, name_table(number, variant))
+                    table = name_table(number, variant)
+                    took = (
+                        time_first(conn, url, workload, table)
+                        if workload.first
+                        else time_workload(conn, workload, table)
+                    )
                     times.setdefault((number, variant), []).append(took)
             print(f"round {round_ + 1} of {options.rounds}", flush=True)
         tps = compare_pgbench(

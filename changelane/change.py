@@ -35,6 +35,10 @@ class Change(Generic[RowT_co]):
     made it. ``extra`` holds what ``payload.extra`` adds; ``truncated`` says that the row was too large, and
     was cut to its key.
 
+    ``id`` is by what to de-duplicate: one for each change and route, the same in all queues of the route and
+    whatever becomes of the message (retries, dead letters, redrive, replay), and never used again. A message
+    without one, which version 0.1 or a person sent, has ``queue:msg_id``.
+
     ``Change[OrdersRow]``, with a TypedDict as ``changelane models`` writes, is a change whose rows are
     checked and converted before the handler gets it.
     """
@@ -54,11 +58,11 @@ class Change(Generic[RowT_co]):
     headers: Row = field(default_factory=dict)
     extra: Row = field(default_factory=dict)
     truncated: bool = False
+    id: str = ""
 
-    @property
-    def id(self) -> str:
-        """``queue:msg_id``, the identity for de-duplication."""
-        return f"{self.queue}:{self.msg_id}"
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", f"{self.queue}:{self.msg_id}")
 
     @property
     def changed(self) -> frozenset[str]:

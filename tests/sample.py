@@ -17,6 +17,7 @@ from changelane.contract.marker import (
     hash_queue,
     hash_trigger,
 )
+from changelane.contract.schema import SCHEMA_VERSION
 from changelane.runner.live import observe
 
 SESSION = observe.Session(
@@ -29,7 +30,9 @@ SESSION = observe.Session(
     uses_pgmq=True,
     creates_queues=True,
     has_schema=True,
-    schema_comment="changelane:schema 8",
+    schema_comment=f"changelane:schema {SCHEMA_VERSION}",
+    schema_live="0123456789ab",
+    functions_comment="changelane:functions live=0123456789ab",
     schema_objects=0,
     creates_functions=True,
     owns_schema=True,
@@ -48,7 +51,7 @@ _QUEUE = """DO $do$ BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = '{name}') THEN
         PERFORM pgmq.create('{name}');
         EXECUTE format('COMMENT ON TABLE pgmq.q_{name} IS %L',
-            '{marker}' || current_setting('server_version_num')::int / 10000);
+            '{marker} pg=' || current_setting('server_version_num')::int / 10000);
     END IF;
 END $do$;
 """
@@ -62,7 +65,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $func
 REVOKE ALL ON FUNCTION changelane."{name}"() FROM PUBLIC;
 DO $do$ BEGIN
     EXECUTE format('COMMENT ON FUNCTION changelane."{name}"() IS %L',
-        '{marker}' || current_setting('server_version_num')::int / 10000);
+        '{marker}');
 END $do$;
 """
 
@@ -70,7 +73,7 @@ _TRIGGER = """CREATE OR REPLACE TRIGGER "{name}" AFTER {event} ON "{schema}"."{t
 FOR EACH {level} {when}EXECUTE FUNCTION changelane."{name}"();
 {enable}DO $do$ BEGIN
     EXECUTE format('COMMENT ON TRIGGER "{name}" ON "{schema}"."{table}" IS %L',
-        '{marker}' || current_setting('server_version_num')::int / 10000);
+        '{marker}');
 END $do$;
 """
 
@@ -140,10 +143,17 @@ class Sample:
         def mark(live: str) -> str:
             return format_marker(project=self.project, kind="route", name=route, spec=spec_hash, live=live)
 
-        file = f"routes/{self.project}_{route}.sql"
-        function_step = self._write(
-            file, _FUNCTION.format(name=capture, body=body, marker=mark(function_live))
+        function_marker = format_marker(
+            project=self.project,
+            kind="route",
+            name=route,
+            spec=spec_hash,
+            live=function_live,
+            queues=(queue,),
         )
+
+        file = f"routes/{self.project}_{route}.sql"
+        function_step = self._write(file, _FUNCTION.format(name=capture, body=body, marker=function_marker))
         enable = (
             ""
             if fire == "origin"
@@ -239,7 +249,9 @@ class Sample:
                 public_execute=False,
                 owner="deploy",
                 owned=True,
-                comment=self._mark("route", capture.route, capture.spec, capture.function_live),
+                comment=self._mark(
+                    "route", capture.route, capture.spec, capture.function_live, queues=capture.queues
+                ),
             )
             for capture in self.captures
         ]
@@ -268,8 +280,9 @@ class Sample:
             relations=self._relations,
         )
 
-    def _mark(self, kind: str, name: str, spec: str, live: str) -> str:
-        return format_marker(project=self.project, kind=kind, name=name, spec=spec, live=live) + "18"
+    def _mark(self, kind: str, name: str, spec: str, live: str, *, queues: tuple[str, ...] = ()) -> str:
+        line = format_marker(project=self.project, kind=kind, name=name, spec=spec, live=live, queues=queues)
+        return line if kind == "route" else f"{line} pg=18"
 
     @property
     def _relations(self) -> dict[tuple[str, str], observe.Relation]:

@@ -91,7 +91,8 @@ def render(folder: Path) -> dict[str, str]:
     planned = plan(manifest, imagine(catalog, manifest))
     files = {name: text.encode() for name, text in output.files.items()}
     return {
-        **{f"sql_out/{name}": text for name, text in output.files.items()},
+        # The schema's file is the same for all, and stands in plan.sql.
+        **{f"sql_out/{name}": text for name, text in output.files.items() if name != "schema.sql"},
         "plan.txt": plan_text.render_text(planned) + "\n",
         "plan.json": plan_text.render_json(planned, files) + "\n",
         "plan.sql": plan_text.render_sql(planned, files) + "\n",
@@ -101,8 +102,10 @@ def render(folder: Path) -> dict[str, str]:
 def find_files(folder: Path) -> Iterator[str]:
     """Paths in a folder of all that is rendered, but the catalog."""
     named = ("owner.sql", "api.sql", "schedules.sql", "manifest.json")
-    for pattern in ("sql_out/*/*", *(f"sql_out/{name}" for name in named), "plan.*"):
-        yield from (path.relative_to(folder).as_posix() for path in folder.glob(pattern))
+    for pattern in ("*/*", "*/*/*", *named):
+        found = (path for path in (folder / "sql_out").glob(pattern) if path.is_file())
+        yield from (path.relative_to(folder).as_posix() for path in found)
+    yield from (path.relative_to(folder).as_posix() for path in folder.glob("plan.*"))
 
 
 @behaviours
@@ -136,7 +139,7 @@ def test_spec_and_catalog_yield_the_files_and_the_plan_that_were_reviewed(folder
         for name in expected.keys() - rendered.keys():
             (folder / name).unlink()
         for name, text in rendered.items():
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(exist_ok=True, parents=True)
             (folder / name).write_text(text)
         return
     assert expected.keys() == rendered.keys(), "pytest tests/test_golden.py --update-golden"

@@ -16,7 +16,7 @@ LINE = "changelane:1 project=shop route=paid spec=0123456789ab live=ba9876543210
 
 def test_a_formatted_marker_parses_to_the_same_facts() -> None:
     text = format_marker(project="shop", kind="route", name="paid", spec="0123456789ab", live="ba9876543210")
-    assert text + "18" == LINE
+    assert f"{text} pg=18" == LINE
     assert parse_marker(LINE) == Marker(
         project="shop", kind="route", name="paid", spec="0123456789ab", live="ba9876543210", pg=18
     )

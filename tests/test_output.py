@@ -9,7 +9,7 @@ import pytest
 from changelane.contract.catalog import Catalog, load_catalog
 from changelane.contract.manifest import load_manifest, read_files, read_step
 from changelane.errors import SpecError
-from changelane.generator.render.sql_out import Output, SqlFile, find_stale, generate, write
+from changelane.generator.render.sql_out import Output, SqlFile, find_stale, generate, name_file, write
 from changelane.generator.spec.loading import read_spec
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +48,39 @@ def test_a_file_of_a_route_that_is_gone_is_deleted_and_one_of_a_user_stays(
     (tmp_path / "routes" / "mine.sql").write_text("SELECT 1;\n")
     assert write(output, tmp_path) == ["routes/gone.sql"]
     assert (tmp_path / "routes" / "mine.sql").exists()
+
+
+def test_a_route_over_several_tables_is_a_folder_that_goes_with_it(
+    output: Output, catalog: Catalog, tmp_path: Path
+) -> None:
+    spec = tmp_path / "pipelines.yaml"
+    spec.write_text(
+        "version: 1\nproject: shop\nqueues: {all: {}}\n"
+        "routes:\n- {name: customers, tables: [shop.*], events: [insert], queue: all}\n"
+    )
+    folder = tmp_path / "out"
+    write(output, folder)
+    several = generate(read_spec(spec), catalog)
+    tables = [f"routes/customers/{table.schema_}.{table.name}.sql" for table in catalog.tables]
+    assert sorted(name for name in several.files if name.startswith("routes/")) == sorted(tables)
+    touched = write(several, folder)
+    assert "routes/customers.sql" in touched
+    assert not (folder / "routes" / "customers.sql").exists()
+    assert find_stale(several, folder) == []
+    manifest = load_manifest(folder)
+    files = read_files(manifest, folder)
+    assert [read_step(capture.trigger_step, files) for capture in manifest.captures]
+    write(output, folder)
+    assert not (folder / "routes" / "customers").exists()
+
+
+def test_a_file_s_name_holds_any_table_s_name() -> None:
+    assert name_file("public", "orders") == "public.orders"
+    assert name_file("My.Schema", "a/../b") == "%4Dy%2E%53chema.a%2F%2E%2E%2Fb"
+    assert name_file("x", "Größe") == "x.%47r%C3%B6%C3%9Fe"
+    long = [name_file("Ä" * 31, end + "Ü" * 31) for end in "ab"]
+    assert len(set(long)) == 2
+    assert all(len(name) == 200 for name in long)
 
 
 def test_every_step_is_the_slice_that_the_manifest_names(output: Output, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sample import Sample, with_function, with_trigger
 
 from changelane.contract.manifest import Step as Slice
+from changelane.contract.schema import SCHEMA_VERSION
 from changelane.errors import ChangelaneError
 from changelane.runner.apply.destroy import plan_destroy
 from changelane.runner.apply.plan import Plan, plan
@@ -319,8 +320,19 @@ def test_row_capture_and_truncate_are_fine_on_a_partitioned_table() -> None:
         assert find_block(sample.captures[0], relation, triggers={}) == ("", "")
 
 
+def test_a_changed_function_of_the_schema_is_made_anew(sample: Sample) -> None:
+    session = replace(sample.applied.session, schema_live="ba9876543210")
+    planned = make_plan(sample, replace(sample.applied, session=session))
+    assert actions(planned) == ["change schema changelane"]
+    assert [thing.state for thing in planned.drift] == ["drifted"]
+
+
 def test_a_newer_schema_is_refused_and_a_strange_one_too(sample: Sample) -> None:
-    for comment, state in (("changelane:schema 9", "blocked"), ("our own", "foreign"), (None, "drifted")):
+    for comment, state in (
+        (f"changelane:schema {SCHEMA_VERSION + 1}", "blocked"),
+        ("our own", "foreign"),
+        (None, "drifted"),
+    ):
         session = replace(sample.applied.session, schema_comment=comment)
         observed = replace(sample.applied, session=session)
         assert states(sample, observed)["schema"] == state

@@ -64,6 +64,12 @@ def test_an_envelope_becomes_a_change() -> None:
     assert change.changed == {"total"}
 
 
+def test_the_id_is_the_message_s_own_where_it_has_one() -> None:
+    assert read_change({**ENVELOPE, "id": "8412-1795907244123456123"}).id == "8412-1795907244123456123"
+    for other in (None, 5, "", "x" * 201, ["x"]):
+        assert read_change({**ENVELOPE, "id": other}).id == "jobs:5"
+
+
 def test_what_a_route_adds_and_whether_the_row_was_cut_is_told() -> None:
     change = read_change({**ENVELOPE, "extra": {"actor": "ann"}, "truncated": True})
     assert (change.extra, change.truncated) == ({"actor": "ann"}, True)

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from changelane.contract.access import Operation, works
 from changelane.contract.catalog import Record
@@ -89,6 +89,9 @@ class Capture(Record):
     ``declared``, the generator's reason for row triggers, or empty.
     """
 
+    # What an older version wrote of a capture and nothing needs any more is passed over.
+    model_config = ConfigDict(extra="ignore")
+
     name: str
     trigger: str = ""
     route: str
@@ -102,8 +105,6 @@ class Capture(Record):
     queues: tuple[str, ...]
     calls: tuple[tuple[str, str], ...] = ()
     """Functions, operators and types of user schemas in its expressions, as (schema, name)."""
-    measures: bool = False
-    """Whether the function calls ``changelane.measure`` or ``changelane.digest``."""
     waking: bool = False
     """Whether the function looks for sleeping workers in ``changelane.sleepers``."""
     columns: tuple[str, ...] = ()
@@ -256,13 +257,15 @@ class Consumer(Record):
 
 class Manifest(Record):
     """``files`` maps each SQL file to the sha256 of its bytes, in hex. ``spec`` is the digest of the spec
-    (``changelane.contract.digest``), empty when an older version wrote the manifest.
+    (``changelane.contract.digest``), empty when an older version wrote the manifest. ``schema_step`` makes
+    schema ``changelane`` and what all captures share.
     """
 
     format_version: Literal[1] = 1
     project: str
     spec: str = ""
     files: dict[str, str]
+    schema_step: Step | None = None
     owner: Owner | None = None
     queues: tuple[Queue, ...]
     captures: tuple[Capture, ...]
@@ -295,7 +298,10 @@ def load_manifest(out: Path) -> Manifest:
         ) from None
 
 
-_FILE = re.compile(r"(queues|routes|access)/[a-z0-9_]+([.-][a-z0-9_]+)*\.sql|(?:api|owner|schedules)\.sql")
+_FILE = re.compile(
+    r"(queues|routes|access)/[a-z0-9_]+([.-][a-z0-9_]+)*\.sql|routes/[a-z_][a-z0-9_]*/[a-z0-9_.%A-F~]+\.sql"
+    r"|(?:api|owner|schedules|schema)\.sql"
+)
 
 
 def read_files(manifest: Manifest, out: Path) -> dict[str, bytes]:

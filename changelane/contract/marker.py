@@ -37,7 +37,8 @@ _ANCHORED = re.compile(r"'(\d+)'::regclass /\* this table \*/")
 
 _LINE = re.compile(
     r"changelane:1 project=(?P<project>\S+) (?P<kind>route|retired|queue|access|api)=(?P<name>\S+)"
-    r" spec=(?P<spec>[0-9a-f]{12}) live=(?P<live>[0-9a-f]{12}) pg=(?P<pg>\d+)"
+    r" spec=(?P<spec>[0-9a-f]{12}) live=(?P<live>[0-9a-f]{12})"
+    r"(?: queues=(?P<queues>\S+))?(?: pg=(?P<pg>\d+))?"
 )
 
 
@@ -45,6 +46,8 @@ _LINE = re.compile(
 class Marker:
     """``kind`` says what ``name`` means. It is the route of a trigger or function, the queue of a queue table
     or policy (``access``), or the schema of the API. A ``retired`` route's function does nothing any more.
+    ``queues`` are those that a function sends to, empty if the marker does not name them. ``pg`` is the major
+    version of the server that hashed ``live``, 0 if no server did.
     """
 
     project: str
@@ -52,12 +55,16 @@ class Marker:
     name: str
     spec: str
     live: str
-    pg: int
+    queues: tuple[str, ...] = ()
+    pg: int = 0
 
 
-def format_marker(*, project: str, kind: str, name: str, spec: str, live: str) -> str:
-    """The line up to and including ``pg=``; the writer of the comment adds the server's major version."""
-    return f"changelane:1 project={project} {kind}={name} spec={spec} live={live} pg="
+def format_marker(
+    *, project: str, kind: str, name: str, spec: str, live: str, queues: Sequence[str] = ()
+) -> str:
+    """The whole line; ``queues`` are those that a capture function sends to."""
+    line = f"changelane:1 project={project} {kind}={name} spec={spec} live={live}"
+    return f"{line} queues={','.join(queues)}" if queues else line
 
 
 def parse_marker(comment: str | None) -> Marker | None:
@@ -65,7 +72,16 @@ def parse_marker(comment: str | None) -> Marker | None:
     found = _LINE.fullmatch(comment or "")
     if found is None:
         return None
-    return Marker(**{**found.groupdict(), "pg": int(found["pg"])})  # type: ignore[arg-type]
+    queues = tuple((found["queues"] or "").split(",")) if found["queues"] else ()
+    return Marker(
+        project=found["project"],
+        kind=found["kind"],
+        name=found["name"],
+        spec=found["spec"],
+        live=found["live"],
+        queues=queues,
+        pg=int(found["pg"] or 0),
+    )
 
 
 def hash_place(*, project: str, schema: str, table: str) -> str:

@@ -232,11 +232,6 @@ class Capture:
         return not (self.extra or self.plain or self.arrays or self.long or self.formed)
 
     @cached_property
-    def measures(self) -> bool:
-        """Whether the function calls those of ours by which it measures a row, or hashes a column."""
-        return bool(self.sides) and (not self.bounded or "sha256" in self.mask.values())
-
-    @cached_property
     def settings(self) -> tuple[tuple[str, str], ...]:
         """What the function pins while it runs, as ``SET`` clauses.
 
@@ -297,10 +292,6 @@ NOT_JSONB = (
 
 ESCAPED = r"\\u(00[89a-fA-F]|0[1-9a-fA-F]|[1-9a-fA-F])"
 """Regular expression of JSON text with escapes beyond ASCII, which a database that is not UTF8 may refuse."""
-
-TRACEPARENT = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
-"""Regular expression of a traceparent, as W3C Trace Context has it: version, trace, span and flags in hex.
-All else is not sent, so that no session can put text of its own, or of any length, into headers."""
 
 
 def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool = True) -> str:

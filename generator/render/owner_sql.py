@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from changelane.contract.access import find_functions
+from changelane.contract.schema import SHARED
 from changelane.generator.capture.calls import list_calls
 from changelane.generator.capture.capture import Capture
 
@@ -27,7 +28,7 @@ def gather_owner(role: str, captures: Iterable[Capture]) -> Owner:
     captures = tuple(captures)
     calls = {call for capture in captures for call in list_calls(capture)}
     functions = {("pgmq", name) for name in find_functions(["send"])}
-    functions |= {("changelane", "measure"), ("changelane", "digest")}
+    functions |= {("changelane", name) for name in SHARED}
     return Owner(
         role=role,
         queues=tuple(sorted({queue for capture in captures for queue in capture.queues})),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +16,7 @@ from changelane.contract.digest import digest_spec
 from changelane.contract.file import write_whole
 from changelane.contract.manifest import Manifest, Step
 from changelane.contract.marker import hash_model
-from changelane.contract.measure import MEASURE
+from changelane.contract.schema import SCHEMA_SQL
 from changelane.diagnostic import Diagnostic
 from changelane.generator.capture.calls import list_calls
 from changelane.generator.capture.capture import Capture
@@ -30,13 +31,11 @@ from changelane.generator.spec.scalars import read_rate
 from changelane.generator.sql.grammar import check_function, check_statements
 
 _NOTICE = "-- Written by `changelane generate`: edit pipelines.yaml, not this file.\n"
-_SCHEMA = "CREATE SCHEMA IF NOT EXISTS changelane;\n"
-_ACCESS_HEAD = _SCHEMA + "SET LOCAL search_path = pg_catalog, pg_temp;\n"
-_SLEEPERS = (
-    "CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers"
-    " (queue text PRIMARY KEY, until timestamptz NOT NULL);\n"
-)
-"""As apply makes it; stands in the file for those who run it by hand."""
+_SINGLE = ("api.sql", "owner.sql", "schedules.sql")
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
+_LONGEST_NAME = 200
+"""Characters of a file's name without its ending; file systems hold 255 bytes."""
+_ACCESS_HEAD = "SET LOCAL search_path = pg_catalog, pg_temp;\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ def generate(document: Document, catalog: Catalog) -> Output:
     resolution = resolve(document, catalog)
     required = resolution.require()
     files: dict[str, SqlFile] = {}
+    schema = _render_schema(files)
     queues = [_render_queue(document, name, queue, files) for name, queue in list_queues(document)]
     captures = [
         entry
@@ -69,6 +69,7 @@ def generate(document: Document, catalog: Catalog) -> Output:
     texts = {name: file.join() for name, file in files.items()}
     manifest = Manifest(
         project=document.spec.project,
+        schema_step=schema,
         owner=owner,
         spec=digest_spec(document.source.text.encode()).sha256,
         files={name: contract.hash_text(text) for name, text in sorted(texts.items())},
@@ -107,6 +108,12 @@ class SqlFile:
 
     def join(self) -> str:
         return "".join(self.parts)
+
+
+def _render_schema(files: dict[str, SqlFile]) -> Step:
+    check_statements(SCHEMA_SQL)
+    file = files["schema.sql"] = SqlFile("schema.sql", _NOTICE)
+    return file.add(SCHEMA_SQL)
 
 
 def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, SqlFile]) -> contract.Queue:
@@ -184,14 +191,11 @@ def _render_owner(role: str, captures: Iterable[Capture], files: dict[str, SqlFi
 def _render_route(
     route: str, captures: Iterable[Capture], files: dict[str, SqlFile]
 ) -> Iterator[contract.Capture]:
-    captures = list(captures)
-    head = _NOTICE + _SCHEMA
-    if any(capture.waking for capture in captures):
-        head += _SLEEPERS
-    if any(capture.measures for capture in captures):
-        head += MEASURE
-    file = files[f"routes/{route}.sql"] = SqlFile(f"routes/{route}.sql", head)
+    captures = tuple(captures)
+    alone = len({capture.table.identity for capture in captures}) == 1
     for capture in captures:
+        name = f"routes/{route}.sql" if alone else f"routes/{route}/{name_file(*capture.table.identity)}.sql"
+        file = files.setdefault(name, SqlFile(name, _NOTICE))
         body = templating.render_body(capture)
         spec = templating.hash_capture(capture)
         function_live = templating.hash_live_function(capture, body=body)
@@ -214,7 +218,6 @@ def _render_route(
             send=capture.send,
             queues=capture.queues,
             calls=list_calls(capture),
-            measures=capture.measures,
             waking=bool(capture.waking),
             columns=tuple(column.name for column in capture.needed),
             types={column.name: column.type for column in capture.needed if column.name in capture.weighed},
@@ -225,6 +228,20 @@ def _render_route(
             function_step=file.add(function),
             trigger_step=file.add(trigger),
         )
+
+
+def name_file(schema: str, table: str) -> str:
+    """``schema.table`` as the name of a file on any system: what is no lower-case letter, digit or ``_``
+    is ``%`` and the hex of its bytes. A long name is cut, with a hash in place of the rest.
+    """
+    spelled = ".".join(
+        "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02X}" for byte in name.encode())
+        for name in (schema, table)
+    )
+    if len(spelled) <= _LONGEST_NAME:
+        return spelled
+    digest = hashlib.sha256(spelled.encode()).hexdigest()[:16]
+    return f"{spelled[: _LONGEST_NAME - 17]}~{digest}"
 
 
 def _describe_routes(routes: Iterable[Route], resolution: Resolution) -> Iterator[contract.Route]:
@@ -286,7 +303,7 @@ def _find_leftover(output: Output, out: Path) -> list[str]:
     """Files that an earlier run wrote and this one does not; a file without our notice is left alone."""
     return [
         name
-        for pattern in ("queues/*.sql", "routes/*.sql", "api.sql", "owner.sql", "schedules.sql")
+        for pattern in ("queues/*.sql", "routes/*.sql", "routes/*/*.sql", *_SINGLE)
         for path in sorted(out.glob(pattern))
         if (name := path.relative_to(out).as_posix()) not in output.files
         and (_read(path) or "").startswith(_NOTICE)
@@ -303,6 +320,9 @@ def write(output: Output, out: Path) -> list[str]:
         path = out / name
         if name not in output.files:
             path.unlink()
+            with suppress(OSError):
+                # The folder of a route that captures one table now, or none.
+                path.parent.rmdir()
             continue
         write_whole(path, output.files[name])
     return stale

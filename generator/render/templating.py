@@ -43,18 +43,27 @@ from changelane.generator.capture.capture import (
     SMALL_ARRAYS,
     SURELY_FORMED,
     SURELY_SMALL,
-    TRACEPARENT,
     Capture,
     bind_expression,
 )
 from changelane.generator.render.access_sql import Grant
+from changelane.generator.render.fold import fold
 from changelane.generator.render.owner_sql import Owner
 from changelane.generator.render.queue_sql import Queue
 from changelane.generator.spec.models import Schedule
 from changelane.generator.sql.quoting import indent, quote_array, quote_body, quote_identifier, quote_literal
 
-TEMPLATE_VERSION = 3
+TEMPLATE_VERSION = 4
 """Part of every spec hash; raised when a template's output changes in meaning."""
+
+
+def spell_size(bytes: int) -> str:
+    """SQL of a number of bytes, in words where it is a round one."""
+    for unit, name in ((2**20, "MB"), (2**10, "kB")):
+        if bytes >= 10 * unit or (bytes >= unit and bytes % unit == 0):
+            return f"pg_size_bytes('{bytes // unit} {name}')"
+    return str(bytes)
+
 
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -73,6 +82,21 @@ _ENVIRONMENT.filters |= {
     "quoted_body": quote_body,
     "indent": indent,
 }
+_ENVIRONMENT.filters["size"] = spell_size
+_ENVIRONMENT.filters["fold"] = fold
+_ENVIRONMENT.globals |= {
+    "anchor": ANCHOR,
+    "not_jsonb": NOT_JSONB,
+    "escaped": ESCAPED,
+    "limits": {
+        "row": ROW_LIMIT,
+        "formed": FORMED,
+        "surely_formed": SURELY_FORMED,
+        "surely_small": SURELY_SMALL,
+        "small_arrays": SMALL_ARRAYS,
+        "short": SHORT,
+    },
+}
 
 _PINS = (
     ("TimeZone", "UTC"), ("DateStyle", "ISO, MDY"), ("IntervalStyle", "postgres"), ("bytea_output", "hex"),
@@ -85,7 +109,7 @@ _ENVIRONMENT.filters["interval"] = spell_interval
 def render_queue(queue: Queue, *, project: str) -> str:
     """SQL that creates a queue where it is missing, marks it as the project's own, and makes its indexes."""
     spec, live = queue.hash_spec(TEMPLATE_VERSION), queue.hash_live()
-    marker = format_marker(project=project, kind="queue", name=queue.name, spec=spec, live=live)
+    marker = format_marker(project=project, kind="queue", name=queue.name, spec=spec, live=live) + " pg="
     return _render_queue("queue", queue, marker=marker)
 
 
@@ -111,71 +135,34 @@ def render_body(capture: Capture) -> str:
     """The plpgsql of a capture function."""
     body = _render_body(capture, borrowing=True)
     if not capture.borrowed:
-        return body
-    return _ENVIRONMENT.get_template("borrowing.sql.j2").render(
+        return fold(body)
+    body = _ENVIRONMENT.get_template("borrowing.sql.j2").render(
         types=capture.borrowed, body=body, body_without=_render_body(capture, borrowing=False)
     )
+    return fold(body)
 
 
 def _render_body(capture: Capture, *, borrowing: bool) -> str:
     values: dict[str, object] = {
-        "name": capture.name,
-        "anchor": ANCHOR,
-        "route": capture.route,
-        "declared": capture.declared,
+        "capture": capture,
         "event": capture.event,
-        "level": capture.level,
-        "send": capture.send,
         "sides": capture.sides,
         "named": [
             {"name": column.name, "null": capture.write_null(column, borrowing=borrowing)}
             for column in capture.named
         ],
-        "key": capture.key,
-        "loose_key": capture.loose_key,
-        "loose_json": capture.loose_json,
-        "not_jsonb": NOT_JSONB,
-        "escaped": ESCAPED,
-        "columns": capture.columns,
-        "virtual": capture.virtual,
-        "mask": capture.mask,
-        "unchanged": capture.unchanged,
-        "keep_old": capture.old,
+        "when": bind_expression(capture, capture.when, borrowing=borrowing) if capture.when else None,
         "extra": {
             name: bind_expression(capture, value, borrowing=borrowing)
             for name, value in capture.extra.items()
         },
-        "watched": capture.watched,
-        "when": bind_expression(capture, capture.when, borrowing=borrowing) if capture.when else None,
-        "repeatable": capture.repeatable,
-        "judged": capture.judged,
-        "max_bytes": capture.max_bytes,
-        "bounded": capture.bounded,
-        "whole": capture.whole,
-        "plain": capture.plain,
-        "arrays": capture.arrays,
-        "long": capture.long,
-        "formed": capture.formed,
-        "limits": {
-            "row": ROW_LIMIT,
-            "formed": FORMED,
-            "surely_formed": SURELY_FORMED,
-            "surely_small": SURELY_SMALL,
-            "small_arrays": SMALL_ARRAYS,
-            "short": SHORT,
-        },
-        "queues": capture.queues,
-        "delay": capture.delay,
-        "traceparent": TRACEPARENT,
-        "grouped": capture.grouped and bool(capture.sides),
-        "waking": capture.waking,
     }
-    message = _ENVIRONMENT.get_template("message.sql.j2")
+    payload = _ENVIRONMENT.get_template("payload.sql.j2")
     halves: dict[str, TemplateModule | None] = {"leaving": None, "entering": None}
     if capture.halved and capture.event == "update":
         # The update reaches the key that the row leaves as a delete, and the other as an insert.
-        halves["leaving"] = message.make_module({**values, "event": "delete", "sides": ("old",)})
-        halves["entering"] = message.make_module({**values, "event": "insert", "sides": ("new",)})
+        halves["leaving"] = payload.make_module({**values, "event": "delete", "sides": ("old",)})
+        halves["entering"] = payload.make_module({**values, "event": "insert", "sides": ("new",)})
     return _ENVIRONMENT.get_template("body.sql.j2").render(**values, **halves)
 
 
@@ -201,7 +188,14 @@ def render_function(capture: Capture, *, body: str, spec: str, live: str) -> str
         anchor=ANCHOR if ANCHOR in body else None,
         schema=capture.table.schema_,
         table=capture.table.name,
-        marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
+        marker=format_marker(
+            project=capture.project,
+            kind="route",
+            name=capture.route,
+            spec=spec,
+            live=live,
+            queues=capture.queues,
+        ),
         owner=capture.owner,
         check=render_check(capture),
     )
@@ -347,4 +341,4 @@ def render_api_grants(grants: Mapping[str, Sequence[str]], *, project: str) -> s
 
 def _mark_by_server(*, project: str, kind: str, name: str, spec: str) -> str:
     """A marker as a pattern of ``format``, for the live hash is the server's to tell."""
-    return format_marker(project=project, kind=kind, name=name, spec=spec, live="%s")
+    return format_marker(project=project, kind=kind, name=name, spec=spec, live="%s") + " pg="

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from pathlib import Path
 
 from changelane.contract.manifest import Manifest, hash_text
-from changelane.contract.measure import MEASURE
+from changelane.contract.schema import SCHEMA_SQL
 from changelane.errors import ChangelaneError
 from changelane.runner.apply.step import Mode, Sql, Step, do, drop, end_function
 from changelane.runner.apply.steps_access import change_access, drop_api
@@ -28,8 +27,6 @@ from changelane.runner.compare.renames import Rename, find_renames
 from changelane.runner.live.observe import Observed
 
 SETUP = "schema, queues and functions"
-_SQL = Path(__file__).parent / "sql"
-_SCHEMA_SQL = (_SQL / "schema.sql").read_text() + MEASURE + (_SQL / "schema_open.sql").read_text()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +217,8 @@ def _set_up(
 ) -> list[Step]:
     objects = tuple(objects)
     together = _replaced_together(objects, renames)
+    # A manifest of an older version has no file of it.
+    schema = manifest.schema_step or SCHEMA_SQL
     steps = []
     functions: list[Step] = []
     apart: list[Step] = []
@@ -228,9 +227,7 @@ def _set_up(
             continue
         if thing.kind == "schema":
             pgmq = thing.name == "pgmq"
-            steps.append(
-                do(thing, sql=() if pgmq else (_SCHEMA_SQL,), transaction=thing.name if pgmq else SETUP)
-            )
+            steps.append(do(thing, sql=() if pgmq else (schema,), transaction=thing.name if pgmq else SETUP))
         elif thing.kind == "queue" and thing.queue:
             step = do_queue(thing, thing.queue, observed, project=manifest.project, transaction=SETUP)
             (steps if step.transaction == SETUP else apart).append(step)
@@ -284,7 +281,6 @@ def _change_tables(
                 route=capture.route,
                 spec=capture.spec,
                 live=capture.trigger_live,
-                server=observed.session.server,
             )
             sql = (mark,)
         elif thing.remedy == "enable":
@@ -315,7 +311,7 @@ def _do_function(thing: Object, manifest: Manifest, observed: Observed, *, trans
             route=capture.route,
             spec=capture.spec,
             live=capture.function_live,
-            server=observed.session.server,
+            queues=capture.queues,
         )
         sql = (mark,)
     live = observed.functions.get(thing.name)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
+from changelane.contract.schema import SCHEMA_VERSION, parse_schema_comment
 from changelane.runner.compare.object import Object, spell_name
 from changelane.runner.live.definers import Stranger
 from changelane.runner.live.observe import Observed
-
-SCHEMA_VERSION = 8
-"""Of schema ``changelane``, kept in its COMMENT."""
-
-_SCHEMA_COMMENT = re.compile(r"changelane:schema (\d+)")
 
 
 def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:
@@ -50,7 +45,7 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
     else:
         yield Object(kind="schema", name="pgmq", state="missing", detail="not installed", remedy="create")
 
-    version = _SCHEMA_COMMENT.fullmatch(session.schema_comment or "")
+    found = parse_schema_comment(session.schema_comment or "")
     if not session.has_schema:
         yield Object(kind="schema", name="changelane", state="missing", remedy="create")
     elif strangers := observed.definers.strangers:
@@ -63,7 +58,7 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             detail="its comment, which holds its version, is missing",
             remedy="replace",
         )
-    elif version is None:
+    elif found is None:
         yield Object(
             kind="schema",
             name="changelane",
@@ -71,20 +66,20 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             detail=f"its comment is not Changelane's: {session.schema_comment[:60]!r}",
             help="rename that schema: Changelane keeps its functions in one of this name",
         )
-    elif int(version[1]) > SCHEMA_VERSION:
+    elif found > SCHEMA_VERSION:
         yield Object(
             kind="schema",
             name="changelane",
             state="blocked",
-            detail=f"it is of version {version[1]}, this Changelane knows {SCHEMA_VERSION}",
+            detail=f"it is of version {found}, this Changelane knows {SCHEMA_VERSION}",
             help="upgrade Changelane: a newer one has applied to this database",
         )
-    elif int(version[1]) < SCHEMA_VERSION:
+    elif found < SCHEMA_VERSION:
         yield Object(
             kind="schema",
             name="changelane",
             state="outdated",
-            detail=f"it is of version {version[1]}, this Changelane makes {SCHEMA_VERSION}",
+            detail=f"it is of version {found}, this Changelane makes {SCHEMA_VERSION}",
             remedy="replace",
         )
     elif not (session.has_tables and session.grants_right):
@@ -95,6 +90,14 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             detail="the rights on it or on its tables are others"
             if session.has_tables
             else "a table or function of its own is missing",
+            remedy="replace",
+        )
+    elif session.functions_comment != f"changelane:functions live={session.schema_live}":
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="drifted",
+            detail="a function that captures or workers share was changed",
             remedy="replace",
         )
     else:

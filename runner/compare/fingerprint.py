@@ -39,7 +39,8 @@ def _describe(thing: Object, observed: Observed) -> list[object]:
         return []
     if thing.kind in ("access", "api"):
         return _describe_rights(thing, observed.rights)
-    return [observed.session.schema_comment]
+    session = observed.session
+    return [session.schema_comment, session.schema_live, session.functions_comment]
 
 
 def _describe_rights(thing: Object, rights: Rights) -> list[object]:

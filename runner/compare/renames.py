@@ -108,12 +108,14 @@ def _choose(
 
 
 def read_queues(function: Function | None) -> frozenset[str]:
-    """The queues that a capture's function sends to; empty where it is not as it was generated."""
+    """The queues that a capture's function sends to, by its marker; empty where it was changed since."""
     if function is None or function.marker is None or function.marker.live != function.live:
         return frozenset()
-    return find_queues(function.body)
+    return frozenset(function.marker.queues) or find_queues(function.body)
 
 
 def find_queues(body: str) -> frozenset[str]:
-    """The queues that the body of a capture's function sends to."""
+    """The queues in the body of a capture's function: of one that lost its marker, as some tools drop
+    comments, or that version 0.1 made.
+    """
     return frozenset(_SENDS.findall(body))

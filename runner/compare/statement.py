@@ -64,9 +64,9 @@ _RETIRED_LIVE = hash_function(
 _COUNT_MESSAGES = sql.SQL("SELECT (SELECT count(*) FROM {queue}), (SELECT count(*) FROM {archive})")
 
 
-def mark_function(name: str, *, project: str, route: str, spec: str, live: str, server: int) -> str:
-    """COMMENT ON FUNCTION with its marker; ``server`` is the major version."""
-    marker = format_marker(project=project, kind="route", name=route, spec=spec, live=live) + str(server)
+def mark_function(name: str, *, project: str, route: str, spec: str, live: str, queues: Sequence[str]) -> str:
+    """COMMENT ON FUNCTION with its marker."""
+    marker = format_marker(project=project, kind="route", name=route, spec=spec, live=live, queues=queues)
     return (
         sql.SQL("COMMENT ON FUNCTION {}.{}() IS {};")
         .format(sql.Identifier(SCHEMA), sql.Identifier(name), sql.Literal(marker))
@@ -74,11 +74,9 @@ def mark_function(name: str, *, project: str, route: str, spec: str, live: str, 
     )
 
 
-def mark_trigger(
-    name: str, *, table: tuple[str, str], project: str, route: str, spec: str, live: str, server: int
-) -> str:
-    """COMMENT ON TRIGGER with its marker; ``server`` is the major version."""
-    marker = format_marker(project=project, kind="route", name=route, spec=spec, live=live) + str(server)
+def mark_trigger(name: str, *, table: tuple[str, str], project: str, route: str, spec: str, live: str) -> str:
+    """COMMENT ON TRIGGER with its marker."""
+    marker = format_marker(project=project, kind="route", name=route, spec=spec, live=live)
     return (
         sql.SQL("COMMENT ON TRIGGER {} ON {} IS {};")
         .format(sql.Identifier(name), sql.Identifier(*table), sql.Literal(marker))
@@ -88,7 +86,8 @@ def mark_trigger(
 
 def mark_queue(name: str, *, project: str, spec: str, live: str, server: int) -> str:
     """COMMENT ON TABLE of a queue with its marker; ``server`` is the major version."""
-    marker = format_marker(project=project, kind="queue", name=name, spec=spec, live=live) + str(server)
+    line = format_marker(project=project, kind="queue", name=name, spec=spec, live=live)
+    marker = f"{line} pg={server}"
     return (
         sql.SQL("COMMENT ON TABLE {} IS {};")
         .format(sql.Identifier("pgmq", f"q_{name}"), sql.Literal(marker))
@@ -160,7 +159,7 @@ def retire_function(name: str, *, project: str, route: str, spec: str, server: i
         .format(
             function=sql.Identifier(SCHEMA, name),
             body=sql.Literal(_RETIRED_BODY),
-            marker=sql.Literal(marker + str(server)),
+            marker=sql.Literal(f"{marker} pg={server}"),
         )
         .as_string()
     )

@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 from changelane.contract.access import find_functions
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA
+from changelane.contract.schema import SHARED
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -87,12 +88,10 @@ def list_needs(capture: Capture) -> Iterator[Need]:
     if capture.send == "pgmq":
         for name in find_functions(["send"]):
             yield "call", "pgmq", name
-    if capture.measures:
-        yield "schema", SCHEMA, ""
-        yield "call", SCHEMA, "measure"
-        yield "call", SCHEMA, "digest"
-    if capture.waking:
-        yield "schema", SCHEMA, ""
+    yield "schema", SCHEMA, ""
+    for name in SHARED:
+        yield "call", SCHEMA, name
+    if capture.waking or (capture.send == "pgmq" and capture.level == "statement"):
         yield "sleepers", SCHEMA, "sleepers"
 
 

@@ -14,6 +14,7 @@ from changelane.contract.catalog import Table
 from changelane.contract.disorder import is_trigger_of
 from changelane.contract.manifest import Manifest
 from changelane.contract.marker import SCHEMA, Marker, hash_function, hash_queue, hash_trigger, parse_marker
+from changelane.contract.schema import SCHEMA_LIVE
 from changelane.runner.live.definers import Definers, observe_definers
 from changelane.runner.live.expressions import observe_expressions
 from changelane.runner.live.foreign_triggers import Foreign, read_foreign
@@ -33,7 +34,9 @@ class Session:
     """Facts on the server, the role and the two schemas. ``server`` is the major version;
     ``reads_only``: so are the role's transactions unless it says otherwise; ``reads_queues``: it may ask
     which queues there are; ``lends_pgmq``: it may grant USAGE of pgmq, and CREATE in ours,
-    ``lends_schema``; ``schema_objects`` is how many things schema ``changelane`` holds beside its own tables,
+    ``lends_schema``; ``schema_live`` is the hash of the schema's own functions, and ``functions_comment``
+    the one that was written when they were made; ``schema_objects`` is how many things schema ``changelane``
+    holds beside its own tables,
     ``has_tables`` that it has those, and ``grants_right`` that they are open to whom they are meant for, and
     the schema to nobody else.
     """
@@ -52,6 +55,8 @@ class Session:
     lends_pgmq: bool = True
     has_schema: bool
     schema_comment: str | None
+    schema_live: str = ""
+    functions_comment: str | None = None
     schema_objects: int
     creates_functions: bool
     owns_schema: bool
@@ -306,4 +311,5 @@ def _fetch(
     conn: psycopg.Connection[Any], row: type[_Row], query: str, values: Mapping[str, Any] | None = None
 ) -> list[_Row]:
     with conn.cursor(row_factory=class_row(row)) as cursor:
-        return cursor.execute((_SQL / f"{query}.sql").read_bytes(), values).fetchall()
+        text = (_SQL / f"{query}.sql").read_bytes()
+        return cursor.execute(text.replace(b"{schema_live}", SCHEMA_LIVE.encode()), values).fetchall()

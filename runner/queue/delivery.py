@@ -47,6 +47,9 @@ def _parse_long(digits: str) -> int:
     return int(digits) if len(digits) < 4000 else int(Decimal(digits))
 
 
+LONGEST_ID = 200
+"""Characters of an id: a longer text is none of ours, and no handler is to store it."""
+
 _TEXTS = ("op", "schema", "table", "txid")
 _ROWS = ("new", "old", "key", "extra")
 
@@ -212,6 +215,11 @@ def read_message(delivery: Delivery) -> Message[Any]:
     )
 
 
+def _read_id(value: Any) -> str:
+    """Empty where it is none of ours."""
+    return value if isinstance(value, str) and len(value) <= LONGEST_ID else ""
+
+
 def read_change(delivery: Delivery) -> Change[Any]:
     """The change of a delivery. Raises Malformed for a message of another kind."""
     body = decode_json(delivery.text) if delivery.text else None
@@ -236,6 +244,7 @@ def read_change(delivery: Delivery) -> Change[Any]:
             headers=delivery.headers,
             extra=read("extra") or {},
             truncated=read("truncated") is True,
+            id=_read_id(read("id")),
         )
     except KeyError as missing:
         raise Malformed(f"the message is not a change: it lacks {missing}") from None

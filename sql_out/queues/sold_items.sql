@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('sold_items');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_sold_items',
-            'changelane:1 project=shop queue=sold_items spec=f393265e7c31 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=sold_items spec=a4c1dde490a8 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -20,7 +20,7 @@ BEGIN
         PERFORM pgmq.create('sold_items_failed');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_sold_items_failed',
-            'changelane:1 project=shop queue=sold_items_failed spec=ffe4efb16922 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=sold_items_failed spec=1815f480db77 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END

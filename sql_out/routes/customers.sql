@@ -1,466 +1,263 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
-CREATE SCHEMA IF NOT EXISTS changelane;
-CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
--- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
-DO $changelane$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)')
-            AND (prosrc ~ 'to_jsonb' AND proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $measure$
-        DECLARE
-            size bigint;
-        BEGIN
-            -- Text takes less to make, and tells of the largest rows.
-            size := pg_catalog.octet_length(value::pg_catalog.text);
-            IF size > 67108864 THEN
-                RETURN size;
-            END IF;
-            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
-        EXCEPTION WHEN OTHERS THEN
-            RETURN 1073741824;
-        END
-        $measure$;
-    END IF;
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.digest(text)')
-            AND (proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        -- The hash of a text, as UTF8 where all its characters have a place there.
-        CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $digest$
-        BEGIN
-            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
-        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
-            RETURN pg_catalog.encode(
-                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
-            );
-        END
-        $digest$;
-    END IF;
-END
-$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."customers_insert_14424ead"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    SET jit = off
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "customers"}';
-    changelane_at text;
+    changelane_id text;
     changelane_rows integer;
-    message jsonb;
-    messages jsonb[];
-    bytes bigint := 0;
+    changelane_changes refcursor;
 BEGIN
-    -- None, one, or more.
+    -- Is there no row, one, or more?
     PERFORM FROM changelane_new LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-
-    -- The trace of the writer's session goes along where it set one.
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    changelane_id := changelane.new_id();
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('customers', jsonb_build_object(
-                'op', 'insert', 'schema', 'shop', 'table', 'customers',
+                'id', changelane_id, 'op', 'insert', 'schema', 'shop', 'table', 'customers',
                 'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row,
-                'old', NULL,
+                'new', new_row.changelane_row, 'old', NULL,
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp()),
-            (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers WHERE queue = 'customers' AND until > clock_timestamp())
-        FROM (
-            SELECT present.*
-            FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-                LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
-        ) AS new_row
-        WHERE CASE WHEN greatest(pg_column_size(new_row."email"), pg_column_size(new_row."name")) > 2097152
-                    OR pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
-        -- Not part of the condition above, which would then be asked in a query each time.
-        IF NOT EXISTS (
-            SELECT FROM (
-                SELECT present.*
-                FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-                    LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
-            ) AS new_row
-            WHERE greatest(pg_column_size(new_row."email"), pg_column_size(new_row."name")) > 2097152
-                    OR pg_column_size(new_row.changelane_row) > 131072
-        ) THEN
-            RETURN NULL;
-        END IF;
+            (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers
+                WHERE queue = 'customers' AND until > clock_timestamp())
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL
+            (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS new_row
+        WHERE (greatest(pg_column_size(new_row."email"),
+            pg_column_size(new_row."name")) > pg_size_bytes('2 MB')
+                OR pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+        IF FOUND THEN RETURN NULL; END IF;
     END IF;
-
-    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-    messages := '{}';
-    FOR message IN
+    OPEN changelane_changes FOR
         SELECT CASE
-            WHEN pg_column_size(new_row."email") > 2097152 AND changelane.measure(ROW(new_row."email")) > 67108864 OR pg_column_size(new_row."name") > 2097152 AND changelane.measure(ROW(new_row."name")) > 67108864
-                OR (pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'shop', 'table', 'customers',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
-        )
+            WHEN greatest(pg_column_size(new_row."email"),
+                pg_column_size(new_row."name")) > pg_size_bytes('2 MB')
+                AND changelane.measure(ROW(new_row."email"))
+                + changelane.measure(ROW(new_row."name")) > pg_size_bytes('128 MB')
+                OR pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                AND changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
+            THEN changelane.key_only(
+                changelane.new_id(), 'insert', 'shop', 'customers',
+                jsonb_build_object('id', new_row."id")
+            )
             ELSE jsonb_build_object(
-            'op', 'insert', 'schema', 'shop', 'table', 'customers',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', new_row.changelane_row,
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at
-        )
+                'id', changelane.new_id(), 'op', 'insert', 'schema', 'shop', 'table', 'customers',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row, 'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
         END
-        FROM (
-        SELECT present.*
-        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-            LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-        WHERE (true)
-    LOOP
-        messages := messages || message;
-        bytes := bytes + pg_column_size(message);
-        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('customers', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-            messages := '{}';
-            bytes := 0;
-        END IF;
-    END LOOP;
-    IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('customers', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-    END IF;
-    PERFORM pg_notify('changelane_customers', '') FROM changelane.sleepers WHERE queue = 'customers' AND until > clock_timestamp();
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL
+            (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS new_row;
+    PERFORM changelane.send_all(changelane_changes, '{customers}', changelane_headers);
     RETURN NULL;
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_insert_14424ead"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_insert_14424ead',
-        'changelane:1 project=shop route=customers spec=38bda85b7f8d live=e08cc669b087 pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."customers_insert_14424ead"() IS
+    'changelane:1 project=shop route=customers spec=0e657ef8c139 live=c3fc5dbd22de queues=customers';
 
 CREATE OR REPLACE TRIGGER "!customers_insert_14424ead"
-    AFTER INSERT ON "shop"."customers"
-    REFERENCING NEW TABLE AS changelane_new
+    AFTER INSERT ON "shop"."customers" REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_insert_14424ead"();
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!customers_insert_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=38bda85b7f8d live=17919d39ff64 pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!customers_insert_14424ead" ON "shop"."customers" IS
+        'changelane:1 project=shop route=customers spec=0e657ef8c139 live=17919d39ff64';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."customers_update_14424ead"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    SET jit = off
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "customers"}';
-    changelane_at text;
+    changelane_id text;
     changelane_rows integer;
-    message jsonb;
-    messages jsonb[];
-    bytes bigint := 0;
+    changelane_changes refcursor;
 BEGIN
-    -- None, one, or more.
+    -- Is there no row, one, or more?
     PERFORM FROM changelane_new LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-
-    -- The trace of the writer's session goes along where it set one.
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    changelane_id := changelane.new_id();
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
     IF changelane_rows = 1 THEN
-        -- All that the product of both sides holds is their pair.
         PERFORM pgmq.send('customers', jsonb_build_object(
-                'op', 'update', 'schema', 'shop', 'table', 'customers',
+                'id', changelane_id, 'op', 'update', 'schema', 'shop', 'table', 'customers',
                 'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row,
-                'old', old_row.changelane_row,
+                'new', new_row.changelane_row, 'old', old_row.changelane_row,
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp()),
-            (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers WHERE queue = 'customers' AND until > clock_timestamp())
+            (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers
+                WHERE queue = 'customers' AND until > clock_timestamp())
         FROM (
-            SELECT present.*
-            FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-                LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
+            SELECT side.* FROM (SELECT NULL::bigint AS "id", NULL::text AS "email",
+                NULL::text AS "name") AS absent, LATERAL
+                (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS side
         ) AS old_row, (
-            SELECT present.*
-            FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-                LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
+            SELECT side.* FROM (SELECT NULL::bigint AS "id", NULL::text AS "email",
+                NULL::text AS "name") AS absent, LATERAL
+                (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS side
         ) AS new_row
-        WHERE CASE WHEN greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name"), pg_column_size(new_row."email"), pg_column_size(new_row."name")) > 2097152
-                    OR pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (old_row.changelane_row *<> new_row.changelane_row) END;
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
-        -- Not part of the condition above, which would then be asked in a query each time.
+        WHERE CASE
+                WHEN greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name"),
+                    pg_column_size(new_row."email"), pg_column_size(new_row."name")) > pg_size_bytes('2 MB')
+                    OR pg_column_size(old_row.changelane_row)
+                        + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                THEN false ELSE old_row.changelane_row *<> new_row.changelane_row
+            END;
+        IF FOUND THEN RETURN NULL; END IF;
+        -- The row is not wanted, or large.
         IF NOT EXISTS (
-            SELECT FROM (
-                SELECT present.*
-                FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-                    LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
-            ) AS old_row, (
-                SELECT present.*
-                FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-                    LATERAL (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS present
-            ) AS new_row
-            WHERE greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name"), pg_column_size(new_row."email"), pg_column_size(new_row."name")) > 2097152
-                    OR pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
-        ) THEN
-            RETURN NULL;
-        END IF;
+            SELECT FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
+                LATERAL (
+                SELECT FROM (SELECT "id", "email", "name", changelane_old AS changelane_row
+                    FROM changelane_old) AS old_row,
+                    (SELECT "id", "email", "name", changelane_new AS changelane_row
+                        FROM changelane_new) AS new_row
+                WHERE greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name"),
+                    pg_column_size(new_row."email"), pg_column_size(new_row."name")) > pg_size_bytes('2 MB')
+                    OR pg_column_size(old_row.changelane_row)
+                        + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+            ) AS made
+        ) THEN RETURN NULL; END IF;
     END IF;
-
-    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-    messages := '{}';
-    FOR message IN
-        SELECT CASE
-            WHEN num_nulls(old_row.changelane_row, new_row.changelane_row) > 0
-                OR (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'update', 'schema', 'shop', 'table', 'customers',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'shop', 'table', 'customers',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', new_row.changelane_row,
-            'old', old_row.changelane_row,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at
-        )
-        END
-        FROM (
-        SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-            LATERAL (SELECT "id", "email", "name", CASE WHEN pg_column_size("email") > 2097152 AND changelane.measure(ROW("email")) > 67108864 OR pg_column_size("name") > 2097152 AND changelane.measure(ROW("name")) > 67108864 THEN NULL ELSE changelane_old END AS changelane_row FROM changelane_old) AS present
-    ) AS old_row
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
-    -- never runs as a nested loop, whatever number of rows its plan was first made for.
-    FULL JOIN (
-        SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-            LATERAL (SELECT "id", "email", "name", CASE WHEN pg_column_size("email") > 2097152 AND changelane.measure(ROW("email")) > 67108864 OR pg_column_size("name") > 2097152 AND changelane.measure(ROW("name")) > 67108864 THEN NULL ELSE changelane_new END AS changelane_row FROM changelane_new) AS present
-    ) AS new_row USING (changelane_number)
-        WHERE ((num_nulls(old_row.changelane_row, new_row.changelane_row) > 0 OR old_row.changelane_row *<> new_row.changelane_row))
-    LOOP
-        messages := messages || message;
-        bytes := bytes + pg_column_size(message);
-        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('customers', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-            messages := '{}';
-            bytes := 0;
-        END IF;
-    END LOOP;
-    IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('customers', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-    END IF;
-    PERFORM pg_notify('changelane_customers', '') FROM changelane.sleepers WHERE queue = 'customers' AND until > clock_timestamp();
+    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    OPEN changelane_changes FOR
+        SELECT made.message
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL (
+            SELECT CASE
+                WHEN num_nulls(old_row.changelane_row, new_row.changelane_row) > 0
+                    OR pg_column_size(old_row.changelane_row)
+                        + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                    AND changelane.measure(old_row.changelane_row)
+                        + changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
+                THEN changelane.key_only(
+                    changelane.new_id(), 'update', 'shop', 'customers',
+                    jsonb_build_object('id', new_row."id"),
+                    jsonb_build_object('id', old_row."id")
+                )
+                ELSE jsonb_build_object(
+                    'id', changelane.new_id(), 'op', 'update', 'schema', 'shop', 'table', 'customers',
+                    'key', jsonb_build_object('id', new_row."id"),
+                    'new', new_row.changelane_row, 'old', old_row.changelane_row,
+                    'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+                )
+            END AS message
+            FROM (SELECT row_number() OVER () AS changelane_number, "id", "email", "name", CASE
+                WHEN greatest(pg_column_size("email"), pg_column_size("name")) > pg_size_bytes('2 MB')
+                    AND changelane.measure(ROW("email"))
+                    + changelane.measure(ROW("name")) > pg_size_bytes('128 MB') THEN NULL ELSE changelane_old
+            END AS changelane_row FROM changelane_old) AS old_row
+            FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id", "email", "name", CASE
+                WHEN greatest(pg_column_size("email"), pg_column_size("name")) > pg_size_bytes('2 MB')
+                    AND changelane.measure(ROW("email"))
+                    + changelane.measure(ROW("name")) > pg_size_bytes('128 MB') THEN NULL ELSE changelane_new
+            END AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
+            WHERE (num_nulls(old_row.changelane_row, new_row.changelane_row) > 0
+                OR old_row.changelane_row *<> new_row.changelane_row)
+        ) AS made;
+    PERFORM changelane.send_all(changelane_changes, '{customers}', changelane_headers);
     RETURN NULL;
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_update_14424ead"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_update_14424ead',
-        'changelane:1 project=shop route=customers spec=46387a560fa5 live=c2c5417ea5cd pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."customers_update_14424ead"() IS
+    'changelane:1 project=shop route=customers spec=560f4d3cc37a live=bcd8d611f1d6 queues=customers';
 
 CREATE OR REPLACE TRIGGER "!customers_update_14424ead"
-    AFTER UPDATE ON "shop"."customers"
-    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
+    AFTER UPDATE ON "shop"."customers" REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_update_14424ead"();
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!customers_update_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=46387a560fa5 live=db1eb74590be pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!customers_update_14424ead" ON "shop"."customers" IS
+        'changelane:1 project=shop route=customers spec=560f4d3cc37a live=db1eb74590be';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."customers_delete_14424ead"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    SET jit = off
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "customers"}';
-    changelane_at text;
+    changelane_id text;
     changelane_rows integer;
-    message jsonb;
-    messages jsonb[];
-    bytes bigint := 0;
+    changelane_changes refcursor;
 BEGIN
-    -- None, one, or more.
+    -- Is there no row, one, or more?
     PERFORM FROM changelane_old LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-
-    -- The trace of the writer's session goes along where it set one.
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    changelane_id := changelane.new_id();
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('customers', jsonb_build_object(
-                'op', 'delete', 'schema', 'shop', 'table', 'customers',
+                'id', changelane_id, 'op', 'delete', 'schema', 'shop', 'table', 'customers',
                 'key', jsonb_build_object('id', old_row."id"),
-                'new', NULL,
-                'old', old_row.changelane_row,
+                'new', NULL, 'old', old_row.changelane_row,
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp()),
-            (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers WHERE queue = 'customers' AND until > clock_timestamp())
-        FROM (
-            SELECT present.*
-            FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-                LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
-        ) AS old_row
-        WHERE CASE WHEN greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name")) > 2097152
-                    OR pg_column_size(old_row.changelane_row) > 131072 THEN false ELSE (true) END;
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
-        -- Not part of the condition above, which would then be asked in a query each time.
-        IF NOT EXISTS (
-            SELECT FROM (
-                SELECT present.*
-                FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-                    LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
-            ) AS old_row
-            WHERE greatest(pg_column_size(old_row."email"), pg_column_size(old_row."name")) > 2097152
-                    OR pg_column_size(old_row.changelane_row) > 131072
-        ) THEN
-            RETURN NULL;
-        END IF;
+            (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers
+                WHERE queue = 'customers' AND until > clock_timestamp())
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL
+            (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS old_row
+        WHERE (greatest(pg_column_size(old_row."email"),
+            pg_column_size(old_row."name")) > pg_size_bytes('2 MB')
+                OR pg_column_size(old_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+        IF FOUND THEN RETURN NULL; END IF;
     END IF;
-
-    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-    messages := '{}';
-    FOR message IN
+    OPEN changelane_changes FOR
         SELECT CASE
-            WHEN pg_column_size(old_row."email") > 2097152 AND changelane.measure(ROW(old_row."email")) > 67108864 OR pg_column_size(old_row."name") > 2097152 AND changelane.measure(ROW(old_row."name")) > 67108864
-                OR (pg_column_size(old_row.changelane_row) > 131072)
-                AND changelane.measure(old_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'delete', 'schema', 'shop', 'table', 'customers',
-            'key', jsonb_build_object('id', old_row."id"),
-            'new', NULL,
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
-        )
+            WHEN greatest(pg_column_size(old_row."email"),
+                pg_column_size(old_row."name")) > pg_size_bytes('2 MB')
+                AND changelane.measure(ROW(old_row."email"))
+                + changelane.measure(ROW(old_row."name")) > pg_size_bytes('128 MB')
+                OR pg_column_size(old_row.changelane_row) > pg_size_bytes('128 kB')
+                AND changelane.measure(old_row.changelane_row) > pg_size_bytes('16 MB')
+            THEN changelane.key_only(
+                changelane.new_id(), 'delete', 'shop', 'customers',
+                jsonb_build_object('id', old_row."id"),
+                jsonb_build_object('id', old_row."id")
+            )
             ELSE jsonb_build_object(
-            'op', 'delete', 'schema', 'shop', 'table', 'customers',
-            'key', jsonb_build_object('id', old_row."id"),
-            'new', NULL,
-            'old', old_row.changelane_row,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at
-        )
+                'id', changelane.new_id(), 'op', 'delete', 'schema', 'shop', 'table', 'customers',
+                'key', jsonb_build_object('id', old_row."id"),
+                'new', NULL, 'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
         END
-        FROM (
-        SELECT present.*
-        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent,
-            LATERAL (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row
-        WHERE (true)
-    LOOP
-        messages := messages || message;
-        bytes := bytes + pg_column_size(message);
-        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('customers', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-            messages := '{}';
-            bytes := 0;
-        END IF;
-    END LOOP;
-    IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('customers', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-    END IF;
-    PERFORM pg_notify('changelane_customers', '') FROM changelane.sleepers WHERE queue = 'customers' AND until > clock_timestamp();
+        FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL
+            (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS old_row;
+    PERFORM changelane.send_all(changelane_changes, '{customers}', changelane_headers);
     RETURN NULL;
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_delete_14424ead"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'customers_delete_14424ead',
-        'changelane:1 project=shop route=customers spec=df83649ee232 live=dc4c7a5a2fda pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."customers_delete_14424ead"() IS
+    'changelane:1 project=shop route=customers spec=cec9b2300a56 live=a059cf746280 queues=customers';
 
 CREATE OR REPLACE TRIGGER "!customers_delete_14424ead"
-    AFTER DELETE ON "shop"."customers"
-    REFERENCING OLD TABLE AS changelane_old
+    AFTER DELETE ON "shop"."customers" REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."customers_delete_14424ead"();
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!customers_delete_14424ead', 'shop', 'customers',
-        'changelane:1 project=shop route=customers spec=df83649ee232 live=c2d585afba05 pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!customers_delete_14424ead" ON "shop"."customers" IS
+        'changelane:1 project=shop route=customers spec=cec9b2300a56 live=c2d585afba05';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;

@@ -67,7 +67,7 @@ def read(conn: Connection, queue: str) -> list[dict[str, Any]]:
 
 
 def strip(message: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in message.items() if name not in ("op", "at", "txid", "extra")}
+    return {name: value for name, value in message.items() if name not in ("id", "op", "at", "txid", "extra")}
 
 
 @pytest.mark.parametrize("send", ["pgmq", "inline"])

@@ -226,7 +226,9 @@ def write(rig: Rig) -> None:
 def read(rig: Rig, queue: str) -> list[str]:
     return [
         text
-        for (text,) in rig.rows("SELECT (message - 'at' - 'txid')::text FROM pgmq.q_" + queue + " ORDER BY 1")
+        for (text,) in rig.rows(
+            "SELECT (message - 'at' - 'txid' - 'id')::text FROM pgmq.q_" + queue + " ORDER BY 1"
+        )
     ]
 
 

@@ -12,9 +12,10 @@ import pytest
 from bench import Bench
 from pooler import run_pooler
 
+from changelane.contract.schema import SCHEMA_SQL
+
 Connection = psycopg.Connection[Any]
 
-SCHEMA = Path(__file__).parents[2] / "runner" / "apply" / "sql" / "schema.sql"
 HANDLERS = {
     "transactional": """
         def handle(change: Change, tx: psycopg.Connection) -> None:
@@ -56,7 +57,7 @@ def pooled(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
 @pytest.fixture
 def bench(conn: Connection, pooled: str, tmp_path: Path) -> Bench:
     bench = Bench(conn=conn, url=pooled, folder=tmp_path)
-    conn.execute(SCHEMA.read_bytes())
+    conn.execute(SCHEMA_SQL.encode())
     conn.execute(
         "CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)"
     )

@@ -124,8 +124,13 @@ def check(rig: Rig, seed: int) -> None:
     ]
     for number, route in enumerate(routes):
         expected = expect(route, changes)
+        ids = [rig.rows(f"SELECT message->>'id' FROM pgmq.q_{queue} ORDER BY 1") for queue in route.queues]
+        assert all(found == ids[0] for found in ids)
+        assert len({id for (id,) in ids[0]}) == len(ids[0])
         for queue in route.queues:
-            found = rig.rows(f"DELETE FROM pgmq.q_{queue} RETURNING (message - 'at' - 'txid')::text, headers")
+            found = rig.rows(
+                f"DELETE FROM pgmq.q_{queue} RETURNING (message - 'at' - 'txid' - 'id')::text, headers"
+            )
             for message, headers in found:
                 check_headers(route, decode(message), headers, number=number)
             sent = sorted(encode(normalise(decode(message))) for message, _ in found)

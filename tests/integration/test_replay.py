@@ -15,15 +15,16 @@ import psycopg
 import pytest
 from conftest import RunChangelane
 
+from changelane.contract.schema import SCHEMA_SQL
+
 Connection = psycopg.Connection[Any]
-SCHEMA = (Path(__file__).parents[2] / "runner" / "apply" / "sql" / "schema.sql").read_text()
 
 
 @pytest.fixture
 def archive(conn: Connection) -> Connection:
     """3,000 messages in the archive of ``jobs``, one a minute until now."""
     conn.execute("SELECT pgmq.create('jobs')")
-    conn.execute(SCHEMA.encode())
+    conn.execute(SCHEMA_SQL.encode())
     conn.execute(
         "INSERT INTO pgmq.a_jobs (msg_id, read_ct, enqueued_at, archived_at, vt, message, headers)"
         " SELECT n, 1, now(), now() - (3000 - n) * interval '1 minute', now(), jsonb_build_object('n', n),"

@@ -13,6 +13,7 @@ from conftest import RunChangelane
 from psycopg import sql
 
 from changelane.contract.manifest import Retry
+from changelane.contract.schema import SCHEMA_SQL
 from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.operate import settle_one as messages
 from changelane.runner.operate.peek import LOOK, peek
@@ -210,7 +211,7 @@ def test_what_is_no_json_is_not_sent(conn: Connection, queue: Queue, message: st
 
 
 def test_a_message_sent_by_hand_wakes_a_sleeping_worker(bench: Bench) -> None:
-    schema = (Path(__file__).parents[2] / "runner" / "apply" / "sql" / "schema.sql").read_text()
+    schema = SCHEMA_SQL
     bench.conn.execute(schema.encode())
     bench.conn.execute("INSERT INTO changelane.sleepers VALUES ('jobs', now() + interval '1 hour')")
     with psycopg.connect(bench.url, autocommit=True) as listener:

@@ -14,11 +14,11 @@ from conftest import RunChangelane
 from proxy import run_proxy
 
 from changelane.contract.manifest import Retry
+from changelane.contract.schema import SCHEMA_SQL
 from changelane.runner.work.process import wakeup as bells
 from changelane.runner.work.process.log import flush, open_log
 from changelane.runner.work.process.wakeup import Bell
 
-SCHEMA = Path(__file__).parents[2] / "runner" / "apply" / "sql" / "schema.sql"
 WAKE = (
     "SELECT pg_notify('changelane_jobs', '') FROM changelane.sleepers WHERE queue = 'jobs' AND until > now()"
 )
@@ -28,7 +28,7 @@ ASLEEP = "SELECT FROM changelane.sleepers WHERE queue = 'jobs' AND until > now()
 @pytest.fixture
 def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
     bench = Bench(conn=conn, url=database, folder=tmp_path)
-    conn.execute(SCHEMA.read_bytes())
+    conn.execute(SCHEMA_SQL.encode())
     return bench
 
 

@@ -12,7 +12,9 @@ DO $do$ BEGIN
     END IF;
 END $do$;
 DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses, changelane.progress;
-DROP FUNCTION IF EXISTS changelane.measure(record), changelane.digest(text), changelane.doze(text[], double precision),
+DROP FUNCTION IF EXISTS changelane.new_id(), changelane.add_trace(jsonb), changelane.send_all(refcursor, text[], jsonb, integer, boolean),
+    changelane.key_only(text, text, text, text, jsonb, jsonb), changelane.measure(record),
+    changelane.digest(text), changelane.doze(text[], double precision),
     changelane.rouse(text[]), changelane.pause(text), changelane.resume(text);
 -- What people did stays on record, and with it the schema.
 DO $do$ BEGIN

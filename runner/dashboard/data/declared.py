@@ -81,15 +81,17 @@ class Project:
             return self._declared
 
     def read_sql(self, route: str) -> str:
-        """The reviewed SQL of a route. Raises ManifestError where its file is not as generated."""
+        """The reviewed SQL of a route. Raises ManifestError where a file of it is not as generated."""
         manifest = self.read().manifest
-        name = f"routes/{route}.sql"
-        if manifest is None or name not in manifest.files:
+        captures = self.read().routes.get(route, ())
+        names = dict.fromkeys(capture.function_step.file for capture in captures)
+        if manifest is None or not names:
             raise ManifestError(
                 f"the manifest names no file of route {route}", help="run `changelane generate`"
             )
-        only = manifest.model_copy(update={"files": {name: manifest.files[name]}})
-        return read_files(only, self.out)[name].decode()
+        only = manifest.model_copy(update={"files": {name: manifest.files[name] for name in names}})
+        files = read_files(only, self.out)
+        return "\n".join(files[name].decode() for name in names)
 
     def _load(self) -> Declared:
         try:

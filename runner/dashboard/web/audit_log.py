@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import orjson
 import psycopg
 
+from changelane.contract.schema import SCHEMA_SQL, parse_schema_comment
 from changelane.errors import DatabaseError
 from changelane.runner.compare.object import spell_name
 from changelane.runner.dashboard.web.sessions import Visit
 
 _SQL = Path(__file__).parents[1] / "sql"
-_SCHEMA = Path(__file__).parents[2] / "apply" / "sql" / "schema.sql"
 
 
 def prepare(conn: psycopg.Connection[Any]) -> None:
@@ -28,13 +27,13 @@ def prepare(conn: psycopg.Connection[Any]) -> None:
     ready, has_schema, comment, role = facts
     if ready:
         return
-    if has_schema and not re.fullmatch(r"changelane:schema \d+", comment or ""):
+    if has_schema and parse_schema_comment(comment or "") is None:
         raise DatabaseError(
             "schema changelane has no table for the audit log, and its comment is not Changelane's",
             help="run `changelane apply`; nothing was changed",
         )
     try:
-        conn.execute(_SCHEMA.read_bytes())
+        conn.execute(SCHEMA_SQL.encode())
     except psycopg.errors.InsufficientPrivilege:
         raise DatabaseError(
             "the database has no audit log, without which nothing is changed, and role "

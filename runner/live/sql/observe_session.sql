@@ -1,6 +1,7 @@
 WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'), ('schedules'), ('audit')),
 functions (name, public) AS (
-    VALUES ('measure', true), ('digest', true), ('doze', true), ('rouse', true), ('pause', false), ('resume', false),
+    VALUES ('new_id', true), ('add_trace', true), ('send_all', true), ('key_only', true), ('measure', true),
+        ('digest', true), ('doze', true), ('rouse', true), ('pause', false), ('resume', false),
         ('advance_schedule', true), ('send_scheduled', false), ('pause_schedule', false), ('resume_schedule', false),
         ('run_schedule', false)
 )
@@ -25,6 +26,9 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
        ) AS lends_pgmq,
        ours.oid IS NOT NULL AS has_schema,
        obj_description(ours.oid, 'pg_namespace') AS schema_comment,
+       {schema_live} AS schema_live,
+       (SELECT obj_description(oid, 'pg_class') FROM pg_class WHERE relnamespace = ours.oid AND relname = 'sleepers')
+           AS functions_comment,
        (
            SELECT count(*) FROM pg_depend
            WHERE refclassid = 'pg_namespace'::regclass AND refobjid = ours.oid

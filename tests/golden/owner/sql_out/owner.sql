@@ -28,8 +28,12 @@ BEGIN
     FOR missing IN
         WITH called (schema, name) AS (
             VALUES
+                ('changelane', 'add_trace'),
                 ('changelane', 'digest'),
+                ('changelane', 'key_only'),
                 ('changelane', 'measure'),
+                ('changelane', 'new_id'),
+                ('changelane', 'send_all'),
                 ('pgmq', '_send_batch'),
                 ('pgmq', '_validate_batch_params'),
                 ('pgmq', 'format_table_name'),

@@ -1,5 +1,4 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
-CREATE SCHEMA IF NOT EXISTS changelane;
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $changelane$
@@ -38,7 +37,7 @@ BEGIN
         END;
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events',
-            'changelane:1 project=golden_access queue=order_events spec=365affc862ea live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden_access queue=order_events spec=08f5e0bcc450 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -82,7 +81,7 @@ BEGIN
         END;
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events_dlq',
-            'changelane:1 project=golden_access queue=order_events_dlq spec=002e784082b5 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden_access queue=order_events_dlq spec=032cd1e2ac58 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -208,7 +207,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=95a886f20f82 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=23f09289bde9 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -310,7 +309,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events_dlq spec=1ca1a592d001 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events_dlq spec=3ad1b73fcdeb live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -467,7 +466,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=ae25bf3788c4 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=90ee363772ba live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -592,7 +591,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON FUNCTION %s IS %L', found.signature,
-            format('changelane:1 project=golden_access access=order_events spec=ae25bf3788c4 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=90ee363772ba live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('mails');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails',
-            'changelane:1 project=golden queue=mails spec=71993fc02200 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=mails spec=4ebf55430950 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -20,7 +20,7 @@ BEGIN
         PERFORM pgmq.create('mails_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails_dlq',
-            'changelane:1 project=golden queue=mails_dlq spec=541eb13f2fb5 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=mails_dlq spec=592bb83c18b7 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END

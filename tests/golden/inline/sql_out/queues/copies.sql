@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('copies');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies',
-            'changelane:1 project=golden queue=copies spec=5bb84bdf33af live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=copies spec=59e3d76f3c14 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -20,7 +20,7 @@ BEGIN
         PERFORM pgmq.create('copies_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies_dlq',
-            'changelane:1 project=golden queue=copies_dlq spec=ba07bf01ba2f live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=copies_dlq spec=394ab2572bba live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END

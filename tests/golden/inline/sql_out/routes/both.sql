@@ -1,96 +1,35 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
-CREATE SCHEMA IF NOT EXISTS changelane;
--- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
-DO $changelane$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)')
-            AND (prosrc ~ 'to_jsonb' AND proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $measure$
-        DECLARE
-            size bigint;
-        BEGIN
-            -- Text takes less to make, and tells of the largest rows.
-            size := pg_catalog.octet_length(value::pg_catalog.text);
-            IF size > 67108864 THEN
-                RETURN size;
-            END IF;
-            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
-        EXCEPTION WHEN OTHERS THEN
-            RETURN 1073741824;
-        END
-        $measure$;
-    END IF;
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.digest(text)')
-            AND (proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        -- The hash of a text, as UTF8 where all its characters have a place there.
-        CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $digest$
-        BEGIN
-            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
-        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
-            RETURN pg_catalog.encode(
-                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
-            );
-        END
-        $digest$;
-    END IF;
-END
-$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."both_delete_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    SET jit = off
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "both"}';
-    changelane_at text;
 BEGIN
-    -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
-    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
     WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE
-            WHEN (pg_column_size(old_row.changelane_row) > 131072)
-                AND changelane.measure(old_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'delete', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', old_row."id"),
-            'new', NULL,
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
-        )
+            WHEN pg_column_size(old_row.changelane_row) > pg_size_bytes('128 kB')
+                AND changelane.measure(old_row.changelane_row) > pg_size_bytes('16 MB')
+            THEN changelane.key_only(
+                changelane.new_id(), 'delete', 'public', 'orders',
+                jsonb_build_object('id', old_row."id"),
+                jsonb_build_object('id', old_row."id")
+            )
             ELSE jsonb_build_object(
-            'op', 'delete', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', old_row."id"),
-            'new', NULL,
-            'old', old_row.changelane_row,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at
-        )
+                'id', changelane.new_id(), 'op', 'delete', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', old_row."id"),
+                'new', NULL, 'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
         END AS message
-        FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row
-        WHERE (true)
+        FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row
     ), "sent_1" AS (
         INSERT INTO pgmq."q_events" (vt, message, headers)
         SELECT vt, message, changelane_headers FROM made
@@ -101,28 +40,14 @@ BEGIN
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."both_delete_71eb967f"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'both_delete_71eb967f',
-        'changelane:1 project=golden route=both spec=c234f20b6937 live=6ce1d37146ad pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."both_delete_71eb967f"() IS
+    'changelane:1 project=golden route=both spec=72818249fd7b live=65261daa30f1 queues=events,copies';
 
 CREATE OR REPLACE TRIGGER "!both_delete_71eb967f"
-    AFTER DELETE ON "public"."orders"
-    REFERENCING OLD TABLE AS changelane_old
+    AFTER DELETE ON "public"."orders" REFERENCING OLD TABLE AS changelane_old
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."both_delete_71eb967f"();
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!both_delete_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=both spec=c234f20b6937 live=0b80cb554e05 pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!both_delete_71eb967f" ON "public"."orders" IS
+        'changelane:1 project=golden route=both spec=72818249fd7b live=0b80cb554e05';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;

@@ -1,252 +1,139 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
-CREATE SCHEMA IF NOT EXISTS changelane;
--- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
-DO $changelane$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)')
-            AND (prosrc ~ 'to_jsonb' AND proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $measure$
-        DECLARE
-            size bigint;
-        BEGIN
-            -- Text takes less to make, and tells of the largest rows.
-            size := pg_catalog.octet_length(value::pg_catalog.text);
-            IF size > 67108864 THEN
-                RETURN size;
-            END IF;
-            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
-        EXCEPTION WHEN OTHERS THEN
-            RETURN 1073741824;
-        END
-        $measure$;
-    END IF;
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.digest(text)')
-            AND (proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        -- The hash of a text, as UTF8 where all its characters have a place there.
-        CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $digest$
-        BEGIN
-            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
-        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
-            RETURN pg_catalog.encode(
-                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
-            );
-        END
-        $digest$;
-    END IF;
-END
-$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    SET jit = off
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "orders"}';
-    changelane_at text;
 BEGIN
-    -- The trace of the writer's session goes along where it set one.
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
-    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
     INSERT INTO pgmq."q_events" (vt, message, headers)
     SELECT clock_timestamp(), CASE
-            WHEN (pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
+        WHEN pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+            AND changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
+        THEN changelane.key_only(
+            changelane.new_id(), 'insert', 'public', 'orders',
+            jsonb_build_object('id', new_row."id")
         )
-            ELSE jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
+        ELSE jsonb_build_object(
+            'id', changelane.new_id(), 'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', new_row.changelane_row,
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at
+            'new', new_row.changelane_row, 'old', NULL,
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
         )
-        END, changelane_headers
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (true);
+    END, changelane_headers
+    FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+        (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
     RETURN NULL;
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_insert_71eb967f',
-        'changelane:1 project=golden route=orders spec=173e05edba38 live=2717ad767043 pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
+    'changelane:1 project=golden route=orders spec=7990453257f1 live=d65d81337a49 queues=events';
 
 CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
-    AFTER INSERT ON "public"."orders"
-    REFERENCING NEW TABLE AS changelane_new
+    AFTER INSERT ON "public"."orders" REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!orders_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=173e05edba38 live=f4bd63d50401 pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!orders_insert_71eb967f" ON "public"."orders" IS
+        'changelane:1 project=golden route=orders spec=7990453257f1 live=f4bd63d50401';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    SET jit = off
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "orders"}';
-    changelane_at text;
+    changelane_id text;
     changelane_rows integer;
 BEGIN
-    -- None, one, or more.
+    -- Is there no row, one, or more?
     PERFORM FROM changelane_new LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-
-    -- The trace of the writer's session goes along where it set one.
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    changelane_id := changelane.new_id();
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
     IF changelane_rows = 1 THEN
-        -- All that the product of both sides holds is their pair.
         INSERT INTO pgmq."q_events" (vt, message, headers)
         SELECT clock_timestamp(), jsonb_build_object(
-                'op', 'update', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row,
-                'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers
+            'id', changelane_id, 'op', 'update', 'schema', 'public', 'table', 'orders',
+            'key', jsonb_build_object('id', new_row."id"),
+            'new', new_row.changelane_row, 'old', old_row.changelane_row,
+            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+        ), changelane_headers
         FROM (
-            SELECT present.*
-            FROM (SELECT NULL::integer AS "id") AS absent,
-                LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
+            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+                (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
         ) AS old_row, (
-            SELECT present.*
-            FROM (SELECT NULL::integer AS "id") AS absent,
-                LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
+            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+                (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS side
         ) AS new_row
-        WHERE CASE WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (old_row.changelane_row *<> new_row.changelane_row) END;
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
-        -- Not part of the condition above, which would then be asked in a query each time.
+        WHERE CASE
+                WHEN pg_column_size(old_row.changelane_row)
+                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                THEN false ELSE old_row.changelane_row *<> new_row.changelane_row
+            END;
+        IF FOUND THEN RETURN NULL; END IF;
+        -- The row is not wanted, or large.
         IF NOT EXISTS (
-            SELECT FROM (
-                SELECT present.*
-                FROM (SELECT NULL::integer AS "id") AS absent,
-                    LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
-            ) AS old_row, (
-                SELECT present.*
-                FROM (SELECT NULL::integer AS "id") AS absent,
-                    LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
-            ) AS new_row
-            WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
-        ) THEN
-            RETURN NULL;
-        END IF;
+            SELECT FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
+                SELECT FROM (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row,
+                    (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
+                WHERE pg_column_size(old_row.changelane_row)
+                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+            ) AS made
+        ) THEN RETURN NULL; END IF;
     END IF;
-
-    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
+    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
     INSERT INTO pgmq."q_events" (vt, message, headers)
-    SELECT clock_timestamp(), CASE
-            WHEN (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
-        )
+    SELECT clock_timestamp(), made.message, changelane_headers
+    FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
+        SELECT CASE
+            WHEN pg_column_size(old_row.changelane_row)
+                + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                AND changelane.measure(old_row.changelane_row)
+                    + changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
+            THEN changelane.key_only(
+                changelane.new_id(), 'update', 'public', 'orders',
+                jsonb_build_object('id', new_row."id"),
+                jsonb_build_object('id', old_row."id")
+            )
             ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', new_row.changelane_row,
-            'old', old_row.changelane_row,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at
-        )
-        END, changelane_headers
-    FROM (
-        SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
-    -- never runs as a nested loop, whatever number of rows its plan was first made for.
-    FULL JOIN (
-        SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row USING (changelane_number)
-    WHERE (old_row.changelane_row *<> new_row.changelane_row);
+                'id', changelane.new_id(), 'op', 'update', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row, 'old', old_row.changelane_row,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
+        END AS message
+        FROM (SELECT row_number() OVER () AS changelane_number, "id", changelane_old AS changelane_row
+            FROM changelane_old) AS old_row
+        FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id", changelane_new AS changelane_row
+            FROM changelane_new) AS new_row USING (changelane_number)
+        WHERE old_row.changelane_row *<> new_row.changelane_row
+    ) AS made;
     RETURN NULL;
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'orders_update_71eb967f',
-        'changelane:1 project=golden route=orders spec=040381f5e9b5 live=86342ca611f4 pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."orders_update_71eb967f"() IS
+    'changelane:1 project=golden route=orders spec=e1e3019f31ec live=379cb46b03f4 queues=events';
 
 CREATE OR REPLACE TRIGGER "!orders_update_71eb967f"
-    AFTER UPDATE ON "public"."orders"
-    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
+    AFTER UPDATE ON "public"."orders" REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_71eb967f"();
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!orders_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=orders spec=040381f5e9b5 live=e5813b1d2c73 pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!orders_update_71eb967f" ON "public"."orders" IS
+        'changelane:1 project=golden route=orders spec=e1e3019f31ec live=e5813b1d2c73';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('order_events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events',
-            'changelane:1 project=shop queue=order_events spec=365affc862ea live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=order_events spec=08f5e0bcc450 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -20,7 +20,7 @@ BEGIN
         PERFORM pgmq.create('order_events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events_dlq',
-            'changelane:1 project=shop queue=order_events_dlq spec=002e784082b5 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=order_events_dlq spec=032cd1e2ac58 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=19ab57a57b67 live=3be087171e4d pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=8e63d24f3c20 live=3be087171e4d pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -33,7 +33,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=89e96db7cf5e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=f8e3deaa2294 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END

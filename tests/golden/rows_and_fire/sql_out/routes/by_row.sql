@@ -1,271 +1,172 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
-CREATE SCHEMA IF NOT EXISTS changelane;
--- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
-DO $changelane$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)')
-            AND (prosrc ~ 'to_jsonb' AND proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $measure$
-        DECLARE
-            size bigint;
-        BEGIN
-            -- Text takes less to make, and tells of the largest rows.
-            size := pg_catalog.octet_length(value::pg_catalog.text);
-            IF size > 67108864 THEN
-                RETURN size;
-            END IF;
-            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
-        EXCEPTION WHEN OTHERS THEN
-            RETURN 1073741824;
-        END
-        $measure$;
-    END IF;
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.digest(text)')
-            AND (proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        -- The hash of a text, as UTF8 where all its characters have a place there.
-        CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $digest$
-        BEGIN
-            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
-        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
-            RETURN pg_catalog.encode(
-                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
-            );
-        END
-        $digest$;
-    END IF;
-END
-$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."by_row_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "by_row"}';
+    changelane_id text;
 BEGIN
-    -- The trace of the writer's session goes along where it set one.
+    changelane_id := changelane.new_id();
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
     PERFORM pgmq.send('events', jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
+            'id', changelane_id, 'op', 'insert', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', new_row.changelane_row,
-            'old', NULL,
+            'new', new_row.changelane_row, 'old', NULL,
             'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
         ), changelane_headers, clock_timestamp())
-    FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
-    ) AS new_row
-    WHERE CASE WHEN pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (true) END;
-    IF FOUND THEN
-        RETURN NULL;
-    END IF;
-    -- A query of its own, for what it may say costs when it is set up.
-    IF EXISTS (
-        SELECT FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
-    ) AS new_row
-        WHERE pg_column_size(new_row.changelane_row) > 131072
-    ) THEN
-        PERFORM pgmq.send('events', CASE
-                WHEN (pg_column_size(new_row.changelane_row) > 131072)
-                    AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-                'op', 'insert', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', jsonb_build_object('id', new_row."id"),
-                'old', NULL,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+    FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+        (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row
+            FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
+    WHERE (pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+    IF FOUND THEN RETURN NULL; END IF;
+    -- The row is large. A query of its own, for what it may say costs when it is set up.
+    PERFORM pgmq.send('events', CASE
+            WHEN pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                AND changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
+            THEN changelane.key_only(
+                changelane_id, 'insert', 'public', 'orders',
+                jsonb_build_object('id', new_row."id")
             )
-                ELSE jsonb_build_object(
-                'op', 'insert', 'schema', 'public', 'table', 'orders',
+            ELSE jsonb_build_object(
+                'id', changelane_id, 'op', 'insert', 'schema', 'public', 'table', 'orders',
                 'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row,
-                'old', NULL,
+                'new', new_row.changelane_row, 'old', NULL,
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             )
-            END, changelane_headers, clock_timestamp())
-        FROM (
-            SELECT present.*
-            FROM (SELECT NULL::integer AS "id") AS absent,
-                LATERAL (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
-        ) AS new_row
-        WHERE (true);
-    END IF;
+        END, changelane_headers, clock_timestamp())
+    FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+        (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row
+            FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row;
     RETURN NULL;
 END
 $changelane$;
--- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+-- The table's number in the body makes each session plan anew after ALTER TABLE, by whatever name.
 DO $changelane$
 BEGIN
     EXECUTE replace(
-        pg_get_functiondef('changelane."by_row_insert_71eb967f"()'::regprocedure), '''0''::regclass /* this table */',
+        pg_get_functiondef('changelane."by_row_insert_71eb967f"()'::regprocedure),
+        '''0''::regclass /* this table */',
         replace('''0''::regclass /* this table */', '0', '"public"."orders"'::regclass::oid::text)
     );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_insert_71eb967f"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_insert_71eb967f',
-        'changelane:1 project=golden route=by_row spec=776db68f4cfa live=286e3f7d57d7 pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."by_row_insert_71eb967f"() IS
+    'changelane:1 project=golden route=by_row spec=2c2356964fff live=0097bb8fbfe4 queues=events';
 
 CREATE OR REPLACE TRIGGER "!by_row_insert_71eb967f"
     AFTER INSERT ON "public"."orders"
     FOR EACH ROW EXECUTE FUNCTION changelane."by_row_insert_71eb967f"();
 ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "!by_row_insert_71eb967f";
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!by_row_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=776db68f4cfa live=412562e67036 pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!by_row_insert_71eb967f" ON "public"."orders" IS
+        'changelane:1 project=golden route=by_row spec=2c2356964fff live=412562e67036';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."by_row_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "by_row"}';
+    changelane_id text;
 BEGIN
-    -- The trace of the writer's session goes along where it set one.
+    changelane_id := changelane.new_id();
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
     PERFORM pgmq.send('events', jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
+            'id', changelane_id, 'op', 'update', 'schema', 'public', 'table', 'orders',
             'key', jsonb_build_object('id', new_row."id"),
-            'new', new_row.changelane_row,
-            'old', old_row.changelane_row,
+            'new', new_row.changelane_row, 'old', old_row.changelane_row,
             'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
         ), changelane_headers, clock_timestamp())
     FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row
+                FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS side
     ) AS old_row, (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+        SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row
+                FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS side
     ) AS new_row
-    WHERE CASE WHEN pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (old_row.changelane_row *<> new_row.changelane_row) END;
-    IF FOUND THEN
-        RETURN NULL;
-    END IF;
-    -- A query of its own, for what it may say costs when it is set up.
+    WHERE CASE
+            WHEN pg_column_size(old_row.changelane_row)
+                + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+            THEN false ELSE old_row.changelane_row *<> new_row.changelane_row
+        END;
+    IF FOUND THEN RETURN NULL; END IF;
+    -- The row is not wanted, or large. A query of its own, for what it may say costs when it is set up.
     IF EXISTS (
-        SELECT FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
-    ) AS old_row, (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id") AS absent,
-            LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
-    ) AS new_row
-        WHERE pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
+        SELECT FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
+            SELECT FROM (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row
+                FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS old_row,
+                (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row
+                    FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
+            WHERE pg_column_size(old_row.changelane_row)
+                + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+        ) AS made
     ) THEN
         PERFORM pgmq.send('events', CASE
-                WHEN (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
-                    AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-                'op', 'update', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', jsonb_build_object('id', new_row."id"),
-                'old', jsonb_build_object('id', old_row."id"),
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
-            )
+                WHEN pg_column_size(old_row.changelane_row)
+                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                    AND changelane.measure(old_row.changelane_row)
+                        + changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
+                THEN changelane.key_only(
+                    changelane_id, 'update', 'public', 'orders',
+                    jsonb_build_object('id', new_row."id"),
+                    jsonb_build_object('id', old_row."id")
+                )
                 ELSE jsonb_build_object(
-                'op', 'update', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row,
-                'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            )
+                    'id', changelane_id, 'op', 'update', 'schema', 'public', 'table', 'orders',
+                    'key', jsonb_build_object('id', new_row."id"),
+                    'new', new_row.changelane_row, 'old', old_row.changelane_row,
+                    'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+                )
             END, changelane_headers, clock_timestamp())
         FROM (
-            SELECT present.*
-            FROM (SELECT NULL::integer AS "id") AS absent,
-                LATERAL (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+                (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row
+                    FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS side
         ) AS old_row, (
-            SELECT present.*
-            FROM (SELECT NULL::integer AS "id") AS absent,
-                LATERAL (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS present
+            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+                (SELECT "id", "by_row_update_71eb967f".NEW AS changelane_row
+                    FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS side
         ) AS new_row
-        WHERE (old_row.changelane_row *<> new_row.changelane_row);
+        WHERE old_row.changelane_row *<> new_row.changelane_row;
     END IF;
     RETURN NULL;
 END
 $changelane$;
--- The table's number in the body makes each session plan anew after ALTER TABLE, whatever the table is called then.
+-- The table's number in the body makes each session plan anew after ALTER TABLE, by whatever name.
 DO $changelane$
 BEGIN
     EXECUTE replace(
-        pg_get_functiondef('changelane."by_row_update_71eb967f"()'::regprocedure), '''0''::regclass /* this table */',
+        pg_get_functiondef('changelane."by_row_update_71eb967f"()'::regprocedure),
+        '''0''::regclass /* this table */',
         replace('''0''::regclass /* this table */', '0', '"public"."orders"'::regclass::oid::text)
     );
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_update_71eb967f"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'by_row_update_71eb967f',
-        'changelane:1 project=golden route=by_row spec=0f87e04fdc28 live=f0ea2bb798af pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."by_row_update_71eb967f"() IS
+    'changelane:1 project=golden route=by_row spec=e5db0d24eb93 live=eda868ed8b6d queues=events';
 
 CREATE OR REPLACE TRIGGER "!by_row_update_71eb967f"
     AFTER UPDATE ON "public"."orders"
     FOR EACH ROW EXECUTE FUNCTION changelane."by_row_update_71eb967f"();
 ALTER TABLE "public"."orders" ENABLE ALWAYS TRIGGER "!by_row_update_71eb967f";
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!by_row_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=by_row spec=0f87e04fdc28 live=7554e2e36991 pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!by_row_update_71eb967f" ON "public"."orders" IS
+        'changelane:1 project=golden route=by_row spec=e5db0d24eb93 live=7554e2e36991';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('beats');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_beats',
-            'changelane:1 project=shop queue=beats spec=926a7a1ccf2e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=beats spec=ed854ac1bf77 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -20,7 +20,7 @@ BEGIN
         PERFORM pgmq.create('beats_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_beats_dlq',
-            'changelane:1 project=shop queue=beats_dlq spec=6ff6fa05220e live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=beats_dlq spec=7f7c6305545d live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END

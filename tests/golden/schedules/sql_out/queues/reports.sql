@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('reports');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_reports',
-            'changelane:1 project=shop queue=reports spec=550a1cecc4a9 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=reports spec=1642cd93a2b6 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -20,7 +20,7 @@ BEGIN
         PERFORM pgmq.create('reports_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_reports_dlq',
-            'changelane:1 project=shop queue=reports_dlq spec=b4de8d485634 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=reports_dlq spec=fafe2ba5c138 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END

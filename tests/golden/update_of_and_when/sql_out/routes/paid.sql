@@ -1,171 +1,86 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
-CREATE SCHEMA IF NOT EXISTS changelane;
--- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
-DO $changelane$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.measure(record)')
-            AND (prosrc ~ 'to_jsonb' AND proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $measure$
-        DECLARE
-            size bigint;
-        BEGIN
-            -- Text takes less to make, and tells of the largest rows.
-            size := pg_catalog.octet_length(value::pg_catalog.text);
-            IF size > 67108864 THEN
-                RETURN size;
-            END IF;
-            RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
-        EXCEPTION WHEN OTHERS THEN
-            RETURN 1073741824;
-        END
-        $measure$;
-    END IF;
-    IF NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc
-        WHERE oid = pg_catalog.to_regprocedure('changelane.digest(text)')
-            AND (proconfig IS NOT NULL OR NOT pg_catalog.pg_has_role(proowner, 'USAGE'))
-    ) THEN
-        -- The hash of a text, as UTF8 where all its characters have a place there.
-        CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
-            LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-            AS $digest$
-        BEGIN
-            RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
-        EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
-            RETURN pg_catalog.encode(
-                pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
-            );
-        END
-        $digest$;
-    END IF;
-END
-$changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."paid_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    SET jit = off
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "paid"}';
-    changelane_at text;
+    changelane_id text;
     changelane_rows integer;
-    message jsonb;
-    messages jsonb[];
-    bytes bigint := 0;
+    changelane_changes refcursor;
 BEGIN
     -- Most rows are not wanted. This sets up no more than it takes to say so.
-    PERFORM FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-            LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-    WHERE (new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE
+    PERFORM FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total",
+        NULL::text AS "note") AS absent, LATERAL
+        (SELECT "id", "status", "total", "note", changelane_new AS changelane_row
+            FROM changelane_new) AS new_row
+    WHERE (new_row."status" = 'paid' and 'insert'::text <> 'delete'
+        and ((CASE WHEN false THEN new_row."total" END) is null
+        or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE
     LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-
-    -- The trace of the writer's session goes along where it set one.
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    changelane_id := changelane.new_id();
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', jsonb_build_object(
-                'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'id', changelane_id, 'op', 'insert', 'schema', 'public', 'table', 'orders',
                 'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row,
-                'old', NULL,
+                'new', new_row.changelane_row, 'old', NULL,
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp())
-        FROM (
-            SELECT present.*
-            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-                LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
-        ) AS new_row
-        WHERE CASE WHEN greatest(pg_column_size(new_row."status"), pg_column_size(new_row."note")) > 2097152
-                    OR pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE ((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE) END;
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
-        -- Not part of the condition above, which would then be asked in a query each time.
-        IF NOT EXISTS (
-            SELECT FROM (
-                SELECT present.*
-                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-                    LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
-            ) AS new_row
-            WHERE greatest(pg_column_size(new_row."status"), pg_column_size(new_row."note")) > 2097152
-                    OR pg_column_size(new_row.changelane_row) > 131072
-        ) THEN
-            RETURN NULL;
-        END IF;
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total",
+            NULL::text AS "note") AS absent, LATERAL
+            (SELECT "id", "status", "total", "note", changelane_new AS changelane_row
+                FROM changelane_new) AS new_row
+        WHERE CASE
+                WHEN greatest(pg_column_size(new_row."status"),
+                    pg_column_size(new_row."note")) > pg_size_bytes('2 MB')
+                    OR pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                THEN false ELSE (new_row."status" = 'paid' and 'insert'::text <> 'delete'
+                    and ((CASE WHEN false THEN new_row."total" END) is null
+                    or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE
+            END;
+        IF FOUND THEN RETURN NULL; END IF;
     END IF;
-
-    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-    messages := '{}';
-    FOR message IN
+    OPEN changelane_changes FOR
         SELECT CASE
-            WHEN pg_column_size(new_row."status") > 2097152 AND changelane.measure(ROW(new_row."status")) > 67108864 OR pg_column_size(new_row."note") > 2097152 AND changelane.measure(ROW(new_row."note")) > 67108864
-                OR (pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
-        )
+            WHEN greatest(pg_column_size(new_row."status"),
+                pg_column_size(new_row."note")) > pg_size_bytes('2 MB')
+                AND changelane.measure(ROW(new_row."status"))
+                + changelane.measure(ROW(new_row."note")) > pg_size_bytes('128 MB')
+                OR pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                AND changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
+            THEN changelane.key_only(
+                changelane.new_id(), 'insert', 'public', 'orders',
+                jsonb_build_object('id', new_row."id")
+            )
             ELSE jsonb_build_object(
-            'op', 'insert', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', new_row.changelane_row,
-            'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at
-        )
+                'id', changelane.new_id(), 'op', 'insert', 'schema', 'public', 'table', 'orders',
+                'key', jsonb_build_object('id', new_row."id"),
+                'new', new_row.changelane_row, 'old', NULL,
+                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+            )
         END
-        FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-            LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-        WHERE ((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE)
-    LOOP
-        messages := messages || message;
-        bytes := bytes + pg_column_size(message);
-        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-            messages := '{}';
-            bytes := 0;
-        END IF;
-    END LOOP;
-    IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-    END IF;
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total",
+            NULL::text AS "note") AS absent, LATERAL
+            (SELECT "id", "status", "total", "note", changelane_new AS changelane_row
+                FROM changelane_new) AS new_row
+        WHERE (new_row."status" = 'paid' and 'insert'::text <> 'delete'
+            and ((CASE WHEN false THEN new_row."total" END) is null
+            or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE;
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_insert_71eb967f"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_insert_71eb967f',
-        'changelane:1 project=golden route=paid spec=b36ae819d630 live=428039f3dc99 pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."paid_insert_71eb967f"() IS
+    'changelane:1 project=golden route=paid spec=68454e2498eb live=4edbd46e99d5 queues=events';
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
@@ -173,197 +88,162 @@ BEGIN
     SET LOCAL TimeZone = 'UTC';
     SET LOCAL jit = off;
     PERFORM FROM (SELECT (NULL::"public"."orders").*) AS new_row
-    WHERE false AND num_nulls((new_row."status" = 'paid' and 'insert'::text <> 'delete' and ((CASE WHEN false THEN new_row."total" END) is null or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE) = 0;
+    WHERE false AND num_nulls((new_row."status" = 'paid' and 'insert'::text <> 'delete'
+        and ((CASE WHEN false THEN new_row."total" END) is null
+        or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE) = 0;
 END
 $changelane$;
 
 CREATE OR REPLACE TRIGGER "!paid_insert_71eb967f"
-    AFTER INSERT ON "public"."orders"
-    REFERENCING NEW TABLE AS changelane_new
+    AFTER INSERT ON "public"."orders" REFERENCING NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_insert_71eb967f"();
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!paid_insert_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=b36ae819d630 live=131c5bb6385e pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!paid_insert_71eb967f" ON "public"."orders" IS
+        'changelane:1 project=golden route=paid spec=68454e2498eb live=131c5bb6385e';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
 
 CREATE OR REPLACE FUNCTION changelane."paid_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET TimeZone = 'UTC'
-    SET jit = off
-    AS $changelane$
+    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$
 #variable_conflict use_column
 DECLARE
     changelane_headers jsonb := '{"route": "paid"}';
-    changelane_at text;
+    changelane_id text;
     changelane_rows integer;
-    message jsonb;
-    messages jsonb[];
-    bytes bigint := 0;
+    changelane_changes refcursor;
 BEGIN
-    -- None, one, or more.
+    -- Is there no row, one, or more?
     PERFORM FROM changelane_new LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-
+    IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
-        PERFORM FROM (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-            LATERAL (SELECT "id", "status", "total", "note", changelane_old AS changelane_row FROM changelane_old) AS present
-    ) AS old_row, (
-        SELECT present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-            LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
-    ) AS new_row
-        WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE);
-        IF NOT FOUND THEN
-            RETURN NULL;
-        END IF;
+        PERFORM FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total",
+            NULL::text AS "note") AS absent, LATERAL (
+            SELECT FROM (SELECT "id", "status", "total", "note", changelane_old AS changelane_row
+                FROM changelane_old) AS old_row,
+                (SELECT "id", "status", "total", "note", changelane_new AS changelane_row
+                    FROM changelane_new) AS new_row
+            WHERE ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status",
+                new_row."total")::record
+                AND (new_row."status" = 'paid' and 'update'::text <> 'delete'
+                    and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE
+        ) AS made;
+        IF NOT FOUND THEN RETURN NULL; END IF;
     END IF;
-
-    -- The trace of the writer's session goes along where it set one.
+    changelane_id := changelane.new_id();
     IF current_setting('changelane.traceparent', true) <> '' THEN
-        IF current_setting('changelane.traceparent', true)
-            ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
-            changelane_headers := changelane_headers
-                || jsonb_build_object('traceparent', current_setting('changelane.traceparent', true));
-        END IF;
+        changelane_headers := changelane.add_trace(changelane_headers);
     END IF;
 
     IF changelane_rows = 1 THEN
-        -- All that the product of both sides holds is their pair.
         PERFORM pgmq.send('events', jsonb_build_object(
-                'op', 'update', 'schema', 'public', 'table', 'orders',
+                'id', changelane_id, 'op', 'update', 'schema', 'public', 'table', 'orders',
                 'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row,
-                'old', old_row.changelane_row,
+                'new', new_row.changelane_row, 'old', old_row.changelane_row,
                 'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
             ), changelane_headers, clock_timestamp())
         FROM (
-            SELECT present.*
-            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-                LATERAL (SELECT "id", "status", "total", "note", changelane_old AS changelane_row FROM changelane_old) AS present
+            SELECT side.* FROM (SELECT NULL::integer AS "id", NULL::text AS "status",
+                NULL::numeric AS "total", NULL::text AS "note") AS absent, LATERAL
+                (SELECT "id", "status", "total", "note", changelane_old AS changelane_row
+                    FROM changelane_old) AS side
         ) AS old_row, (
-            SELECT present.*
-            FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-                LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
+            SELECT side.* FROM (SELECT NULL::integer AS "id", NULL::text AS "status",
+                NULL::numeric AS "total", NULL::text AS "note") AS absent, LATERAL
+                (SELECT "id", "status", "total", "note", changelane_new AS changelane_row
+                    FROM changelane_new) AS side
         ) AS new_row
-        WHERE CASE WHEN greatest(pg_column_size(old_row."status"), pg_column_size(old_row."note"), pg_column_size(new_row."status"), pg_column_size(new_row."note")) > 2097152
-                    OR pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072 THEN false ELSE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) END;
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
-        -- Not part of the condition above, which would then be asked in a query each time.
+        WHERE CASE
+                WHEN greatest(pg_column_size(old_row."status"), pg_column_size(old_row."note"),
+                    pg_column_size(new_row."status"), pg_column_size(new_row."note")) > pg_size_bytes('2 MB')
+                    OR pg_column_size(old_row.changelane_row)
+                        + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                THEN false ELSE ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status",
+                    new_row."total")::record
+                    AND (new_row."status" = 'paid' and 'update'::text <> 'delete'
+                        and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE
+            END;
+        IF FOUND THEN RETURN NULL; END IF;
+        -- The row is not wanted, or large.
         IF NOT EXISTS (
-            SELECT FROM (
-                SELECT present.*
-                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-                    LATERAL (SELECT "id", "status", "total", "note", changelane_old AS changelane_row FROM changelane_old) AS present
-            ) AS old_row, (
-                SELECT present.*
-                FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-                    LATERAL (SELECT "id", "status", "total", "note", changelane_new AS changelane_row FROM changelane_new) AS present
-            ) AS new_row
-            WHERE greatest(pg_column_size(old_row."status"), pg_column_size(old_row."note"), pg_column_size(new_row."status"), pg_column_size(new_row."note")) > 2097152
-                    OR pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072
-        ) THEN
-            RETURN NULL;
-        END IF;
+            SELECT FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total",
+                NULL::text AS "note") AS absent, LATERAL (
+                SELECT FROM (SELECT "id", "status", "total", "note", changelane_old AS changelane_row
+                    FROM changelane_old) AS old_row,
+                    (SELECT "id", "status", "total", "note", changelane_new AS changelane_row
+                        FROM changelane_new) AS new_row
+                WHERE greatest(pg_column_size(old_row."status"), pg_column_size(old_row."note"),
+                    pg_column_size(new_row."status"), pg_column_size(new_row."note")) > pg_size_bytes('2 MB')
+                    OR pg_column_size(old_row.changelane_row)
+                        + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+            ) AS made
+        ) THEN RETURN NULL; END IF;
     END IF;
-
-    changelane_at := to_jsonb(clock_timestamp()) #>> '{}';
-    messages := '{}';
-    FOR message IN
-        SELECT CASE
-            WHEN num_nulls(old_row.changelane_row, new_row.changelane_row) > 0
-                OR (pg_column_size(old_row.changelane_row) + pg_column_size(new_row.changelane_row) > 131072)
-                AND changelane.measure(old_row.changelane_row) + changelane.measure(new_row.changelane_row) > 16777216 THEN jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', jsonb_build_object('id', new_row."id"),
-            'old', jsonb_build_object('id', old_row."id"),
-            'txid', pg_current_xact_id()::text, 'at', changelane_at, 'truncated', true
-        )
-            ELSE jsonb_build_object(
-            'op', 'update', 'schema', 'public', 'table', 'orders',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', new_row.changelane_row,
-            'old', old_row.changelane_row,
-            'txid', pg_current_xact_id()::text, 'at', changelane_at
-        )
-        END
-        FROM (
-        SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-            LATERAL (SELECT "id", "status", "total", "note", CASE WHEN pg_column_size("status") > 2097152 AND changelane.measure(ROW("status")) > 67108864 OR pg_column_size("note") > 2097152 AND changelane.measure(ROW("note")) > 67108864 THEN NULL ELSE changelane_old END AS changelane_row FROM changelane_old) AS present
-    ) AS old_row
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys. A full join
-    -- never runs as a nested loop, whatever number of rows its plan was first made for.
-    FULL JOIN (
-        SELECT row_number() OVER () AS changelane_number, present.*
-        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total", NULL::text AS "note") AS absent,
-            LATERAL (SELECT "id", "status", "total", "note", CASE WHEN pg_column_size("status") > 2097152 AND changelane.measure(ROW("status")) > 67108864 OR pg_column_size("note") > 2097152 AND changelane.measure(ROW("note")) > 67108864 THEN NULL ELSE changelane_new END AS changelane_row FROM changelane_new) AS present
-    ) AS new_row USING (changelane_number)
-        WHERE (ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status", new_row."total")::record AND (new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE)
-    LOOP
-        messages := messages || message;
-        bytes := bytes + pg_column_size(message);
-        IF cardinality(messages) = 1000 OR bytes > 8388608 THEN
-            PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-            messages := '{}';
-            bytes := 0;
-        END IF;
-    END LOOP;
-    IF cardinality(messages) > 0 THEN
-        PERFORM pgmq.send_batch('events', messages, array_fill(changelane_headers, ARRAY[cardinality(messages)]), clock_timestamp());
-    END IF;
+    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    OPEN changelane_changes FOR
+        SELECT made.message
+        FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total",
+            NULL::text AS "note") AS absent, LATERAL (
+            SELECT CASE
+                WHEN num_nulls(old_row.changelane_row, new_row.changelane_row) > 0
+                    OR pg_column_size(old_row.changelane_row)
+                        + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
+                    AND changelane.measure(old_row.changelane_row)
+                        + changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
+                THEN changelane.key_only(
+                    changelane.new_id(), 'update', 'public', 'orders',
+                    jsonb_build_object('id', new_row."id"),
+                    jsonb_build_object('id', old_row."id")
+                )
+                ELSE jsonb_build_object(
+                    'id', changelane.new_id(), 'op', 'update', 'schema', 'public', 'table', 'orders',
+                    'key', jsonb_build_object('id', new_row."id"),
+                    'new', new_row.changelane_row, 'old', old_row.changelane_row,
+                    'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
+                )
+            END AS message
+            FROM (SELECT row_number() OVER () AS changelane_number, "id", "status", "total", "note", CASE
+                WHEN greatest(pg_column_size("status"), pg_column_size("note")) > pg_size_bytes('2 MB')
+                    AND changelane.measure(ROW("status"))
+                    + changelane.measure(ROW("note")) > pg_size_bytes('128 MB') THEN NULL ELSE changelane_old
+            END AS changelane_row FROM changelane_old) AS old_row
+            FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id", "status", "total", "note", CASE
+                WHEN greatest(pg_column_size("status"), pg_column_size("note")) > pg_size_bytes('2 MB')
+                    AND changelane.measure(ROW("status"))
+                    + changelane.measure(ROW("note")) > pg_size_bytes('128 MB') THEN NULL ELSE changelane_new
+            END AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
+            WHERE ROW(old_row."status", old_row."total")::record *<> ROW(new_row."status",
+                new_row."total")::record
+                AND (new_row."status" = 'paid' and 'update'::text <> 'delete'
+                    and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE
+        ) AS made;
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
 END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_update_71eb967f"() FROM PUBLIC;
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON FUNCTION changelane.%I() IS %L', 'paid_update_71eb967f',
-        'changelane:1 project=golden route=paid spec=0f48ca806e71 live=53a68a87d1a5 pg=' || current_setting('server_version_num')::int / 10000
-    );
-END
-$changelane$;
+COMMENT ON FUNCTION changelane."paid_update_71eb967f"() IS
+    'changelane:1 project=golden route=paid spec=9d9343026b90 live=d2584bb329d2 queues=events';
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;
     SET LOCAL TimeZone = 'UTC';
     SET LOCAL jit = off;
-    PERFORM FROM (SELECT (NULL::"public"."orders").*) AS old_row, (SELECT (NULL::"public"."orders").*) AS new_row
-    WHERE false AND num_nulls((new_row."status" = 'paid' and 'update'::text <> 'delete' and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) = 0;
+    PERFORM FROM (SELECT (NULL::"public"."orders").*) AS old_row,
+        (SELECT (NULL::"public"."orders").*) AS new_row
+    WHERE false AND num_nulls((new_row."status" = 'paid' and 'update'::text <> 'delete'
+        and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) = 0;
 END
 $changelane$;
 
 CREATE OR REPLACE TRIGGER "!paid_update_71eb967f"
-    AFTER UPDATE ON "public"."orders"
-    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
+    AFTER UPDATE ON "public"."orders" REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
     FOR EACH STATEMENT EXECUTE FUNCTION changelane."paid_update_71eb967f"();
-DO $changelane$
-BEGIN
-    EXECUTE format(
-        'COMMENT ON TRIGGER %I ON %I.%I IS %L',
-        '!paid_update_71eb967f', 'public', 'orders',
-        'changelane:1 project=golden route=paid spec=0f48ca806e71 live=b273d92074e5 pg=' || current_setting('server_version_num')::int / 10000
-    );
-EXCEPTION WHEN insufficient_privilege THEN
-    -- The table belongs to another role: its trigger is known by the function that it calls.
-    NULL;
-END
-$changelane$;
+DO $changelane$ BEGIN
+    COMMENT ON TRIGGER "!paid_update_71eb967f" ON "public"."orders" IS
+        'changelane:1 project=golden route=paid spec=9d9343026b90 live=b273d92074e5';
+-- The table belongs to another role: its trigger is known by the function that it calls.
+EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;

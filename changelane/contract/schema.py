@@ -1,0 +1,43 @@
+"""Schema ``changelane``: the SQL that makes it, its version, and the hash that tells whether it was changed.
+
+``sql_out/schema.sql`` is this text, so that people review it, and ``apply`` runs it from there.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_SQL = Path(__file__).parent / "sql"
+
+SCHEMA_VERSION = 9
+"""Raised with each change of ``sql/schema.sql``; kept in the schema's COMMENT."""
+
+SCHEMA_LIVE = (_SQL / "schema_live.sql").read_text()
+"""SQL of the live hash of the schema's functions."""
+
+SHARED = ("add_trace", "digest", "key_only", "measure", "new_id", "send_all")
+"""The functions that capture functions call, with the rights of their owner."""
+
+_MARK = """
+-- The version, which older ones of Changelane read, and a hash of the functions as they are now.
+COMMENT ON SCHEMA changelane IS 'changelane:schema {version}';
+DO $do$ BEGIN
+    EXECUTE pg_catalog.format('COMMENT ON TABLE changelane.sleepers IS %L', 'changelane:functions live=' ||
+        {live}
+    );
+END $do$;
+"""
+
+SCHEMA_SQL = (_SQL / "schema.sql").read_text() + _MARK.replace("{version}", str(SCHEMA_VERSION)).replace(
+    "{live}", SCHEMA_LIVE.strip().replace("\n", "\n        ")
+)
+"""Makes the schema and all that is in it but capture functions; it may run again at any time."""
+
+_COMMENT = re.compile(r"changelane:schema (\d+)")
+
+
+def parse_schema_comment(comment: str) -> int | None:
+    """The version in the schema's COMMENT. None: it is not ours."""
+    found = _COMMENT.fullmatch(comment)
+    return int(found[1]) if found else None

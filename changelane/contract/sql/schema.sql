@@ -1,0 +1,326 @@
+-- Schema changelane: what workers keep there, and what all capture functions share.
+-- One project at a time: two that apply at once would both find the schema missing.
+SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
+-- IF NOT EXISTS would ask for the right to create a schema that is there.
+DO $do$ BEGIN
+    IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
+        CREATE SCHEMA changelane;
+    END IF;
+END $do$;
+REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
+SET LOCAL client_min_messages = warning;
+-- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the
+-- sleep, for it ends the workers' connections, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS changelane.pauses (
+    queue text PRIMARY KEY,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- How far backfills and replays have come, so that those cut short go on where they were.
+CREATE TABLE IF NOT EXISTS changelane.progress (
+    task text PRIMARY KEY,
+    asked jsonb NOT NULL,
+    after jsonb,
+    done bigint NOT NULL DEFAULT 0,
+    since timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+-- What is sent at set times, and how far that is. A worker fills in next_at, the next run after since.
+CREATE TABLE IF NOT EXISTS changelane.schedules (
+    project text NOT NULL,
+    name text NOT NULL,
+    queue text NOT NULL,
+    cron text,
+    every bigint,
+    timezone text NOT NULL,
+    body jsonb NOT NULL,
+    missed text NOT NULL,
+    spec text NOT NULL,
+    since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    next_at timestamptz,
+    -- The last run: its time, and when it was sent.
+    last_at timestamptz,
+    sent_at timestamptz,
+    runs bigint NOT NULL DEFAULT 0,
+    passed_over bigint NOT NULL DEFAULT 0,
+    paused_at timestamptz,
+    PRIMARY KEY (project, name)
+);
+-- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
+CREATE TABLE IF NOT EXISTS changelane.audit (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    who text NOT NULL,
+    remote text NOT NULL,
+    action text NOT NULL,
+    queue text,
+    arguments jsonb NOT NULL,
+    outcome text NOT NULL
+);
+
+-- For workers. Who may write a table may lock it, and every write that is captured reads this one: so workers
+-- write it by functions.
+CREATE OR REPLACE FUNCTION changelane.doze(queues text[], seconds double precision) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $doze$
+    INSERT INTO changelane.sleepers AS held (queue, until)
+    SELECT queue, clock_timestamp() + least(seconds, 60) * interval '1 second'
+    FROM (SELECT DISTINCT unnest(queues) AS queue) AS named
+    WHERE EXISTS (
+        SELECT FROM pg_class WHERE relnamespace = to_regnamespace('pgmq') AND relname = 'q_' || queue
+    )
+    ORDER BY queue
+    ON CONFLICT (queue) DO UPDATE SET until = greatest(held.until, excluded.until);
+$doze$;
+CREATE OR REPLACE FUNCTION changelane.rouse(queues text[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $rouse$
+    UPDATE changelane.sleepers SET until = '-infinity' WHERE queue = ANY (queues);
+$rouse$;
+
+-- For people: EXECUTE lets a role stop and start workers, and lock no table that they read.
+CREATE OR REPLACE FUNCTION changelane.pause(queue text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $pause$
+BEGIN
+    INSERT INTO changelane.pauses (queue) VALUES ($1) ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+END
+$pause$;
+CREATE OR REPLACE FUNCTION changelane.resume(queue text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $resume$
+BEGIN
+    DELETE FROM changelane.pauses AS held WHERE held.queue = $1;
+    RETURN FOUND;
+END
+$resume$;
+
+-- For workers: go on from a run that is due to the next one, and send it in the same transaction, unless another
+-- worker did, or it was paused or declared anew. A null expected sets the first run; a null run sends nothing.
+CREATE OR REPLACE FUNCTION changelane.advance_schedule(
+    project text, name text, spec text, since timestamptz, expected timestamptz, run timestamptz,
+    passed_over bigint, next_at timestamptz
+) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $advance$
+DECLARE
+    held changelane.schedules;
+BEGIN
+    SELECT * INTO held FROM changelane.schedules AS declared
+    WHERE declared.project = $1 AND declared.name = $2 AND declared.spec = $3 AND declared.since = $4
+        AND declared.next_at IS NOT DISTINCT FROM $5 AND declared.paused_at IS NULL
+        AND ($5 IS NULL OR declared.next_at <= clock_timestamp())
+    FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND OR coalesce($8 <= $5, $8 IS NULL) THEN
+        RETURN false;
+    END IF;
+    UPDATE changelane.schedules AS declared
+    SET next_at = $8,
+        last_at = CASE WHEN $5 IS NULL OR $6 IS NULL THEN declared.last_at ELSE $6 END,
+        sent_at = CASE WHEN $5 IS NULL OR $6 IS NULL THEN declared.sent_at ELSE clock_timestamp() END,
+        runs = declared.runs + CASE WHEN $5 IS NULL OR $6 IS NULL THEN 0 ELSE 1 END,
+        passed_over = declared.passed_over + $7
+    WHERE declared.project = $1 AND declared.name = $2;
+    IF $5 IS NOT NULL AND $6 IS NOT NULL THEN
+        PERFORM changelane.send_scheduled(held, $6);
+    END IF;
+    RETURN true;
+END
+$advance$;
+CREATE OR REPLACE FUNCTION changelane.send_scheduled(held changelane.schedules, run timestamptz) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $send$
+DECLARE
+    sent bigint;
+BEGIN
+    sent := pgmq.send(
+        held.queue, held.body, jsonb_build_object('schedule', held.name, 'scheduled_at', to_jsonb(run))
+    );
+    PERFORM pg_notify('changelane_' || held.queue, '')
+    FROM changelane.sleepers WHERE queue = held.queue AND until > clock_timestamp();
+    RETURN sent;
+END
+$send$;
+-- For people, as pause and resume of a queue are. What would have run while it was paused does not run later.
+CREATE OR REPLACE FUNCTION changelane.pause_schedule(project text, name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $pause$
+BEGIN
+    UPDATE changelane.schedules AS held SET paused_at = clock_timestamp()
+    WHERE held.project = $1 AND held.name = $2 AND held.paused_at IS NULL;
+    RETURN FOUND;
+END
+$pause$;
+CREATE OR REPLACE FUNCTION changelane.resume_schedule(project text, name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $resume$
+BEGIN
+    UPDATE changelane.schedules AS held SET paused_at = NULL, since = clock_timestamp(), next_at = NULL
+    WHERE held.project = $1 AND held.name = $2 AND held.paused_at IS NOT NULL;
+    RETURN FOUND;
+END
+$resume$;
+-- One run more, now, which leaves the next run as it is. Null where there is no such schedule.
+CREATE OR REPLACE FUNCTION changelane.run_schedule(project text, name text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $run$
+DECLARE
+    held changelane.schedules;
+BEGIN
+    UPDATE changelane.schedules AS declared
+    SET last_at = clock_timestamp(), sent_at = clock_timestamp(), runs = declared.runs + 1
+    WHERE declared.project = $1 AND declared.name = $2
+    RETURNING * INTO held;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN changelane.send_scheduled(held, held.last_at);
+END
+$run$;
+
+-- For capture functions, which call these as their owner. None is called for an ordinary change of one row.
+-- The id of a change, which is never used again: transaction and time tell the changes of one database apart,
+-- and random digits those of its copies and restored backups. Without SET, so that it becomes a part of the
+-- query.
+CREATE OR REPLACE FUNCTION changelane.new_id() RETURNS text
+    LANGUAGE sql VOLATILE
+AS $new_id$
+    SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.||) '-'
+        OPERATOR(pg_catalog.||) (
+            pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1e6
+        )::pg_catalog.int8::pg_catalog.text
+        OPERATOR(pg_catalog.||) (
+            pg_catalog.random() OPERATOR(pg_catalog.*) 9e15
+        )::pg_catalog.int8::pg_catalog.text
+$new_id$;
+
+-- The headers, with the trace that the writer's session set: version, trace, span and flags in hex, as W3C
+-- Trace Context has it. No session can put other text, or text of any length, into headers.
+CREATE OR REPLACE FUNCTION changelane.add_trace(headers jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $add_trace$
+DECLARE
+    trace CONSTANT text := current_setting('changelane.traceparent', true);
+BEGIN
+    IF trace ~ '^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$' THEN
+        RETURN headers || jsonb_build_object('traceparent', trace);
+    END IF;
+    RETURN headers;
+END
+$add_trace$;
+
+-- Sends the messages that a cursor yields to each queue, in their order, and wakes workers that sleep. A
+-- batch ends at 1000 messages or 8 MB, so memory stays flat. By the group, the key, workers keep the order.
+CREATE OR REPLACE FUNCTION changelane.send_all(
+    changes refcursor, queues text[], headers jsonb, delay integer DEFAULT 0, grouped boolean DEFAULT false
+) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $send_all$
+DECLARE
+    fetch_some CONSTANT text := format('FETCH 50 FROM %I', changes);
+    fetched integer;
+    bytes bigint := 0;
+    message jsonb;
+    messages jsonb[] := '{}';
+    queue text;
+BEGIN
+    LOOP
+        fetched := 0;
+        FOR message IN EXECUTE fetch_some LOOP
+            messages := messages || message;
+            bytes := bytes + pg_column_size(message);
+            fetched := fetched + 1;
+        END LOOP;
+        IF cardinality(messages) > 0
+            AND (fetched = 0 OR cardinality(messages) >= 1000 OR bytes > pg_size_bytes('8 MB'))
+        THEN
+            FOREACH queue IN ARRAY queues LOOP
+                PERFORM pgmq.send_batch(
+                    queue, messages,
+                    CASE WHEN grouped THEN ARRAY(
+                        SELECT headers || jsonb_build_object('x-pgmq-group', made.message ->> 'key')
+                        FROM unnest(messages) WITH ORDINALITY AS made (message, position)
+                        ORDER BY made.position
+                    ) ELSE array_fill(headers, ARRAY[cardinality(messages)]) END,
+                    clock_timestamp() + make_interval(secs => delay)
+                );
+            END LOOP;
+            messages := '{}';
+            bytes := 0;
+        END IF;
+        EXIT WHEN fetched = 0;
+    END LOOP;
+    CLOSE changes;
+    PERFORM pg_notify('changelane_' || sleepers.queue, '')
+    FROM changelane.sleepers
+    WHERE sleepers.queue = ANY (queues) AND sleepers.until > clock_timestamp();
+END
+$send_all$;
+
+-- The message of a row that is too large to be sent, or that jsonb cannot hold: its key alone, and the key
+-- that it had before.
+CREATE OR REPLACE FUNCTION changelane.key_only(
+    id text, op text, schema text, "table" text, key jsonb DEFAULT NULL, old_key jsonb DEFAULT NULL
+) RETURNS jsonb
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
+AS $key_only$
+BEGIN
+    RETURN jsonb_build_object(
+        'id', id, 'op', op, 'schema', schema, 'table', "table", 'key', key,
+        'new', CASE WHEN op <> 'delete' THEN key END, 'old', old_key,
+        'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
+    );
+END
+$key_only$;
+
+-- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
+CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $measure$
+DECLARE
+    size bigint;
+BEGIN
+    -- Text takes less to make, and tells of the largest rows.
+    size := pg_catalog.octet_length(value::pg_catalog.text);
+    IF size > 67108864 THEN
+        RETURN size;
+    END IF;
+    RETURN pg_catalog.octet_length(pg_catalog.to_jsonb(value)::pg_catalog.text);
+EXCEPTION WHEN OTHERS THEN
+    RETURN 1073741824;
+END
+$measure$;
+
+-- The hash of a text, as UTF8 where all its characters have a place there.
+CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $digest$
+BEGIN
+    RETURN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex');
+EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+    RETURN pg_catalog.encode(
+        pg_catalog.sha256(pg_catalog.convert_to(value, pg_catalog.getdatabaseencoding())), 'hex'
+    );
+END
+$digest$;
+
+-- To whom the schema is open: the owners of capture functions, and workers, whatever default privileges say.
+REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text),
+    changelane.send_scheduled(changelane.schedules, timestamptz), changelane.pause_schedule(text, text),
+    changelane.resume_schedule(text, text), changelane.run_schedule(text, text) FROM PUBLIC;
+REVOKE ALL ON changelane.sleepers, changelane.pauses, changelane.schedules FROM PUBLIC;
+-- By column: tools that compare schemas repeat rights on whole tables, and take PUBLIC for a role's name.
+GRANT SELECT (queue, until) ON changelane.sleepers TO PUBLIC;
+GRANT SELECT (queue, since) ON changelane.pauses TO PUBLIC;
+GRANT SELECT (
+    project, name, queue, cron, every, timezone, body, missed, spec, since, next_at, last_at, sent_at, runs,
+    passed_over, paused_at
+) ON changelane.schedules TO PUBLIC;
+GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]),
+    changelane.new_id(), changelane.add_trace(jsonb),
+    changelane.send_all(refcursor, text[], jsonb, integer, boolean),
+    changelane.key_only(text, text, text, text, jsonb, jsonb), changelane.measure(record),
+    changelane.digest(text),
+    changelane.advance_schedule(
+        text, text, text, timestamptz, timestamptz, timestamptz, bigint, timestamptz
+    ) TO PUBLIC;
