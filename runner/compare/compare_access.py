@@ -202,6 +202,11 @@ def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
                 f"{thing}: pgmq notifies of messages, and writes pgmq.notify_insert_throttle as the sender: "
                 f"SELECT pgmq.disable_notify_insert('{access.queue}'), or let the role write it"
             )
+        taken = find_taken(access, observed) if thing.remedy in ("create", "replace") else []
+        # What PUBLIC loses is said once a queue.
+        if taken := [grant for grant in taken if grant.role or access.queue not in queues]:
+            holders = f"{spell_name(access.role)} and PUBLIC" if any(not one.role for one in taken) else "it"
+            yield f"{thing}: `apply` revokes from {holders} what is not declared: {spell_grants(taken)}"
         queues.add(access.queue)
     for policy in rights.policies:
         if policy.queue in queues and policy.marker is None and not policy.name.startswith("changelane_"):
@@ -209,6 +214,20 @@ def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
                 f"policy {spell_name(policy.name)} on pgmq.{policy.table} is not of Changelane, and holds "
                 "beside what is declared"
             )
+
+
+def find_taken(access: Access, observed: Observed) -> list[Grant]:
+    """Rights on the queue that bringing the access about revokes and does not give again."""
+    queue = observed.queues.get(access.queue)
+    columns = queue.columns if queue else ()
+    wanted = find_rights(access.allow, columns=columns, working=access.working)
+    return [
+        grant
+        for grant in observed.rights.grants
+        if grant.queue == access.queue
+        and grant.role in (access.role, "")
+        and (grant.part or grant.grantable or not grant.role or grant.right not in wanted)
+    ]
 
 
 def find_withdrawn(project: str, observed: Observed, *, declared: Iterable[Access] = ()) -> Iterator[Object]:

@@ -202,3 +202,27 @@ def test_the_doctor_names_rights_over_all_queues_at_once(
         f"role {roles['anon']} may CREATE on schema pgmq",
         f"role {roles['anon']} may DELETE on table pgmq.meta",
     ]
+
+
+HELD = {
+    "GRANT ALL ON pgmq.q_jobs TO {reader}": "INSERT",
+    "GRANT TRUNCATE ON pgmq.a_jobs TO {reader}": "TRUNCATE on the archive",
+    "GRANT UPDATE (message) ON pgmq.q_jobs TO {reader}": "UPDATE (message)",
+    "GRANT SELECT ON pgmq.q_jobs TO {reader} WITH GRANT OPTION": "SELECT",
+    "GRANT USAGE ON SEQUENCE pgmq.q_jobs_msg_id_seq TO {reader}": "USAGE on sequence pgmq.q_jobs_msg_id_seq",
+    "GRANT SELECT ON pgmq.q_jobs TO PUBLIC": "SELECT",
+}
+
+
+@pytest.mark.parametrize("statement", HELD)
+def test_a_plan_lists_each_right_that_a_role_had_before_and_loses(
+    conn: Connection, tmp_path: Path, roles: dict[str, str], statement: str
+) -> None:
+    conn.execute("CREATE TABLE rows (id int PRIMARY KEY); SELECT pgmq.create('jobs')")
+    conn.execute(statement.format(**roles).encode())
+    declared = declare(conn, tmp_path, SPEC.format(**roles))
+    (note,) = [note for note in bring(conn, declared).notes if "revokes" in note]
+    assert f"access jobs for {roles['reader']}: `apply` revokes from" in note
+    assert HELD[statement] in note
+    assert find_wrong(conn, declared) == []
+    assert [note for note in bring(conn, declared).notes if "revokes" in note] == []
