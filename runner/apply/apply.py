@@ -1,4 +1,4 @@
-"""manifest -> database, in order, under one lock, then verified."""
+"""Brings the database to the manifest: in order, under one lock, then verified."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ def apply(
     report: Callable[[Step], None],
     notify: Callable[[str], None],
 ) -> Plan:
-    """Bring the database to what the manifest says; returns the plan that was carried out.
+    """Bring the database to the state that the manifest declares; returns the plan that was carried out.
 
-    ``conn`` is in autocommit. ``files`` is what ``read_files`` gave. ``saved`` is the plan that must come out
-    again, and whose options hold. ``together``: all in one transaction, or nothing. ``confirm`` sees the plan
-    before anything is done: it raises to stop, and returns True when it asked a person, for the database may
-    have moved on meanwhile. ``report`` is told each step done, ``notify`` each wait. ``max_wait`` in seconds,
-    once for the project's lock and once for all tables.
+    ``conn`` is in autocommit. ``files`` is the result of ``read_files``. ``saved`` is a saved plan: the new
+    plan must equal it, and its options apply. ``together`` puts all steps in one transaction. ``confirm``
+    gets the plan before any change: it raises to stop, and returns True after it asked a person. Then the
+    plan is made again, as the database may have changed meanwhile. ``report`` is called with each finished
+    step, ``notify`` with each wait. ``max_wait`` is in seconds, once for the project's lock and once for all
+    tables.
 
-    Raises ChangelaneError for a saved plan that is stale, PreflightError (in both nothing was changed),
-    LockNotObtained, DatabaseError, psycopg.Error; IncompleteError when all is done but what one table holds
-    back, which with ``together`` holds back everything.
+    Raises ChangelaneError for a stale saved plan and PreflightError, both before any change; LockNotObtained,
+    DatabaseError, psycopg.Error. Raises IncompleteError if a table was left out after all else was done; with
+    ``together`` such a table stops everything.
     """
     if saved is not None:
         prune, only = saved.options.prune, saved.options.only

@@ -1,4 +1,4 @@
-"""Removes what bears a project's marker from the database, and nothing else."""
+"""Removes the objects that carry a project's marker from the database, and nothing else."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ def destroy(
     report: Callable[[Step], None],
     notify: Callable[[str], None],
 ) -> Plan:
-    """Drop the project's triggers, functions and, when told, its own queues; returns what was carried out.
+    """Drop the project's triggers, its functions and, on request, its own queues; returns the plan carried
+    out.
 
-    ``discard`` names the queues whose messages, archived ones too, may be lost. ``conn`` is in autocommit;
-    ``confirm``, ``report``, ``notify`` and ``max_wait`` are as for ``apply``, and so is what it raises.
+    ``discard`` names the queues whose messages, archived ones included, may be lost. ``conn`` is in
+    autocommit. ``confirm``, ``report``, ``notify``, ``max_wait`` and the errors raised are as for ``apply``.
     """
     with hold_project(conn, project=manifest.project, max_wait=max_wait, notify=notify):
         observed = observe(conn, manifest)
@@ -63,7 +64,7 @@ def destroy(
 
 
 def find_owned(project: str, observed: Observed) -> dict[str, Queue]:
-    """The queues that bear the project's marker, by name."""
+    """The queues that carry the project's marker, by name."""
     return {
         name: queue
         for name, queue in observed.queues.items()
@@ -84,7 +85,7 @@ def plan_destroy(
     discard: Collection[str],
     messages: Messages,
 ) -> Plan:
-    """What destroy would do, as a value: triggers by table, functions, queues, then the schema if empty."""
+    """The plan of destroy: triggers by table, functions, queues, then the schema if it is empty."""
     remains = tuple(find_remains(project, observed))
     owned = find_owned(project, observed)
     steps = [
@@ -115,7 +116,7 @@ def plan_destroy(
     session = observed.session
     ours = (session.schema_comment or "").startswith("changelane:schema ")
     if ours and session.schema_objects == functions and not shared:
-        # A role that could not create the schema anew was given it by someone else.
+        # Another role made the schema for this role, which could not create it again.
         if session.owns_schema and session.creates_schemas:
             steps.append(_drop_schema())
         else:
@@ -126,7 +127,7 @@ def plan_destroy(
 
 
 def _drop_owners(project: str, observed: Observed) -> Iterator[Step]:
-    """Take back what roles were given to own this project's functions and do nothing else."""
+    """Revoke the rights of roles that own functions of this project and serve no other project."""
     owners: dict[str, set[str]] = {}
     for function in observed.functions.values():
         if function.marker and not function.owner_creates:
@@ -144,7 +145,7 @@ def _drop_owners(project: str, observed: Observed) -> Iterator[Step]:
 
 
 def _find_dependents(dropped: Iterable[Object], observed: Observed) -> list[tuple[str, str]]:
-    """Triggers that would hold a dropped function back: (what, help) of each."""
+    """Triggers that still call a function to be dropped: (what, help) of each."""
     dropped = tuple(dropped)
     functions = {f"changelane.{thing.name}" for thing in dropped if thing.kind == "function"}
     triggers = {(*thing.table, thing.name) for thing in dropped if thing.kind == "trigger" and thing.table}

@@ -1,4 +1,4 @@
-"""Runs a plan's steps: each transaction short, none waiting for a lock longer than a second at a time."""
+"""Runs the steps of a plan in short transactions. None waits longer than a second at a time for a lock."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def run(
     report: Callable[[Step], None],
     notify: Callable[[str], None],
 ) -> None:
-    """Run the steps, one transaction for each run of neighbours that share one, or all ``together`` in one;
-    report each step that holds.
+    """Run the steps: neighbours of the same transaction together, or all ``together`` in one; report each
+    step that is committed.
 
-    A table that is locked by another waits its turn again after the others. Raises LockNotObtained when
-    some stay locked for ``max_wait`` seconds in all, DatabaseError when a step fails; every other
-    transaction begun before holds.
+    A table that another session locks is tried again after the others. Raises LockNotObtained when a table
+    stays locked after ``max_wait`` seconds in all, DatabaseError when a step fails. Transactions that were
+    committed before stay.
     """
     patience = Patience(max_wait)
     left = list(steps)
@@ -66,8 +66,8 @@ def run(
 
 
 def _divide(steps: Sequence[Step]) -> list[list[Transaction]]:
-    """Stages of transactions. Those of one stage each lock a table, and go in any order; one that locks none
-    is a stage of its own.
+    """Stages of transactions. A stage holds transactions that each lock a table and can run in any order, or
+    a single transaction that locks none.
     """
     stages: list[list[Transaction]] = []
     loose = False
@@ -101,7 +101,7 @@ def _attempt(
     done: int,
     left: Sequence[Step],
 ) -> bool:
-    """Do all the steps or none. False when a lock was not to be had."""
+    """Do all the steps or none. False when a lock was not granted."""
     current = transaction[0]
     try:
         if len(transaction) == 1 and current.alone:
@@ -123,8 +123,10 @@ def _attempt(
 
 
 def _run_alone(conn: psycopg.Connection[Any], step: Step, files: dict[str, bytes]) -> None:
-    """One statement at a time. What an attempt leaves that was cut short, the next one replaces."""
-    # No transaction may hold them, so they name the schema of each function and operator.
+    """Run one statement at a time. Each one replaces the leftovers of an earlier attempt that was
+    interrupted.
+    """
+    # These statements cannot run in a transaction, so they cannot be pinned; they qualify every name instead.
     plain = psycopg.Cursor(conn)
     plain.execute(LONGEST_WAIT)
     try:
@@ -139,7 +141,7 @@ def _open(conn: psycopg.Connection[Any], transaction: Transaction) -> None:
     try:
         conn.execute(open_transaction(transaction).encode(conn.info.encoding))
     except errors.QueryCanceled:
-        # The second that its locks have in all is over.
+        # The one second for all locks together has passed.
         raise errors.LockNotAvailable from None
 
 
@@ -152,9 +154,9 @@ def _explain(
     done: int,
     left: Sequence[Step],
 ) -> DatabaseError:
-    """What failed, what holds, and what the next run will do."""
+    """The failure, the steps that are committed, and the work of the next run."""
     cause = error if isinstance(error, DatabaseError) else explain(error, doing=str(step))
-    # A connection that is lost in the COMMIT does not say what became of it.
+    # If the connection is lost during COMMIT, we cannot know whether the transaction was committed.
     doubt = lost and step is transaction[-1]
     return DatabaseError(
         cause.what,

@@ -1,4 +1,4 @@
-"""What apply would do, as a value: a pure function of the manifest and what was observed."""
+"""The plan of apply: a pure function of the manifest and the observed database."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ SETUP = "schema, queues and functions"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``steps`` in the order of their doing; ``problems`` is (what, help) of all for which apply refuses;
-    ``left`` is what apply leaves as it is while it does the rest; ``drift`` are the objects changed outside
-    Changelane, ``notes`` lines for a person.
+    """``steps`` are in the order of execution. ``problems`` holds (what, help) of each reason for which apply
+    refuses. ``left`` are the objects that apply leaves alone while it does the rest. ``drift`` are objects
+    changed outside of Changelane, ``notes`` lines for a person.
 
-    ``manifest`` is the hash of the manifest, ``observed`` that of each object as it was found: from both the
-    plan follows, with the options ``prune`` and ``only``.
+    ``manifest`` is the hash of the manifest, ``observed`` maps each object to the hash of its state. These
+    two and the options ``prune`` and ``only`` determine the plan.
     """
 
     project: str
@@ -55,8 +55,8 @@ class Plan:
         return tuple(thing for thing in self.objects if thing.state in ("drifted", "disabled"))
 
     def explain_left(self) -> tuple[tuple[str, str], ...]:
-        """(what, help) of what is left, each once."""
-        # What blocks a function blocks its trigger too, and is said once, of the table.
+        """(what, help) of each object in ``left``, without repetition."""
+        # A problem of a table blocks its function and its trigger; it is reported once, for the table.
         told = [
             (f"{thing}: {thing.detail}" if thing.state == "orphaned" else thing.detail, thing.help)
             for thing in self.left
@@ -65,15 +65,15 @@ class Plan:
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """How many objects to add, to change, to destroy."""
+        """The number of objects to add, to change and to destroy."""
         add = sum(step.action == "add" for step in self.steps)
         destroy = sum(step.action == "destroy" for step in self.steps)
         return add, len(self.steps) - add - destroy, destroy
 
     @property
     def differences(self) -> tuple[Object, ...]:
-        """Objects that are not as declared. A queue no longer declared is none: it may hold messages; nor is
-        an API of another's.
+        """Objects that are not as declared. Not counted: queues no longer declared (they may hold messages),
+        and an API that another tool owns.
         """
         return tuple(
             thing
@@ -85,9 +85,9 @@ class Plan:
 
 def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: str | None = None) -> Plan:
     """Compare and decide. ``prune`` destroys orphaned triggers and functions, and revokes undeclared rights;
-    ``only`` narrows to one route.
+    ``only`` limits the plan to one route.
 
-    Raises ChangelaneError when no route is called ``only``.
+    Raises ChangelaneError if there is no route named ``only``.
     """
     objects = compare(manifest, observed)
     renames = find_renames(objects, observed)
@@ -185,7 +185,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
 
 
 def _holds_back_itself(thing: Object) -> bool:
-    """Whether a table is not as ``sql_out/`` has it, which keeps apply from that table and from no other."""
+    """Whether the problem stops apply for this object's table only."""
     return thing.kind == "table" or (thing.capture is not None and thing.state == "blocked")
 
 
@@ -233,7 +233,7 @@ def _set_up(
             (steps if step.transaction == SETUP else apart).append(step)
         elif thing.kind == "function" and thing.name not in together:
             functions.append(_do_function(thing, manifest, observed, transaction=SETUP))
-    # What is made just now, the owner may not use yet.
+    # A new owner has no rights yet on objects that this transaction creates, so grant them afterwards.
     made = any(step.action == "add" for step in steps)
     for thing in objects:
         if thing.owner and thing.state != "blocked" and (thing.remedy or made):
@@ -244,10 +244,10 @@ def _set_up(
 
 
 def _replaced_together(objects: Iterable[Object], renames: Iterable[Rename]) -> frozenset[str]:
-    """Names of captures whose function and trigger both get a new definition, or the trigger a new name.
+    """Captures whose function and trigger both get a new definition, or whose trigger gets a new name.
 
-    A function for rows fails under a trigger for statements and the other way round, and with it the
-    application's write; so both change in the one transaction that holds the table's lock.
+    A function for rows fails under a trigger for statements, and the other way round; the application's write
+    fails with it. So both change in the one transaction that holds the table's lock.
     """
     replaced = [thing for thing in objects if thing.remedy == "replace"]
     functions = {thing.name for thing in replaced if thing.kind == "function"}
@@ -319,7 +319,7 @@ def _do_function(thing: Object, manifest: Manifest, observed: Observed, *, trans
     if thing.remedy == "own":
         sql = (statement.own_function(thing.name, role=owner),)
     elif live and owner is None and not live.owner_creates:
-        # CREATE OR REPLACE leaves the owner as it is.
+        # CREATE OR REPLACE keeps the present owner.
         sql = (statement.own_function(thing.name, role=None), *sql)
     return do(thing, sql=sql, transaction=transaction)
 
@@ -330,10 +330,10 @@ def _name_former(rename: Rename) -> str:
 
 
 def _rename(steps: Sequence[Step], renames: Iterable[Rename], *, server: int) -> list[Step]:
-    """The steps, those that add a capture in an orphan's place with that orphan's drop before them.
+    """The steps, with the drop of an orphan before the step that adds its replacement.
 
-    First of all the drop, for its lock is the strongest of the transaction. An orphan that only the owner of
-    its table may drop is made to send nothing.
+    The drop comes first because its lock is the strongest of the transaction. If only the table's owner may
+    drop the orphan, its function is replaced by one that sends nothing.
     """
     former: dict[tuple[tuple[str, str], str], list[Rename]] = {}
     for rename in renames:

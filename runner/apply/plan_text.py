@@ -14,8 +14,8 @@ _SIGNS = {"add": "+", "destroy": "-"}
 
 
 def render_text(plan: Plan, *, out: str = "sql_out") -> str:
-    """Drift first, then the steps by transaction, problems and notes; the last line sums up. ``out`` is the
-    folder of generated files, by which the text names what the database is compared with.
+    """Drift first, then the steps by transaction, problems, notes, and a summary as the last line. ``out`` is
+    the folder of generated files, which the text names.
     """
     parts = []
     if plan.drift:
@@ -88,7 +88,7 @@ def to_record(plan: Plan, files: dict[str, bytes]) -> dict[str, object]:
 
 
 def render_sql(plan: Plan, files: dict[str, bytes]) -> str:
-    """The exact statements, in their transactions."""
+    """The exact statements, grouped by transaction."""
     parts = []
     for transaction, group in groupby(plan.steps, key=lambda step: step.transaction):
         steps = list(group)

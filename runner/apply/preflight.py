@@ -1,4 +1,4 @@
-"""Every reason why an apply would fail half-way, found before it begins."""
+"""Checks before apply that find every reason why it would fail half-way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:
 
 
 def _find_unable_senders(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]:
-    """What keeps functions from sending that are to be made or replaced."""
+    """Reasons why functions that this plan makes or replaces could not send."""
     if observed.session.has_pgmq and not observed.session.reads_queues:
         return
     changed = {step.name for step in plan.steps if step.kind == "function" and step.action != "destroy"}
@@ -114,7 +114,9 @@ def _find_missing_privileges(plan: Plan, observed: Observed) -> Iterator[tuple[s
 def _check_strange_table(
     step: Step, relation: Relation, plan: Plan, *, role: str
 ) -> Iterator[tuple[str, str]]:
-    """A table of another role takes a trigger by the right TRIGGER; all else is left to its owner."""
+    """On a table of another role, the privilege TRIGGER allows new triggers; all else is left to the table's
+    owner.
+    """
     table = sql.Identifier(relation.schema, relation.name).as_string()
     if not relation.takes_triggers:
         yield (

@@ -1,4 +1,4 @@
-"""A plan that was saved, to be applied as it was reviewed or not at all."""
+"""A saved plan, which is applied exactly as reviewed or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 
 
 class Options(BaseModel):
-    """What was given to ``plan``."""
+    """The options of ``plan`` that shaped this plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,7 +28,7 @@ class Options(BaseModel):
 
 
 class Saved(BaseModel):
-    """The parts of ``plan --format json`` that tell whether it is still what would be done."""
+    """The parts of ``plan --format json`` that show whether the plan is still current."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,7 +41,7 @@ class Saved(BaseModel):
 
 
 def save_plan(plan: Plan, files: dict[str, bytes], path: Path) -> None:
-    """Write the plan as JSON, whole or not at all. Raises ChangelaneError when the file cannot be written."""
+    """Write the plan as JSON, atomically. Raises ChangelaneError when the file cannot be written."""
     try:
         write_whole(path, render_json(plan, files) + "\n")
     except OSError as error:
@@ -49,7 +49,7 @@ def save_plan(plan: Plan, files: dict[str, bytes], path: Path) -> None:
 
 
 def load_plan(path: Path) -> Saved:
-    """Read a saved plan. Raises ChangelaneError when it is missing or is not one."""
+    """Read a saved plan. Raises ChangelaneError if the file is missing or is not a plan."""
     try:
         return Saved.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -64,7 +64,7 @@ def load_plan(path: Path) -> Saved:
 
 
 def check_saved(saved: Saved, now: Plan, files: dict[str, bytes]) -> None:
-    """Raise ChangelaneError, saying what differs, unless ``now`` is what was saved, step for step."""
+    """Raise ChangelaneError with the difference unless ``now`` equals the saved plan, step for step."""
     reasons = []
     if saved.project != now.project:
         reasons.append(f"it is of project {saved.project}, sql_out/ of {now.project}")

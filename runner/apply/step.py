@@ -1,4 +1,4 @@
-"""One thing that apply or destroy does."""
+"""One step of apply or destroy."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _ACTIONS: dict[str, Action] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """``sql`` are slices of generated files and statements, empty for installing pgmq.
+    """``sql`` holds slices of generated files and statements; it is empty for the installation of pgmq.
 
-    ``transaction`` names the transaction that the step belongs to; neighbours of the same name share one.
-    ``mode`` is the strongest lock that it takes on ``table``, whose ``relation`` is its ``relkind``;
-    ``lockable``: the role may LOCK TABLE, too.
+    ``transaction`` names the transaction of the step; neighbours with the same name share one. ``mode`` is
+    the strongest lock that it takes on ``table``, and ``relation`` the ``relkind`` of that table.
+    ``lockable`` says that the role may also run LOCK TABLE.
     """
 
     action: Action
@@ -51,7 +51,9 @@ class Step:
 
     @property
     def alone(self) -> bool:
-        """Whether its statements run one by one, in no transaction: so an index is made beside writers."""
+        """Whether its statements run one by one, outside of a transaction, so that an index build lets
+        writers go on.
+        """
         return self.action == "index" and self.relation == "r"
 
     def __str__(self) -> str:
@@ -60,7 +62,7 @@ class Step:
 
     @property
     def lock(self) -> str:
-        """The lock, as a person reads it: ``none``, or its mode and table."""
+        """The lock in words: ``none``, or its mode and table."""
         if self.mode == "none" or self.table is None:
             return "none"
         spread = " and its partitions" if self.relation == "p" and self.mode != "ACCESS SHARE" else ""
@@ -68,7 +70,7 @@ class Step:
 
     @property
     def takes_table(self) -> bool:
-        """Whether writers of the user's table wait meanwhile, and LOCK TABLE can wait in the step's stead."""
+        """Whether the step blocks writers of the user's table, and LOCK TABLE can do the waiting for it."""
         takes = self.kind == "trigger" and self.mode not in ("none", "ACCESS SHARE")
         return takes and self.lockable and self.relation in "rp"
 
@@ -84,7 +86,7 @@ def do(
     lockable: bool = True,
     reason: str = "",
 ) -> Step:
-    """The step that applies an object's remedy; ``table`` where it is not the object's own."""
+    """The step that carries out an object's remedy; ``table`` overrides the object's own."""
     if thing.kind == "trigger" and thing.remedy in ("create", "replace") and thing.capture:
         level, why = thing.capture.level, thing.capture.reason
         chosen = f"{level} capture: {why}" if why else ""
@@ -111,7 +113,7 @@ def _misses_replication(capture: contract.Capture) -> bool:
 
 
 def drop(objects: Iterable[Object], *, server: int) -> list[Step]:
-    """Steps that drop triggers, one transaction a table, then functions; never CASCADE. ``server`` is the
+    """Steps that drop triggers, one transaction per table, then functions; never CASCADE. ``server`` is the
     major version.
     """
     objects = tuple(objects)
@@ -135,7 +137,7 @@ def drop(objects: Iterable[Object], *, server: int) -> list[Step]:
 
 
 def end_function(function: Object, *, server: int) -> str:
-    """SQL that drops an orphaned function, or has it do nothing where a trigger goes on calling it."""
+    """SQL that drops an orphaned function, or replaces its body by nothing if a trigger still calls it."""
     marker = function.marker
     if function.remedy != "retire" or marker is None:
         return statement.drop_function(function.name)

@@ -1,4 +1,4 @@
-"""What apply and destroy do about access to queues and the API over them."""
+"""Steps of apply and destroy for access to queues and the API over them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _DROP_API = (Path(__file__).parent / "sql" / "drop_api.sql").read_text()
 
 
 def change_access(objects: Iterable[Object], *, api: Api | None) -> list[Step]:
-    """By queue, what is withdrawn before what is given; then the API, which ``prune`` alone drops."""
+    """By queue, first the rights to revoke, then those to grant; then the API, which is dropped with
+    ``prune`` only.
+    """
     objects = tuple(objects)
     withdrawn = [(thing.withdrawal.queue, 0, thing) for thing in objects if thing.withdrawal]
     given = [(thing.access.queue, 1, thing) for thing in objects if thing.access and thing.remedy]
@@ -45,5 +47,5 @@ def _change_queue(queue: str, thing: Object) -> Step:
 
 
 def drop_api(thing: Object) -> Step:
-    """Drops the API's functions, and its schema where nothing else is in it."""
+    """Drop the API's functions, and its schema if nothing else is in it."""
     return do(thing, sql=(_DROP_API,), transaction="drop api")

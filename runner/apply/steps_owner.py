@@ -1,4 +1,4 @@
-"""What apply does so that capture functions come to belong to the declared owner."""
+"""Steps that give capture functions to the declared owner."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from changelane.runner.live.observe import Observed
 
 
 def lend_schema(steps: Sequence[Step], manifest: Manifest, observed: Observed) -> list[Step]:
-    """The steps of one transaction, those that give functions to the declared owner framed by its right to
-    create in the schema.
+    """The steps of one transaction. Around those that give functions to the declared owner, grant it CREATE
+    in the schema and revoke it again.
     """
     if manifest.owner is None:
         return list(steps)

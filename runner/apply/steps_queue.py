@@ -1,4 +1,4 @@
-"""What apply does to a queue, and what a plan says of it."""
+"""Steps of apply for a queue, and the notes of a plan on it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from changelane.runner.live.observe import Observed
 
 
 def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, transaction: str) -> Step:
-    """The step that applies a queue's remedy. One that waits for others is a transaction of its own, so that
-    ``transaction``, in which all else is done, does not.
+    """The step that carries out a queue's remedy. A step that may wait for a lock is a transaction of its
+    own, so that ``transaction``, which holds the other steps, never waits.
     """
     mark = statement.mark_queue(
         queue.name, project=project, spec=queue.spec, live=queue.live, server=observed.session.server
@@ -25,11 +25,11 @@ def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, t
         return do(thing, sql=(queue.step, queue.settings_step), transaction=transaction)
     if thing.remedy == "comment":
         return do(thing, sql=(mark,), transaction=transaction)
-    # Another's queue keeps its settings and its mark.
+    # A queue of another project keeps its settings and its marker.
     ours = live.marker is not None and live.marker.project == project
     settings: Sql = (queue.settings_step, mark) if ours else ()
     partitioned = queue.kind == "partitioned"
-    # On a partitioned table no index is made beside writers.
+    # Postgres cannot create an index concurrently on a partitioned table.
     mode: Mode = "SHARE" if partitioned and thing.remedy == "index" else "SHARE UPDATE EXCLUSIVE"
     name = "index" if thing.remedy == "index" else "settings"
     missing = list_missing_indexes(queue, live) if thing.remedy == "index" else []
@@ -44,7 +44,7 @@ def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, t
 
 
 def list_notes(thing: Object, observed: Observed) -> Iterator[str]:
-    """What a person should know of a queue: which messages it may lose, and which it keeps for ever."""
+    """Notes for a person: which messages the queue may lose, and which it keeps for ever."""
     queue, live = thing.queue, observed.queues.get(thing.name)
     if thing.kind != "queue" or queue is None:
         return

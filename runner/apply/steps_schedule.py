@@ -1,4 +1,4 @@
-"""What apply and destroy do to schedules."""
+"""Steps of apply and destroy for schedules."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _DELETE = sql.SQL("DELETE FROM changelane.schedules WHERE project = {project} AN
 
 
 def declare_schedules(objects: Iterable[Object], *, transaction: str) -> Iterator[Step]:
-    """Steps for those that are missing, or not as declared."""
+    """Steps for schedules that are missing, or not as declared."""
     for thing in objects:
         if thing.schedule and thing.remedy:
             yield do(thing, sql=(thing.schedule.step,), transaction=transaction)
 
 
 def drop_schedules(objects: Iterable[Object], *, project: str) -> Iterator[Step]:
-    """Steps that delete the rows of what is no longer declared, which ends its runs."""
+    """Steps that delete the rows of schedules no longer declared, which ends their runs."""
     for thing in objects:
         if thing.kind == "schedule":
             delete = _DELETE.format(project=sql.Literal(project), name=sql.Literal(thing.name))

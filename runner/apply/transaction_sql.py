@@ -1,4 +1,4 @@
-"""The SQL of a plan's steps, and how each of its transactions begins."""
+"""The SQL of a plan's steps, and the statements that open each transaction."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ whatever the role or database has set.
 
 
 def open_transaction(steps: Iterable[Step]) -> str:
-    """How the transaction of these steps begins: all its table locks at once, or none of them.
+    """The opening statements of these steps' transaction: they take all its table locks at once, or none.
 
-    ``lock_timeout`` bounds each lock by itself: with partitions, or several tables, writers would wait for
-    the sum. So one statement takes them all, and has a second in all.
+    ``lock_timeout`` limits each lock by itself: with partitions or several tables, writers would wait for the
+    sum. So one statement takes all locks, within one second.
     """
     locking = [step for step in steps if step.takes_table]
     if not locking:
@@ -39,12 +39,13 @@ def read_parts(step: Step, files: dict[str, bytes]) -> list[str]:
 
 
 def read_sql(step: Step, files: dict[str, bytes], *, alone: bool = False) -> str | None:
-    """The SQL of a step, None for installing pgmq; ``alone`` to run in no transaction, where the step can.
+    """The SQL of a step, None for the installation of pgmq. ``alone`` returns the form that runs outside of a
+    transaction.
 
     Raises ManifestError when its file is not as generated.
     """
     if not step.sql:
         return None
     text = "\n".join(read_parts(step, files))
-    # Within a transaction an index is made the other way, and senders wait.
+    # CREATE INDEX CONCURRENTLY cannot run within a transaction; the plain form makes senders wait.
     return text.replace(" INDEX CONCURRENTLY ", " INDEX ") if step.action == "index" and not alone else text

@@ -1,4 +1,4 @@
-"""Who can use queues, and was never declared to."""
+"""Roles that can use queues without declared access."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHOWN = 10
 
 
 def find_access(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
-    """In the connection's open transaction."""
+    """Reads in the connection's open transaction."""
     if not observed.session.has_pgmq:
         return
     for thing in find_undeclared(manifest, observed):
@@ -56,7 +56,7 @@ def find_access(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obs
 def _find_open_queues(
     conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed
 ) -> Iterator[Finding]:
-    """Queues without declared access, by who can do what with them."""
+    """Queues without declared access, grouped by the roles that can use them and how."""
     declared = {access.queue for access in manifest.access}
     names = {queue.name for queue in manifest.queues} - declared
     senders = list_senders(observed)
@@ -99,12 +99,12 @@ def _find_open_queues(
 
 
 def _reaches(grant: Grant, role: str, observed: Observed, *, bypassing: Collection[str]) -> bool:
-    """Whether row security lets the role do anything with what it was granted."""
+    """Whether row security lets the role use the granted privilege at all."""
     rights = observed.rights
     table = rights.tables.get((grant.queue, grant.archive))
     if grant.part or table is None or not table.row_security or role in bypassing:
         return True
-    # Of members of a role with a policy, pg_policy says nothing: so any policy counts.
+    # pg_policy does not list members of a role that has a policy, so any policy counts.
     return grant.privilege in _UNFILTERED or any(
         policy.permissive and (policy.queue, policy.archive) == (grant.queue, grant.archive)
         for policy in rights.policies

@@ -1,4 +1,4 @@
-"""What keeps changes from being captured or sent, or will: found, explained, and how it is mended."""
+"""Findings on capture: changes that are not captured or sent, now or soon, with the fix for each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SENDERS = (_SQL / "senders.sql").read_bytes()
 
 
 def find_capture(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
-    """In the connection's open transaction."""
+    """Reads in the connection's open transaction."""
     yield from _find_other_projects(manifest, observed)
     yield from _find_lost_queues(manifest.project, observed)
     yield from _find_unable_senders(conn, manifest, observed)
@@ -57,11 +57,11 @@ def _find_other_projects(manifest: Manifest, observed: Observed) -> Iterator[Fin
 
 def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
     if observed.session.has_pgmq and not observed.session.reads_queues:
-        # What the role may not see is not gone.
+        # A queue that the role may not see is not necessarily gone.
         return
     for trigger in observed.triggers.values():
         function = observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
-        # A function in our schema that lost its comment, as tools drop it, fails writes all the same.
+        # Tools may drop the comment of our function. Without it, the function still makes writes fail.
         marker = trigger.marker or (function.marker if function else None)
         if function is None or trigger.enabled == "D" or (marker and marker.project != project):
             continue
@@ -144,7 +144,7 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
             )
         elif thing.state == "blocked" and thing.capture and thing.detail not in said:
             if thing.detail == find_lack(thing.capture, observed)[0]:
-                # Said of its owner.
+                # The finding on its owner says this already.
                 continue
             said.add(thing.detail)
             yield Finding(
@@ -187,7 +187,7 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
 
 
 def _find_leftovers(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
-    """Triggers of the project that go on sending what is not declared, by route and table."""
+    """Triggers of the project that still send although they are not declared, by route and table."""
     declared = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
     names: dict[tuple[str, str, bool], list[str]] = {}
     for trigger in list_retired(manifest.project, observed):
@@ -277,7 +277,9 @@ def _find_subscriptions(conn: psycopg.Connection[Any], manifest: Manifest) -> It
 
 
 def _find_needs(capture: Capture) -> Mapping[str, str]:
-    """What a route must declare for its capture to fire on replicated changes; empty where it does."""
+    """The options that a route must declare so that its capture fires on replicated changes; empty if it
+    fires.
+    """
     needs = {}
     if capture.fire == "origin":
         needs["fire"] = "always"

@@ -1,4 +1,4 @@
-"""All that is looked at, the worst first."""
+"""All findings of the doctor, the worst first."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ LOOK = 3.0
 def examine(
     conn: psycopg.Connection[Any], manifest: Manifest, *, change: ManifestError | None = None
 ) -> list[Finding]:
-    """Everything that is wrong or about to be, the worst first; changes nothing. ``conn`` is in autocommit.
+    """Find all present and approaching problems, the worst first; changes nothing. ``conn`` is in autocommit.
 
-    ``change`` is what ``changelane.digest.find_change`` says. Takes LOOK seconds longer where a queue holds
-    much. Raises psycopg.Error.
+    ``change`` is the result of ``changelane.digest.find_change``. Takes LOOK seconds longer if a queue holds
+    many messages. Raises psycopg.Error.
     """
     observed = observe(conn, manifest)
     with conn.transaction():

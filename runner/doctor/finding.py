@@ -1,4 +1,4 @@
-"""What is wrong or about to be, as a value."""
+"""One finding of the doctor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether messages come, are worked and go: by queue, with the indexes that claims use."""
+"""Findings on the flow of messages by queue, and on the indexes that claims use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Counts = Mapping[str, tuple[int, int]]
 
 
 def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
-    """In the connection's open transaction."""
+    """Reads in the connection's open transaction."""
     fed = {queue for capture in manifest.captures for queue in capture.queues}
     letters = {consumer.dead_letter for consumer in manifest.consumers}
     letters |= {queue.dead_letter for queue in manifest.queues if queue.dead_letter}
@@ -112,7 +112,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
 
 
 def count(conn: psycopg.Connection[Any], observed: Observed) -> Counts:
-    """Of the queues that hold much; in the connection's open transaction."""
+    """Count the messages of queues that hold many. Reads in the connection's open transaction."""
     if not observed.session.has_pgmq:
         return {}
     rows = conn.execute(_COUNTS, {"much": MUCH}).fetchall()
@@ -120,7 +120,7 @@ def count(conn: psycopg.Connection[Any], observed: Observed) -> Counts:
 
 
 def find_growth(before: Counts, after: Counts, *, seconds: float) -> Iterator[Finding]:
-    """Queues to which more is sent than leaves them, by two looks ``seconds`` apart."""
+    """Queues that receive more messages than leave them, from two counts ``seconds`` apart."""
     for name in sorted(before.keys() & after.keys()):
         sent = after[name][0] - before[name][0]
         left = after[name][1] - before[name][1]
@@ -135,7 +135,7 @@ def find_growth(before: Counts, after: Counts, *, seconds: float) -> Iterator[Fi
 
 
 def _find_returning(conn: psycopg.Connection[Any], name: str) -> Iterator[Finding]:
-    """Messages that came back several times though no attempt was spent."""
+    """Messages that came back several times without a spent attempt."""
     query = compose_returning(sql.Identifier("pgmq", f"q_{name}"))
     for msg_id, times, error in sorted(conn.execute(query).fetchall(), key=lambda row: -row[1])[:NAMED]:
         yield Finding(
@@ -152,7 +152,7 @@ def _find_readable(conn: psycopg.Connection[Any], queues: Mapping[str, Live]) ->
 
 
 def _ask(conn: psycopg.Connection[Any], readable: Sequence[str]) -> list[tuple[Any, ...]]:
-    """One statement over all queues."""
+    """Run one statement over all queues."""
     if not readable:
         return []
     parts = [

@@ -1,4 +1,4 @@
-"""Who keeps dead rows from being removed: sessions, prepared transactions, replication slots, standbys."""
+"""Sessions, prepared transactions, replication slots and standbys that keep vacuum from removing dead rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WHY = "vacuum removes no row that died since, so queues bloat and claims step o
 
 
 def find_horizon(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """In the connection's open transaction."""
+    """Reads in the connection's open transaction."""
     for kind, name, state, seconds, age in conn.execute(_HOLDERS).fetchall():
         yield from _judge(kind, name, state, _count_seconds(seconds), age)
     for name, active, retained, status in conn.execute(_SLOTS).fetchall():

@@ -1,4 +1,4 @@
-"""Sequences that are behind the tables which they number."""
+"""Sequences that are behind the ids in their tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGEST = sql.SQL((_SQL / "largest.sql").read_text())
 
 
 def find_ids(conn: psycopg.Connection[Any], queues: Sequence[str]) -> Iterator[Finding]:
-    """Of queues that the role may read; in the connection's open transaction."""
+    """Checks the queues that the role may read. Reads in the connection's open transaction."""
     archived = {row[0] for row in conn.execute(_ARCHIVES, [list(queues)]).fetchall()}
     for name, sequence, last in conn.execute(_SEQUENCES, [list(queues)]).fetchall():
         tables = [f"q_{name}", *([f"a_{name}"] if name in archived else [])]

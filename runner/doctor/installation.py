@@ -1,4 +1,4 @@
-"""What the database is reached by and offers: pgmq, and a pooler in between."""
+"""Findings on the installation of pgmq, and on a pooler between the client and the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OLDEST_PGMQ = (1, 5, 1)
 
 
 def find_installation(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """In the connection's open transaction."""
+    """Reads in the connection's open transaction."""
     yield from _check_pgmq(conn)
     yield from _find_pooler(conn)
 

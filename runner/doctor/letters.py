@@ -1,4 +1,4 @@
-"""Dead letters that have become as many as their queue's alarm says."""
+"""Queues with more dead letters than their alarm allows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST = 10_000
 
 
 def find_letters(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
-    """In the connection's open transaction."""
+    """Reads in the connection's open transaction."""
     alarms = {
         queue.name: (queue.dead_letter, queue.dead_letters.alarm)
         for queue in manifest.queues

@@ -1,4 +1,4 @@
-"""Whether what is scheduled is sent in time."""
+"""Schedules that do not run in time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAUSED = 86_400.0
 def find_schedules(
     conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed
 ) -> Iterator[Finding]:
-    """In the connection's open transaction."""
+    """Reads in the connection's open transaction."""
     if not sees_schedules(conn):
         return
     schedules = list_schedules(conn, manifest.project)
@@ -55,7 +55,7 @@ def _find_late(schedule: Schedule, *, works: bool, gone: bool) -> Iterator[Findi
         due_at = schedule.next_at or timing.find_next(schedule.since)
         following = timing.find_next(schedule.now)
     except (ValueError, OverflowError, ZoneInfoNotFoundError):
-        # The machine that examines may know fewer zones than the one that works.
+        # This machine may know fewer time zones than the worker's machine.
         return
     late = (schedule.now - due_at).total_seconds()
     why = "any worker of the project sends what is due; until one does, nothing is sent"
@@ -86,7 +86,7 @@ def _find_late(schedule: Schedule, *, works: bool, gone: bool) -> Iterator[Findi
 
 
 def _explain_late(schedule: Schedule, *, works: bool, gone: bool) -> tuple[str, str]:
-    """Why nothing was sent, as far as it shows, and what mends it."""
+    """Why nothing was sent, as far as the database shows, and the fix."""
     if gone:
         return f"queue {schedule.queue} is gone", "changelane apply"
     if not works:

@@ -1,4 +1,4 @@
-"""What vacuum leaves behind in queues, their archives and dead letters, and whether it comes at all."""
+"""Findings on vacuum: dead rows in queues, archives and dead letters, and tables that vacuum never reaches."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ PER_ENTRY = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """``size`` and ``indexes`` in bytes, ``vacuumed`` in seconds since, None where never."""
+    """``size`` and ``indexes`` are in bytes. ``vacuumed`` is in seconds since the last vacuum, None if there
+    was none.
+    """
 
     name: str
     live: int
@@ -49,7 +51,7 @@ class _Table:
 
 
 def find_upkeep(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
-    """In the connection's open transaction."""
+    """Reads in the connection's open transaction."""
     row = conn.execute(_AUTOVACUUM).fetchone()
     if row is not None and not row[0]:
         yield Finding(

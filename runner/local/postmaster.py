@@ -1,4 +1,4 @@
-"""The running postmaster of a data directory: found, waited for, ended."""
+"""The running postmaster of a data directory: find it, stop it, remove what it left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAST_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """A live postmaster, as its ``postmaster.pid`` tells it. ``socket`` is the folder of its Unix socket."""
+    """A live postmaster, as its ``postmaster.pid`` describes it. ``socket`` is the folder of its Unix socket."""
 
     pid: int
     socket: Path
@@ -26,9 +26,9 @@ class Postmaster:
 
 
 def find(data: Path) -> Postmaster | None:
-    """The live postmaster of this data directory, or None. A stale ``postmaster.pid`` counts for nothing.
+    """The live postmaster of this data directory, or None. A stale ``postmaster.pid`` is ignored.
 
-    Raises ServerError where the caller may not look into the directory.
+    Raises ServerError if the caller may not read the directory.
     """
     try:
         lines = (data / "postmaster.pid").read_bytes().splitlines()
@@ -38,7 +38,7 @@ def find(data: Path) -> Postmaster | None:
         raise ServerError(
             f"{data} belongs to another user", help="run as its owner, or from another folder"
         ) from None
-    # Written line by line while the server starts (src/include/utils/pidfile.h).
+    # The server writes this file line by line while it starts (src/include/utils/pidfile.h).
     pid = int(lines[0]) if lines and lines[0].isdigit() else 0
     if pid <= 0 or not is_postmaster(pid, data):
         return None
@@ -47,9 +47,9 @@ def find(data: Path) -> Postmaster | None:
 
 
 def clear(data: Path, socket: Path) -> None:
-    """Remove the lock files of a postmaster that is no more.
+    """Remove the lock files of a postmaster that has ended.
 
-    Postgres itself does not dare to where their process number is in use again, or is that of a zombie.
+    Postgres itself keeps them if their process number is in use again, or belongs to a zombie.
     """
     if find(data) is None:
         for path in (data / "postmaster.pid", socket / ".s.PGSQL.5432", socket / ".s.PGSQL.5432.lock"):
@@ -57,24 +57,26 @@ def clear(data: Path, socket: Path) -> None:
 
 
 def is_postmaster(pid: int, data: Path) -> bool:
-    """Whether ``pid`` is alive and a postgres of this data directory: no zombie, no number used again."""
+    """Whether ``pid`` is a live postgres of this data directory, neither a zombie nor a reused process
+    number.
+    """
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     process = Path("/proc") / str(pid)
     if not Path("/proc/self/cmdline").exists():
         return _asked_of_ps(pid, data)
     try:
-        # Zombies have an empty command line.
+        # A zombie's command line is empty.
         arguments = process.joinpath("cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
         return False
     if os.path.basename(arguments[0]) != b"postgres":
         return False
     try:
-        # Holds even when the folder was moved since.
+        # This comparison also holds if the folder was moved since.
         return os.path.samestat(process.joinpath("cwd").stat(), data.stat())
     except (PermissionError, FileNotFoundError):
-        # Another account's process, and no right to look into it.
+        # The process belongs to another account, and we may not inspect it.
         return os.fsencode(data.resolve()) in arguments
 
 
@@ -84,9 +86,9 @@ def _asked_of_ps(pid: int, data: Path) -> bool:
 
 
 def end(data: Path) -> bool:
-    """Stop the postmaster of this data directory, and return when it is gone; False where none ran.
+    """Stop the postmaster of this data directory, and return when it is gone; False if none ran.
 
-    A fast shutdown first; one that takes longer than FAST_SECONDS becomes an immediate one.
+    A fast shutdown comes first. After FAST_SECONDS an immediate shutdown follows.
     """
     found = find(data)
     if found is None:

@@ -1,8 +1,8 @@
-"""The local server: a Postgres of one folder, started on demand, reached through a Unix socket only.
+"""The local server: the Postgres of one folder, started on demand, reached through a Unix socket only.
 
-The folder holds ``data`` (the cluster), ``server.log`` and ``lock``. Where the server runs as another account
-than the caller's, ``data`` is a link into a private folder under /var/tmp that this account can reach, which
-goes with ``remove`` alone. A server whose folder is deleted under it ends by itself within a minute.
+The folder holds ``data`` (the cluster), ``server.log`` and ``lock``. If the server runs as another account
+than the caller's, ``data`` is a link into a private folder under /var/tmp. Only ``remove`` deletes that
+folder. A server whose folder is deleted ends by itself within a minute.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SETTINGS = {"max_connections": "200", "shared_buffers": "128MB"}
 def start(root: Path, *, settings: Mapping[str, str] | None = None) -> str:
     """Start the server of ``root`` unless it runs, and return its URL once it accepts connections.
 
-    ``settings`` are further ``postgresql.conf`` parameters of this start. Raises ServerError.
+    ``settings`` are additional ``postgresql.conf`` parameters for this start. Raises ServerError.
     """
     root = _absolute(root)
     with _locked(root, create=True) as lock:
@@ -52,20 +52,20 @@ def start(root: Path, *, settings: Mapping[str, str] | None = None) -> str:
             if not (root / "data").exists():
                 _initialise(root, place, lock, chosen)
             elif place.account.is_other and not (root / "data").is_symlink():
-                # Made by an older version, which ran it with root's rights on files.
+                # An older version started this server, with root's rights on files.
                 _settle(root, place, root / "data")
             running = _launch(root, place, chosen)
         return _url(running.socket)
 
 
 def find(root: Path) -> str | None:
-    """The URL of the server of ``root``, or None where none accepts connections."""
+    """The URL of the server of ``root``, or None if it does not accept connections."""
     running = postmaster.find(_absolute(root) / "data")
     return _url(running.socket) if running and running.ready and _is_reachable(running) else None
 
 
 def stop(root: Path) -> bool:
-    """Stop the server of ``root``, and return when its process is gone; False where none ran.
+    """Stop the server of ``root``, and return when its process is gone; False if none ran.
 
     Raises ServerError when it does not end.
     """
@@ -87,7 +87,7 @@ def stop(root: Path) -> bool:
 
 
 def remove(root: Path) -> None:
-    """Stop the server of ``root``, and delete the folder with all that it has elsewhere.
+    """Stop the server of ``root``, and delete the folder and the server's folders elsewhere.
 
     Raises ServerError when the server does not end.
     """
@@ -99,7 +99,7 @@ def remove(root: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(root: Path, *, create: bool) -> Iterator[int]:
-    """Hold the folder against every other start and stop; yields the lock's file descriptor."""
+    """Lock the folder against every other start and stop; yields the lock's file descriptor."""
     try:
         if create:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,7 +126,9 @@ def _locked(root: Path, *, create: bool) -> Iterator[int]:
 
 
 def _initialise(root: Path, place: Place, lock: int, settings: Mapping[str, str]) -> None:
-    """Make the cluster beside its place, then move it there: a killed start leaves no half of one."""
+    """Make the cluster in a temporary folder, then rename it, so that a killed start leaves no half-made
+    cluster.
+    """
     maker = find_nobody() if place.account.is_other else place.account
     workshop = place.data.parent.with_name("new") if place.account.is_other else place.data.parent
     partial = workshop / "data.new"
@@ -145,7 +147,7 @@ def _initialise(root: Path, place: Place, lock: int, settings: Mapping[str, str]
     log = root / "server.log"
     with _append(log) as output:
         begin = output.tell()
-        # The lock is inherited: should this process be killed, the next start waits until initdb has ended.
+        # initdb inherits the lock: if this process is killed, the next start waits until initdb has ended.
         process = maker.spawn(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, pass_fds=(lock,)
         )
@@ -160,8 +162,8 @@ def _initialise(root: Path, place: Place, lock: int, settings: Mapping[str, str]
 
 
 def _settle(root: Path, place: Place, cluster: Path) -> None:
-    """Move a cluster that no server runs to the account's own place, and link it from ``root``."""
-    # Left by a folder that was deleted since.
+    """Move a stopped cluster to the folder of the server's account, and link it from ``root``."""
+    # A server whose own folder was deleted may have left its data here.
     postmaster.end(place.data)
     shutil.rmtree(place.data, ignore_errors=True)
     moved = place.data.with_name("data.moved")
@@ -173,7 +175,7 @@ def _settle(root: Path, place: Place, cluster: Path) -> None:
 
 
 def _append(log: Path) -> BinaryIO:
-    """The log, opened at its end; a link in its place is refused with OSError."""
+    """Open the log for appending. Raises OSError if a link is in its place."""
     return open(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab")
 
 
@@ -185,13 +187,13 @@ def _major(folder: Path) -> int:
 
 def _launch(root: Path, place: Place, settings: Mapping[str, str]) -> Postmaster:
     """Start the postmaster, detached, and wait until it is ready."""
-    # A list, whose items are quoted as identifiers are.
+    # The setting is a list of quoted identifiers.
     socket = str(place.socket).replace('"', '""')
     own = {
         "listen_addresses": "",
         "port": str(PORT),
         "unix_socket_directories": f'"{socket}"',
-        # For this account and for root, who reaches everything.
+        # The server's account and root may connect; root can reach every socket.
         "unix_socket_permissions": "0700",
     }
     command: list[str | Path] = [place.binaries / "postgres", "-D", place.data]
@@ -206,11 +208,12 @@ def _launch(root: Path, place: Place, settings: Mapping[str, str]) -> Postmaster
             found = postmaster.find(place.data)
             if found and found.ready:
                 if process:
-                    # It outlives this process; whoever stops it may be another one.
+                    # The postmaster outlives this process, and another process may stop it.
                     process.returncode = 0
                 return found
             if found is None and (process is None or process.poll() is not None):
-                # Backends of a killed postmaster take a moment to notice.
+                # The backends of a killed postmaster end a moment later, and hold its shared memory until
+                # then.
                 if process and b"pre-existing shared memory block" not in _since(log, begin):
                     raise _failure("the local server did not start", log, begin)
                 postmaster.clear(place.data, place.socket)
@@ -235,12 +238,12 @@ def _failure(what: str, log: Path, begin: int) -> ServerError:
 
 
 def _is_reachable(running: Postmaster) -> bool:
-    """False where the folder was moved since, or a cleaner of /tmp took the socket."""
+    """False if the folder was moved since, or a cleaner of /tmp deleted the socket."""
     return (running.socket / f".s.PGSQL.{PORT}").exists()
 
 
 def _url(socket: Path) -> str:
-    # The port, or else PGPORT would be meant.
+    # Without a port, libpq would use PGPORT.
     return f"postgresql://postgres@/postgres?host={quote(os.fsencode(socket))}&port={PORT}"
 
 

@@ -1,4 +1,5 @@
--- Never CASCADE: what others made of the functions keeps them, and what others put in the schema keeps that.
+-- Never CASCADE: objects of others that use the functions, or are in the schema, keep them from being
+-- dropped.
 DO $do$ DECLARE
     found record;
 BEGIN

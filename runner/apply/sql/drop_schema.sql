@@ -4,7 +4,7 @@ DROP FUNCTION IF EXISTS
     ),
     changelane.pause_schedule(text, text), changelane.resume_schedule(text, text),
     changelane.run_schedule(text, text);
--- It takes a row of the table, which is of an older version where there is none.
+-- The function takes a row of the table. An older version has the function without the table.
 DO $do$ BEGIN
     IF pg_catalog.to_regclass('changelane.schedules') IS NOT NULL THEN
         DROP FUNCTION IF EXISTS changelane.send_scheduled(changelane.schedules, timestamptz);
@@ -16,7 +16,7 @@ DROP FUNCTION IF EXISTS changelane.new_id(), changelane.add_trace(jsonb), change
     changelane.key_only(text, text, text, text, jsonb, jsonb), changelane.measure(record),
     changelane.digest(text), changelane.doze(text[], double precision),
     changelane.rouse(text[]), changelane.pause(text), changelane.resume(text);
--- What people did stays on record, and with it the schema.
+-- The audit log is kept, and so is the schema that holds it.
 DO $do$ BEGIN
     IF pg_catalog.to_regclass('changelane.audit') IS NOT NULL THEN
         IF EXISTS (SELECT FROM changelane.audit) THEN

@@ -1,4 +1,4 @@
--- Of queues that hold much, by the statistics. The tree of a table that is not partitioned is empty.
+-- Queues that hold many messages, by the statistics. The partition tree of a plain table is empty.
 SELECT substr(class.relname, 3) AS name,
     sum(pg_stat_get_tuples_inserted(leaf.oid))::bigint AS inserted,
     sum(pg_stat_get_tuples_deleted(leaf.oid))::bigint AS deleted

@@ -1,4 +1,4 @@
--- DEFAULT partitions of queues and their archives, where the role may look into them.
+-- DEFAULT partitions of queues and archives that the role may read.
 SELECT substr(parent.relname, 3) AS queue, namespace.nspname::text AS schema, class.relname::text AS table
 FROM pg_class AS class
 JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace

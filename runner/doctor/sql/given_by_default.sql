@@ -1,4 +1,5 @@
--- What tables and sequences of queues begin with, by ALTER DEFAULT PRIVILEGES of those who make them.
+-- Default privileges (ALTER DEFAULT PRIVILEGES) that new tables and sequences of queues get from their
+-- creators.
 SELECT pg_get_userbyid(defaults.defaclrole)::text,
     defaults.defaclnamespace <> 0,
     CASE defaults.defaclobjtype WHEN 'S' THEN 'SEQUENCES' ELSE 'TABLES' END,

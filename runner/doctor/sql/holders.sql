@@ -1,5 +1,5 @@
--- Whoever keeps dead rows of this database, by snapshot or transaction id: the oldest first. A vacuum's own
--- snapshot holds back nothing. The age in transactions is null where the holder has neither.
+-- Sessions and slots that keep dead rows of this database, by snapshot or transaction id, the oldest first.
+-- The snapshot of a vacuum keeps no rows. The age in transactions is null if the holder has neither.
 SELECT kind, name, state, seconds, behind
 FROM (
     SELECT CASE backend_type WHEN 'walsender' THEN 'standby' ELSE 'backend' END AS kind,

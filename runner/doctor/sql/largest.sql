@@ -1,2 +1,3 @@
--- Ids that were made of the time, for archived messages whose own was taken, are beyond any sequence.
+-- Very large ids do not come from the sequence: the archive takes an id from the time if the message's own is
+-- in use.
 SELECT max(msg_id) FROM {table} WHERE msg_id < 1000000000000000

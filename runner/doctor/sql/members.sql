@@ -1,4 +1,5 @@
--- Who has the rights of each role: itself and its members. Superusers need none.
+-- The roles that have the rights of each role: the role itself and its members. Superusers need no
+-- membership.
 SELECT holder.rolname::text, role.rolname::text
 FROM unnest(%(roles)s::text[]) AS name
 JOIN pg_roles AS holder ON holder.rolname = name

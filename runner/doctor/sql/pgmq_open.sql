@@ -1,5 +1,5 @@
--- Rights over all queues at once, of others than superusers, the owner of schema pgmq and the owners of queues: to make
--- objects in the schema, to write the list of queues, and by functions that run as their owner.
+-- Rights over all queues at once: to create objects in schema pgmq, to write the list of queues, and to call
+-- functions that run as their owner. Superusers, the owner of schema pgmq and owners of queues are left out.
 WITH holders AS (
     SELECT nspowner AS oid FROM pg_namespace WHERE nspname = 'pgmq'
     UNION

@@ -1,4 +1,4 @@
--- What each owner of a capture's function lacks to send to a queue; a row only where something is lacking.
+-- The rights that an owner of a capture's function lacks to send to a queue, one row each.
 SELECT wanted.owner,
        wanted.queue,
        array_remove(ARRAY[

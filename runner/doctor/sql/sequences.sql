@@ -1,4 +1,5 @@
--- Of each queue: the sequence of its ids, what it gave last, and the largest id in the queue, where the role may look.
+-- For each queue: the sequence of its ids, its last value, and the largest id in the queue if the role may
+-- read it.
 SELECT name, format('%%s', sequence) AS sequence, coalesce(pg_sequence_last_value(sequence), 0) AS last
 FROM unnest(%s::text[]) AS name
 CROSS JOIN LATERAL (

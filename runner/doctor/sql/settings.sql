@@ -1,4 +1,4 @@
--- Whose sessions in this database begin with session_replication_role other than origin.
+-- Roles whose sessions in this database start with session_replication_role other than origin.
 SELECT role.rolname::text AS role,
        database.datname::text AS database,
        split_part(setting, '=', 2) AS value

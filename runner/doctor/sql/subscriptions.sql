@@ -1,4 +1,4 @@
--- Subscriptions of this database that apply into a captured table, or into a partition of one.
+-- Subscriptions of this database that write to a captured table, or to a partition of one.
 SELECT subscription.subname::text AS name,
        namespace.nspname::text AS schema,
        class.relname::text AS table

@@ -1,4 +1,4 @@
--- Tables of queues and archives, partitions of one summed up. The tree of a table that is not partitioned is empty.
+-- Tables of queues and archives, with the sum over partitions. The partition tree of a plain table is empty.
 SELECT class.relname::text AS name,
     coalesce(sum(pg_stat_get_live_tuples(leaf.oid)), 0)::bigint AS live,
     coalesce(sum(pg_stat_get_dead_tuples(leaf.oid)), 0)::bigint AS dead,
