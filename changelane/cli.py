@@ -16,32 +16,32 @@ from click.shell_completion import CompletionItem
 from changelane.errors import ChangelaneError, ProblemsError, SpecError
 
 COMMANDS = {
-    "apply": "Bring the database to what sql_out/ says, then verify.",
+    "apply": "Bring the database to the state in sql_out/, then verify it.",
     "backfill": "Send existing rows of a route's tables as snapshots.",
     "completion": "Print the script that completes commands in a shell.",
     "dashboard": "Serve the web page: flow, queues, messages, dead letters, doctor.",
     "db": "Start, stop or reach the local server.",
-    "dead-letter": "List, show, redrive or discard what could not be handled.",
-    "destroy": "Remove what carries the project's marker.",
-    "doctor": "Say what is wrong, or about to be, and what mends it.",
+    "dead-letter": "List, show, redrive or discard dead letters.",
+    "destroy": "Remove the project's triggers and functions.",
+    "doctor": "List present and approaching problems, with their fixes.",
     "generate": "Render sql_out/ from pipelines.yaml and the catalog.",
-    "grants": "Print the GRANTs that a role of the worker's own needs.",
+    "grants": "Print the GRANTs that a worker's role needs.",
     "init": "Write a commented pipelines.yaml from the live schema.",
     "inspect": "Write sql_out/catalog.json from the live schema.",
-    "maintain": "Prune archives, make and drop partitions.",
+    "maintain": "Prune archives and dead letters, make and drop partitions.",
     "models": "Write typed rows of the captured tables for handlers.",
-    "pause": "Have workers claim no more from a queue.",
+    "pause": "Stop workers from claiming from a queue.",
     "peek": "Look at the messages of a queue.",
-    "plan": "Say what apply would do, and the lock that each step takes.",
-    "purge": "Delete all that a queue holds.",
+    "plan": "Print what apply would do, and the lock that each step takes.",
+    "purge": "Delete all messages of a queue.",
     "replay": "Send archived messages again.",
     "resume": "Let workers claim from a paused queue again.",
-    "schedule": "List, pause, resume or run what is sent at set times.",
+    "schedule": "List, pause, resume or run schedules.",
     "schema": "Print the JSON Schema of pipelines.yaml.",
     "send": "Put a message into a queue.",
     "status": "One line per object: its state.",
     "try": "Run SQL, show the messages that it would send, roll back.",
-    "unblock": "Let keys go on that a message holds back.",
+    "unblock": "Release keys blocked by a failed message.",
     "validate": "Check the spec, its expressions and the SQL.",
     "verify": "Exit 2 on any difference between sql_out/ and the database.",
     "work": "Consume queues into handlers.",
@@ -50,7 +50,7 @@ COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The global options. ``database_url`` None: the environment, then the local server, decides."""
+    """The global options. If ``database_url`` is None, the environment decides, then the local server."""
 
     file: Path
     out: Path
@@ -67,7 +67,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        # A module cannot bear the name of a keyword, nor a hyphen.
+        # A module cannot have a keyword or a hyphen in its name.
         module_name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
         module = importlib.import_module(f"changelane.commands.{module_name}")
         command: click.Command = module.command
@@ -140,7 +140,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except click.ClickException as error:
-        # click's own exit code for usage is 2, which here means a difference.
+        # click exits 2 on wrong usage, but here 2 means a difference.
         error.show()
         sys.exit(1)
     except ChangelaneError as error:
@@ -168,7 +168,9 @@ PARTS = {
 
 
 def explain(error: Exception) -> ChangelaneError:
-    """An error from outside: a part that is not installed, a file that the system refuses, or a surprise."""
+    """Turn a foreign error into ours: a missing extra, a file that the system refuses, or an unexpected
+    error.
+    """
     if isinstance(error, ModuleNotFoundError) and (part := find_part(error)):
         return ChangelaneError(
             f"this command needs the part {part!r} of Changelane, which is not installed",
@@ -186,7 +188,7 @@ def explain(error: Exception) -> ChangelaneError:
 
 
 def find_part(error: ModuleNotFoundError) -> str | None:
-    """The extra that the module belongs to which imports what is missing."""
+    """The extra that provides the module with the failed import."""
     part, trace = None, error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_globals.get("__name__", "")
@@ -196,7 +198,7 @@ def find_part(error: ModuleNotFoundError) -> str | None:
 
 
 def show_error(error: ChangelaneError) -> None:
-    """Print an error on stderr: what, then the help."""
+    """Print an error on stderr: first the error, then the help."""
     if isinstance(error, SpecError):
         from changelane.diagnostic import render_text
 

@@ -21,23 +21,23 @@ from changelane.runner.live.session import reach
 @click.command(name="apply")
 @click.argument("saved_plan", metavar="[PLAN]", required=False, type=click.Path(path_type=Path))
 @click.option("--prune", is_flag=True, help="Destroy triggers and functions that are no longer declared.")
-@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
-@click.option("--only", metavar="ROUTE", help="Just this route and its queues.")
+@click.option("--yes", is_flag=True, help="Do not ask; required without a terminal.")
+@click.option("--only", metavar="ROUTE", help="Apply only this route and its queues.")
 @click.option(
     "--max-wait",
     callback=parse_duration,
     default="60s",
     show_default=True,
-    help="How long in all to wait for locks.",
+    help="How long to wait for all locks together.",
 )
 @click.option(
     "--single-transaction",
     "together",
     is_flag=True,
-    help="All or nothing: every table is locked until the last one is done.",
+    help="Apply all or nothing: every table stays locked until the last one is done.",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
-              help="json: one event a line; needs --yes, for it asks nothing.")  # fmt: skip
+              help="json: one event a line; needs --yes, because it cannot ask.")  # fmt: skip
 @click.pass_obj
 def command(
     settings: Settings,
@@ -50,14 +50,14 @@ def command(
     together: bool,
     form: str,
 ) -> None:
-    """Bring the database to what sql_out/ says, then verify.
+    """Bring the database to the state in sql_out/, then verify it.
 
-    A table that cannot be captured as sql_out/ says is left as it is: the others are applied, then apply
-    exits 1.
+    A table that cannot be captured as sql_out/ says is left as it is. The other tables are applied, then
+    apply exits 1.
 
-    With PLAN, a file of `changelane plan --save`, do what it says without asking, or nothing if it is stale.
-    Exits 1 when pipelines.yaml changed since sql_out/ was generated from it, 75 when a
-    lock was not obtained: what was done holds, and it is safe to run again.
+    With PLAN, a file of `changelane plan --save`, do exactly these steps without asking, or nothing if the
+    plan is stale. Exits 1 when pipelines.yaml changed since sql_out/ was generated from it, 75 when a lock
+    was not obtained: the finished steps stay, and it is safe to run again.
     """
     if saved_plan and (prune or only):
         raise click.UsageError("--prune and --only are part of a saved plan: give them to `changelane plan`")
@@ -92,10 +92,10 @@ def command(
 
 
 def ask(question: str, *, needs: str, terminal: bool = True) -> bool:
-    """Ask on a terminal; True is the only answer that it returns. ``needs`` names what asks, for errors.
+    """Ask on a terminal; returns only True. ``needs`` names the command that asks, for errors.
 
-    Both input and output are a terminal's, for nobody reads a question that goes into a pipe. Raises
-    ChangelaneError on no, and where there is nobody to ask.
+    Both input and output must be a terminal, because nobody reads a question that goes into a pipe. Raises
+    ChangelaneError on no, and without a terminal.
     """
     if not (terminal and sys.stdin.isatty() and sys.stdout.isatty()):
         raise ChangelaneError(

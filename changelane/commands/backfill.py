@@ -1,4 +1,4 @@
-"""``changelane backfill``: send the rows that are there already."""
+"""``changelane backfill``: send existing rows."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ from changelane.runner.operate.backfill import Source, Step, backfill
 
 @click.command()
 @click.argument("route")
-@click.option("--table", metavar="SCHEMA.NAME", help="Just this one of the route's tables.")
+@click.option("--table", metavar="SCHEMA.NAME", help="Only this table of the route.")
 @click.option("--where", metavar="EXPR", help="Only rows for which this SQL is true, over new.")
 @click.option("--chunk", type=click.IntRange(1, 100_000), default=1000, show_default=True,
-              help="Keys of a transaction.")  # fmt: skip
-@click.option("--max-depth", type=click.IntRange(min=1), help="Wait while a queue holds so many messages.")
+              help="Number of keys per transaction.")  # fmt: skip
+@click.option(
+    "--max-depth", type=click.IntRange(min=1), help="Wait while a queue holds at least this many messages."
+)
 @click.option(
     "--max-wait",
     callback=parse_duration,
     default="60s",
     show_default=True,
-    help="How long to wait for rows that others lock.",
+    help="How long to wait for rows that other sessions lock.",
 )
-@click.option("--restart", is_flag=True, help="Do not go on with a backfill that was cut short.")
-@click.option("--sql", "show", is_flag=True, help="Print the SQL that sends rows, and send none.")
+@click.option("--restart", is_flag=True, help="Start again instead of going on with an interrupted backfill.")
+@click.option("--sql", "show", is_flag=True, help="Print the SQL that would send rows; send nothing.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(
@@ -54,10 +56,10 @@ def command(
     show: bool,
     form: str,
 ) -> None:
-    """Send the existing rows of ROUTE's tables, as it would send them, with the operation `snapshot`.
+    """Send the existing rows of ROUTE's tables as messages with the operation `snapshot`.
 
-    In chunks by primary key, each a short transaction; cut short, the same command goes on where it was. A
-    change that is made meanwhile is sent by its trigger, after the row's snapshot.
+    Works in chunks by primary key, each a short transaction. After an interruption, the same command goes on.
+    If a row changes meanwhile, its trigger sends the change after the row's snapshot.
     """
     document, output = build(settings.file, catalog := load_catalog(settings.out / "catalog.json"))
     if find_stale(output, settings.out):
@@ -108,7 +110,7 @@ def command(
 
 
 def _is_new(thing: Object) -> bool:
-    """Whether it is a table that is not captured yet, and so is not among those to be sent."""
+    """Whether the table is not captured yet, so that its rows are not sent."""
     return thing.kind == "table" and thing.state == "missing"
 
 
@@ -127,7 +129,9 @@ def _describe(manifest: Manifest, entry: Backfill) -> Source:
 
 
 def _show(steps: Iterator[Step], *, name: str) -> int:
-    """Progress on stderr: a bar on a terminal, else a line a chunk; returns how many rows were sent."""
+    """Show progress on stderr: a bar on a terminal, else a line per chunk; returns the number of rows
+    sent.
+    """
     if not sys.stderr.isatty():
         sent = 0
         for step in steps:

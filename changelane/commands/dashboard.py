@@ -23,25 +23,27 @@ from changelane.runner.live.database import resolve
     "--token",
     envvar="CHANGELANE_DASHBOARD_TOKEN",
     metavar="TOKEN",
-    help="The token that lets in, of at least 16 characters; needed off loopback. Prefer the variable "
+    help="The login token, at least 16 characters; required beyond loopback. Prefer the variable "
     "CHANGELANE_DASHBOARD_TOKEN: an option shows in `ps`.",
 )
 @click.option(
-    "--no-token", is_flag=True, help="Let every account of this machine in; on loopback only, and not wise."
+    "--no-token",
+    is_flag=True,
+    help="Ask for no token: every account of this machine gets in. Loopback only; not recommended.",
 )
-@click.option("--read-only", is_flag=True, help="Change nothing; connections are read-only, too.")
+@click.option("--read-only", is_flag=True, help="Refuse every change, also by read-only connections.")
 @click.option(
     "--url",
     default="",
     metavar="URL",
-    help="Where people reach it through a proxy, as https://dashboard.example.com; needs a token.",
+    help="The public URL behind a proxy, such as https://dashboard.example.com; needs a token.",
 )
 @click.option(
     "--proxy",
     "proxies",
     multiple=True,
     metavar="ADDRESS",
-    help="A proxy in front, or its network, whose X-Forwarded-For names visitors; can be repeated.",
+    help="Address or network of a proxy whose X-Forwarded-For is trusted; repeatable.",
 )
 @click.pass_obj
 def command(
@@ -58,13 +60,13 @@ def command(
     """Serve the web page: the flow with its rates, queues and messages, dead letters, routes, doctor.
 
     Runs until SIGTERM (exits 0) or SIGINT (exits 130). Without a token it prints an address that lets one
-    browser in, once; on other addresses than loopback it refuses to start without a token. Its users act with
+    browser in, once. On an address other than loopback it refuses to start without a token. Users act with
     the rights of the database's role. Every change is written to the table changelane.audit.
     """
     from changelane.runner.dashboard.server import Options, serve
     from changelane.runner.dashboard.web.proxies import read_proxies
 
-    # What is typed or pasted at the login loses its blanks, too.
+    # The login strips blanks around the token, so do the same here.
     if token is not None and not (token := token.strip()):
         raise ChangelaneError(
             "the token is empty: not started", help="give a long random text, or no token on loopback"
@@ -95,7 +97,7 @@ def command(
 
 
 def split(text: str) -> Sequence[Statement]:
-    """SQL as statements that a rollback undoes; raises ChangelaneError."""
+    """Split SQL into statements that a rollback undoes; raises ChangelaneError."""
     from changelane.generator.sql.script import split_script
 
     return split_script(text)

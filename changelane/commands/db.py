@@ -1,4 +1,4 @@
-"""``changelane db``: the local server by hand."""
+"""``changelane db``: control the local server."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from changelane.runner.local.place import find_left
 
 @click.group
 def command() -> None:
-    """Start, stop or reach the local server, whose data are in .changelane/ of the current directory."""
+    """Start, stop or reach the local server. Its data are in .changelane/ of the current directory."""
 
 
 @command.command
 def start() -> None:
-    """Start it unless it runs, and print its URL."""
+    """Start the server unless it runs, and print its URL."""
     root = Path.cwd() / server.FOLDER
     running = server.find(root)
     url = database.start_local()
@@ -33,7 +33,7 @@ def start() -> None:
 
 @command.command
 def stop() -> None:
-    """Stop it; its data stay."""
+    """Stop the server; its data stay."""
     root = Path.cwd() / server.FOLDER
     stopped = server.stop(root)
     click.echo(f"the server of {root} {'has stopped' if stopped else 'does not run'}", err=True)
@@ -41,7 +41,7 @@ def stop() -> None:
 
 @command.command
 def url() -> None:
-    """Print its URL; starts it on demand."""
+    """Print the URL; starts the server on demand."""
     click.echo(database.start_local())
 
 
@@ -49,18 +49,18 @@ def url() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def psql(settings: Settings, arguments: tuple[str, ...]) -> None:
-    """Open psql, with all ARGUMENTS as psql takes them, in the database that the other commands use."""
+    """Open psql in the database that the other commands use. Pass ARGUMENTS on to psql."""
     program = str(server.find_binary("psql"))
     conninfo = database.resolve(settings.database_url)
-    # Here a wrong URL gets its explanation.
+    # Report a wrong URL here, with an explanation.
     database.connect(conninfo).close()
-    # In the environment, not on the command line: there a password would show in the process list.
+    # The environment hides the password; the command line would show it in the process list.
     named = {
         option.envvar.decode(): option.val.decode()
         for option in Conninfo.parse(conninfo.encode())
         if option.val and option.envvar
     }
-    # A server that is named whole leaves nothing to the PG* of the environment.
+    # A complete server address overrides the PG* variables of the environment.
     kept = {name: value for name, value in os.environ.items() if not (named and name.startswith("PG"))}
     environment = kept | named
     os.execve(program, ["psql", *arguments], environment)  # noqa: S606

@@ -1,4 +1,4 @@
-"""``changelane dead-letter``: look at dead letters, send them back, or discard them."""
+"""``changelane dead-letter``: look at dead letters, redrive them, or discard them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = 20
 
 
 def chosen(*, limit: int | None) -> Callable[[Any], Any]:
-    """The arguments by which every sub-command chooses letters."""
+    """The arguments that every sub-command takes to choose letters."""
 
     decorators: tuple[Callable[[Any], Any], ...] = (
         click.pass_obj,
@@ -36,13 +36,13 @@ def chosen(*, limit: int | None) -> Callable[[Any], Any]:
             type=click.IntRange(min=1),
             default=limit,
             show_default=limit is not None,
-            help="At most so many, oldest first.",
+            help="At most N letters, oldest first.",
         ),
         click.option(
             "--where",
             callback=read_where,
             metavar="EXPR",
-            help="Only those for which this SQL is true, over message, headers, msg_id and enqueued_at.",
+            help="Only letters for which this SQL is true, over message, headers, msg_id and enqueued_at.",
         ),
         click.option(
             "--id",
@@ -50,7 +50,7 @@ def chosen(*, limit: int | None) -> Callable[[Any], Any]:
             type=click.IntRange(1, 2**63 - 1),
             multiple=True,
             metavar="N",
-            help="Only this one. May be given again.",
+            help="Only the letter with this id. Repeatable.",
         ),
         click.argument("queue"),
     )
@@ -67,7 +67,7 @@ def chosen(*, limit: int | None) -> Callable[[Any], Any]:
 def command() -> None:
     """Look at the dead letters of QUEUE, send them back to it, or discard them.
 
-    QUEUE is the queue that they come from; the name of its dead-letter queue does, too.
+    QUEUE is the queue that they come from. The name of its dead-letter queue works, too.
     """
 
 
@@ -76,7 +76,9 @@ def command() -> None:
 def list_(
     settings: Settings, *, queue: str, ids: tuple[int, ...], where: str | None, limit: int, form: str
 ) -> None:
-    """One line each: id, when it failed, attempts, key, and the first line of its error."""
+    """List dead letters, one line each: id, time of failure, attempts, key, and the first line of the
+    error.
+    """
     letters, more = look(settings, queue=queue, ids=ids, where=where, limit=limit)
     if form == "json":
         click.echo(render_json(letters, more=more))
@@ -91,7 +93,7 @@ def list_(
 def show(
     settings: Settings, *, queue: str, ids: tuple[int, ...], where: str | None, limit: int, form: str
 ) -> None:
-    """All of each: message, headers, error and traceback."""
+    """Show dead letters in full: message, headers, error and traceback."""
     letters, more = look(settings, queue=queue, ids=ids, where=where, limit=limit)
     if form == "json":
         click.echo(render_json(letters, more=more))
@@ -105,9 +107,9 @@ def show(
 def redrive_(
     settings: Settings, *, queue: str, ids: tuple[int, ...], where: str | None, limit: int | None, form: str
 ) -> None:
-    """Send them back to their queue: all, or those chosen; all of these or none.
+    """Send dead letters back to their queue: all, or the chosen ones; either all of these or none.
 
-    Each starts afresh, with no attempt spent and under a new id.
+    Each message has all its attempts again, and a new id.
     """
     place = find_place(load_manifest(settings.out), queue)
     needs = [*need_command("dead-letter discard", place.queue), *need_command("send", place.source)]
@@ -122,7 +124,7 @@ def redrive_(
 
 
 @command.command(name="discard")
-@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.option("--yes", is_flag=True, help="Do not ask; required without a terminal.")
 @chosen(limit=None)
 def discard_(
     settings: Settings,
@@ -134,7 +136,7 @@ def discard_(
     form: str,
     yes: bool,
 ) -> None:
-    """Delete them for good: all, or those chosen."""
+    """Delete dead letters for good: all, or the chosen ones."""
     place = find_place(announce(settings, quiet=form == "json"), queue)
     needs = need_command("dead-letter discard", place.queue)
     with reach(settings.database_url, doing="dead-letter discard", needs=needs) as conn:
@@ -152,7 +154,7 @@ def discard_(
 def look(
     settings: Settings, *, queue: str, ids: tuple[int, ...], where: str | None, limit: int
 ) -> tuple[list[Letter], bool]:
-    """The letters chosen, and whether there are more than ``limit``."""
+    """The chosen letters, and whether there are more than ``limit``."""
     place: Place = find_place(load_manifest(settings.out), queue)
     needs = need_command("dead-letter", place.queue)
     with reach(settings.database_url, doing="dead-letter", needs=needs) as conn:
@@ -172,7 +174,7 @@ def count(number: int) -> str:
 
 
 def render_table(letters: list[Letter]) -> list[str]:
-    """Aligned columns under their names; the error comes last, as it is long."""
+    """Aligned columns with headings; the error comes last, as it is long."""
     if not letters:
         return []
     rows = [("ID", "FAILED AT", "ATTEMPTS", "KEY", "ERROR")]

@@ -16,26 +16,26 @@ from changelane.runner.live.session import reach
 
 
 @click.command(name="destroy")
-@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
-@click.option("--drop-queues", is_flag=True, help="The queues that this project created, too, where empty.")
+@click.option("--yes", is_flag=True, help="Do not ask; required without a terminal.")
+@click.option("--drop-queues", is_flag=True, help="Also drop the empty queues that this project created.")
 @click.option(
     "--discard-messages",
     "discard",
     metavar="QUEUE",
     multiple=True,
-    help="Drop this queue even if it, or its archive, holds messages. May be given again.",
+    help="Drop this queue even if it, or its archive, holds messages. Repeatable.",
 )
 @click.option(
     "--project",
     metavar="NAME",
-    help="Another project than that of sql_out/: what it left after it was renamed, or its spec was lost.",
+    help="Destroy this project, not the one in sql_out/, for example after a rename or a lost spec.",
 )
 @click.option(
     "--max-wait",
     callback=parse_duration,
     default="60s",
     show_default=True,
-    help="How long in all to wait for locks.",
+    help="How long to wait for all locks together.",
 )
 @click.pass_obj
 def command(
@@ -47,9 +47,9 @@ def command(
     project: str | None,
     max_wait: float,
 ) -> None:
-    """Remove what bears the project's marker: triggers and functions; queues only when told.
+    """Remove the project's triggers and functions from the database; its queues only on request.
 
-    Refuses where pipelines.yaml and sql_out/ are of two projects, unless --project names the one.
+    Refuses if pipelines.yaml and sql_out/ belong to different projects, unless --project names one.
     """
     if discard and not drop_queues:
         raise click.UsageError("--discard-messages goes with --drop-queues")

@@ -19,9 +19,9 @@ from changelane.runner.live.session import reach
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(settings: Settings, *, form: str) -> int:
-    """Say what is wrong, or about to be: what, why it matters, and what mends it. Exits 2 on any finding.
+    """List present and approaching problems: what, why it matters, and the fix. Exits 2 on any finding.
 
-    `changelane verify` compares the database with sql_out/; this looks at what surrounds them.
+    `changelane verify` compares the database with sql_out/; doctor checks everything around them.
     """
     manifest = load_manifest(settings.out)
     with reach(settings.database_url, doing="doctor") as conn:

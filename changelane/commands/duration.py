@@ -15,7 +15,7 @@ def parse_duration(ctx: click.Context, param: click.Parameter, value: str) -> fl
 @overload
 def parse_duration(ctx: click.Context, param: click.Parameter, value: None) -> None: ...
 def parse_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """An option's callback: its value in seconds; None where it was not given. Raises BadParameter."""
+    """An option's callback: its value in seconds; None if the option was not given. Raises BadParameter."""
     if value is None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", value)

@@ -25,12 +25,12 @@ from changelane.runner.compare.object import spell
     type=click.Choice(FORMATS),
     default="text",
     show_default=True,
-    help="Of problems in the spec; as data they are on stdout, what was written on stderr.",
+    help="Format of problems in the spec. Data go to stdout; the written files are then named on stderr.",
 )
 @click.pass_obj
 def command(settings: Settings, *, check: bool, form: str) -> int:
     """Render sql_out/ from pipelines.yaml and the catalog."""
-    # What is made here is kept to the end: to look for garbage in it takes an eighth of the time.
+    # The objects made here live to the end. A search for garbage among them would take an eighth of the time.
     gc.disable()
     catalog = load_catalog(settings.out / "catalog.json")
     outputs: list[Output] = []
@@ -49,7 +49,7 @@ def command(settings: Settings, *, check: bool, form: str) -> int:
 
 
 def check_stale(output: Output, settings: Settings, *, notes: bool) -> int:
-    """Say what is stale; returns the exit code. ``notes``: on stderr."""
+    """Print what is stale; returns the exit code. ``notes`` go to stderr."""
     stale = find_stale(output, settings.out)
     for name in stale:
         click.echo(f"stale: {settings.out / name}", err=notes)
@@ -61,7 +61,7 @@ def check_stale(output: Output, settings: Settings, *, notes: bool) -> int:
 
 
 def write_out(output: Output, settings: Settings, *, notes: bool) -> int:
-    """Write what differs and say so; returns the exit code. ``notes``: on stderr."""
+    """Write the files that differ and print their names; returns the exit code. ``notes`` go to stderr."""
     left = describe_left(output, settings)
     touched = write(output, settings.out)
     for name in touched:
@@ -74,7 +74,9 @@ def write_out(output: Output, settings: Settings, *, notes: bool) -> int:
 
 
 def describe_left(output: Output, settings: Settings) -> str:
-    """What a project of another name leaves in the database, by the manifest there is yet; empty if none."""
+    """Describe what a project of another name, the one in the present manifest, leaves in the database; empty
+    if nothing.
+    """
     try:
         old = load_manifest(settings.out)
     except ManifestError:

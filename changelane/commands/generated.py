@@ -1,4 +1,4 @@
-"""``sql_out/`` as it was generated, or a refusal that shows what was edited in it."""
+"""Loads ``sql_out/`` if it is as generated; otherwise the error shows the edits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from changelane.errors import ChangelaneError, ManifestError
 def load_generated(settings: Settings) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest, and the bytes of every file that it names.
 
-    Raises ManifestError when the spec changed since, or when a file was edited: then with a diff where the
-    spec still says what was generated.
+    Raises ManifestError when the spec changed since, or when a file was edited. If the spec is unchanged, the
+    error shows the edit as a diff.
     """
     manifest = load_current(settings)
     try:
@@ -26,7 +26,7 @@ def load_generated(settings: Settings) -> tuple[Manifest, dict[str, bytes]]:
 def _explain(settings: Settings, manifest: Manifest) -> str:
     if not settings.file.exists():
         return f"  ({settings.file} is not here, so what was edited cannot be shown)"
-    # Only here: neither pglast nor the generator is needed for what is as it should be.
+    # Imported only here: an unchanged sql_out/ needs neither pglast nor the generator.
     from changelane.contract.catalog import load_catalog
     from changelane.generator.render.sql_out import generate
     from changelane.generator.spec.loading import read_spec

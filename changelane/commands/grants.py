@@ -1,4 +1,4 @@
-"""``changelane grants``: what a role of the worker's own needs."""
+"""``changelane grants``: the rights that a worker's role needs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from changelane.runner.queue.worker_rights import list_worker_grants
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(settings: Settings, queues: tuple[str, ...], role: str, form: str) -> None:
-    """Print the GRANTs by which a role may work the queues that have a consumer, or those that are named.
+    """Print the GRANTs that a role needs to work the queues with a consumer, or the named queues.
 
-    Claims, retries, dead letters, archives and their pruning, wake-ups and pauses: what the consumers declare
-    takes, and no more. The role need not exist yet; nothing is changed. Run it again after
-    `apply` made queues.
+    They cover what the consumers declare and no more: claims, retries, dead letters, archives and their
+    pruning, wake-ups and pauses. The role need not exist yet; nothing is changed. Run it again after `apply`
+    made queues.
     """
     manifest = load_current(settings)
     consumers = _choose(manifest, queues)

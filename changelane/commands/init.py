@@ -19,9 +19,8 @@ from changelane.runner.live.survey import can_own, survey
 def command(settings: Settings, *, force: bool) -> None:
     """Write a commented pipelines.yaml from the live schema.
 
-    It holds a route for each table, switched off by comment signs, with the table's size and key, and one
-    over a glob for each large schema. Bookkeeping of migration tools is left out, and so are columns that
-    look secret.
+    It holds a route for each table, commented out, with the table's size and key, and one route over a glob
+    for each large schema. Tables of migration tools and columns that look secret are left out.
     """
     path = settings.file
     exists = ChangelaneError(f"{path} exists", help="name another with --file, or overwrite it with --force")

@@ -1,4 +1,4 @@
-"""The spec against the database as it is now, which is only looked at."""
+"""Checks the spec against the live database, without a change to it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _SHOWN = 5
 
 
 def find_live_problems(settings: Settings, saved: Catalog | None) -> tuple[Diagnostic, ...]:
-    """All problems and warnings: the spec alone, against the live tables, and what apply would refuse.
+    """All problems and warnings: of the spec alone, against the live tables, and reasons why apply would
+    refuse.
 
-    ``saved`` is what ``catalog.json`` holds. Raises SpecError, DatabaseError, ChangelaneError.
+    ``saved`` is the content of ``catalog.json``. Raises SpecError, DatabaseError, ChangelaneError.
     """
     with reach(settings.database_url, doing="validate") as conn:
         live = inspect(conn)
@@ -70,7 +71,7 @@ def _check_pgmq(document: Document, installed: pgmq.Pgmq | None, *, refused: boo
 
 
 def _find_stale(settings: Settings, saved: Catalog, live: Catalog, output: Output) -> Diagnostic | None:
-    """A warning where tables differ that no route names, an error where other SQL comes of them."""
+    """A warning if the tables that differ are in no route, an error if the generated SQL would change."""
     path = settings.out / "catalog.json"
     changes = _compare(saved, live)
     if not changes:

@@ -29,12 +29,12 @@ from changelane.runner.operate.maintain import Upkeep, choose, maintain
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(settings: Settings, queues: tuple[str, ...], max_wait: float, form: str) -> None:
-    """Prune the archives of queues by `archive: {keep}` and their dead letters by `dead_letters: {keep}`, and
-    have pg_partman make and drop the partitions of partitioned ones: of those named, or of all.
+    """Prune archives (`archive: {keep}`) and dead letters (`dead_letters: {keep}`), and let pg_partman make
+    and drop partitions: for the named queues, or for all.
 
-    For cron. Workers prune archives and dead letters of their queues themselves; partitions are nobody else's
-    business, unless pg_partman's background worker runs. Exits 75 where a lock was not obtained; what was
-    done holds.
+    Made for cron. Workers prune archives and dead letters of their queues themselves. Nobody else makes
+    partitions, unless pg_partman's background worker runs. Exits 75 if a lock was not obtained; the finished
+    work stays.
     """
     chosen = choose(announce(settings, quiet=form == "json"), queues)
     done: list[Upkeep] = []

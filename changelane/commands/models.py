@@ -14,7 +14,7 @@ from changelane.generator.row_types import render_models
 
 @click.command(name="models")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: standard output.")
-@click.option("--check", is_flag=True, help="Write nothing; exit 2 when FILE is stale.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 2 if FILE is stale.")
 @click.pass_obj
 def command(settings: Settings, *, output: Path | None, check: bool) -> int:
     """Write typed rows of the captured tables, for handlers that take Change[OrdersRow].

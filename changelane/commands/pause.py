@@ -1,4 +1,4 @@
-"""``changelane pause``: have workers claim no more from a queue."""
+"""``changelane pause``: stop workers from claiming from a queue."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from changelane.runner.operate.pause import pause
 @click.argument("queue")
 @click.pass_obj
 def command(settings: Settings, queue: str) -> None:
-    """Have all workers stop claiming from QUEUE within about a second, and keep those that start from it.
+    """Stop all workers from claiming from QUEUE, within about a second. Workers that start later do not claim
+    either.
 
-    Handlers that run finish; messages that no handler has are given back, which spends no attempt. Changes
+    Running handlers finish. Messages that no handler has yet are given back, which spends no attempt. Changes
     are captured as before.
     """
     needs = need_command("pause", queue)

@@ -19,18 +19,20 @@ from changelane.runner.queue.identity import find_queue
 
 @click.command()
 @click.argument("queue")
-@click.option("--state", type=click.Choice(STATES), help="Only those; all but the archived unless given.")
+@click.option(
+    "--state", type=click.Choice(STATES), help="Only messages in this state; default: all but archived ones."
+)
 @click.option("--id", "ids", type=click.IntRange(1, 2**63 - 1), multiple=True, metavar="N",
-              help="All of this one. May be given again.")  # fmt: skip
+              help="Show this message in full. Repeatable.")  # fmt: skip
 @click.option(
     "--where",
     callback=read_where,
     metavar="EXPR",
-    help="Only those for which this SQL is true, over message, headers, msg_id and enqueued_at.",
+    help="Only messages for which this SQL is true, over message, headers, msg_id and enqueued_at.",
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
-@click.option("--after", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Go on after this id.")
-@click.option("--newest", is_flag=True, help="From the newest down.")
+@click.option("--after", type=click.IntRange(0, 2**63 - 1), metavar="N", help="Start after this id.")
+@click.option("--newest", is_flag=True, help="Newest first.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(
@@ -45,11 +47,11 @@ def command(
     newest: bool,
     form: str,
 ) -> None:
-    """Look at the messages of QUEUE; nothing of them changes.
+    """Look at the messages of QUEUE without a change to them.
 
-    States: available (or waiting for its key's turn); delayed (sent so, or to be retried); leased (claimed,
-    and not settled); blocked (holds its key back until you decide); archived. Dead letters are in a queue of
-    their own: see `changelane dead-letter`.
+    States: available (or waiting for its key's turn); delayed (sent with a delay, or to be retried); leased
+    (claimed, no outcome yet); blocked (failed, and blocks its key until you decide); archived. Dead letters
+    are in a queue of their own: see `changelane dead-letter`.
     """
     needs = need_command("peek", queue)
     with reach(settings.database_url, doing="peek", needs=needs) as conn:

@@ -18,7 +18,7 @@ from changelane.runner.live.session import reach
 
 @click.command(name="plan")
 @click.option("--prune", is_flag=True, help="Destroy triggers and functions that are no longer declared.")
-@click.option("--only", metavar="ROUTE", help="Just this route and its queues.")
+@click.option("--only", metavar="ROUTE", help="Plan only this route and its queues.")
 @click.option(
     "--save",
     "path",
@@ -33,10 +33,10 @@ from changelane.runner.live.session import reach
 def command(
     settings: Settings, *, prune: bool, only: str | None, path: Path | None, exit_code: bool, form: str
 ) -> int:
-    """Say what apply would do, and the lock that each step takes. Changes nothing.
+    """Print what apply would do, and the lock that each step takes. Changes nothing.
 
-    Exits 1 when apply would refuse or leave a table as it is, and when pipelines.yaml changed since sql_out/
-    was generated from it.
+    Exits 1 when apply would refuse or leave a table out, and when pipelines.yaml changed since sql_out/ was
+    generated from it.
     """
     manifest, files = load_generated(settings)
     warn_of_misfits(manifest)

@@ -1,4 +1,4 @@
-"""How an apply tells what it does: lines, a bar on a terminal, or events."""
+"""Reports the progress of an apply: lines, a bar on a terminal, or events."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _make_bar(total: int) -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
-        # Lines on the same terminal go above the bar; those into a file go as they are.
+        # Lines on the same terminal go above the bar; lines into a file need no care.
         redirect_stdout=sys.stdout.isatty(),
     )
     bar.add_task("", total=total)

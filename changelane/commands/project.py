@@ -1,4 +1,4 @@
-"""Which project a command works for: that of ``sql_out/``, held against the spec beside it."""
+"""The project of a command: that of ``sql_out/``, checked against the spec beside it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from changelane.errors import ProjectError
 
 
 def load_current(settings: Settings) -> Manifest:
-    """The manifest, generated from the spec as it is now.
+    """The manifest, if it was generated from the present spec.
 
-    Without a spec, as where only ``sql_out/`` is deployed, a note says that nothing was compared. Raises
-    ManifestError when the spec changed since.
+    Without a spec, for example if only ``sql_out/`` is deployed, a note says that nothing was compared.
+    Raises ManifestError when the spec changed since.
     """
     manifest = load_manifest(settings.out)
     if not settings.file.exists():
@@ -33,9 +33,9 @@ def load_noted(settings: Settings) -> Manifest:
 
 
 def announce(settings: Settings, *, quiet: bool = False) -> Manifest:
-    """The manifest, for a command that destroys: it begins with the project's name, on stderr if ``quiet``.
+    """The manifest, for a command that destroys: it first prints the project's name, on stderr if ``quiet``.
 
-    Raises ProjectError where the spec is of another project.
+    Raises ProjectError if the spec belongs to another project.
     """
     manifest = load_manifest(settings.out)
     if isinstance(change := find_change(settings.file, manifest, out=settings.out), ProjectError):

@@ -1,4 +1,4 @@
-"""``changelane purge``: delete all that a queue holds."""
+"""``changelane purge``: delete all messages of a queue."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from changelane.runner.queue.identity import find_queue
 
 @click.command()
 @click.argument("queue")
-@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.option("--yes", is_flag=True, help="Do not ask; required without a terminal.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(settings: Settings, *, queue: str, yes: bool, form: str) -> None:
-    """Delete every message of QUEUE for good, those in handlers' hands too.
+    """Delete every message of QUEUE for good, including those that handlers process now.
 
     Messages sent meanwhile stay, and so do its archive and its dead letters.
     """

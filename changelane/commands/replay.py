@@ -18,7 +18,7 @@ from changelane.runner.queue.identity import find_queue
 
 
 def parse_moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """An option's callback: an ISO time with its zone, or how long ago."""
+    """An option's callback: an ISO time with its zone, or a time ago such as ``2h``."""
     if value is None:
         return None
     try:
@@ -39,16 +39,21 @@ def parse_moment(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 @click.command()
 @click.argument("queue")
-@click.option("--since", required=True, metavar="T", help="Archived from then on: an ISO time, or `2h` ago.")
-@click.option("--until", metavar="T", help="Archived before then; now unless given.")
+@click.option(
+    "--since",
+    required=True,
+    metavar="T",
+    help="Messages archived from this time on: an ISO time, or an age such as `2h`.",
+)
+@click.option("--until", metavar="T", help="Messages archived before this time; default: now.")
 @click.option(
     "--where",
     callback=read_where,
     metavar="EXPR",
-    help="Only those for which this SQL is true, over message, headers, msg_id and enqueued_at.",
+    help="Only messages for which this SQL is true, over message, headers, msg_id and enqueued_at.",
 )
-@click.option("--restart", is_flag=True, help="Do not go on with a replay that was cut short.")
-@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.option("--restart", is_flag=True, help="Start again instead of going on with an interrupted replay.")
+@click.option("--yes", is_flag=True, help="Do not ask; required without a terminal.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def command(
@@ -64,7 +69,7 @@ def command(
 ) -> None:
     """Send archived messages of QUEUE again, in their order, under new ids; the archive stays as it is.
 
-    Cut short, the same command goes on where it was; no message is sent twice by it.
+    After an interruption, the same command goes on and sends no message twice.
     """
     settings: Settings = ctx.obj
     options = {param.name: param for param in ctx.command.params}

@@ -1,4 +1,4 @@
-"""Diagnostics where a command was asked for them: text for people on stderr, data on stdout."""
+"""Prints the diagnostics of a command: text for people on stderr, data on stdout."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ FORMATS = ["text", "json", "github"]
 
 
 def report(collect: Callable[[], Sequence[Diagnostic]], *, form: str) -> int:
-    """Show what ``collect`` returns or raises as a SpecError, in one of FORMATS; returns the exit code.
+    """Print the diagnostics that ``collect`` returns, or raises as a SpecError, in one of FORMATS; returns
+    the exit code.
 
-    Raises SpecError as text wherever there is an error.
+    As text, raises SpecError if there is an error.
     """
     try:
         diagnostics = collect()

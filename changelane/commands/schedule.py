@@ -24,7 +24,9 @@ def command() -> None:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def list_(settings: Settings, *, form: str) -> None:
-    """One line each: name, when it runs, queue, last and next run, how many runs. Times are in UTC."""
+    """List schedules, one line each: name, when it runs, queue, last and next run, number of runs. Times are
+    in UTC.
+    """
     project = load_manifest(settings.out).project
     with reach(settings.database_url, doing="list schedules") as conn:
         schedules = list_schedules(conn, project)
@@ -44,7 +46,7 @@ def list_(settings: Settings, *, form: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def pause_(settings: Settings, name: str) -> None:
-    """Have no worker run NAME until it is resumed. What it misses meanwhile does not run later."""
+    """Stop workers from running NAME until it is resumed. Runs missed meanwhile are not made up for."""
     project = load_manifest(settings.out).project
     with reach(settings.database_url, doing="pause the schedule") as conn:
         changed = pause(conn, project, name)
@@ -66,7 +68,7 @@ def resume_(settings: Settings, name: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def run_(settings: Settings, name: str) -> None:
-    """Send NAME's message now, paused or not. Its next run stays as it is."""
+    """Send NAME's message now, even if it is paused. Its next run stays as it is."""
     project = load_manifest(settings.out).project
     with reach(settings.database_url, doing="run the schedule") as conn:
         msg_id, queue = run(conn, project, name)

@@ -9,5 +9,5 @@ from changelane.generator.spec.json_schema import render_schema
 
 @click.command(name="schema")
 def command() -> None:
-    """Print the JSON Schema (draft-07) of pipelines.yaml, by which editors complete and check it."""
+    """Print the JSON Schema (draft-07) of pipelines.yaml. Editors use it to complete and check the file."""
     click.echo(render_schema(), nl=False)

@@ -19,19 +19,20 @@ from changelane.runner.queue.identity import find_queue
 @click.command()
 @click.argument("queue")
 @click.argument("message", metavar="JSON")
-@click.option("--delay", callback=parse_duration, default="0s", show_default=True, help="Until it is due.")
-@click.option("--headers", default="{}", metavar="JSON", help="An object.")
 @click.option(
-    "--group", metavar="KEY", help="What the order of keys goes by; the message's key unless given."
+    "--delay", callback=parse_duration, default="0s", show_default=True, help="Time until the message is due."
 )
+@click.option("--headers", default="{}", metavar="JSON", help="Headers as a JSON object.")
+@click.option("--group", metavar="KEY", help="The key for ordered delivery; default: the message's key.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(
     settings: Settings, *, queue: str, message: str, delay: float, headers: str, group: str | None, form: str
 ) -> None:
-    """Send JSON, or standard input for -, to QUEUE; prints the message's id.
+    """Send JSON to QUEUE, or standard input if JSON is -; prints the message's id.
 
-    A handler of Message gets it; one that takes captured changes alone refuses it, as a dead letter.
+    A handler of Message gets it. A handler that takes captured changes alone refuses it, and it becomes a
+    dead letter.
     """
     if message == "-":
         message = sys.stdin.read()

@@ -34,7 +34,7 @@ def command(settings: Settings, *, form: str) -> None:
 
 
 def tell_hidden(objects: Iterable[Object]) -> None:
-    """On stderr, what lets this role see the schema that it cannot."""
+    """Print on stderr the grant that lets this role see the schema."""
     for thing in objects:
         if thing.kind == "schema" and thing.state == "blocked" and thing.help:
             click.echo(f"  help: {thing.help}", err=True)
@@ -57,7 +57,7 @@ def to_rows(objects: Iterable[Object]) -> list[dict[str, str]]:
 
 
 def render_rows(objects: Iterable[Object]) -> str:
-    """Aligned columns; the detail, where there is one, comes last."""
+    """Aligned columns; the detail, if any, comes last."""
     rows = [
         (thing.state, thing.kind, thing.name, thing.place or "-", thing.detail or thing.runs)
         for thing in objects

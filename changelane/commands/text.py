@@ -1,4 +1,4 @@
-"""Values on a terminal: aligned, and unable to play with it."""
+"""Formats values for a terminal: aligned, without control characters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def clean(text: str) -> str:
-    """Without the control characters by which a value could play with the terminal."""
+    """The text without control characters, which could change the state of the terminal."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 

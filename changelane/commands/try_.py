@@ -38,9 +38,9 @@ from changelane.runner.operate.try_sql import Message, Trial, attempt
 def command(settings: Settings, *, sql: str, limit: int, timeout: float, form: str) -> None:
     """Run SQL in a transaction, show the messages that it would send, and roll back.
 
-    SQL is one or more statements, or - for those on standard input. Rows that it changes stay locked until it
-    ends. Nothing is kept but what no rollback undoes: values drawn from sequences, and what functions do
-    outside the database.
+    SQL is one or more statements, or - to read them from standard input. Rows that it changes stay locked
+    until it ends. Only what no rollback undoes is kept: values drawn from sequences, and effects of functions
+    outside of the database.
     """
     statements = split_script(sys.stdin.read() if sql == "-" else sql)
     manifest = load_manifest(settings.out)
@@ -50,7 +50,7 @@ def command(settings: Settings, *, sql: str, limit: int, timeout: float, form: s
 
 
 def render_json(trial: Trial) -> str:
-    """The whole trial with its messages' bodies, ``format_version`` first."""
+    """The whole trial with the bodies of its messages, ``format_version`` first."""
     messages = [
         {
             **asdict(message),
@@ -64,7 +64,7 @@ def render_json(trial: Trial) -> str:
 
 
 def render_text(trial: Trial) -> str:
-    """What Postgres said, a table of the messages, and the routes that were silent."""
+    """The command tags of Postgres, a table of the messages, and the routes that sent none."""
     parts = ["\n".join(trial.commands)]
     if trial.messages:
         parts.append("\n".join(render_messages(trial.messages)))
@@ -79,7 +79,7 @@ def render_text(trial: Trial) -> str:
 
 
 def render_messages(messages: tuple[Message, ...]) -> list[str]:
-    """Aligned columns under their names."""
+    """Aligned columns with headings."""
     rows = [("ROUTE", "QUEUE", "OP", "KEY", "SIZE", "")]
     for message in messages:
         shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in message.key or "-")

@@ -1,4 +1,4 @@
-"""``changelane unblock``: let keys go on that a message holds back."""
+"""``changelane unblock``: release keys blocked by a failed message."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ DONE = {"retry": "to be tried again", "dead-letter": "moved to the dead letters"
 @click.command()
 @click.argument("queue")
 @click.option("--id", "ids", type=click.IntRange(1, 2**63 - 1), multiple=True, metavar="N",
-              help="Only this one. May be given again.")  # fmt: skip
-@click.option("--retry", "way", flag_value="retry", default=True, help="Try it again, with all its attempts.")
+              help="Only the message with this id. Repeatable.")  # fmt: skip
+@click.option("--retry", "way", flag_value="retry", default=True, help="Retry it with all its attempts.")
 @click.option("--dead-letter", "way", flag_value="dead-letter", help="Move it to the dead letters.")
 @click.option("--discard", "way", flag_value="discard", help="Delete it for good.")
-@click.option("--yes", is_flag=True, help="Do not ask; --discard needs it where there is no terminal.")
+@click.option("--yes", is_flag=True, help="Do not ask; --discard requires it without a terminal.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
 def command(settings: Settings, *, queue: str, ids: tuple[int, ...], way: Way, yes: bool, form: str) -> None:
-    """Let the keys of QUEUE go on that a blocked message holds back (`on_exhausted: block`).
+    """Release keys of QUEUE that a failed message blocks (`on_exhausted: block`).
 
-    `changelane peek QUEUE --state blocked` shows them.
+    `changelane peek QUEUE --state blocked` shows these messages.
     """
     discards = way == "discard"
     manifest = announce(settings, quiet=form == "json") if discards else load_manifest(settings.out)

@@ -1,4 +1,4 @@
-"""``changelane validate``: every problem of the spec in one run, as text or as data."""
+"""``changelane validate``: report every problem of the spec in one run, as text or as data."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from changelane.generator.check import build, find_problems
 
 
 def collect(settings: Settings, *, live: bool) -> tuple[Diagnostic, ...]:
-    """All problems and warnings, by position; empty where all is right.
+    """All problems and warnings, by position; empty if there is none.
 
-    Raises SpecError where the file is not YAML, ChangelaneError when it or the database cannot be read.
+    Raises SpecError if the file is not YAML, ChangelaneError when it or the database cannot be read.
     """
     path = settings.out / "catalog.json"
     catalog = load_catalog(path) if path.exists() else None
@@ -25,14 +25,16 @@ def collect(settings: Settings, *, live: bool) -> tuple[Diagnostic, ...]:
         return find_live_problems(settings, catalog)
     problems = find_problems(settings.file, catalog)
     if catalog is not None and not any(problem.severity == "error" for problem in problems):
-        # Postgres' own grammar reads all that is rendered.
+        # Postgres' own grammar parses all rendered SQL.
         build(settings.file, catalog)
     return problems
 
 
 @click.command(name="validate")
 @click.option(
-    "--live", is_flag=True, help="Tables, columns, pgmq and privileges of the database, too; changes nothing."
+    "--live",
+    is_flag=True,
+    help="Also check tables, columns, pgmq and privileges of the database; changes nothing.",
 )
 @click.option(
     "--format",
@@ -46,7 +48,7 @@ def collect(settings: Settings, *, live: bool) -> tuple[Diagnostic, ...]:
 def command(settings: Settings, *, live: bool, form: str) -> int:
     """Check the spec, its expressions and the SQL.
 
-    Tables and columns are checked against sql_out/catalog.json where it exists, with --live against the
+    Tables and columns are checked against sql_out/catalog.json if it exists; with --live, against the
     database. Exits 1 on any error.
     """
     code = report(lambda: collect(settings, live=live), form=form)

@@ -23,7 +23,7 @@ from changelane.runner.live.session import reach
     type=click.Choice(["present", "absent"]),
     default="present",
     show_default=True,
-    help="absent: nothing that bears the project's marker, queues apart.",
+    help="absent: expect no object with the project's marker, except queues.",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj

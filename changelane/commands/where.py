@@ -1,4 +1,4 @@
-"""Conditions of people over messages: the option ``--where``, and the dashboard's field."""
+"""SQL conditions over messages, for the option ``--where`` and the dashboard's search field."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def read_where(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 def resolve_where(value: str, *, out: Path, shown: str) -> str:
-    """The expression with the operators that a condition of a route would use.
+    """The expression with the operators that a route's condition would use.
 
-    Postgres judges all else. Without a catalog, or without the extra ``generate``, it stays as it is.
-    Raises ChangelaneError, of what is ``shown``, for what the catalog leaves open.
+    Postgres checks everything else. Without a catalog, or without the extra ``generate``, the expression
+    stays as it is. Raises ChangelaneError, which names ``shown``, if the catalog leaves a type open.
     """
     path = out / "catalog.json"
     if not path.exists() or find_spec("pglast") is None:

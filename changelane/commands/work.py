@@ -53,7 +53,7 @@ LAST = 5.0
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Worker processes, each with every consumer's whole concurrency.",
+    help="Number of worker processes. Each has the full concurrency of every consumer.",
 )
 @click.option(
     "--grace",
@@ -81,23 +81,26 @@ LAST = 5.0
     "--max-messages",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Replace a process once it has settled so many messages. Another works in its place before it ends.",
+    help="Replace a process after N settled messages. Its successor starts before it ends.",
 )
 @click.option(
     "--max-memory",
     callback=parse_size,
     metavar="SIZE",
-    help="Replace a process that has so much memory, as in 512MB.",
+    help="Replace a process that uses this much memory, for example 512MB.",
 )
 @click.option(
-    "--max-age", callback=parse_duration, metavar="DURATION", help="Replace a process this old, as in 12h."
+    "--max-age",
+    callback=parse_duration,
+    metavar="DURATION",
+    help="Replace a process at this age, for example 12h.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="Log what is of this level or above, records of the handlers' own logging among it.",
+    help="Log records of this level or above, including those of the handlers.",
 )
 @click.option("--supervised", is_flag=True, hidden=True)
 @click.pass_obj
@@ -115,17 +118,17 @@ def command(
     log_level: str,
     supervised: bool,
 ) -> int:
-    """Consume queues into handlers: those named, or all that have a consumer.
+    """Consume queues into handlers: the named queues, or all that have a consumer.
 
     Exits 0 after SIGTERM or when drained, 130 after SIGINT. A second signal ends running handlers at once. A
     message whose lease another worker holds counts as not drained; dead letters do not count.
 
-    An async handler past its timeout is cancelled. A plain one cannot be: its transaction is ended, its
-    result discarded and its message retried, but its thread stays taken until it returns.
+    An async handler past its timeout is cancelled. A plain one cannot be cancelled: its transaction is ended,
+    its result discarded and its message retried, but its thread stays busy until it returns.
     """
     manifest = load_manifest(settings.out)
     specs = choose_consumers(manifest, queues)
-    # Before the handlers' modules are imported, which may set up logging themselves.
+    # Set up logging before the handlers' modules are imported, as these may set it up themselves.
     log = open_log(log_level)
     join_logging(log, level=log_level)
     if max_age == 0:
@@ -135,7 +138,7 @@ def command(
     signals = socket.socketpair()
     if not supervised and not several:
         watch_over(signals[0], limit=grace + KILLED_AFTER, hurry=HURRIED)
-    # Handlers are checked here even when child processes will run them, so that a mistake is said once.
+    # Check handlers here even if child processes will run them, so that a mistake is reported once.
     handlers = resolve_handlers(specs)
     conninfo = resolve(settings.database_url)
     if not supervised:
@@ -151,7 +154,7 @@ def command(
         arguments += [f"--max-messages={max_messages}"] if max_messages else []
         arguments += [f"--max-memory={max_memory}B"] if max_memory else []
         arguments += [f"--max-age={max_age}s"] if max_age else []
-        # By the environment, for a command line can be read by every user of the machine.
+        # The environment hides the value; every user of the machine can read a command line.
         environment = {"DATABASE_URL": conninfo} if conninfo else {}
         ports = choose_ports(host=metrics_host, first=metrics_port, count=processes)
         with ending_in_peace():
@@ -179,7 +182,7 @@ def command(
             clock=Clock(project=manifest.project, declared=bool(manifest.schedules), log=log),
         )
     except psycopg.Error as error:
-        # Once it runs, a lost connection is made anew; a server that goes away just now is told of at once.
+        # A running worker reconnects. At the start, a lost server is reported at once.
         raise explain(error, doing="work") from error
     code = 1
     try:
@@ -199,11 +202,11 @@ def command(
                 line.follow(retire=lambda: worker.retire(leave=close))
             code = worker.run()
     finally:
-        # Threads of the handlers' own, and what is registered for the exit, have so long.
+        # The handlers' own threads and atexit functions get this time to finish.
         ending.limit(LAST, code)
         flush()
     if worker.stuck:
-        # Waiting for threads that outlasted the grace would be no end at all.
+        # Threads that outlasted the grace period may never end, so do not wait for them.
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)
@@ -213,7 +216,7 @@ def command(
 def warn_of_handlers(
     handlers: Mapping[str, Handler], specs: Sequence[Consumer], *, log: FilteringBoundLogger
 ) -> None:
-    """Say of each transactional consumer whose handler takes no connection that it gains nothing by it."""
+    """Warn of each transactional consumer whose handler takes no connection: the mode has no effect there."""
     for spec in specs:
         if spec.mode == "transactional" and not handlers[spec.queue].transaction:
             log.warning(
@@ -226,7 +229,7 @@ def warn_of_handlers(
 
 @contextmanager
 def ending_in_peace() -> Iterator[None]:
-    """Ignore signals from then on: the interpreter, as it ends, would let one kill the process."""
+    """Ignore signals from now on: a signal would kill the process while the interpreter ends."""
     try:
         yield
     finally:
@@ -235,9 +238,9 @@ def ending_in_peace() -> Iterator[None]:
 
 
 def choose_ports(*, host: str, first: int | None, count: int) -> list[list[str]]:
-    """The options by which each of ``count`` processes gets a port of its own.
+    """The options that give each of ``count`` processes its own port.
 
-    Raises UsageError where there are not as many, ChangelaneError where one is taken.
+    Raises UsageError if there are too few ports, ChangelaneError if one is in use.
     """
     if first is None:
         return [[] for _ in range(count)]
@@ -262,9 +265,10 @@ def serve(
     log: FilteringBoundLogger,
     shared: bool,
 ) -> Iterator[Callable[[], None]]:
-    """Serve metrics and health meanwhile, where a port is given; yields the way to end that early.
+    """Serve metrics and health while the block runs, if a port is given; yields a function that stops it
+    early.
 
-    Raises ChangelaneError when the port is taken.
+    Raises ChangelaneError when the port is in use.
     """
     if port is None:
         yield lambda: None

@@ -1,4 +1,4 @@
-"""Sessions, prepared transactions, replication slots and standbys that keep vacuum from removing dead rows."""
+"""Sessions, transactions, replication slots and standbys that keep vacuum from removing dead rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings on vacuum: dead rows in queues, archives and dead letters, and tables that vacuum never reaches."""
+"""Findings on vacuum: dead rows in queues, archives and dead letters, and tables never vacuumed."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ FAST_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """A live postmaster, as its ``postmaster.pid`` describes it. ``socket`` is the folder of its Unix socket."""
+    """A live postmaster, as ``postmaster.pid`` describes it. ``socket`` is the folder of its Unix socket."""
 
     pid: int
     socket: Path

@@ -1,4 +1,4 @@
-"""Who may do what with which queue, as the database has it: whoever granted it, and however."""
+"""The access of roles to queues as the database has it, whoever granted it and however."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Extent = Literal["no", "none", "some", "all"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleAccess:
-    """``operations`` maps each operation to how far it goes. ``bypasses``: row security does not hold it;
-    ``enters``: it may use schema pgmq, without which it can do nothing. An empty ``role`` is PUBLIC.
-    ``callers`` hold no right themselves, and call functions that run as this role.
+    """``operations`` maps each operation to its extent. ``bypasses``: row security does not restrict the
+    role. ``enters``: it may use schema pgmq, without which it can do nothing. An empty ``role`` is PUBLIC.
+    ``callers`` have no right themselves, and call functions that run as this role.
     """
 
     role: str
@@ -32,8 +32,9 @@ class RoleAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueAccess:
-    """``row_security``: of the queue's table; ``policies`` on it, by name, to the project that declares each,
-    empty for those by hand. Its owner ``owner`` is not among ``roles``: it may do everything.
+    """``row_security`` is that of the queue's table. ``policies`` maps the name of each policy on it to the
+    project that declares it, empty for one made by hand. ``owner`` may do everything, and is not among
+    ``roles``.
     """
 
     queue: str
@@ -45,7 +46,7 @@ class QueueAccess:
 
 
 def read_access(conn: psycopg.Connection[Any]) -> list[QueueAccess]:
-    """Every queue, by name, with every role that holds some right on it or has a policy there, by name.
+    """Every queue by name, with every role that has a right or a policy there, by name.
 
     ``conn`` is in autocommit and in no transaction; pgmq is installed. Raises psycopg.Error.
     """
@@ -66,7 +67,7 @@ def read_access(conn: psycopg.Connection[Any]) -> list[QueueAccess]:
 
 
 def _describe(queue: str, rights: Rights) -> QueueAccess:
-    """``rights`` are those on this queue."""
+    """``rights`` are the rights on this queue."""
     table, archive = rights.tables[queue, False], rights.tables.get((queue, True))
     policies = rights.policies
     names = {grant.role for grant in rights.grants}
@@ -140,7 +141,7 @@ def _measure(
         ]
         if not any(policy.permissive for policy in found):
             return "none"
-        # That a role sees what it has just written, and that alone, narrows none of its operations.
+        # A policy that only shows a role the rows it has just written does not restrict its operations.
         own = needed.using == "new" or needed.check in ("moved", "none")
         if not own and not any(policy.permissive and policy.unlimited for policy in found):
             extent = "some"

@@ -1,4 +1,4 @@
-"""Rows that are there already, sent as snapshots: each chunk and its progress in one transaction."""
+"""Sends existing rows as snapshots: each chunk and its progress in one transaction."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _SQL = Path(__file__).parent / "sql" / "backfill"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The rows of one table. ``setup`` is SQL that makes ``pg_temp.changelane_backfill``, whose new rows are
-    sent, until the transaction ends; ``where`` is checked SQL over the table as ``source``.
+    """The rows of one table. ``setup`` is SQL that makes ``pg_temp.changelane_backfill`` until the
+    transaction ends; rows inserted there are sent. ``where`` is checked SQL over the table as ``source``.
 
-    ``whole``: a partitioned table, whose rows are its partitions'. ``key``: its primary key.
+    ``whole`` marks a partitioned table, whose rows are in its partitions. ``key`` is its primary key.
     """
 
     project: str
@@ -48,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``sent`` rows in all; ``total`` is about how many the table holds, None where that is not known."""
+    """``sent`` counts all rows so far. ``total`` estimates the rows of the table, None if unknown."""
 
     sent: int
     total: int | None
@@ -65,12 +65,12 @@ def backfill(
     max_wait: float = 60.0,
     notify: Callable[[str], None],
 ) -> Iterator[Step]:
-    """Send the rows in the order of the primary key, ``chunk`` keys a transaction; yields after each.
+    """Send the rows in the order of the primary key, ``chunk`` keys per transaction; yields after each.
 
-    A run with the same ``asked`` that was cut short is gone on with. A row is locked in share mode from its
-    reading to the commit, so whatever changes it later is sent later. While a queue holds ``max_depth``
-    messages, it waits. ``conn`` is in autocommit. Raises LockNotObtained where a row stays locked for
-    ``max_wait`` seconds; DatabaseError, psycopg.Error.
+    An interrupted run with the same ``asked`` is continued. A row is locked in share mode from its reading to
+    the commit, so a later change of it is sent later. While a queue holds ``max_depth`` messages, it waits.
+    ``conn`` is in autocommit. Raises LockNotObtained if a row stays locked for ``max_wait`` seconds;
+    DatabaseError, psycopg.Error.
     """
     task = f"backfill {source.project} {source.route} {source.name}"
     progress.begin(conn, task, asked=asked, restart=restart)
@@ -106,7 +106,9 @@ def backfill(
 def _send(
     conn: psycopg.Connection[Any], source: Source, *, after: str | None, chunk: int
 ) -> tuple[int, str | None]:
-    """How many rows the next chunk sent, and its last key as JSON text; None for the last chunk."""
+    """The number of rows that the next chunk sent, and its last key as JSON text; None after the last
+    chunk.
+    """
     names = sql.SQL(", ").join(sql.Identifier("source", name) for name in source.key)
     parts: dict[str, sql.Composable] = {
         "table": sql.SQL("{} {}").format(

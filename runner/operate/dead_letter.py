@@ -1,4 +1,4 @@
-"""Dead letters: found, read, sent back to their queue, or discarded."""
+"""Dead letters: find them, read them, redrive them to their queue, or discard them."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """One dead letter. ``queue`` and ``msg_id`` say what it was.
+    """One dead letter. ``queue`` and ``msg_id`` name the original message.
 
-    They and ``attempts`` are None, and ``error`` and ``traceback`` empty, where no worker put it here.
-    ``key``, ``message`` and ``headers`` are JSON as text, so that numbers stay exact.
+    For a message that no worker put here, they and ``attempts`` are None, and ``error`` and ``traceback`` are
+    empty. ``key``, ``message`` and ``headers`` are JSON as text, so that numbers stay exact.
     """
 
     id: int
@@ -57,19 +57,19 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An error by its beginning, and how many letters have it."""
+    """The start of an error, and the number of letters that have it."""
 
     error: str
     count: int
 
     @property
     def where(self) -> str:
-        """An expression that is true for these letters."""
+        """An SQL expression that is true for these letters."""
         return f"starts_with(headers->'dead_letter'->>'error', {sql.Literal(self.error).as_string()})"
 
 
 def find_place(manifest: Manifest, name: str) -> Place:
-    """Where the dead letters of queue ``name`` are; the name of a dead-letter queue itself does, too.
+    """The place of the dead letters of queue ``name``, which may also be the name of a dead-letter queue.
 
     Raises ManifestError for a name that is neither.
     """
@@ -100,9 +100,8 @@ def choose(
 ) -> list[int]:
     """The ids of dead letters, oldest first: all, or those of ``ids`` for which ``where`` is true.
 
-    ``where``, ``seconds`` and ``confined`` are as ``filter.evaluate`` takes them. Raises ChangelaneError
-    for a queue or an id that is not there, and for an expression that fails or is not one; psycopg.Error for
-    the rest.
+    ``where``, ``seconds`` and ``confined`` are as for ``where.evaluate``. Raises ChangelaneError for a
+    missing queue or id, and for a text that fails or is not an expression; psycopg.Error for the rest.
     """
     find_queue(conn, place.queue)
     listed = sql.SQL("msg_id = ANY ({}::bigint[])").format(sql.Literal(list(ids)))
@@ -118,7 +117,7 @@ def choose(
 
 
 def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[Letter]:
-    """Those that are still there, oldest first."""
+    """The letters of these ids that still exist, oldest first."""
 
     def look(texts: str, id: int | None) -> Rows:
         query = sql.SQL(_read("read")).format(
@@ -134,7 +133,7 @@ def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> lis
 
 
 def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kinds: int) -> list[Kind]:
-    """What the ``limit`` oldest failed with, the most frequent first, ``kinds`` of them at most."""
+    """The ``kinds`` most frequent errors among the ``limit`` oldest letters, the most frequent first."""
     query = sql.SQL(_read("kinds")).format(
         queue=place.table, limit=sql.Literal(limit), kinds=sql.Literal(kinds)
     )
@@ -142,17 +141,17 @@ def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kind
 
 
 def redrive(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> dict[int, int]:
-    """Send them back to the source queue, in one statement and so all or none; returns old ids to new.
+    """Send letters back to the source queue in one statement, so all or none; returns old ids to new.
 
-    They start afresh: without the notes on their attempts, and under new ids. Those that another took
-    meanwhile are left out.
+    They get new ids and no notes on earlier attempts. Letters that another session took meanwhile are left
+    out.
     """
     query = sql.SQL(_read("redrive")).format(queue=place.table)
     return dict(conn.execute(query, {"ids": list(ids), "source": place.source}).fetchall())
 
 
 def discard(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[int]:
-    """Delete them; returns the ids of those that were still there."""
+    """Delete letters; returns the ids of those that still existed."""
     query = sql.SQL(_read("discard")).format(queue=place.table)
     return [row[0] for row in conn.execute(query, {"ids": list(ids)})]
 

@@ -1,4 +1,4 @@
-"""Upkeep of archives, dead letters and partitions, by hand or by cron, where no worker does it in time."""
+"""Maintenance of archives, dead letters and partitions, by hand or by cron, beside the worker's own."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ NEWS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
-    """What was done for one queue: archived messages and dead letters pruned, partitions made and dropped,
-    and messages that were moved from the default partition into their own.
+    """The work done for one queue: archived messages and dead letters pruned, partitions made and dropped,
+    and messages moved from the default partition into their own.
     """
 
     queue: str
@@ -51,7 +51,7 @@ class Upkeep:
 
 
 def choose(manifest: Manifest, names: Sequence[str]) -> list[Queue]:
-    """The named queues, or all, as far as there is something to keep up. Raises ManifestError for a name."""
+    """The named queues, or all, that need maintenance. Raises ManifestError for an unknown name."""
     queues = {queue.name: queue for queue in manifest.queues}
     for name in names:
         if name not in queues:
@@ -71,11 +71,11 @@ def maintain(
     max_wait: float,
     notify: Callable[[str], None],
 ) -> Iterator[Upkeep]:
-    """Prune archives and dead letters, and have pg_partman make and drop partitions; yields what was done
-    for each queue.
+    """Prune archives and dead letters, and let pg_partman make and drop partitions; yields the work done for
+    each queue.
 
-    ``conn`` is in autocommit. ``max_wait`` in seconds, for each lock. Goes on after a queue that cannot be
-    kept up, and raises LockNotObtained, or the ChangelaneError of the first, at the end.
+    ``conn`` is in autocommit. ``max_wait`` is in seconds, for each lock. Goes on after a queue that fails,
+    and raises LockNotObtained, or the first queue's ChangelaneError, at the end.
     """
     problems: list[ChangelaneError] = []
     partman = observe_partman(conn) if any(queue.partition for queue in queues) else Partman()
@@ -103,7 +103,7 @@ def maintain(
 
 
 def _find_keep(queue: Queue) -> int | None:
-    """Seconds for which its dead letters are kept, None where that is for ever."""
+    """Seconds for which the queue's dead letters are kept, None for ever."""
     return queue.dead_letters.keep if queue.dead_letters else None
 
 
@@ -120,7 +120,7 @@ def _prune(
         count = step()
         total += count or 0
         if count is None:
-            # A worker: it does one batch at a time, too.
+            # A worker prunes here now. It also does one batch at a time, so our turn may come.
             if not patience.wait():
                 raise LockNotObtained(
                     f"another process prunes the {kind} of queue {queue.name}", help="run again"
@@ -184,7 +184,7 @@ def _attempt(
     max_wait: float,
     notify: Callable[[str], None],
 ) -> int:
-    """Run a function of pg_partman in a transaction of its own; returns what it returns, 0 for nothing."""
+    """Call a function of pg_partman in a transaction of its own; returns its result, 0 for nothing."""
     patience = Patience(max_wait)
     while True:
         began = time.monotonic()
@@ -196,7 +196,7 @@ def _attempt(
         except errors.DeadlockDetected:
             holders = GONE
         except (errors.LockNotAvailable, errors.RaiseException):
-            # pg_partman raises what it caught as an error of its own.
+            # pg_partman raises the errors that it catches again under its own code.
             holders = find_blockers(conn, table=("pgmq", table), exclusive=True) or GONE
             if time.monotonic() - began < LOCK_TIMEOUT:
                 raise

@@ -1,4 +1,4 @@
-"""Queues that no worker claims from, until resumed."""
+"""Pauses queues: workers claim nothing from a paused queue until it is resumed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _SQL = Path(__file__).parent / "sql" / "pause"
 
 
 def pause(conn: psycopg.Connection[Any], queue: str) -> bool:
-    """Have all workers stop claiming from the queue; False where it is paused already.
+    """Stop all workers from claiming from the queue; False if it is paused already.
 
-    Raises DatabaseError for a queue that does not exist, or where nothing was applied yet.
+    Raises DatabaseError for an unknown queue, and before the first apply.
     """
     return _change(conn, queue, "pause")
 
 
 def resume(conn: psycopg.Connection[Any], queue: str) -> bool:
-    """Let workers claim again; False where the queue is not paused. Raises as ``pause`` does."""
+    """Let workers claim again; False if the queue is not paused. Raises as ``pause``."""
     return _change(conn, queue, "resume")
 
 

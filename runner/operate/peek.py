@@ -1,4 +1,4 @@
-"""Messages, looked at: nothing of them changes, neither lease nor count of deliveries."""
+"""Reads messages without a change to them, their lease or their count of deliveries."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Message:
     """One message. ``key``, ``message`` and ``headers`` are JSON as text, so that numbers stay exact.
 
     ``state``: available (or waiting for its key's turn); delayed (sent with a delay, or to be retried);
-    leased (read, and not settled); blocked (holds its key back until a person decides); archived.
-    A time that Python has not is ``moment.FIRST`` or ``moment.LAST``. ``due`` is when it can be claimed next,
-    ``deliveries`` how often it was claimed (pgmq's ``read_ct``, the token of the fence), ``attempts`` how
-    many of these failed, ``error`` the last failure.
+    leased (claimed, no outcome yet); blocked (failed, and blocks its key until a person decides); archived. A
+    time that Python cannot hold is ``moment.FIRST`` or ``moment.LAST``. ``due`` is the next time that it can
+    be claimed. ``deliveries`` counts its claims (pgmq's ``read_ct``, the fencing token), ``attempts`` those
+    that failed; ``error`` is the last failure.
     """
 
     id: int
@@ -60,7 +60,7 @@ _FIELDS = tuple(field.name for field in fields(Message))
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``next`` is the id to go on after; None where there is no more."""
+    """``next`` is the id after which the next page starts; None on the last page."""
 
     messages: tuple[Message, ...]
     next: int | None
@@ -79,9 +79,9 @@ def peek(
 ) -> Page:
     """Messages in the order of their ids, or from the newest down; ``state`` None is all but archived ones.
 
-    Without ``where``, a page looks at LOOK messages at most: by id from ``after``, or, of those that are not
-    due yet, at the ones due first. So it may hold fewer than ``limit``, and still have a ``next``. ``where``
-    is as ``filter.evaluate`` takes it. Raises ChangelaneError after SECONDS; psycopg.Error.
+    Without ``where``, a page reads at most LOOK messages: by id from ``after``, or, for messages that are not
+    due yet, the ones due first. So it may hold fewer than ``limit`` and still have a ``next``. ``where`` is
+    as for ``where.evaluate``. Raises ChangelaneError after SECONDS; psycopg.Error.
     """
     archived = state == "archived"
     table = queue.archive if archived else queue.table

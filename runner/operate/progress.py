@@ -1,4 +1,4 @@
-"""How far a long task has come: written with each batch, so that a task cut short goes on where it was."""
+"""The progress of a long task, written with each batch, so that an interrupted task can go on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Asked = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``after`` is the last key or id of what is done, JSON or None; ``done`` counts what was sent."""
+    """``after`` is the last finished key or id, JSON or None; ``done`` counts what was sent."""
 
     asked: Asked
     after: Any
@@ -27,10 +27,10 @@ class Progress:
 def begin(
     conn: psycopg.Connection[Any], task: str, *, asked: Asked, fixed: Asked | None = None, restart: bool
 ) -> Progress:
-    """Where the task stands: where it was cut short, or at its beginning, which ``restart`` goes back to.
+    """The position from which the task goes on: of an interrupted run, or the start after ``restart``.
 
-    ``fixed`` is kept beside ``asked``, as it was when the task began. Raises DatabaseError where the task was
-    begun with something else ``asked``.
+    ``fixed`` is stored beside ``asked`` when the task begins. Raises DatabaseError if the interrupted run had
+    another ``asked``.
     """
     ready = conn.execute("SELECT pg_catalog.to_regclass('changelane.progress') IS NOT NULL").fetchone()
     if ready != (True,):
@@ -56,7 +56,7 @@ def begin(
 
 
 def look(conn: psycopg.Connection[Any], task: str) -> Progress | None:
-    """Lock the task against others until the transaction ends; None where it has ended meanwhile."""
+    """Lock the task against others until the transaction ends; None if it has ended meanwhile."""
     row = conn.execute((_SQL / "look.sql").read_bytes(), {"task": task}).fetchone()
     return Progress(*row) if row else None
 

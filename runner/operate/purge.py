@@ -1,4 +1,4 @@
-"""All that a queue holds, deleted in batches, so that neither senders nor workers wait."""
+"""Deletes all messages of a queue in batches, so that neither senders nor workers wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SQL = Path(__file__).parent / "sql" / "purge"
 
 
 def purge(conn: psycopg.Connection[Any], queue: Queue, *, batch: int = BATCH) -> Iterator[int]:
-    """Delete what is there when it begins, leased messages too; yields how many each transaction deleted.
+    """Delete the present messages, leased ones too; yields how many each transaction deleted.
 
     Messages sent meanwhile stay, as do the archive and the dead letters. ``conn`` is in autocommit. Raises
     psycopg.Error.

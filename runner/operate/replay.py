@@ -1,4 +1,6 @@
-"""Archived messages, sent again: each batch with its progress in one transaction, so that none is doubled."""
+"""Sends archived messages again: each batch and its progress in one transaction, so that no message is sent
+twice.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +40,12 @@ def replay(
     batch: int = BATCH,
     notify: Callable[[str], None],
 ) -> Iterator[int]:
-    """Send what was archived from ``since`` to before ``until`` again, in the order of its ids.
+    """Send the messages archived from ``since`` to before ``until`` again, in the order of their ids.
 
-    Yields how many are sent in all, after each batch. A run with the same ``asked`` that was cut short goes
-    on: its count, ``since`` and ``until`` hold. Each message gets a new id, the header ``replayed_from``
-    with its old one, and no attempt is spent; the archive stays as it is. ``where`` is as ``filter.evaluate``
-    takes it; ``notify`` is told what is set aside. ``conn`` is in autocommit. Raises ChangelaneError,
-    psycopg.Error.
+    Yields the total sent, after each batch. An interrupted run with the same ``asked`` goes on with its
+    count, ``since`` and ``until``. Each message gets a new id, the header ``replayed_from`` with its old one,
+    and all its attempts; the archive stays as it is. ``where`` is as for ``where.evaluate``. ``notify`` is
+    told of messages that are left out. ``conn`` is in autocommit. Raises ChangelaneError, psycopg.Error.
     """
     if conn.execute(_compose("any", queue)).fetchone() is None:
         raise DatabaseError(
@@ -52,7 +53,7 @@ def replay(
             help="handled messages are kept once the queue declares `archive: {keep: 30 days}`",
         )
     with evaluate(conn, where, table=queue.archive):
-        # What can never be run is not begun: it would be in the way of what can.
+        # Check the expression first: a task begun with a broken one would block the next request.
         pass
     task = f"replay {queue.name}"
     begun = progress.begin(
@@ -92,7 +93,7 @@ def replay(
 
 
 def _fit(rows: list[tuple[Any, ...]]) -> list[int]:
-    """The ids of the first messages that together take BYTES at most, or of the first one."""
+    """The ids of the first messages that together take at most BYTES, and of at least one."""
     ids: list[int] = []
     left = BYTES
     for msg_id, size in rows:

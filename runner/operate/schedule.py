@@ -1,4 +1,4 @@
-"""What a person does with a schedule."""
+"""Pauses, resumes and runs a schedule by hand."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _SQL = Path(__file__).parent / "sql" / "schedule"
 
 
 def pause(conn: psycopg.Connection[Any], project: str, name: str) -> bool:
-    """Have no worker run it; False where it is paused already.
+    """Stop workers from running it; False if it is paused already.
 
-    Raises as ``list_schedules``, and DatabaseError where there is none of the name.
+    Raises as ``list_schedules``, and DatabaseError for an unknown name.
     """
     _find(conn, project, name)
     return bool(_call(conn, "pause", project, name))
 
 
 def resume(conn: psycopg.Connection[Any], project: str, name: str) -> bool:
-    """Let it run from its next time on; False where it is not paused. Raises as ``pause``."""
+    """Let it run again from its next time on; False if it is not paused. Raises as ``pause``."""
     _find(conn, project, name)
     return bool(_call(conn, "resume", project, name))
 

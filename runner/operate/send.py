@@ -1,4 +1,4 @@
-"""A message of a person's, sent as the capture functions send theirs."""
+"""Sends a message by hand, in the way that capture functions send theirs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def send(
     group: str | None = None,
     delay: float = 0.0,
 ) -> int:
-    """Send JSON text, to be due in ``delay`` seconds, and wake a worker that sleeps; returns its ``msg_id``.
+    """Send JSON text, due in ``delay`` seconds, and wake a sleeping worker; returns its ``msg_id``.
 
-    ``headers`` is JSON text of an object; ``group`` is what the order of keys goes by, the message's ``key``
-    unless given. Numbers stay exact. Raises ChangelaneError for text that is not JSON, or that jsonb cannot
-    hold; psycopg.Error for the rest.
+    ``headers`` is JSON text of an object. ``group`` sets the key for ordered delivery, by default the
+    message's ``key``. Numbers stay exact. Raises ChangelaneError for text that is not JSON, or that jsonb
+    cannot hold; psycopg.Error for the rest.
     """
     head = _parse(headers, "the headers")
     if not isinstance(head, dict):
@@ -57,14 +57,14 @@ def send(
 
 
 def wake(conn: psycopg.Connection[Any], queue: Queue) -> None:
-    """Have a worker that sleeps on the queue look, once the transaction commits. Raises psycopg.Error."""
+    """Wake a worker that sleeps on the queue once the transaction commits. Raises psycopg.Error."""
     if conn.execute((_SQL / "wakes.sql").read_bytes()).fetchone() == (True,):
         conn.execute((_SQL / "wake.sql").read_bytes(), {"queue": queue.name})
 
 
 def _parse(text: str, what: str) -> Any:
     try:
-        # Numbers are not looked at: they may be longer than Python reads.
+        # Keep numbers as text: they may have more digits than Python parses.
         return json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ChangelaneError(

@@ -1,4 +1,4 @@
-"""One message, settled by hand. Each write is fenced by the count of deliveries that the person saw."""
+"""Settles one message by hand. The count of deliveries that the person saw fences each write."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ _SQL = Path(__file__).parent / "sql" / "message"
 
 
 def archive(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries: int) -> bool:
-    """Move it to the archive; False where it is gone, or was delivered again since. Raises psycopg.Error."""
+    """Move the message to the archive; False if it is gone, or was delivered again. Raises psycopg.Error."""
     return _settle(conn, queue, "archive", id=id, deliveries=deliveries)
 
 
 def delete(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries: int) -> bool:
-    """Delete it for good; False as ``archive`` has it. Raises psycopg.Error."""
+    """Delete the message for good; False as for ``archive``. Raises psycopg.Error."""
     return _settle(conn, queue, "delete", id=id, deliveries=deliveries)
 
 
 def release(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries: int) -> bool:
-    """Make it due now: a delay, a lease or a block ends; False as ``archive`` has it. Raises psycopg.Error.
+    """Make the message due now: ends its delay, lease or block; False as for ``archive``. Raises
+    psycopg.Error.
 
-    A worker that still handles it will find its lease lost, for whoever claims it next counts a delivery.
+    A worker that still handles it loses its lease, because the next claim counts a delivery.
     """
     return _settle(conn, queue, "release", id=id, deliveries=deliveries)
 

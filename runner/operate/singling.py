@@ -1,4 +1,6 @@
-"""Rows of messages, although some cannot be read: those are singled out, and shown without their text."""
+"""Reads rows of messages even if a few have values that cannot be read. Those are shown without their
+text.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,10 @@ def read_despite(
     *,
     forms: Sequence[str],
 ) -> Rows:
-    """What ``look(form, None)`` yields with the first of the forms: rows that begin with the id.
+    """The rows of ``look(form, None)`` in the first of the forms; each row begins with the id.
 
-    Where that fails for a value, the last form tells which rows there are, and ``look(form, id)`` brings each
-    in the first form that does not fail. ``conn`` is in a transaction. Raises psycopg.Error.
+    If a value makes that fail, the last form lists the rows, and ``look(form, id)`` reads each row in the
+    first form that works. ``conn`` is in a transaction. Raises psycopg.Error.
     """
 
     def attempt(form: str, id: int | None = None) -> Rows | None:

@@ -1,4 +1,4 @@
-"""Statements run in a transaction that is rolled back, and the messages that they would have sent."""
+"""Runs statements in a transaction that is rolled back, and shows the messages that they would have sent."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Message:
     """A message that would have been sent. ``key`` and ``body`` are JSON as text, so that numbers stay exact;
     ``size`` is the body's in bytes, ``delay`` in seconds until it can be read.
 
-    ``route`` and ``op`` are None where SQL sent it by hand, and no route did.
+    ``route`` and ``op`` are None if SQL sent it by hand.
     """
 
     queue: str
@@ -56,7 +56,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """A route on a table that was written to, of which no message came, and why."""
+    """A route on a written table that sent no message, and the reason."""
 
     route: str
     table: str
@@ -65,8 +65,8 @@ class Silence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """``commands`` are Postgres' words on each statement; ``messages`` the first ones of each queue,
-    ``total`` how many there were in all.
+    """``commands`` are the command tags that Postgres returned. ``messages`` holds the first messages of each
+    queue, ``total`` counts all.
     """
 
     commands: tuple[str, ...]
@@ -101,14 +101,14 @@ def attempt(
     limit: int,
     confined: bool = False,
 ) -> Trial:
-    """Run the statements, look at what they sent, and roll back.
+    """Run the statements, read the messages that they sent, and roll back.
 
-    ``conn`` is in autocommit, with the session's own path, and new, for a session's counts of rows reach back
-    to what it wrote before and has not reported yet. ``timeout`` in seconds for each statement, or for all
-    together where they are ``confined``: run with the rights on the captured tables alone, if the session's
-    role holds more than a stranger may use. ``limit`` messages of each queue are returned. Values drawn from
-    sequences stay drawn. Raises DatabaseError for a statement that fails, or where pgmq is missing, and
-    ChangelaneError for those that take longer or cannot be confined.
+    ``conn`` is in autocommit, has the session's own search_path, and is new: the statistics of an old session
+    include earlier writes that it has not reported yet. ``timeout`` is in seconds for each statement. If
+    ``confined``, it is for all together, and a role with more rights than a stranger may use runs them with
+    its rights on the captured tables only. ``limit`` messages of each queue are returned. Values drawn from
+    sequences stay drawn. Raises DatabaseError for a statement that fails or a missing pgmq, ChangelaneError
+    if they take longer or cannot be confined.
     """
     with conn.transaction(force_rollback=True):
         milliseconds = {"timeout": int(timeout * 1000), "lock_timeout": int(LOCK_TIMEOUT * 1000)}
@@ -128,7 +128,7 @@ def attempt(
         else:
             commands = tuple(_run(conn, statement, timeout=timeout) for statement in statements)
             _check_constraints(conn)
-        # A statement may have taken a role that cannot see the queues.
+        # A statement may have changed to a role that cannot read the queues.
         conn.execute("RESET SESSION AUTHORIZATION")
         conn.execute("RESET ROLE")
         conn.execute(_PIN)
@@ -150,7 +150,7 @@ def attempt(
 def _run(conn: psycopg.Connection[Any], statement: Statement, *, timeout: float) -> str:
     try:
         with statement_watchdog.limit(conn, seconds=timeout + SPARE, doing="the statement"):
-            # By the extended protocol, which takes one statement only.
+            # The extended protocol takes one statement only.
             cursor = conn.execute(statement.text.encode(conn.info.encoding), prepare=False, binary=True)
     except psycopg.Error as error:
         raise _refuse(error, statement.text, error.diag.statement_position) from error
@@ -160,7 +160,7 @@ def _run(conn: psycopg.Connection[Any], statement: Statement, *, timeout: float)
 def _run_confined(
     conn: psycopg.Connection[Any], call: sql.SQL, statements: Sequence[Statement], *, timeout: float
 ) -> tuple[str, ...]:
-    """Postgres' words on each statement."""
+    """The command tag of each statement."""
     texts = [statement.text for statement in statements]
     try:
         with statement_watchdog.limit(conn, seconds=timeout + SPARE, doing="the statements"):
@@ -219,7 +219,7 @@ def _explain(
     *,
     commands: Sequence[str],
 ) -> Iterator[Silence]:
-    """Why routes on the tables written to sent nothing, as far as the database shows."""
+    """The reasons why routes on the written tables sent nothing, as far as the database shows them."""
     touched = {(table.schema, table.name): table for table in tables}
     groups: dict[tuple[str, tuple[str, str]], list[Capture]] = {}
     for capture in manifest.captures:
@@ -236,7 +236,7 @@ def _explain(
     truncated = any(command.startswith("TRUNCATE") for command in commands)
     for (route, identity), captures in groups.items():
         named = sent.get(route, set())
-        # A message of an inheritance child names the declared parent, which was not written to.
+        # A message of an inheritance child names the declared parent, although the child was written.
         if identity in named or named - touched.keys():
             continue
         table = touched[identity]
@@ -251,7 +251,7 @@ def _explain(
 
 
 def _find_state(capture: Capture, live: tuple[str, str | None] | None) -> str:
-    """``tgenabled`` of a trigger that runs what was generated, else ``missing`` or ``outdated``."""
+    """``tgenabled`` of a trigger that is as generated, else ``missing`` or ``outdated``."""
     if live is None:
         return "missing"
     enabled, comment = live
@@ -260,7 +260,7 @@ def _find_state(capture: Capture, live: tuple[str, str | None] | None) -> str:
 
 
 def _say_why(changes: Mapping[str, int], states: Mapping[str, str], *, role: str, counted: bool) -> str:
-    """``changes`` are rows by event, ``states`` those of the triggers by event."""
+    """``changes`` counts rows by event. ``states`` are the triggers' states by event."""
     happened = {event for event, rows in changes.items() if rows}
     covered = happened & states.keys()
     if happened and not covered:

@@ -1,4 +1,6 @@
-"""Messages whose attempts are used up and that hold back their key: tried again, buried or discarded."""
+"""Messages that used up their attempts and block their key: retry them, make them dead letters, or discard
+them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ Way = Literal["retry", "dead-letter", "discard"]
 
 
 def list_blocked(conn: psycopg.Connection[Any], queue: str, *, ids: Sequence[int] = ()) -> list[Message]:
-    """Those that hold back their key, LIMIT at most. Raises DatabaseError for an id that is none of them."""
+    """The messages that block their key, LIMIT at most. Raises DatabaseError for an id that blocks no key."""
     found = peek(conn, find_queue(conn, queue), state="blocked", ids=ids, limit=LIMIT).messages
     missing = sorted(set(ids) - {message.id for message in found})
     if missing:
@@ -36,10 +38,11 @@ def list_blocked(conn: psycopg.Connection[Any], queue: str, *, ids: Sequence[int
 def unblock(
     conn: psycopg.Connection[Any], manifest: Manifest, queue: str, blocked: Sequence[Message], *, way: Way
 ) -> list[int]:
-    """Let their keys go on: a message is due again with all its attempts, becomes a dead letter, or goes.
+    """Release keys blocked by a failed message: it is due again with all its attempts, becomes a dead letter,
+    or is deleted.
 
-    Returns the ids of those that were still as they were seen. Raises ManifestError for a queue that no
-    consumer of the manifest works, DatabaseError, psycopg.Error.
+    Returns the ids of the messages that were unchanged since they were read. Raises ManifestError for a queue
+    without a consumer in the manifest, DatabaseError, psycopg.Error.
     """
     consumers = [consumer for consumer in manifest.consumers if consumer.queue == queue]
     if not consumers:

@@ -1,4 +1,6 @@
-"""A person's SQL expression over messages: one expression, evaluated where it can change nothing."""
+"""Evaluates a person's SQL expression over messages: a single expression, in a transaction that can change
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +33,12 @@ def evaluate(
     seconds: float | None = None,
     confined: bool = False,
 ) -> Iterator[sql.SQL]:
-    """A read-only transaction that is rolled back; what it yields is the expression, ``true`` for None.
+    """Open a read-only transaction that is rolled back; yields the expression, ``true`` for None.
 
-    The expression is one over message, headers, msg_id and enqueued_at of ``table``. A statement holds it
-    between parentheses, on lines of its own, and is run by ``select``. ``seconds`` limits each statement,
-    LONGEST where nothing else does. ``confined`` evaluates it without any rights, if the session's role holds
-    more than a stranger may use. Raises ChangelaneError for text that is not one expression, fails or takes
-    too long.
+    The expression is over message, headers, msg_id and enqueued_at of ``table``. A statement holds it in
+    parentheses, on lines of its own, and runs by ``select``. ``seconds`` limits each statement, else LONGEST
+    does. If ``confined``, a role with more rights than a stranger may use evaluates it without any rights.
+    Raises ChangelaneError for text that is not one expression, fails or takes too long.
     """
     if where is not None and not where.strip():
         raise _refuse(where, "it is empty")
@@ -54,7 +55,8 @@ def evaluate(
                 "SELECT pg_catalog.set_config('statement_timeout', %s, true)", [f"{seconds * 1000:.0f}"]
             )
         else:
-            # The server does not see that a client was killed, and would hold its snapshot to the end.
+            # The server does not notice a killed client, and would hold its snapshot until the statement
+            # ends.
             conn.execute(_LIMIT, [LONGEST * 1000])
         try:
             if call is not None:
@@ -82,7 +84,7 @@ def evaluate(
 def select(conn: psycopg.Connection[Any], query: sql.Composed) -> list[tuple[Any, ...]]:
     """Rows of a query that may hold a person's expression.
 
-    By the extended protocol, which takes one statement only, and without parameters: a percent sign is one.
+    The extended protocol takes one statement only. Without parameters, a percent sign keeps its meaning.
     """
     return fetch(conn.execute(query, binary=True, prepare=False))
 
@@ -96,5 +98,5 @@ def _refuse(where: str | None, why: str) -> ChangelaneError:
 
 
 def _paste(where: str) -> sql.SQL:
-    # Text that is an argument of format() is not searched for braces itself.
+    # format() does not look for braces in its arguments.
     return sql.SQL(where)

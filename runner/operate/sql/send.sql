@@ -1,4 +1,4 @@
--- The group is what the capture functions take for one: the key as text.
+-- The group is the key as text, as in the capture functions.
 SELECT pgmq.send(
     %(queue)s::text,
     sent.message,

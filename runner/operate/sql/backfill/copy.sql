@@ -1,4 +1,5 @@
--- Locked, so that a change of the row waits and is sent after this; one that was first is waited for, and read.
+-- The lock makes a later change of the row wait, so that it is sent after this. If a change came first, the
+-- lock waits for it and reads the new row.
 INSERT INTO pg_temp.changelane_backfill
 SELECT source.*
 FROM {table} AS source

@@ -1,4 +1,4 @@
--- The tree of a table that is neither partitioned nor a partition is empty.
+-- The partition tree of a plain table is empty.
 SELECT sum(greatest(reltuples, 0))::bigint
 FROM pg_catalog.pg_class
 WHERE relkind = 'r' AND oid IN (

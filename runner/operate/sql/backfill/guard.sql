@@ -1,4 +1,4 @@
--- Without row_security, rows that a policy hides are an error, and not left out in silence.
--- Names mean what they mean to the capture function.
+-- With row_security off, a policy that hides rows raises an error, rather than leaving them out in silence.
+-- The search_path is that of the capture function.
 SELECT pg_catalog.set_config('lock_timeout', %s, true), pg_catalog.set_config('row_security', 'off', true),
     pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)

@@ -1,6 +1,6 @@
 SELECT kind, count(*)
 FROM (
-    -- Of a Python error, its class: what stands before the message.
+    -- A Python error counts by its class, the part before the message.
     SELECT left(split_part(headers -> 'dead_letter' ->> 'error', ':', 1), 80) AS kind
     FROM {queue}
     ORDER BY msg_id

@@ -1,4 +1,5 @@
--- Locked in order, so that two at once neither deadlock nor take the same letter; sent in order, too.
+-- The order of locks keeps two redrives at once from a deadlock and from the same letter. Sending keeps the
+-- order, too.
 WITH chosen AS (
     SELECT msg_id FROM {queue} WHERE msg_id = ANY (%(ids)s) ORDER BY msg_id FOR UPDATE
 ), moved AS (

@@ -1,5 +1,5 @@
--- The same expression between brackets of another kind. One that closed the parenthesis which holds it in the
--- query would have to close this bracket with the same character, and is a syntax error here.
+-- The expression stands in parentheses in the query, and in square brackets here. Text that closes the
+-- parenthesis early would have to close this bracket with the same character, which is a syntax error here.
 SELECT ARRAY[
 {where}
 ]

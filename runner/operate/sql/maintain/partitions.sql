@@ -1,4 +1,5 @@
--- Of a partitioned table: its partitions but the one for all else, and that one.
+-- For a partitioned table: the count of its partitions without the default one, and the name of the default
+-- one.
 SELECT coalesce(array_agg(class.relname::text ORDER BY class.relname) FILTER (WHERE class.oid <> parent.partdefid), '{{}}'),
        max(class.relname::text) FILTER (WHERE class.oid = parent.partdefid)
 FROM pg_catalog.pg_partitioned_table AS parent

@@ -1,4 +1,4 @@
--- A copy may be in the archive: who may archive can make one.
+-- The archive may hold this id already: a role with the right to archive can insert a copy.
 WITH moved AS (
     DELETE FROM {queue}
     WHERE msg_id = %(id)s AND read_ct = %(deliveries)s

@@ -1,4 +1,4 @@
--- The range begins where the last one ended, and so passes by what was just deleted.
+-- Each batch starts after the last one, so it does not scan the rows just deleted.
 WITH chosen AS (
     SELECT msg_id FROM {queue} WHERE msg_id > %(after)s AND msg_id <= %(last)s ORDER BY msg_id LIMIT %(batch)s
 ), deleted AS (

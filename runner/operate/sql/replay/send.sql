@@ -1,4 +1,4 @@
--- They start afresh, without the notes on their attempts.
+-- The messages keep no notes on earlier attempts, so they have all attempts again.
 WITH chosen AS (
     SELECT
         message,

@@ -1,4 +1,4 @@
--- Of this transaction: by the envelope, which names it, or by hand, where the row does.
+-- Messages of this transaction: its id is in the envelope, or, for a message sent by hand, in the row.
 SELECT message.headers->>'route' AS route,
        message.message->>'op' AS op,
        (nullif(message.message->'key', 'null'))::text AS key,

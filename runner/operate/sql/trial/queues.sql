@@ -1,4 +1,4 @@
--- The last msg_id that each queue has given out: what this transaction sends comes after it.
+-- The last msg_id of each queue; messages of this transaction have larger ones.
 SELECT meta.queue_name::text AS name,
        class.relname::text AS table,
        coalesce(

@@ -1,5 +1,5 @@
--- Locks say which tables the statements wrote to, even where no row qualified; the statistics of the transaction
--- say how many rows. A partition is counted with its parents, as their triggers fire for it.
+-- Locks show the tables that the statements wrote to, even if no row matched. The transaction's statistics
+-- show how many rows changed. A partition counts for its parents too, whose triggers fire for it.
 WITH RECURSIVE written AS (
     SELECT class.oid, bool_or(lock.mode = 'AccessExclusiveLock') AS exclusive
     FROM pg_catalog.pg_locks AS lock
