@@ -1,4 +1,4 @@
-"""Manifest + Observed -> the state of every object, and what mends it."""
+"""Compares manifest and Observed: the state of every object, and its remedy."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ ENABLED = {"origin": "O", "always": "A", "replica": "R"}
 
 
 def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
-    """Schemas, queues, functions, triggers by table, tables that are not as ``sql_out/`` has them, then what
-    is orphaned: each with its state.
+    """Every object with its state: schemas, queues, functions, triggers by table, tables that differ from
+    ``sql_out/``, then orphans.
     """
     captures = sorted(manifest.captures, key=lambda capture: (*capture.identity, capture.name))
     functions, triggers, relations = observed.functions, observed.triggers, observed.relations
@@ -137,7 +137,7 @@ def _compare_function(
     found = live.live
     right = found == capture.function_live
     owned = owner is None or live.owner == owner
-    # The number of the table in the body is another one after a restore.
+    # The body holds the table's oid, which changes with a restore.
     kept = relation is None or read_anchor(live.body) in (None, relation.oid)
     marker = live.marker
     if marker is None:
@@ -192,8 +192,9 @@ def _compare_function(
 
 
 def _is_capture(capture: Capture, live: Function) -> bool:
-    """Whether a function without a comment came from us: by its body, whoever may execute it, or by name,
-    which tells project, table and route, and by what an older capture does: send to queues.
+    """Whether a function without a comment came from us. Its body says so, whoever may execute it; or its
+    name, which holds project, table and route, together with a body that sends to queues as older captures
+    do.
     """
     bare = replace(live, public_execute=False)
     return bare.live == capture.function_live or (live.security_definer and bool(find_queues(live.body)))
@@ -238,7 +239,7 @@ def _compare_trigger(
             help=drop_trigger(name, table=capture.identity),
         )
     right = live.live == capture.trigger_live
-    # The hash does not see the text of a WHEN nor which columns UPDATE OF names.
+    # The hash does not cover the text of a WHEN, nor the columns of an UPDATE OF.
     transparent = right and not live.conditional and not live.columns
     fires = live.enabled == ENABLED[capture.fire] and not live.strays
     marker = live.marker
@@ -255,7 +256,7 @@ def _compare_trigger(
             help=_part(marker.project),
         )
     if right and not live.owned:
-        # Its comment, if it has one, is not ours to change.
+        # The trigger's owner alone can change its comment.
         if fires:
             return make(state="ok")
         return make(state="disabled", detail=_explain_disabled(capture, live), remedy="replace")
@@ -298,7 +299,7 @@ def _explain_disabled(capture: Capture, live: Trigger) -> str:
 
 
 def _find_strangers(manifest: Manifest, observed: Observed) -> Iterator[Object]:
-    """Triggers that call a function of the project and are not its own: they send what those send, too."""
+    """Unmarked triggers that call a function of the project, and so send its messages a second time."""
     known = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
     declared = {capture.name: capture.route for capture in manifest.captures}
     for trigger in observed.triggers.values():

@@ -1,4 +1,4 @@
-"""Declared access + who holds what -> the state of each, and what is withdrawn."""
+"""Compares declared access with the rights in the database: the state of each, and the rights to revoke."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _Known = frozenset[tuple[str, bool, str]]
 
 
 def compare_access(manifest: Manifest, observed: Observed) -> Iterator[Object]:
-    """Declared access by queue and role; what holds for a whole table is said of its queue's first."""
+    """Declared access by queue and role. Problems of a whole table are reported with the first access of its
+    queue.
+    """
     queues: set[str] = set()
     for access in sorted(manifest.access, key=lambda access: (access.queue, access.role)):
         first = access.queue not in queues
@@ -87,7 +89,7 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
     if drift:
         return make(state="drifted", detail="; ".join(drift), remedy="replace")
     if changed:
-        # The catalog of another major may spell the same expression in other words.
+        # The catalog of another major version may print the same expression in other words.
         return make(
             state="outdated", detail="its policies come of another major of Postgres", remedy="replace"
         )
@@ -101,7 +103,7 @@ def _widens(policy: Policy, role: Role) -> bool:
 
 
 def describe(access: Access) -> str:
-    """What the role may do, in words."""
+    """The role's access in words."""
     may = "may " + ", ".join(
         f"{name} some messages" if name in access.narrowed else name for name in access.allow
     )
@@ -109,7 +111,7 @@ def describe(access: Access) -> str:
 
 
 def list_known(access: Access) -> _Known:
-    """Its policies as (queue, whether on the archive, name)."""
+    """The role's own policies as (queue, whether on the archive, name)."""
     return frozenset(
         (access.queue, archive, name)
         for archive, names in ((False, access.policies), (True, access.archive_policies))
@@ -162,7 +164,7 @@ def _spell_rights(rights: Iterable[Right]) -> str:
 
 
 def spell_grants(grants: Iterable[Grant]) -> str:
-    """Rights, by what they are on."""
+    """Rights, grouped by the object that they are on."""
     grants = tuple(grants)
     parts = [_spell_rights({grant.right for grant in grants if not grant.part})]
     for part in sorted({grant.part for grant in grants if grant.part}):
@@ -184,7 +186,7 @@ def _find_wrong_tables(queue: str, rights: Rights) -> Iterator[str]:
 
 
 def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
-    """What a person is to know of access, though nothing is wrong with it."""
+    """Notes for a person on access that is in order."""
     rights = observed.rights
     queues: set[str] = set()
     for thing in objects:
@@ -231,7 +233,7 @@ def find_taken(access: Access, observed: Observed) -> list[Grant]:
 
 
 def find_withdrawn(project: str, observed: Observed, *, declared: Iterable[Access] = ()) -> Iterator[Object]:
-    """Access that bears the project's mark and is not among ``declared``, as orphans."""
+    """Access with the project's marker that is not among ``declared``, as orphans."""
     declared = tuple(declared)
     rights = observed.rights
     known = frozenset[tuple[str, bool, str]]().union(*map(list_known, declared))
@@ -260,7 +262,7 @@ def find_withdrawn(project: str, observed: Observed, *, declared: Iterable[Acces
             withdrawal=Withdrawal(
                 queue=queue,
                 role=revoked,
-                # The queue before its archive, as whoever archives locks them.
+                # The queue comes before its archive, in the order in which archiving locks them.
                 policies=tuple(sorted(((policy.table, policy.name) for policy in policies), reverse=True)),
                 schemas=tuple(schemas),
                 functions=tuple(functions.get((queue, role), ())),
@@ -269,7 +271,9 @@ def find_withdrawn(project: str, observed: Observed, *, declared: Iterable[Acces
 
 
 def _is_shared(queue: str, role: str, project: str, rights: Rights) -> bool:
-    """Whether the role's rights on the queue are its owner's, or another project's to take away."""
+    """Whether the role's rights on the queue must stay: the role owns it, or another project declared
+    them.
+    """
     table = rights.tables.get((queue, False))
     others = (
         policy.marker.project != project
@@ -286,9 +290,9 @@ def _find_last_schemas(
     pairs: Collection[tuple[str, str]],
     groups: Collection[tuple[str, str | None]],
 ) -> Iterator[str]:
-    """Schemas of which the role has no more use once its rights on the queues of ``groups`` are gone.
+    """Schemas that the role no longer needs once its rights on the queues of ``groups`` are gone.
 
-    Where ``pgmq_public`` is another's, so is the right to use pgmq: Supabase gives it with its API.
+    If ``pgmq_public`` belongs to another tool, so does USAGE of pgmq: Supabase grants it with its API.
     """
     rights = observed.rights
     kept = {grant.queue for grant in rights.grants if grant.role == role}

@@ -1,4 +1,4 @@
-"""Declared API + what schema ``pgmq_public`` holds -> its state."""
+"""Compares the declared API with schema ``pgmq_public``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from changelane.runner.live.rights import Rights
 
 
 def compare_api(manifest: Manifest, observed: Observed) -> Iterator[Object]:
-    """Schema ``pgmq_public``, where it is declared or is the project's."""
+    """The state of schema ``pgmq_public``, if it is declared or belongs to the project."""
     api, live = manifest.api, observed.rights.api
     make = partial(Object, kind="api", name=API_SCHEMA)
     marker = live.marker if live else None
@@ -45,7 +45,7 @@ def compare_api(manifest: Manifest, observed: Observed) -> Iterator[Object]:
 
 
 def find_api(project: str, observed: Observed) -> Iterator[Object]:
-    """The schema as an orphan, where it is the project's, and no other project opens it to its roles."""
+    """The schema as an orphan, if it belongs to the project and no role of another project uses it."""
     live = observed.rights.api
     others = _find_other_roles(project, observed.rights)
     used = live is not None and any(role in others for role, _, _ in live.grants)

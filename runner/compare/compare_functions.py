@@ -1,4 +1,4 @@
-"""The functions of roles whose access is ``via: functions``, against what was declared."""
+"""Compares the functions for roles with ``via: functions`` with their declaration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from changelane.runner.live.rights import Rights
 
 
 def find_wrong_functions(access: Access, rights: Rights, *, project: str) -> Iterator[str]:
-    """What is wrong with the functions of one role on one queue, and with the role as which they run."""
+    """Problems with the functions of one role on one queue, and with the role that they run as."""
     if not access.caller:
         return
     found = {function.name: function for function in rights.functions}
@@ -46,7 +46,8 @@ def find_wrong_functions(access: Access, rights: Rights, *, project: str) -> Ite
 
 
 def find_strange(access: Access, observed: Observed, *, known: Collection[str]) -> tuple[str, str]:
-    """What another role put where callers look for their functions, and the help; empty where nothing is.
+    """Objects of other roles in the schema where callers look for their functions, and the help; empty if
+    none.
 
     ``known`` are the names that the project declares.
     """
@@ -78,7 +79,7 @@ def find_strange(access: Access, observed: Observed, *, known: Collection[str]) 
 
 
 def check_functions(objects: Iterable[Object], observed: Observed) -> Iterator[tuple[str, str]]:
-    """Why the role that applies cannot make the roles as which functions run, or their schema."""
+    """The reasons why the session's role cannot create the roles that functions run as, or their schema."""
     session, rights = observed.session, observed.rights
     given = [thing.access for thing in objects if thing.access and thing.access.caller and thing.remedy]
     for role, access in {access.role: access for access in given}.items():
@@ -100,8 +101,8 @@ def check_functions(objects: Iterable[Object], observed: Observed) -> Iterator[t
 def list_withdrawn(
     project: str, rights: Rights, *, declared: Iterable[Access]
 ) -> dict[tuple[str, str | None], list[str]]:
-    """Signatures of functions of the project that are not declared, by queue and role as which they run; None
-    where that is no role of ours, for it was changed by hand.
+    """Signatures of the project's functions that are not declared, by queue and the role that they run as.
+    The role is None if it is not ours, because somebody changed the owner by hand.
     """
     declared = tuple(declared)
     known = {name for access in declared for name in access.functions}
@@ -118,7 +119,7 @@ def list_withdrawn(
 
 
 def list_callers(rights: Rights, *, other_than: str) -> set[str]:
-    """Roles to which projects other than that one give functions."""
+    """Roles that may call functions of other projects than ``other_than``."""
     return {
         caller
         for function in rights.functions

@@ -1,4 +1,4 @@
-"""The declared owner of capture functions + what it may -> its state, and what a plan says of definers."""
+"""Compares the declared owner of capture functions with its rights, and notes the powers of all owners."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DECLARE = "declare `owner: changelane_capture` in pipelines.yaml"
 
 
 def compare_owner(manifest: Manifest, observed: Observed) -> Iterator[Object]:
-    """The role that the spec declares, if it does."""
+    """The state of the role that the spec declares, if any."""
     owner = manifest.owner
     if owner is None:
         return
@@ -44,7 +44,9 @@ def compare_owner(manifest: Manifest, observed: Observed) -> Iterator[Object]:
 
 
 def list_owner_lacks(manifest: Manifest, observed: Observed) -> list[Lack]:
-    """What the declared owner lacks for all captures, each once, less the policies that come with access."""
+    """The rights that the declared owner lacks for all captures, each once, without policies that come with
+    access.
+    """
     assert manifest.owner is not None
     given = {f"q_{access.queue}" for access in manifest.access if access.role == manifest.owner.role}
     found = (lack for capture in manifest.captures for lack in observed.definers.find_lacks(capture))
@@ -52,9 +54,10 @@ def list_owner_lacks(manifest: Manifest, observed: Observed) -> list[Lack]:
 
 
 def list_lacks(capture: Capture, observed: Observed) -> list[Lack]:
-    """What the owner of a capture's function lacks, and apply does not give it.
+    """The rights that the owner of a capture's function lacks, and that apply does not grant.
 
-    It gives a declared owner all, and every role what is open to all in schema ``changelane``.
+    Apply grants a declared owner everything, and every role the rights in schema ``changelane`` that are for
+    all.
     """
     if observed.definers.declared:
         return []
@@ -66,7 +69,9 @@ def list_lacks(capture: Capture, observed: Observed) -> list[Lack]:
 
 
 def find_lack(capture: Capture, observed: Observed) -> tuple[str, str]:
-    """Why writes would fail for what the function's owner may not, and the help; empty where it may all."""
+    """The reason why writes would fail for lack of the owner's rights, and the help; empty if none is
+    missing.
+    """
     lacks = list_lacks(capture, observed)
     if not lacks:
         return "", ""
@@ -79,7 +84,9 @@ def find_lack(capture: Capture, observed: Observed) -> tuple[str, str]:
 
 
 def describe_danger(definer: Definer) -> str:
-    """Why it is a danger to run as this role, or nothing: the danger is in what others make run."""
+    """The danger of a capture that runs as this role, empty if there is none: code of others runs with its
+    rights.
+    """
     if definer.superuser:
         return "a superuser"
     if definer.makers:
@@ -89,7 +96,7 @@ def describe_danger(definer: Definer) -> str:
 
 
 def list_definer_notes(manifest: Manifest, observed: Observed, *, changed: bool) -> Iterator[str]:
-    """What a person is to know of the roles as which captures run; ``changed``: some function is to be."""
+    """Notes for a person on the roles that captures run as; ``changed``: the plan changes a function."""
     definers = observed.definers
     if manifest.owner:
         definer = definers.roles.get(manifest.owner.role)
@@ -111,7 +118,7 @@ def list_definer_notes(manifest: Manifest, observed: Observed, *, changed: bool)
 
 
 def check_owner(objects: Iterable[Object], observed: Observed) -> Iterator[tuple[str, str]]:
-    """Why the role that applies cannot make the declared owner what it is to be."""
+    """The reasons why the session's role cannot set up the declared owner."""
     thing = next((thing for thing in objects if thing.kind == "owner" and thing.owner), None)
     if thing is None:
         return

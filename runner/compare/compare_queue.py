@@ -1,4 +1,4 @@
-"""Declared queue + what the database holds -> its state."""
+"""Compares a declared queue with the queue in the database."""
 
 from __future__ import annotations
 
@@ -53,10 +53,11 @@ def compare_queue(
     inline: bool = False,
     obstacle: tuple[str, str] = ("", ""),
 ) -> Object:
-    """The state of a queue. What would lose or hold up messages, a person does: then it is no remedy.
+    """The state of a queue. It has no remedy if the change would lose messages or block them; a person must
+    do that.
 
-    ``inline``: a capture writes its table without asking pgmq, so that it must be of a shape known here.
-    ``obstacle`` is what ``find_obstacle`` says.
+    ``inline``: a capture writes the table without pgmq, so the table must have a known shape. ``obstacle`` is
+    the result of ``find_obstacle``.
     """
     make = partial(Object, kind="queue", name=queue.name, queue=queue)
 
@@ -117,7 +118,7 @@ def compare_queue(
         lost = ours and not {"vt", "msg_id"}.isdisjoint(missing)
         return make(state="drifted" if lost else "outdated", detail=detail, remedy="index")
     if marker is None and live.live == queue.live:
-        # With settings that pgmq does not make: nobody but an apply did.
+        # pgmq never makes these settings, so an earlier apply did.
         return make(state="drifted", detail="its comment was removed", remedy="comment")
     if marker is None:
         return make(state="ok", detail="existed before Changelane: used, not owned")
@@ -131,9 +132,10 @@ def compare_queue(
 
 
 def list_missing_indexes(queue: Queue, live: LiveQueue) -> list[str]:
-    """What is not there, or not whole, of ``vt``, ``msg_id``, ``key`` and ``archive``.
+    """The missing or invalid indexes among ``vt``, ``msg_id``, ``key`` and ``archive``.
 
-    The first two are pgmq's own to make: where the role cannot make them, nothing depends on it.
+    pgmq creates the first two itself. They are left out if the role may not create them, since only speed
+    depends on them.
     """
     missing = [column for column in ("vt", "msg_id") if column not in live.indexed and live.owned]
     if queue.ordered and (live.key_index or "").partition(" USING ")[2] != _KEY_INDEX:
@@ -155,7 +157,7 @@ def _find_wrong_cut(partition: Partition, live: LiveQueue) -> str:
 
 
 def _list_wrong_settings(queue: Queue, live: LiveQueue) -> Iterator[str]:
-    """What apply can set anew while messages come and go."""
+    """The settings that apply can change while messages come and go."""
     if list(live.autovacuum) != [queue.autovacuum]:
         yield "its settings for autovacuum are others"
     if not live.lasting_ids:

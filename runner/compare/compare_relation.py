@@ -1,4 +1,4 @@
-"""What keeps a capture from its table."""
+"""Finds reasons why a capture cannot be applied to its table."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ def find_block(
     broken: str = "",
     triggers: Triggers,
 ) -> tuple[str, str]:
-    """Why a capture cannot be applied to its relation, and the help; empty strings where it can.
+    """The reason why a capture cannot be applied to its relation, and the help; empty strings if it can.
 
-    ``selection`` is the one of its route. ``moved`` is the table, if another, that bears its trigger, which a
-    renamed table takes along. ``stray`` says why the route no longer means the table, ``broken`` what
-    Postgres says of an expression that no longer holds.
-    ``triggers`` are those of others.
+    ``selection`` is that of its route. ``moved`` is the table under another name that has its trigger, after
+    a rename. ``stray`` says why the route no longer matches the table, ``broken`` is the error of an
+    expression that no longer compiles. ``triggers`` are those of others.
     """
     table = spell(capture.identity)
     named = selection is None or selection.names(capture.identity)
@@ -82,7 +81,7 @@ def find_block(
 
 
 def _find_disorder(capture: Capture, triggers: Triggers) -> tuple[str, str]:
-    """Triggers that came after the last `inspect` and put changes before those that fired them."""
+    """Triggers created since the last `inspect` that send changes ahead of earlier ones."""
     table = spell(capture.identity)
     rivals = find_rivals(capture.identity, triggers)
     if rivals and capture.level == "statement" and capture.event != "truncate" and not capture.reason:
@@ -102,7 +101,7 @@ def _find_disorder(capture: Capture, triggers: Triggers) -> tuple[str, str]:
 
 
 def _follow(capture: Capture, moved: Identity, selection: Selection | None, *, named: bool) -> str:
-    """What has the route follow its table to another name."""
+    """The edit that makes the route follow its table to another name."""
     if named:
         return f"name {spell(moved)} in route {capture.route}; then {ANEW}: no message is lost or sent twice"
     if selection and any(pattern.matches(*moved) for pattern in selection.tables):
@@ -114,5 +113,5 @@ def _follow(capture: Capture, moved: Identity, selection: Selection | None, *, n
 
 
 def _forget_length(type: str) -> str:
-    """A type without its length or precision, which no expression is made for."""
+    """A type without its length or precision, on which no expression depends."""
     return re.sub(r"\(\d+(,-?\d+)?\)", "", type)

@@ -1,4 +1,4 @@
-"""Schedules declared in a manifest against those in the database: their states."""
+"""Compares the schedules of a manifest with those in the database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from changelane.runner.live.schedules import Row, Schedules
 
 
 def compare_schedules(manifest: Manifest, rows: Schedules) -> Iterator[Object]:
-    """Those declared, by name, then those that are no longer."""
+    """Declared schedules by name, then those no longer declared."""
     declared = {schedule.name: schedule for schedule in manifest.schedules}
     for name, schedule in sorted(declared.items()):
         yield _compare(schedule, rows.get((manifest.project, name)))
@@ -39,7 +39,7 @@ def _compare(schedule: Schedule, row: Row | None) -> Object:
 
 
 def describe_runs(row: Row) -> str:
-    """When it ran last and runs next, for a person. In UTC, to the second."""
+    """The last and the next run in words, in UTC to the second."""
     last = f"last run {_show(row.last_at)}" if row.last_at else "never ran"
     if row.paused:
         return f"paused; {last}"
@@ -52,7 +52,7 @@ def _show(moment: datetime) -> str:
 
 
 def find_schedules(project: str, rows: Schedules) -> Iterator[Object]:
-    """All of a project's, as what is to be dropped."""
+    """All schedules of a project, as objects to drop."""
     for row in rows.values():
         if row.project == project:
             yield Object(

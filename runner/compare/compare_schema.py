@@ -1,4 +1,4 @@
-"""Schemas ``pgmq`` and ``changelane`` + what was observed of them -> their states."""
+"""Compares schemas ``pgmq`` and ``changelane`` with the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from changelane.runner.live.observe import Observed
 
 
 def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:
-    """What is not of a role that could run code as the captures anyway is not ours, nor to be used."""
+    """The schema as foreign, if an owner of its objects could make code run with the rights of the
+    captures.
+    """
     owned = "; ".join(
         f"{one.what} belongs to {spell_name(one.owner)}, who may not act as role {spell_name(one.definer)}"
         for one in strangers
@@ -28,7 +30,7 @@ def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:
 
 
 def compare_schemas(observed: Observed) -> Iterator[Object]:
-    """Both, in the order of their making."""
+    """The states of both schemas, in the order of their creation."""
     session = observed.session
     if session.has_pgmq and not session.reads_queues:
         yield Object(

@@ -1,4 +1,4 @@
-"""Whether the live tables are those that ``sql_out/`` captures: what a route means now, and what it meant."""
+"""Compares the live tables that a route matches with those that ``sql_out/`` captures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ ANEW = "run `changelane inspect`, then `changelane generate`"
 
 
 def compare_tables(manifest: Manifest, observed: Observed) -> Iterator[Object]:
-    """Tables that a route means and ``sql_out/`` does not capture, and declared tables with another key."""
+    """Tables that a route matches and ``sql_out/`` does not capture, and declared tables whose key
+    changed.
+    """
     known = {table.identity: table for table in manifest.tables}
     captured, meant = list_captured(manifest), list_meant(manifest, observed)
     for route in manifest.routes:
@@ -46,7 +48,7 @@ def compare_tables(manifest: Manifest, observed: Observed) -> Iterator[Object]:
 
 
 def list_captured(manifest: Manifest) -> dict[str, set[Identity]]:
-    """Route to the tables that bear its triggers according to ``sql_out/``."""
+    """Route to the tables that have its triggers according to ``sql_out/``."""
     captured: dict[str, set[Identity]] = {}
     for capture in manifest.captures:
         captured.setdefault(capture.route, set()).add(capture.identity)
@@ -54,8 +56,8 @@ def list_captured(manifest: Manifest) -> dict[str, set[Identity]]:
 
 
 def list_meant(manifest: Manifest, observed: Observed) -> dict[str, Mapping[Identity, Identity]]:
-    """Route to the live tables that are to bear its triggers, each with the table that it is captured as."""
-    # A child's truncation does not empty its parent, so a route of truncations leaves children alone.
+    """Route to the live tables that need its triggers, each with the table that it is captured as."""
+    # TRUNCATE of a child does not empty its parent, so a route with only truncate events excludes children.
     spreading = {capture.route for capture in manifest.captures if capture.event != "truncate"}
     return {
         route.name: {
@@ -70,7 +72,7 @@ def list_meant(manifest: Manifest, observed: Observed) -> dict[str, Mapping[Iden
 
 
 def find_strays(manifest: Manifest, observed: Observed) -> dict[tuple[str, Identity], str]:
-    """Route and table that exists and is captured, though the route no longer means it, to the reason."""
+    """(route, table) to the reason, for captured tables that the route no longer matches."""
     strays = {}
     captured, meant = list_captured(manifest), list_meant(manifest, observed)
     for route in manifest.routes:
@@ -100,7 +102,7 @@ def find_strays(manifest: Manifest, observed: Observed) -> dict[tuple[str, Ident
 
 
 def note_unreviewed(manifest: Manifest, observed: Observed) -> Iterator[str]:
-    """A line for each table that has columns which the catalog has not, with what its routes do with them."""
+    """A note for each table with columns that are not in the catalog, with the effect on its routes."""
     routes: dict[Identity, list[Route]] = {}
     captured = list_captured(manifest)
     for route in manifest.routes:

@@ -1,4 +1,4 @@
-"""What was observed of each object, as hashes by which two looks at a database are told apart."""
+"""Hashes of observed objects, to compare two observations of a database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from changelane.runner.live.rights import Rights
 
 
 def take_fingerprint(objects: Iterable[Object], observed: Observed) -> dict[str, str]:
-    """Object, as a person reads it, to the hash of what was found of it; and so for the database's name."""
+    """Name of each object to the hash of its state as found, and a hash of the database's name."""
     fingerprint = {"database": hash_model(observed.session.database)}
     for thing in objects:
         fingerprint[str(thing)] = hash_model([thing.state, thing.detail, *_describe(thing, observed)])
@@ -19,7 +19,7 @@ def take_fingerprint(objects: Iterable[Object], observed: Observed) -> dict[str,
 
 
 def _describe(thing: Object, observed: Observed) -> list[object]:
-    # What is ok is as its marker says, hash and all.
+    # An object that is ok is as its marker says, so its live hash is left out.
     differs = thing.state != "ok"
     if thing.kind == "trigger" and thing.table:
         trigger = observed.triggers.get((*thing.table, thing.name))
@@ -63,5 +63,5 @@ def _describe_rights(thing: Object, rights: Rights) -> list[object]:
 
 
 def find_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Names of all that is not the same in both, sorted."""
+    """Sorted names of the objects that differ between the two."""
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -1,4 +1,4 @@
-"""One thing of a project in the database, and its state."""
+"""One object of a project in the database, and its state."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PLAIN = re.compile(r"[\w$ -]+")
 
 
 def spell(table: tuple[str, str] | None) -> str:
-    """``schema.table`` on one line and unmistakable; names that need it are quoted. Empty for None."""
+    """``schema.table`` on one line, without ambiguity; names are quoted if necessary. Empty for None."""
     return ".".join(spell_name(part) for part in table or ())
 
 
 def spell_name(name: str) -> str:
-    """A name on one line, quoted where it needs it."""
+    """A name on one line, quoted if necessary."""
     if _PLAIN.fullmatch(name):
         return name
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
@@ -32,9 +32,9 @@ def spell_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
-    """What is taken away on a queue: ``policies`` as (table, name), all rights there of ``role``, unless
-    None, those on ``parts``, which are SQL of partitions and sequences, and its USAGE on ``schemas``.
-    ``functions`` are signatures of those that run as ``role``.
+    """Rights to revoke on a queue: ``policies`` as (table, name), all rights of ``role`` unless None, rights
+    on ``parts`` (SQL of partitions and sequences), and USAGE of ``schemas``. ``functions`` are signatures of
+    those that run as ``role``.
     """
 
     queue: str
@@ -47,14 +47,14 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Object:
-    """One thing of a project and its state. ``table`` is ``(schema, name)`` for triggers, functions, and
-    tables, which are listed only where they are not as ``sql_out/`` has them.
+    """One object of a project and its state. ``table`` is ``(schema, name)`` for triggers, functions, and
+    tables, which are listed only if they differ from ``sql_out/``.
 
-    ``detail`` says why the state is not ok; ``help`` what a person does about it where apply cannot;
-    ``remedy`` is what apply does, empty for nothing; ``retire``: only the owner of its table may drop it, so
-    its function is made to do nothing. ``marker`` is that of an orphan, ``relation`` the ``relkind`` of its
-    table, ``withdrawal`` what is to be taken away where access to a queue is no longer declared. ``runs``
-    says when a schedule ran last and runs next.
+    ``detail`` says why the state is not ok; ``help`` is the fix for a person if apply cannot do it.
+    ``remedy`` is the action of apply, empty for none; for ``retire``, only the table's owner may drop the
+    trigger, so its function is replaced by one that does nothing. ``marker`` is that of an orphan,
+    ``relation`` the ``relkind`` of its table, ``withdrawal`` the rights to revoke if access is no longer
+    declared. ``runs`` are a schedule's last and next run in words.
     """
 
     kind: Kind
@@ -77,7 +77,9 @@ class Object:
 
     @property
     def undeclared(self) -> bool:
-        """Whether it is a right by hand on a queue with declared access: only ``--prune`` takes it back."""
+        """Whether it is a right granted by hand on a queue with declared access; only ``--prune``
+        revokes it.
+        """
         return self.kind == "access" and self.state == "drifted" and self.remedy == "drop"
 
     def __str__(self) -> str:
@@ -86,5 +88,5 @@ class Object:
 
     @property
     def place(self) -> str:
-        """As ``spell`` has it, or empty."""
+        """As ``spell``, or empty."""
         return spell(self.table)

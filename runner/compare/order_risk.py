@@ -1,4 +1,6 @@
-"""What no trigger name can put in order: triggers of others that change rows out of their turn."""
+"""Finds risks for the order of messages that no trigger name can remove: triggers of others that write other
+rows.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ _ROWS = frozenset({"insert", "update", "delete"})
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """Messages of one row that may be sent in the wrong order: what, the consequence, and what fixes it."""
+    """Messages of one row that may be sent in the wrong order: the cause, the consequence and the fix."""
 
     what: str
     why: str
@@ -24,8 +26,8 @@ class Risk:
 
 
 def find_risks(manifest: Manifest, observed: Observed) -> Iterator[Risk]:
-    """By table: routes that declare statement capture, row triggers that may touch other rows, keys that may
-    pass from row to row.
+    """Risks by table: routes with statement capture, row triggers that may write other rows, and keys that
+    can pass from one row to another.
     """
     places = sorted({capture.identity for capture in manifest.captures if capture.event != "truncate"})
     for place in places:
@@ -61,7 +63,7 @@ def _find_row_triggers(place: tuple[str, str], observed: Observed) -> Iterator[R
         and trigger.enabled != "disabled"
         and trigger.deferrable != "deferred"
         and _ROWS.intersection(trigger.events)
-        # A row that goes with another is not one that the statement itself deletes.
+        # A row deleted by a foreign key's action is not one that the statement itself deletes.
         and (trigger.changes is None or "update" in trigger.events)
         and foreign.may_write(place, trigger)
     ]
@@ -90,7 +92,9 @@ def _name(triggers: list[Trigger], *, timing: str) -> str:
 
 
 def _find_passing_keys(place: tuple[str, str], manifest: Manifest, observed: Observed) -> Iterator[Risk]:
-    """A key that is checked row by row is free before another row takes it, so its delete is sent first."""
+    """Deferrable keys can pass to another row before their old row is deleted. Other keys are checked row by
+    row: the key is free before another row takes it, so its delete is sent first.
+    """
     relation = observed.relations.get(place)
     if relation is None:
         return

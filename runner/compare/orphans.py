@@ -1,4 +1,6 @@
-"""What bears a project's mark and is no longer declared, and what it goes on sending."""
+"""Finds objects with a project's marker that are no longer declared, and the messages that they still
+send.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ _PLACE = re.compile("_([0-9a-f]{8})$")
 
 
 def find_orphans(manifest: Manifest, observed: Observed, *, blocked: Collection[str]) -> Iterator[Object]:
-    """What bears the project's mark and is not declared. ``blocked`` are names of captures that are blocked:
-    their tables took the triggers along to other names, and what blocks them says so.
+    """Objects with the project's marker that are not declared. ``blocked`` are names of blocked captures,
+    whose tables were renamed together with their triggers; those are reported there.
     """
     triggers = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
     functions = {capture.name for capture in manifest.captures}
@@ -47,7 +49,7 @@ def find_orphans(manifest: Manifest, observed: Observed, *, blocked: Collection[
 
 
 def _leave_to_owner(orphan: Object, trigger: Trigger) -> Object:
-    """The orphan of a table that the role does not own, whose function is needed."""
+    """An orphan on a table of another role, whose function a declared capture needs."""
     drop = drop_trigger(trigger.name, table=(trigger.schema, trigger.table))
     return replace(
         orphan, remedy="", help=f"only {spell_name(trigger.owner)}, who owns the table, may: {drop}"
@@ -55,7 +57,9 @@ def _leave_to_owner(orphan: Object, trigger: Trigger) -> Object:
 
 
 def _explain_orphan(thing: Object, trigger: Trigger, observed: Observed) -> Object:
-    """The orphan with what it goes on sending. Under another table's name, a person has to decide."""
+    """The orphan with the messages that it still sends. If it sends under another table's name, a person must
+    decide.
+    """
     if trigger.enabled == "D":
         return replace(thing, detail="no longer declared, and disabled")
     queues = read_queues(observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}.")))
@@ -81,7 +85,7 @@ def is_misplaced(trigger: Trigger) -> bool:
 
 
 def find_remains(project: str, observed: Observed) -> Iterator[Object]:
-    """All that bears the project's marker but queues: triggers, functions, access to queues, the API,
+    """All objects with the project's marker except queues: triggers, functions, access, the API,
     schedules.
     """
     yield from _find_marked(project, observed)
@@ -91,7 +95,7 @@ def find_remains(project: str, observed: Observed) -> Iterator[Object]:
 
 
 def _find_marked(project: str, observed: Observed) -> Iterator[Object]:
-    """Every trigger, then every function, that bears the project's marker."""
+    """Every trigger, then every function, with the project's marker."""
     retired = {trigger.identity for trigger in list_retired(project, observed)}
     held = {trigger.function for trigger in observed.triggers.values() if not trigger.owned}
     for trigger in observed.triggers.values():
@@ -132,7 +136,7 @@ def list_retired(project: str, observed: Observed) -> list[Trigger]:
 
 
 def explain_retired(trigger: Trigger) -> str:
-    """What remains, and the statements by which the owner of its table ends that."""
+    """The remaining triggers, and the statements by which the table's owner drops them."""
     place = (trigger.schema, trigger.table)
     return (
         f"trigger {trigger.name} on {spell(place)} stays, and its function does nothing: only "

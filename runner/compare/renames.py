@@ -1,4 +1,4 @@
-"""Captures whose route or table has a new name: the new trigger takes the old one's place."""
+"""Finds captures whose route or table was renamed: the new trigger replaces the old one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z0-9_.-]{1,47})['"]"
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """``trigger``, an orphan, makes way for ``capture`` in one transaction, with its ``function`` if that is
-    the project's. ``known``: nothing that the orphan sends goes unsent; otherwise it takes a prune.
-    ``doubled``: the capture's trigger is there already, so the orphan goes by itself.
+    """The orphan ``trigger`` is replaced by ``capture`` in one transaction; so is its ``function`` if it is
+    the project's. ``known``: the capture sends all that the orphan sends; otherwise the replacement needs a
+    prune. ``doubled``: the capture's trigger exists already, so the orphan is only dropped.
     """
 
     capture: Capture
@@ -33,7 +33,7 @@ class Rename:
         return [thing for thing in (self.trigger, self.function) if thing]
 
     def explain_double(self) -> Object:
-        """The trigger, with why its changes are sent twice."""
+        """The trigger, with the reason why its changes are sent twice."""
         above = spell(self.capture.identity)
         return replace(
             self.trigger,
@@ -44,11 +44,12 @@ class Rename:
 
 
 def find_renames(objects: Iterable[Object], observed: Observed) -> list[Rename]:
-    """Every orphaned trigger beside which a declared one fires for the same rows and event: one that is to be
-    added to the same table, or one of a partitioned table above it, added or there already.
+    """Every orphaned trigger with a declared trigger for the same rows and event. That one will be added to
+    the same table, or is on a partitioned table above, present or to be added.
 
-    Both firing would send each change twice. It is the same route, if table or declaration are the same; or
-    one that sends to no queue that the new one does not send to. An orphan that sends elsewhere is none.
+    Both together would send each change twice. They count as the same route if table or declaration are
+    equal, or if the orphan sends to no queue that the new one does not send to. An orphan that sends
+    elsewhere is no rename.
     """
     objects = tuple(objects)
     functions = {
@@ -76,7 +77,7 @@ def find_renames(objects: Iterable[Object], observed: Observed) -> list[Rename]:
 
 
 def _list_captures(objects: Iterable[Object]) -> tuple[list[Capture], list[Capture]]:
-    """Captures whose trigger is to be added, and those whose trigger fires already."""
+    """Captures whose trigger will be added, and those whose trigger fires already."""
     added, there = [], []
     for thing in objects:
         if thing.kind == "trigger" and thing.capture:
@@ -90,10 +91,10 @@ def _list_captures(objects: Iterable[Object]) -> tuple[list[Capture], list[Captu
 def _choose(
     trigger: Trigger, rivals: list[Capture], functions: Mapping[str, Function]
 ) -> tuple[Capture, bool] | None:
-    """The capture that takes the trigger's place, and whether nothing goes unsent for it."""
+    """The capture that replaces the trigger, and whether it sends all that the trigger sends."""
     marker = trigger.marker
     assert marker is not None
-    # A route's hash is of all but its name.
+    # The hash of a route leaves out its name.
     for capture in rivals:
         if capture.route == marker.name or capture.spec == marker.spec:
             return capture, True
@@ -108,7 +109,7 @@ def _choose(
 
 
 def read_queues(function: Function | None) -> frozenset[str]:
-    """The queues that a capture's function sends to, by its marker; empty where it was changed since."""
+    """The queues that a capture's function sends to, by its marker; empty if the function was changed since."""
     if function is None or function.marker is None or function.marker.live != function.live:
         return frozenset()
     return frozenset(function.marker.queues) or find_queues(function.body)

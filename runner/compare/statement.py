@@ -1,4 +1,4 @@
-"""The few statements that no generated file holds: comments, enabling, drops."""
+"""The statements that are not in generated files: comments, indexes, owners, drops."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _INDEXES = {
 """Of a queue: its table, the index's name, and what it is over."""
 _DROP_TEMPLATES = (Path(__file__).parent / "sql" / "drop_templates.sql").read_text()
 _NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', {names}, true);\n")
-# What the role gave on to others goes with what it holds.
+# CASCADE also revokes the rights that the role granted to others, and drops no object.
 _REVOKE = sql.SQL("REVOKE ALL ON {queue}, {archive} FROM {role} CASCADE;")
 _REVOKE_PART = sql.SQL("REVOKE ALL ON {part} FROM {role} CASCADE;")
 _RETIRE = (Path(__file__).parent / "sql" / "retire_function.sql").read_text()
@@ -96,7 +96,7 @@ def mark_queue(name: str, *, project: str, spec: str, live: str, server: int) ->
 
 
 def index_queue(name: str, index: str) -> tuple[str, str]:
-    """Two statements, each outside of a transaction, that make an index of a queue: ``vt``, ``msg_id``,
+    """Two statements that create an index of a queue, each outside of a transaction: ``vt``, ``msg_id``,
     ``key`` for the order of keys, or ``archive`` for pruning.
     """
     table, named, key = _INDEXES[index]
@@ -113,7 +113,7 @@ def enable_trigger(name: str, *, table: tuple[str, str], fire: str) -> str:
 
 
 def lock_tables(tables: Mapping[tuple[str, str], bool], *, mode: str) -> str:
-    """LOCK TABLE of all, each as (schema, name) to whether it is taken with its partitions."""
+    """LOCK TABLE of all tables: (schema, name) to whether its partitions are locked, too."""
     names = [
         sql.Identifier(*table) if spread else _ONLY.format(sql.Identifier(*table))
         for table, spread in tables.items()
@@ -122,23 +122,25 @@ def lock_tables(tables: Mapping[tuple[str, str], bool], *, mode: str) -> str:
 
 
 def own_function(name: str, *, role: str | None) -> str:
-    """ALTER FUNCTION that gives it to the role; without one, to the role that applies."""
+    """ALTER FUNCTION that makes the role its owner; without one, the session's role."""
     owner = sql.Identifier(role) if role else sql.SQL("CURRENT_USER")
     return _OWN.format(sql.Identifier(SCHEMA, name), owner).as_string()
 
 
 def lend_schema(role: str) -> str:
-    """Lets the role create in schema ``changelane``, as it must at the moment that it is given a function."""
+    """Grant the role CREATE on schema ``changelane``, which it needs at the moment that it becomes an owner
+    there.
+    """
     return _LEND.format(sql.Identifier(SCHEMA), sql.Identifier(role)).as_string()
 
 
 def take_back_schema(role: str) -> str:
-    """Ends what ``lend_schema`` began."""
+    """Revoke the grant of ``lend_schema``."""
     return _TAKE_BACK.format(sql.Identifier(SCHEMA), sql.Identifier(role)).as_string()
 
 
 def drop_owner(role: str) -> str:
-    """Takes back what the owner of capture functions was given in this database, unless it owns something."""
+    """Revoke the rights of the owner of capture functions in this database, unless it owns something."""
     named = sql.Identifier(role).as_string()
     return _NAME_OWNER.format(role=sql.Literal(named)).as_string() + _DROP_OWNER
 
@@ -152,7 +154,9 @@ def drop_function(name: str) -> str:
 
 
 def retire_function(name: str, *, project: str, route: str, spec: str, server: int) -> str:
-    """Has the function do nothing, where a trigger of a table that another role owns goes on calling it."""
+    """Replace the function by one that does nothing, for a trigger on another role's table that still calls
+    it.
+    """
     marker = format_marker(project=project, kind="retired", name=route, spec=spec, live=_RETIRED_LIVE)
     return (
         sql.SQL(_RETIRE)
@@ -166,10 +170,10 @@ def retire_function(name: str, *, project: str, route: str, spec: str, server: i
 
 
 def drop_queue(name: str, *, discard: bool, templates: Sequence[str] = ()) -> str:
-    """Drops queue and archive; unless ``discard``, only where both are empty. With them go the ``templates``
-    of their partitions, as ``schema.name``.
+    """Drop queue and archive; unless ``discard``, only if both are empty. Also drops the ``templates`` of
+    their partitions, as ``schema.name``.
 
-    The locks come first, so that nobody sends between the look and the drop.
+    The locks come first, so that nobody can send between the check and the drop.
     """
     queue, archive = sql.Identifier("pgmq", f"q_{name}"), sql.Identifier("pgmq", f"a_{name}")
     lock = _LOCK_QUEUE.format(queue=queue, archive=archive).as_string()
@@ -182,7 +186,7 @@ def drop_queue(name: str, *, discard: bool, templates: Sequence[str] = ()) -> st
 
 
 def withdraw(withdrawal: Withdrawal) -> str:
-    """Drops policies, takes a role's rights on the queue's tables and its USAGE of schemas, and drops the
+    """Drop policies, revoke a role's rights on the queue's tables and its USAGE of schemas, and drop the
     functions that run as it.
     """
     parts = [
@@ -193,7 +197,7 @@ def withdraw(withdrawal: Withdrawal) -> str:
         role = sql.Identifier(withdrawal.role)
         queue, archive = (sql.Identifier("pgmq", f"{letter}_{withdrawal.queue}") for letter in "qa")
         parts.append(_REVOKE.format(queue=queue, archive=archive, role=role))
-        # Quoted by the server, as it came from there.
+        # The server has quoted the signature already.
         parts += [_REVOKE_PART.format(part=sql.SQL(part), role=role) for part in withdrawal.parts]
         parts += [
             sql.SQL("REVOKE USAGE ON SCHEMA {} FROM {};").format(sql.Identifier(schema), role)
@@ -207,7 +211,7 @@ def withdraw(withdrawal: Withdrawal) -> str:
 
 
 def count_messages(name: str) -> sql.Composed:
-    """A query for how many messages are in the queue and in its archive."""
+    """A query for the number of messages in the queue and in its archive."""
     return _COUNT_MESSAGES.format(
         queue=sql.Identifier("pgmq", f"q_{name}"), archive=sql.Identifier("pgmq", f"a_{name}")
     )

@@ -1,4 +1,4 @@
-"""Rights on queues that nobody declared: who holds them, and what takes them back."""
+"""Finds rights on queues that nobody declared, and how to revoke them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SENDING = ("INSERT", "SELECT")
 
 
 def find_undeclared(manifest: Manifest, observed: Observed) -> Iterator[Object]:
-    """Rights on queues to which access is declared, of roles to whom no project declares any: drift.
+    """Rights on queues with declared access, of roles without any: drift.
 
-    Not counted: what the owner of a capture function needs to send, and that pgmq lets pg_monitor look. Other
-    rights of declared roles, and those of PUBLIC, are drift of the declared access.
+    Not counted: the rights that an owner of a capture function needs to send, and SELECT for pg_monitor,
+    which pgmq grants. Other rights of declared roles, and those of PUBLIC, are drift of the declared access.
     """
     rights = observed.rights
     queues = {access.queue for access in manifest.access}
@@ -47,12 +47,12 @@ def find_undeclared(manifest: Manifest, observed: Observed) -> Iterator[Object]:
 
 
 def is_monitored(grant: Grant) -> bool:
-    """Whether pgmq made the grant: it lets pg_monitor look at all that it makes."""
+    """Whether pgmq made the grant: it lets pg_monitor read all tables that it creates."""
     return grant.role == "pg_monitor" and grant.privilege == "SELECT"
 
 
 def list_senders(observed: Observed) -> frozenset[tuple[str, str]]:
-    """Owners of capture functions, of whichever project, each with a queue that the function sends to."""
+    """Owners of capture functions of all projects, each with a queue that the function sends to."""
     return frozenset(
         (queue, function.owner)
         for function in observed.functions.values()

@@ -1,4 +1,4 @@
-"""The pages by their addresses, what runs behind them, and how errors are told."""
+"""The ASGI application: the pages by address, the background task, and the pages of errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def build(site: Site) -> ASGIApp:
-    """The ASGI application."""
+    """Build the ASGI application."""
     app = Starlette(
         routes=[
             Route("/", overview.show_overview),
@@ -78,9 +78,10 @@ def build(site: Site) -> ASGIApp:
 
 
 class _Told:
-    """Keeps what the application raised after it was told, of which the server would print a traceback.
+    """Keeps exceptions that the application raises after its error page was sent; the server would print
+    their traceback.
 
-    Names the application for whoever answers instead of it.
+    Names the application for handlers that answer in its place.
     """
 
     def __init__(self, inner: ASGIApp, *, app: Starlette, site: Site) -> None:
@@ -118,7 +119,7 @@ def _say_ok(request: Request) -> Response:
 
 
 def tell(request: Request, error: Exception) -> Response:
-    """The page of an error: what and help, never a traceback."""
+    """The page of an error: the error and its help, never a traceback."""
     status, what, help = _explain(error)
     return show(
         request,

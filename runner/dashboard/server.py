@@ -1,4 +1,4 @@
-"""The dashboard's process: where it listens, how it starts and ends."""
+"""The process of the dashboard: its address, its start and its end."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ SHORTEST = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """``url`` is where people reach it through a proxy, or empty; port 0 takes a free one; ``token`` None
-    lets everybody in; ``invites`` prints an address that lets in once.
+    """``url`` is the public URL behind a proxy, or empty. Port 0 takes a free one. ``token`` None lets
+    everybody in; ``invites`` prints an address that logs in one browser, once.
 
-    Raises ChangelaneError where others than this machine could reach it without a token of the user's.
+    Raises ChangelaneError if other machines could reach it without a token of the user's.
     """
 
     host: str
@@ -112,7 +112,7 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
                 server_header=False,
                 lifespan="on",
                 ws="none",
-                # What a proxy says of the visitor is read by the guard, from proxies that were named.
+                # The guard reads the proxy's headers itself, from trusted proxies only.
                 proxy_headers=False,
                 http=Connection,
                 timeout_graceful_shutdown=GRACE,
@@ -132,7 +132,7 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Whether only this machine can reach the host."""
     if host == "localhost":
         return True
     try:
@@ -142,7 +142,7 @@ def is_loopback(host: str) -> bool:
 
 
 class _Server(uvicorn.Server):
-    """Ends streams at once, and tells which signal ended it instead of raising it again."""
+    """Ends streams at once, and returns the signal that ended it instead of raising it again."""
 
     def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
         super().__init__(config)
@@ -175,7 +175,7 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            # Now, for two of them could bind before either listens.
+            # Listen now: between bind and listen, a second process could bind the same port.
             listener.listen(128)
         except OSError as error:
             raise _explain(host, port, error) from None
@@ -190,7 +190,7 @@ def _explain(host: str, port: int, error: OSError) -> ChangelaneError:
 
 
 def _name_hosts(options: Options) -> frozenset[str] | None:
-    """The hosts that a request may name; None for any, where no page is seen without the token."""
+    """The host names that a request may carry; None for any, if every page needs the token."""
     if not is_loopback(options.host):
         return None
     named = urlsplit(options.url).hostname if options.url else None

@@ -1,4 +1,4 @@
-"""An error and what caused it, read without trust in the code of its class."""
+"""Reads an error and its causes, without trust in the code of its class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CHAIN = 10
 
 
 def follow(error: BaseException) -> list[BaseException]:
-    """The error, then what caused it, one after the other; causes that were put aside are left out."""
+    """Yield the error, then its causes in order; causes suppressed with ``from None`` are left out."""
     chain: list[BaseException] = []
     link: Any = error
     while is_kind(link, BaseException) and len(chain) < CHAIN:
@@ -21,7 +21,7 @@ def follow(error: BaseException) -> list[BaseException]:
 
 
 def get(thing: object, name: str) -> Any:
-    """An attribute that may be missing, or be code that raises: None then."""
+    """The attribute, or None if it is missing or its code raises."""
     try:
         return getattr(thing, name)
     except BaseException:  # noqa: BLE001 - of a class that anyone wrote
@@ -29,5 +29,5 @@ def get(thing: object, name: str) -> Any:
 
 
 def is_kind(thing: object, kind: type) -> bool:
-    # isinstance() asks the thing for its class, which may lie.
+    # isinstance() reads the object's __class__, which may lie.
     return issubclass(type(thing), kind)

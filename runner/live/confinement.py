@@ -1,9 +1,9 @@
-"""SQL of a stranger, run with fewer rights than the session has.
+"""Runs SQL of a stranger with fewer rights than the session has.
 
 A role that can do more than read and write its tables reaches past the database: to programs, files and other
-sessions. SET ROLE is no wall, for the stranger's SQL can set it back. Inside of a SECURITY DEFINER function
-it cannot: InLocalUserIdChange in src/backend/utils/misc/guc.c. So the SQL runs in a function of a role that
-exists only in this transaction, which the caller rolls back.
+sessions. SET ROLE is no protection, because the stranger's SQL can reset it. Within a SECURITY DEFINER
+function it cannot: InLocalUserIdChange in src/backend/utils/misc/guc.c. So the SQL runs in a function whose
+owner exists only in this transaction, which the caller rolls back.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class _Table:
 
 
 def find_might(conn: psycopg.Connection[Any], role: str | None = None) -> str:
-    """What makes a role too strong for a stranger's SQL, or empty. None is the session's role."""
+    """The power that makes a role too strong for a stranger's SQL, or empty. ``role`` None is the session's
+    role.
+    """
     values = {"role": role or _ask(conn, "SELECT current_user::text")}
     row = conn.execute((_SQL / "might.sql").read_bytes(), values).fetchone()
     assert row is not None
@@ -45,13 +47,14 @@ def find_might(conn: psycopg.Connection[Any], role: str | None = None) -> str:
 
 
 def confine_where(conn: psycopg.Connection[Any], where: str) -> sql.SQL:
-    """The call that evaluates an expression over a message with no rights at all.
+    """A call that evaluates an expression over a message without any rights.
 
-    Raises ChangelaneError where the session may not confine it, psycopg.Error for text that is no expression.
+    Raises ChangelaneError if the session may not confine it, psycopg.Error for text that is not an
+    expression.
     """
     role = _create_role(conn)
     text = (_SQL / "where.sql").read_text()
-    # Between brackets of another kind first: text that closes the parenthesis would have to close these, too.
+    # Try it in square brackets first: text that closes the parenthesis early would have to close these, too.
     for form in ("BEGIN RETURN (ARRAY[\n{}\n])[1]; END", "BEGIN RETURN (\n{}\n) IS TRUE; END"):
         body = "#variable_conflict use_variable\n" + form.replace("{}", where)
         conn.execute(sql.SQL(text).format(body=sql.Literal(body)))
@@ -60,13 +63,14 @@ def confine_where(conn: psycopg.Connection[Any], where: str) -> sql.SQL:
 
 
 def confine_statements(conn: psycopg.Connection[Any], tables: Iterable[tuple[str, str]]) -> sql.SQL:
-    """The call that runs statements with the rights of the tables' owners, or with those on the tables alone.
+    """A call that runs statements with the rights of the tables' owners, or else with the rights on the
+    tables only.
 
-    Raises ChangelaneError where the session may not confine them.
+    Raises ChangelaneError if the session may not confine them.
     """
     role = _create_role(conn)
     if _ask(conn, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"):
-        # Row security hides nothing from the session, nor from what it tries.
+        # Row security does not restrict a superuser, so it must not restrict the tried statements either.
         conn.execute(sql.SQL("ALTER ROLE {} BYPASSRLS").format(role))
     schemas, names = zip(*tables, strict=True) if (tables := list(tables)) else ((), ())
     values = {"schemas": list(schemas), "names": list(names)}
@@ -85,7 +89,7 @@ def _create_role(conn: psycopg.Connection[Any]) -> sql.Identifier:
     try:
         with conn.transaction():
             conn.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
-            # To give it a function; a superuser may do so anyway.
+            # Only members of a role can make it the owner of a function; superusers need no membership.
             conn.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
     except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
         might = find_might(conn)
@@ -102,7 +106,9 @@ def _give(conn: psycopg.Connection[Any], function: str, role: sql.Identifier) ->
 
 
 def _grant(conn: psycopg.Connection[Any], table: _Table, role: sql.Identifier) -> None:
-    """As far as the session may: what it may not give, a statement is told."""
+    """Grant the rights on a table as far as the session can. A statement that lacks one fails with an
+    error.
+    """
     if not find_might(conn, table.owner):
         try:
             with conn.transaction():

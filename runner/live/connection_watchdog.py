@@ -1,4 +1,4 @@
-"""Cancels and cuts off statements that overrun: a connection can be half dead and look sound.
+"""Cancels statements that overrun, and cuts their connections: a half-dead connection can look sound.
 
 A proxy that stopped forwarding still answers the probes of TCP, so keepalives notice nothing.
 """
@@ -38,12 +38,12 @@ TICK = 0.5
 
 
 class Wire:
-    """The socket of one connection, which any thread may cut off.
+    """The socket of one connection, which any thread may cut.
 
-    ``began`` is when the worker began to wait for an answer, on the monotonic clock, None while it does not;
-    ``spoke_at`` is when the last answer came. An answer may take ``limit`` seconds. ``cancels`` says that the
-    server is asked to stop first, so that it does not go on alone with what nobody waits for. ``pid`` is the
-    server's process, None where a pooler hides it.
+    ``began`` is the start of the wait for an answer on the monotonic clock, None outside of a wait;
+    ``spoke_at`` is the time of the last answer. An answer may take ``limit`` seconds. With ``cancels``, the
+    server is first asked to stop, so that it does not go on with an abandoned statement. ``pid`` is the
+    server's process, None if a pooler hides it.
     """
 
     def __init__(self, connection: Connection[Any] | AsyncConnection[Any]) -> None:
@@ -55,7 +55,8 @@ class Wire:
         self.cancelled: float | None = None
         self.pid: int | None = connection.info.backend_pid
         self._connection = ref(connection)
-        # A copy: the driver may close its own descriptor at any time, and the system use the number again.
+        # A copy of the descriptor: the driver may close its own at any time, and the system may reuse the
+        # number.
         self._socket = socket.socket(fileno=os.dup(connection.fileno()))
         with _lock:
             _wires.add(self)
@@ -75,7 +76,7 @@ class Wire:
                 connection.cancel_safe(timeout=RESPITE)
 
     def cut(self) -> None:
-        """Who waits for an answer gets an error now."""
+        """Shut the socket down, so that a waiting statement fails at once."""
         self.cut_off = True
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -119,7 +120,7 @@ class WatchedConnection(Connection[TupleRow]):
 
 
 class OwnConnection(WatchedConnection, PinnedConnection[TupleRow]):
-    """For the worker's own statements."""
+    """A connection for the worker's own statements."""
 
 
 class WatchedAsyncConnection(AsyncConnection[TupleRow]):
@@ -145,7 +146,7 @@ class WatchedAsyncConnection(AsyncConnection[TupleRow]):
 
 
 class Watchdog:
-    """Watches every connection of the process, in a thread that waits for none of them."""
+    """Watches every connection of the process in its own thread, which never waits for one of them."""
 
     def __init__(self, *, log: FilteringBoundLogger) -> None:
         self._log = log
@@ -163,7 +164,7 @@ class Watchdog:
         while not self._stopped.wait(TICK):
             before, looked_at = looked_at, time.monotonic()
             if looked_at - before > 4 * TICK:
-                # The process itself stood still: answers may be there that nobody has read yet.
+                # The process itself was suspended, so answers may have arrived that nobody has read yet.
                 continue
             with _lock:
                 wires = list(_wires)

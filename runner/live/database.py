@@ -1,4 +1,6 @@
-"""A connection to the database: which one, opened how, and said without its password."""
+"""Opens a connection to the database, chosen by option or environment, and describes it without its
+password.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +47,8 @@ _PIN = (Path(__file__).parent / "sql" / "pin.sql").read_bytes()
 
 
 def resolve(database_url: str | None) -> str:
-    """The conninfo to use: the one given, else DATABASE_URL, else the empty string, by which libpq reads its
-    PG* variables, if PGHOST or PGSERVICE is set, else that of the local server, started on demand.
+    """The conninfo to use. In this order: the one given; DATABASE_URL; an empty string, with which libpq
+    reads its PG* variables, if PGHOST or PGSERVICE is set; the local server, started on demand.
 
     Raises ServerError when the local server cannot be started.
     """
@@ -59,7 +61,7 @@ def resolve(database_url: str | None) -> str:
 
 
 def start_local() -> str:
-    """Start the server of the current directory unless it runs, with pgmq in it; returns its URL."""
+    """Start the server of the current directory unless it runs, and install pgmq in it; returns its URL."""
     url = server.start(Path.cwd() / server.FOLDER)
     with connect(url, kind=PinnedConnection) as conn:
         pgmq.install(conn)
@@ -73,11 +75,11 @@ def connect(
     application_name: str = "changelane",
     kind: type[Connection[TupleRow]] = Connection,
 ) -> Connection[TupleRow]:
-    """Connect, with the PINNED settings, or raise DatabaseError with one line that says why.
+    """Connect with the PINNED settings. Raises DatabaseError with one line that says why.
 
-    ``application_name`` holds unless the conninfo or PGAPPNAME names another; ``kind`` is the class of the
-    connection: PinnedConnection for our own statements, Connection for a user's, which find names as the
-    role's sessions do. Any pooler will do: one that refuses settings in the startup packet gets them
+    ``application_name`` applies unless the conninfo or PGAPPNAME names another. ``kind`` is the class of the
+    connection: PinnedConnection for our own statements, Connection for a user's, which resolve names by the
+    role's search_path. Any pooler works: one that refuses settings in the startup packet gets them
     afterwards.
     """
     try:
@@ -96,7 +98,7 @@ def connect(
             if isinstance(conn, PinnedConnection):
                 conn.pin()
             if kind in (Connection, PinnedConnection):
-                # Not for one that a handler is lent, who is to get what psycopg makes of a time.
+                # Not on a connection that is lent to a handler, which expects psycopg's own values for times.
                 load_moments(conn)
             conn.autocommit = autocommit
         except BaseException:
@@ -133,7 +135,7 @@ async def connect_async(
 
 
 def _complete(conninfo: str, application_name: str) -> tuple[str, str]:
-    """The conninfo with all that it leaves open: with PINNED in the startup packet, and without."""
+    """The conninfo with its defaults filled in: once with PINNED in the startup packet, once without."""
     parameters = conninfo_to_dict(conninfo)
     if "PGCONNECT_TIMEOUT" not in os.environ:
         parameters.setdefault("connect_timeout", CONNECT_TIMEOUT)
@@ -143,7 +145,7 @@ def _complete(conninfo: str, application_name: str) -> tuple[str, str]:
     parameters["client_encoding"] = PINNED["client_encoding"]
     plain = make_conninfo("", **parameters)
     if "service" in parameters or "PGSERVICE" in os.environ:
-        # The service may have options, which options given here would replace.
+        # The service may have ``options``, which options given here would replace.
         return plain, plain
     given = str(parameters.get("options") or os.environ.get("PGOPTIONS", ""))
     settings = [f"-c {name}={value.replace(' ', '')}" for name, value in PINNED.items()]
@@ -151,12 +153,12 @@ def _complete(conninfo: str, application_name: str) -> tuple[str, str]:
 
 
 def _refuses_options(error: psycopg.OperationalError) -> bool:
-    """Whether a pooler takes no settings in the startup packet: PgBouncer before 1.20, RDS Proxy."""
+    """Whether a pooler refuses settings in the startup packet: PgBouncer before 1.20, RDS Proxy."""
     return "startup parameter" in str(error) or "command-line options" in str(error)
 
 
 def _find_unpinned(conn: Connection[Any] | AsyncConnection[Any]) -> list[str]:
-    """The settings that are not as PINNED, by what the server, or a pooler before it, reported."""
+    """The settings that differ from PINNED, as the server or a pooler reported them."""
     return [name for name, value in PINNED.items() if conn.info.parameter_status(name) != value]
 
 
@@ -188,7 +190,7 @@ _HOSTS = rf"{_HOST}(?:,{_HOST})*"
 _OPEN_URL = re.compile(rf"(?:[^:/?@]*@)?{_HOSTS}(?:[/?].*)?", re.DOTALL)
 _SECRET_URLS = (
     re.compile(rf"([^:/?@]*:)([^/@]*)(@{_HOSTS}(?:[/?].*)?)", re.DOTALL),
-    # Malformed, as by an unencoded @ or /: hide too much rather than too little.
+    # The conninfo is malformed, for example by an unencoded @ or /. Hide too much rather than too little.
     re.compile(r"([^:]*:)(.*)(@[^@]*)", re.DOTALL),
 )
 _SECRET_QUERY = re.compile(rf"([?&](?:{_PRIVATE})=)([^&]*)()", re.IGNORECASE)
@@ -200,12 +202,12 @@ _BARE_URL = re.compile(r"[^\s=]*:\S*@")
 
 
 def redact(conninfo: str) -> str:
-    """The conninfo, URL or keyword=value pairs, well-formed or not, with every secret in it as ``***``."""
+    """The conninfo, URL or keyword=value pairs, well-formed or not, with every secret replaced by ``***``."""
     return _hide(conninfo)[0]
 
 
 def _hide(conninfo: str) -> tuple[str, list[str]]:
-    """The redacted conninfo, and the secrets found in it as they stood there."""
+    """The redacted conninfo, and the secrets in it as they were written."""
     secrets: list[str] = []
 
     def hide(match: re.Match[str]) -> str:
@@ -233,7 +235,7 @@ def _explain(error: psycopg.Error, conninfo: str) -> str:
         return f"the scheme {scheme[0]} is not postgresql://"
     redacted, secrets = _hide(conninfo)
     message = str(error).replace(conninfo, redacted) if conninfo else str(error)
-    # libpq never quotes what it took for the password, only pieces of one that it took for something else.
+    # libpq never quotes the password that it parsed, only parts of one that it mistook for another field.
     understood = _values(conninfo)
     lost = [secret for secret in secrets if not {unquote(secret), secret.strip("'")} & understood]
     for secret in filter(None, lost):

@@ -1,4 +1,6 @@
-"""Live catalog -> the roles as which capture functions run: what they lack, what they may beyond sending."""
+"""Reads the roles that capture functions run as: the rights that they lack, and their rights beyond
+sending.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,8 @@ its table, or the table of ``sleepers`` to read."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lack:
-    """What a role may not, in words, and the statement that ``mend``s it; ``mendable`` by the one who looks.
-    ``table`` is the queue's where row security is in the way.
+    """A right that a role lacks, in words, and the statement ``mend`` that grants it. ``mendable``: the
+    session's role may run it. ``table`` is set to the queue's table if row security is in the way.
     """
 
     table: str = ""
@@ -37,9 +39,9 @@ class Lack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definer:
-    """``powers`` say what a role may beyond sending; ``makers`` are owners of captured tables and of their
-    columns' types who may not act as it. ``member``: who looks may give it functions; ``joinable``: and may
-    become one that can.
+    """``powers`` are a role's rights beyond sending. ``makers`` are owners of captured tables, and of their
+    columns' types, who may not act as the role. ``member``: the session's role may make it the owner of
+    functions; ``joinable``: it may grant itself that.
     """
 
     name: str
@@ -52,7 +54,7 @@ class Definer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stranger:
-    """The ``owner`` of schema ``changelane``, or of something in it, who may not act as ``definer``."""
+    """The ``owner`` of schema ``changelane``, or of an object in it, who may not act as ``definer``."""
 
     what: str
     owner: str
@@ -62,8 +64,8 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definers:
-    """``declared``: the spec names an owner. ``by_capture`` is the role as which each capture runs, or is to
-    run; ``lacks`` by role and need. ``strangers`` hold something in schema ``changelane``.
+    """``declared``: the spec names an owner. ``by_capture`` is the role that each capture runs as, now or
+    after apply; ``lacks`` are by role and need. ``strangers`` own an object in schema ``changelane``.
     """
 
     declared: bool = False
@@ -73,14 +75,14 @@ class Definers:
     strangers: Sequence[Stranger] = ()
 
     def find_lacks(self, capture: Capture, *, role: str = "") -> tuple[Lack, ...]:
-        """What the role, or the one as which it runs, lacks for a capture, each once."""
+        """The rights that ``role``, by default the role that the capture runs as, lacks for it; each once."""
         role = role or self.by_capture.get(capture.name, "")
         found = [lack for need in list_needs(capture) for lack in self.lacks.get((role, need), ())]
         return tuple(dict.fromkeys(found))
 
 
 def list_needs(capture: Capture) -> Iterator[Need]:
-    """All that the function takes of its owner."""
+    """All rights that the function needs from its owner."""
     yield from _list_queue_needs(capture.queues)
     for schema, name in capture.calls:
         yield "schema", schema, ""
@@ -104,8 +106,8 @@ def _list_queue_needs(queues: Sequence[str]) -> Iterator[Need]:
 def observe_definers(
     conn: psycopg.Connection[Any], manifest: Manifest, *, owners: Mapping[str, tuple[str, bool]], role: str
 ) -> Definers:
-    """In the connection's open transaction. ``owners`` are those of the functions that there are, by name,
-    and whether each may keep its function; others are to be ``role``'s. Raises psycopg.Error.
+    """Reads in the connection's open transaction. ``owners`` maps each existing function to its owner, and
+    whether it may keep its function. All other functions will belong to ``role``. Raises psycopg.Error.
     """
     declared = manifest.owner.role if manifest.owner else None
     by_capture = {}
@@ -141,7 +143,7 @@ def observe_definers(
     with conn.cursor(row_factory=class_row(Definer)) as cursor:
         found = cursor.execute((_SQL / "observe_definers.sql").read_bytes(), values).fetchall()
     there = {definer.name for definer in found}
-    # Before the declared owner is made, those will do who may act as the one that makes it.
+    # Until the declared owner exists, accept objects of owners who may act as the role that creates it.
     trusting = {"roles": sorted({name if name in there else role for name in by_capture.values()})}
     with conn.cursor(row_factory=class_row(Stranger)) as strangers:
         strange = strangers.execute((_SQL / "observe_strangers.sql").read_bytes(), trusting).fetchall()

@@ -1,4 +1,4 @@
-"""Live database -> the captures whose expressions no longer hold."""
+"""Finds captures whose expressions no longer compile in the live database."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _OBSERVE = (_SQL / "observe_expressions.sql").read_bytes()
 
 
 def observe_expressions(conn: psycopg.Connection[Any], manifest: Manifest) -> Mapping[str, str]:
-    """What Postgres says of each capture that it refuses, by the capture's name.
+    """The error of Postgres for each capture that it refuses, by the capture's name.
 
-    It is the check that ``apply`` makes with the function: Postgres looks at the expressions of a route as it
-    would at the first write, and neither reads a row nor evaluates anything. In the connection's open
+    This is the check that ``apply`` makes with the function: Postgres analyses the expressions of a route as
+    it would at the first write, without reading a row or evaluating anything. Reads in the connection's open
     transaction, whose settings stay. Raises psycopg.Error.
     """
     checks = {capture.name: capture.check for capture in manifest.captures if capture.check}

@@ -1,4 +1,4 @@
-"""Live catalog -> the triggers that Changelane did not make, by the table on which they fire."""
+"""Reads the triggers that Changelane did not make, by the table on which they fire."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """``triggers`` by (schema, table). ``writes`` says of some of them, by (schema, table, trigger), which
-    tables its function and the functions that it calls name beside a verb that writes, without their
-    schemas; what is not in it may write any.
+    """``triggers`` by (schema, table). ``writes`` maps (schema, table, trigger) to the tables, without
+    schemas, that the text of its function, or of functions that it calls, names beside a writing verb. A
+    trigger that is missing there may write any table.
     """
 
     triggers: Mapping[Place, tuple[Trigger, ...]] = field(default_factory=dict)
     writes: Mapping[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def may_write(self, place: Place, trigger: Trigger) -> bool:
-        """Whether the trigger on ``place``, or triggers on what it writes, may write ``place``."""
+        """Whether the trigger on ``place``, or a trigger on a table that it writes, may write ``place``."""
         tables: dict[str, list[Place]] = {}
         for other in self.triggers:
             tables.setdefault(other[1], []).append(other)
@@ -51,7 +51,7 @@ class Foreign:
 
 
 def read_foreign(conn: psycopg.Connection[Any]) -> Foreign:
-    """In the connection's open transaction, which has an empty search_path."""
+    """Reads in the connection's open transaction, which has an empty search_path."""
     triggers: dict[Place, tuple[Trigger, ...]] = {}
     writes: dict[tuple[str, str, str], tuple[str, ...]] = {}
     with conn.cursor(row_factory=dict_row) as cursor:

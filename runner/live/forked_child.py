@@ -1,4 +1,4 @@
-"""Children that a handler forks: none of them speaks on the worker's connections or goes on with its work."""
+"""Keeps children that a handler forks from the worker's connections and from its work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 
 class Owner(Protocol):
-    """Has open descriptors that are the parent's alone."""
+    """An object with open descriptors that belong to the parent alone."""
 
     def list_descriptors(self) -> Iterable[int]: ...
 
@@ -24,16 +24,18 @@ _owners: WeakSet[Owner] = WeakSet()
 
 
 def keep_from_children(owner: Owner) -> None:
-    """In each child of this process, the owner's descriptors are those of the null device from the start."""
+    """Replace the owner's descriptors by the null device in each child of this process, as soon as it
+    starts.
+    """
     with _lock:
         _owners.add(owner)
 
 
 def end_child(parent: int, error: BaseException | None = None, *, told: bool = True) -> None:
-    """End this process, unless it is ``parent``, with the exit code that the error asks for.
+    """End this process with the exit code of the error, unless it is ``parent``.
 
-    To be called wherever a handler's call comes back. The error is ``told`` on stderr, in one write and
-    indented: a child's lines never mix with the parent's log, nor look like a failure of the worker.
+    Call it wherever a handler's call returns. With ``told``, it prints the error on stderr in one write,
+    indented. So a child's lines never mix with the parent's log, nor look like a failure of the worker.
     """
     if os.getpid() != parent:
         _end(error, told=told)

@@ -1,4 +1,4 @@
-"""Live schema -> Catalog."""
+"""Reads the live schema into a Catalog."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _TYPES = (_SQL / "inspect_types.sql").read_bytes()
 
 
 def list_tables(conn: psycopg.Connection[Any], *, timescale: Timescale) -> list[Table]:
-    """The tables and partitioned tables that a glob could match, without their columns; in the connection's
-    open transaction.
+    """The tables and partitioned tables that a glob could match, without their columns. Reads in the
+    connection's open transaction.
     """
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_TABLES).fetchall()
@@ -37,8 +37,8 @@ def list_tables(conn: psycopg.Connection[Any], *, timescale: Timescale) -> list[
 
 
 def inspect(conn: psycopg.Connection[Any]) -> Catalog:
-    """Read every table, view and foreign table outside system schemas, their triggers, and what the types of
-    their columns are computed with, in one snapshot.
+    """Read every table, view and foreign table outside system schemas, with their triggers and the operators
+    and functions of their columns' types, in one snapshot.
     """
     with snapshot(conn), conn.cursor(row_factory=dict_row) as cursor:
         rows = observe_timescale(conn).amend(cursor.execute(_QUERY).fetchall())
@@ -47,7 +47,7 @@ def inspect(conn: psycopg.Connection[Any]) -> Catalog:
     for row in rows:
         row["triggers"] = foreign.triggers.get((row["schema"], row["name"]), ())
     paths = types.pop("paths")
-    # Nothing is looked up in a schema that not every owner looks into.
+    # Leave out schemas that an owner of a captured table does not search.
     path = [schema for schema in paths[0] if all(schema in other for other in paths)] if paths else []
     known = any(types[name] for name in ("types", "operators", "functions"))
     return Catalog.model_validate(

@@ -1,4 +1,4 @@
-"""Locks that others hold: the project's advisory lock, and who stands before a table's."""
+"""Waits for locks of others: the project's advisory lock, and the sessions that hold a table's lock."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _BLOCKERS = (_SQL / "lock_blockers.sql").read_bytes()
 
 
 class Patience:
-    """How long in all to wait for others: ``seconds`` from now, in growing pauses with jitter."""
+    """A limit on the total wait for others: ``seconds`` from now, in growing pauses with jitter."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
         self._pause = 0.25
 
     def wait(self) -> bool:
-        """Sleep a little longer than last time; False, without a sleep, when the time is up."""
+        """Sleep a little longer than last time; False, without sleep, when the time is up."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             return False
@@ -52,8 +52,8 @@ def hold_project(
 ) -> Iterator[None]:
     """Hold the project's lock in this database, for one apply or destroy at a time.
 
-    It is polled, so that the wait holds no snapshot. Raises LockNotObtained after ``max_wait`` seconds,
-    naming the holder.
+    It polls, so that no snapshot is held during the wait. Raises LockNotObtained after ``max_wait`` seconds
+    and names the holder.
     """
     digest = hashlib.sha256(f"changelane:project {project}".encode()).digest()
     key = int.from_bytes(digest[:8], signed=True)
@@ -73,16 +73,16 @@ def hold_project(
         try:
             yield
         finally:
-            # Where it was interrupted within a query, the end of the session gives the lock back.
+            # After an interrupted query, the end of the session releases the lock.
             if keeper is conn and conn.info.transaction_status == TransactionStatus.IDLE:
                 conn.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", [key])
 
 
 @contextmanager
 def _choose_keeper(conn: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
-    """The connection that keeps the lock: ``conn``, or behind a pooler another one, by an open transaction.
+    """The connection that holds the lock: ``conn``, or behind a pooler another one, in an open transaction.
 
-    There, a lock of a session would be that of a server connection which others are given, too.
+    Behind a pooler, a session's lock would belong to a server connection that other clients get, too.
     """
     if not is_pooled(conn):
         yield conn
@@ -107,9 +107,10 @@ def _try_lock(keeper: psycopg.Connection[Any], key: int) -> bool:
 
 
 def find_blockers(conn: psycopg.Connection[Any], *, table: tuple[str, str], exclusive: bool) -> str:
-    """Who holds ``table`` (schema, name) against SHARE ROW EXCLUSIVE, or, if ``exclusive``, ACCESS EXCLUSIVE.
+    """The sessions that hold ``table`` (schema, name) against SHARE ROW EXCLUSIVE, or, if ``exclusive``,
+    ACCESS EXCLUSIVE.
 
-    Empty where nobody does, any more.
+    Empty if none holds it any more.
     """
     values = {"schema": table[0], "table": table[1], "exclusive": exclusive}
     return _describe(conn.execute(_BLOCKERS, values).fetchall())

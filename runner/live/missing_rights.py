@@ -1,4 +1,4 @@
-"""What a role lacks to see and use queues, and the statements that give it."""
+"""Finds rights that a role lacks to see and use queues, and the GRANTs that give them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLAIN = re.compile("[a-z_][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A privilege on a table, ``column`` empty on all of it; or EXECUTE on the functions of a name."""
+    """A privilege on a table, or on one ``column`` of it; or EXECUTE on the functions of a name."""
 
     schema: str
     relation: str
@@ -50,8 +50,8 @@ def need_queue(
     keeps: bool = False,
     calls: bool = True,
 ) -> list[Need]:
-    """To see messages, unless ``reads`` is False; to do what ``allow`` has, by pgmq's functions if ``calls``;
-    and, with ``keeps``, to archive.
+    """The rights to read messages, unless ``reads`` is False; to do the operations in ``allow``, with pgmq's
+    functions if ``calls``; and, with ``keeps``, to archive.
     """
     needs = [Need("pgmq", f"q_{queue}", "SELECT")] if reads else []
     operations = {*allow, *(("archive",) if keeps else ())}
@@ -66,7 +66,7 @@ def need_queue(
 
 
 def need_command(doing: str, queue: str) -> list[Need]:
-    """What the command ``doing`` needs of a queue."""
+    """The rights on a queue that the command ``doing`` needs."""
     needs = [*LISTING, *need_queue(queue, _TASKS.get(doing, ()), reads=doing != "send")]
     if doing in ("peek", "replay"):
         needs.append(Need("pgmq", f"a_{queue}", "SELECT"))
@@ -81,7 +81,7 @@ def need_command(doing: str, queue: str) -> list[Need]:
 
 
 def need_maintaining(queue: Queue) -> list[Need]:
-    """What `maintain` needs of a queue."""
+    """The rights on a queue that `maintain` needs."""
     tables = [f"a_{queue.name}"] if queue.archive or queue.partition else []
     if queue.dead_letters and queue.dead_letters.keep:
         tables.append(f"q_{queue.dead_letter}")
@@ -89,21 +89,21 @@ def need_maintaining(queue: Queue) -> list[Need]:
 
 
 def need_pruning(table: str) -> list[Need]:
-    """What it takes to delete old rows of a table of pgmq."""
+    """The rights to delete old rows from a table of pgmq."""
     return [Need("pgmq", table, privilege) for privilege in ("SELECT", "DELETE")]
 
 
 def find_lacks(conn: psycopg.Connection[Any], needs: Iterable[Need]) -> list[str]:
-    """GRANTs of what the session's role lacks of ``needs``.
+    """GRANTs for those of ``needs`` that the session's role lacks.
 
-    ``conn`` is in autocommit, or its transaction is sound. Raises psycopg.Error.
+    ``conn`` is in autocommit, or in a transaction without error. Raises psycopg.Error.
     """
     role = read_role(conn)
     return _spell(_read_lacks(conn, needs, holder=role), role=role)
 
 
 def list_grants(conn: psycopg.Connection[Any], needs: Iterable[Need], *, role: str) -> list[str]:
-    """GRANTs that give ``role``, which need not exist yet, all of ``needs`` that not everybody holds.
+    """GRANTs that give ``role`` all of ``needs`` that PUBLIC does not have. The role need not exist yet.
 
     ``conn`` is in autocommit. Raises psycopg.Error.
     """
@@ -127,10 +127,10 @@ def _read_lacks(
 def explain_lack(
     conn: psycopg.Connection[Any], error: psycopg.Error, *, doing: str, needs: Sequence[Need]
 ) -> DatabaseError | None:
-    """The error of a role that lacks a right, with the GRANTs that give all of ``needs``; None where it lacks
-    none of them. ``conn`` is in autocommit. Raises psycopg.Error.
+    """The error for a role that lacks a right, with the GRANTs of all ``needs``; None if it lacks no right.
+    ``conn`` is in autocommit. Raises psycopg.Error.
 
-    What is not there is said to be gone, and what is there and hidden is not.
+    The error tells a missing queue from one that the role may not see.
     """
     role, message = read_role(conn), error.diag.message_primary or ""
     named = [need.relation[2:] for need in needs if need.relation[:2] in ("q_", "a_")]
@@ -154,13 +154,13 @@ def explain_lack(
 
 
 def find_absent(conn: psycopg.Connection[Any], queues: Sequence[str]) -> list[str]:
-    """Those that have no table. Raises psycopg.Error."""
+    """The queues that have no table. Raises psycopg.Error."""
     tables = [f"q_{queue}" for queue in queues]
     return [name[2:] for (name,) in conn.execute(_ABSENT, {"relations": tables}).fetchall()]
 
 
 def find_hidden(conn: psycopg.Connection[Any], queues: Sequence[str]) -> list[str]:
-    """Those whose row security shows the session's role no message. Raises psycopg.Error."""
+    """The queues whose row security shows the session's role no message. Raises psycopg.Error."""
     tables = [f"q_{queue}" for queue in queues]
     return [name for (name,) in conn.execute(_HIDING, {"tables": tables}).fetchall()]
 
@@ -172,7 +172,7 @@ def read_role(conn: psycopg.Connection[Any]) -> str:
 
 
 def _spell(rows: Sequence[tuple[str, str, str, str]], *, role: str) -> list[str]:
-    """One statement for each place, its privileges and columns in the order of the rows."""
+    """One GRANT for each object, its privileges and columns in the order of the rows."""
     places: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     whole = {row[:3] for row in rows if not row[3]}
     for schema, relation, privilege, column in rows:
@@ -189,7 +189,7 @@ def _spell(rows: Sequence[tuple[str, str, str, str]], *, role: str) -> list[str]
             privilege + (f" ({', '.join(map(_quote, sorted(columns)))})" if columns else "")
             for privilege, columns in sorted(privileges.items())
         ]
-        # The server quoted a function with its arguments.
+        # The server has quoted this function and its arguments already.
         names = [relation] if kind == "FUNCTION " else [_quote(name) for name in (schema, relation) if name]
         place = ".".join(names)
         grants.append(f"GRANT {', '.join(parts)} ON {kind}{place} TO {sql.Identifier(role).as_string()}")
@@ -197,5 +197,5 @@ def _spell(rows: Sequence[tuple[str, str, str, str]], *, role: str) -> list[str]
 
 
 def _quote(name: str) -> str:
-    """A name of pgmq's, quoted where it needs it, as people write it."""
+    """A name in pgmq, quoted only if it needs quotes."""
     return name if _PLAIN.fullmatch(name) else sql.Identifier(name).as_string()

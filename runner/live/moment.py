@@ -1,4 +1,4 @@
-"""Times that Postgres has and Python has not: infinite, or outside of the years 1 to 9999."""
+"""Times that Postgres can hold and Python cannot: infinite, or outside of the years 1 to 9999."""
 
 from __future__ import annotations
 
@@ -32,13 +32,15 @@ class _BinaryLoader(TimestamptzBinaryLoader):
 
 
 def load_moments(connection: Connection[Any]) -> None:
-    """Have the connection return FIRST or LAST for what Python has not, where it would raise DataError."""
+    """Make the connection return FIRST or LAST for times that Python cannot hold, instead of raising
+    DataError.
+    """
     connection.adapters.register_loader("timestamptz", _Loader)
     connection.adapters.register_loader("timestamptz", _BinaryLoader)
 
 
 def tell_moment(moment: datetime, *, zone: Any = None) -> str:
-    """In that zone, the local one unless given, to the second."""
+    """The time in the given zone, by default the local one, to the second."""
     if moment >= LAST:
         return "after 9999"
     if moment <= FIRST:

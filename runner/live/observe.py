@@ -1,4 +1,4 @@
-"""Live catalog -> Observed: what the database holds of Changelane, and of the tables in a manifest."""
+"""Reads the live catalog into Observed: Changelane's objects, and the tables of a manifest."""
 
 from __future__ import annotations
 
@@ -31,14 +31,13 @@ _Row = TypeVar("_Row")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Facts on the server, the role and the two schemas. ``server`` is the major version;
-    ``reads_only``: so are the role's transactions unless it says otherwise; ``reads_queues``: it may ask
-    which queues there are; ``lends_pgmq``: it may grant USAGE of pgmq, and CREATE in ours,
-    ``lends_schema``; ``schema_live`` is the hash of the schema's own functions, and ``functions_comment``
-    the one that was written when they were made; ``schema_objects`` is how many things schema ``changelane``
-    holds beside its own tables,
-    ``has_tables`` that it has those, and ``grants_right`` that they are open to whom they are meant for, and
-    the schema to nobody else.
+    """Facts about the server, the role and the two schemas. ``server`` is the major version. ``reads_only``:
+    the role's transactions are read-only by default. ``reads_queues``: it may list queues. ``lends_pgmq`` and
+    ``lends_schema``: it may grant USAGE of pgmq, and CREATE in schema ``changelane``. ``schema_live`` is the
+    hash of the schema's own functions, ``functions_comment`` the hash written when they were made.
+    ``schema_objects`` is the number of objects in schema ``changelane`` beside its own tables, ``has_tables``
+    that those exist. ``grants_right``: the tables are open to the roles that need them, and the schema to no
+    others.
     """
 
     server: int
@@ -68,14 +67,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """A row of ``pgmq.meta`` and its table. ``inserts``, ``owned``: what the role may and is.
+    """A row of ``pgmq.meta`` and its table. ``inserts``: the role may insert; ``owned``: it owns the table.
 
-    ``indexed`` are the columns that an index begins with. ``key_index`` is the definition of the index for
-    the order of keys, None where there is none;
-    ``archive_lasts``: a crash leaves the archive; ``archive_index``: it has one by age, and ``archived``: it
-    is not empty, or was not. ``columns`` are the table's, name to type; ``demands`` those that take no null
-    and have no default. ``autovacuum`` and ``lasting_ids`` are as ``hash_queue`` takes them; ``partitioning``
-    is None where it is not cut by time, or the role may not know.
+    ``indexed`` are the first columns of its indexes. ``key_index`` is the definition of the index for the
+    order of keys, None without one. ``archive_lasts``: the archive survives a crash. ``archive_index``: it
+    has an index by age. ``archived``: it is or was not empty. ``columns`` are the table's, name to type;
+    ``demands`` are those without a default that are NOT NULL. ``autovacuum`` and ``lasting_ids`` are as for
+    ``hash_queue``. ``partitioning`` is None for a queue not partitioned by time, or if the role may not read
+    it.
     """
 
     name: str
@@ -113,8 +112,8 @@ class Queue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """A function without arguments in schema ``changelane``. ``owner_creates``: its owner may create there,
-    so may have made it.
+    """A function without arguments in schema ``changelane``. ``owner_creates``: its owner may create objects
+    there, so may have made it.
     """
 
     name: str
@@ -146,9 +145,9 @@ class Function:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
     """A trigger that is no clone. ``enabled`` is ``tgenabled``: O origin, A always, R replica, D disabled.
-    ``relation`` is the ``relkind`` of its table, ``strays`` the partitions on which it fires otherwise.
-    ``owned``: the role may act as ``owner``, the table's, which marking and dropping the trigger takes.
-    ``function_comment`` is that of a function in schema ``changelane``.
+    ``relation`` is the ``relkind`` of its table, ``strays`` the partitions on which it fires differently.
+    ``owned``: the role may act as ``owner``, the table's owner, who alone can comment on the trigger or drop
+    it. ``function_comment`` is set for a function in schema ``changelane``.
     """
 
     name: str
@@ -180,8 +179,8 @@ class Trigger:
 
     @property
     def marker(self) -> Marker | None:
-        """The one in its comment. Where there is none, as on a table of another role, that of the function
-        whose name it has; the definition then is as good as any.
+        """The marker in its comment. Without one, as on a table of another role, the marker of the function
+        of the same name; the trigger's definition then counts as unchanged.
         """
         if own := parse_marker(self.comment):
             return own
@@ -203,11 +202,11 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """A relation that the manifest names. ``kind`` is ``relkind``; ``reachable``: the role may use its
-    schema; ``takes_triggers``, ``lockable``: it may make triggers, and LOCK TABLE; ``barred`` are its
-    partitions on which the role may make no trigger, as SQL; ``primary_key`` is empty where there is none;
-    ``columns`` are name to type. ``defers_primary_key``, ``defers_unique_key``: the primary key, or any
-    unique one, is DEFERRABLE, so that rows may have it in common for a while.
+    """A relation that the manifest names. ``kind`` is ``relkind``. ``reachable``: the role may use its
+    schema. ``takes_triggers``, ``lockable``: it may create triggers, and run LOCK TABLE. ``barred`` are
+    partitions on which it may create no trigger, as SQL. ``primary_key`` is empty without one. ``columns``
+    are name to type. ``defers_primary_key``, ``defers_unique_key``: the primary key, or any unique key, is
+    DEFERRABLE, so that rows may share a key for a while.
     """
 
     schema: str
@@ -232,9 +231,9 @@ class Relation:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """One snapshot of the database. Functions by name, triggers by (schema, table, name), relations and
-    tables by (schema, name), queues by name. ``tables`` are all that a glob could match, without columns;
-    ``broken`` is what Postgres says of expressions that no longer hold, by the name of their capture.
-    ``foreign`` are the triggers of others, on any table.
+    tables by (schema, name), queues by name. ``tables`` are all that a glob could match, without columns.
+    ``broken`` maps captures to the error of an expression that no longer compiles. ``foreign`` are triggers
+    of others, on any table.
     """
 
     session: Session
@@ -252,7 +251,7 @@ class Observed:
 
 
 def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
-    """Read everything in one read-only snapshot, in a number of queries that does not grow with the manifest.
+    """Read everything in one read-only snapshot. The number of queries does not grow with the manifest.
 
     ``conn`` is in autocommit and in no transaction. Raises psycopg.Error.
     """
@@ -284,7 +283,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         partman=partman,
         queues={queue.name: replace(queue, partitioning=partitions.get(queue.name)) for queue in queues},
         functions={function.name: function for function in functions},
-        # TimescaleDB's copies on chunks come and go with the trigger of the hypertable.
+        # TimescaleDB copies the trigger of a hypertable to its chunks, and drops the copies with it.
         triggers={
             trigger.identity: trigger
             for trigger in triggers

@@ -1,4 +1,4 @@
-"""The installed pg_partman, which cuts partitioned queues, and what it does for each."""
+"""Reads the installed pg_partman and its configuration of each partitioned queue."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MAJORS = (4, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partman:
-    """``version`` and ``schema`` are None where it is not installed; ``offered``: the server has its files.
+    """``version`` and ``schema`` are None if it is not installed; ``offered``: the server has its files.
 
     ``server`` is the major version. ``readable``, ``writable``: the role may read its configuration, and
-    create queues with it. ``creates`` and ``asks_version`` are facts on pgmq: it has ``create_partitioned``,
-    and that knows of pg_partman 5.
+    create queues with it. ``creates``: pgmq has ``create_partitioned``. ``asks_version``: that function
+    supports pg_partman 5.
     """
 
     server: int = 0
@@ -40,8 +40,8 @@ class Partman:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partitioning:
-    """How a queue is cut by time, in seconds, None where never. ``endless``: partitions are made ahead for an
-    idle queue, too. The templates are tables that new partitions are like, as ``schema.name``.
+    """The partitioning of a queue by time, in seconds, None for never. ``endless``: partitions are made ahead
+    for an idle queue, too. The templates are the tables that new partitions copy, as ``schema.name``.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Partitioning:
 
 
 def observe_partman(conn: psycopg.Connection[Any]) -> Partman:
-    """In the connection's open transaction."""
+    """Reads in the connection's open transaction."""
     with conn.cursor(row_factory=class_row(Partman)) as cursor:
         found = cursor.execute(_PARTMAN).fetchone()
     assert found is not None
@@ -62,7 +62,7 @@ def observe_partman(conn: psycopg.Connection[Any]) -> Partman:
 
 
 def observe_partitions(conn: psycopg.Connection[Any], partman: Partman) -> dict[str, Partitioning]:
-    """By the queue's name; empty where the role may not know."""
+    """Partitioning by the queue's name; empty if the role may not read it."""
     if partman.schema is None or not partman.readable:
         return {}
     with conn.cursor(row_factory=class_row(Partitioning)) as cursor:
@@ -71,7 +71,7 @@ def observe_partitions(conn: psycopg.Connection[Any], partman: Partman) -> dict[
 
 
 def find_obstacle(partman: Partman, *, role: str, has_pgmq: bool) -> tuple[str, str]:
-    """Why no partitioned queue can be created, and what mends it; empty strings where one can."""
+    """The reason why no partitioned queue can be created, and the fix; empty strings if one can."""
     if partman.version is None and partman.offered:
         return (
             "it is partitioned, and pg_partman is not installed in the database",

@@ -1,4 +1,4 @@
-"""The installed pgmq: whether it is there, what it can do, and how it gets there."""
+"""The installed pgmq: its version, its abilities, and its installation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _EXTENSION = (_SQL / "pgmq_extension.sql").read_bytes()
 
 @dataclass(frozen=True, slots=True)
 class Pgmq:
-    """What the catalog says of pgmq in this database.
+    """The pgmq of this database, as the catalog shows it.
 
-    ``version`` is the extension's, None where pgmq came as plain SQL, which records none. ``headers``:
-    ``send`` takes them (1.5). ``last_read_at``: ``read`` returns it (1.10).
+    ``version`` is the extension's; None if pgmq was installed as plain SQL, which records no version.
+    ``headers``: ``send`` takes them (1.5). ``last_read_at``: ``read`` returns it (1.10).
     """
 
     version: str | None
@@ -36,15 +36,15 @@ class Pgmq:
 
 
 def detect(conn: psycopg.Connection[Any]) -> Pgmq | None:
-    """What is installed, or None."""
+    """The installed pgmq, or None."""
     with conn.cursor(row_factory=class_row(Pgmq)) as cursor:
         return cursor.execute(_DETECT).fetchone()
 
 
 def install(conn: psycopg.Connection[Any]) -> None:
-    """Install pgmq in one transaction, as the extension where the server offers it, else as plain SQL.
+    """Install pgmq in one transaction, as the extension if the server offers it, else as plain SQL.
 
-    Does nothing where it is installed. Raises DatabaseError when the role may not.
+    Does nothing if it is installed. Raises DatabaseError when the role may not.
     """
     if detect(conn):
         return
@@ -70,7 +70,7 @@ def install(conn: psycopg.Connection[Any]) -> None:
 
 
 def _read_sql() -> bytes:
-    # The package's own import loads its clients; only its file is wanted.
+    # Find the file without importing the package, which would load its clients.
     spec = find_spec("pgmq")
     for folder in (spec and spec.submodule_search_locations) or ():
         path = Path(folder) / "sql" / "pgmq.sql"

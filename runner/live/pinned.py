@@ -1,7 +1,7 @@
-"""A connection whose statements find functions, operators and types in ``pg_catalog`` alone.
+"""A connection whose statements find functions, operators and types in ``pg_catalog`` only.
 
-Whoever may create a function in a schema of the session's path can write one that suits our arguments better
-than the built-in of that name, and it would run with our rights.
+A role that may create functions in a schema of the session's path can write one that matches our arguments
+better than the built-in of that name. It would run with our rights.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _BEGIN = b"BEGIN; " + _PIN_LOCAL
 
 
 class PinnedConnection(Connection[Row]):
-    """``pin`` is to be called once, first of all.
+    """A pinned connection. Call ``pin`` once, before anything else.
 
-    A session of our own is pinned as a whole. Behind a pooler a session is others', too, so each transaction
-    is pinned, and a statement in autocommit becomes a transaction, at two more round trips.
+    A direct session is pinned as a whole. Behind a pooler, other clients share the session, so each
+    transaction is pinned; a statement in autocommit becomes a transaction, with two more round trips.
     """
 
     pooled = False
 
     def pin(self) -> Self:
-        """Pin the session, or learn that a pooler is between. Raises psycopg.Error."""
+        """Pin the session, or find that a pooler is in between. Raises psycopg.Error."""
         self.cursor_factory = PinnedCursor
         self.pooled = is_pooled(self)
         if self.pooled:
-            # What one statement prepared may be sought in another session by the next.
+            # The next statement may run in another session, which lacks the prepared statement.
             self.prepare_threshold = None
         else:
             Cursor(self).execute(_PIN)
@@ -54,7 +54,9 @@ class PinnedConnection(Connection[Row]):
 
 
 class PinnedCursor(Cursor[Row]):
-    """A plain ``psycopg.Cursor(connection)`` pins nothing, for statements that no transaction may hold."""
+    """A pinned cursor. For statements that cannot run in a transaction, use a plain
+    ``psycopg.Cursor(connection)``.
+    """
 
     def execute(self, *arguments: Any, **options: Any) -> Self:
         """As psycopg's."""
@@ -75,6 +77,8 @@ class PinnedCursor(Cursor[Row]):
 
 
 def is_pooled(connection: Connection[Any]) -> bool:
-    """Whether a pooler is between: it tells clients process numbers of its own, to route cancel requests."""
+    """Whether a pooler is in between. A pooler reports process numbers of its own, to route cancel
+    requests.
+    """
     row = Cursor(connection).execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
     return row is not None and row[0] != connection.info.backend_pid

@@ -1,4 +1,4 @@
-"""A connection that is made anew after it was lost."""
+"""A connection that reconnects after it was lost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONGEST = 300.0
 
 
 class Outage:
-    """How long there has been no connection, and so how long to wait before the next attempt."""
+    """The duration of an outage, and the pause before the next attempt."""
 
     def __init__(self) -> None:
         self._began: float | None = None
@@ -43,7 +43,7 @@ class Outage:
         self._began = None
 
     def measure_pause(self) -> float:
-        """Seconds to wait after a failure; 0 after the first, for a new connection may well do."""
+        """Seconds to wait after a failure; 0 after the first one, because a new connection often works."""
         now = time.monotonic()
         if self._began is None:
             self._began = now
@@ -55,9 +55,9 @@ class Outage:
 class Link:
     """Lends one autocommit connection at a time, under this ``application_name``.
 
-    ``pooled`` says that there is a pooler between; nothing is prepared then. A statement may take ``limit``
-    seconds before the watchdog ends it, and twice as long after each that it ended. ``refused`` is called
-    when no connection can be made.
+    ``pooled``: a pooler is in between, and nothing is prepared. A statement may take ``limit`` seconds before
+    the watchdog ends it; each time that it does, the limit doubles. ``refused`` is called when no connection
+    can be opened.
     """
 
     KIND: type[WatchedConnection] = OwnConnection
@@ -82,12 +82,14 @@ class Link:
 
     @property
     def spoke_at(self) -> float:
-        """When the database last answered, on the monotonic clock; when this was made, before it did."""
+        """The time of the database's last answer, on the monotonic clock; before the first one, the time of
+        creation.
+        """
         connection = self.connection
         return max(self._spoke_at, connection.wire.spoke_at) if connection else self._spoke_at
 
     def open(self) -> WatchedConnection:
-        """The connection, made unless it stands. Raises DatabaseError when it cannot be made."""
+        """The connection, opened if necessary. Raises DatabaseError when it cannot be opened."""
         if self.connection is None or self.connection.closed:
             self.close()
             try:
@@ -117,7 +119,7 @@ class Link:
         log: FilteringBoundLogger,
         queue: str,
     ) -> None:
-        """Run a step; after a transient error drop the connection, and pause ``until`` at most."""
+        """Run a step. After a transient error, drop the connection and pause, at most until ``until``."""
         try:
             step(self.open())
             self.outage.end()
@@ -147,5 +149,7 @@ class Link:
 
 
 def next_limit(wire: Wire, limit: float, *, first: float = OVERRUN) -> float:
-    """Seconds for the statements of the next connection: more where the watchdog ended one on this."""
+    """Seconds for the statements of the next connection: more if the watchdog ended a statement on
+    this one.
+    """
     return min(LONGEST, limit * 2) if wire.cut_off or wire.cancelled is not None else first

@@ -1,4 +1,4 @@
-"""Live catalog -> who holds what on the tables of queues, the policies there, and schema ``pgmq_public``."""
+"""Reads the rights on tables of queues, their policies, and schema ``pgmq_public``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _Row = TypeVar("_Row")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The table of a queue, or of its archive. ``forced``: row security holds its owner, too;
-    ``notifies``: pgmq notifies of messages, which writes a table of pgmq's as the sender.
+    """The table of a queue, or of its archive. ``forced``: row security applies to its owner, too.
+    ``notifies``: pgmq notifies of messages, which writes a table of pgmq with the sender's rights.
     """
 
     queue: str
@@ -34,8 +34,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A policy on such a table. ``command`` may be ``all``; an empty role is PUBLIC; ``unlimited``: for any
-    row; ``live`` is the hash of all that the catalog says of it.
+    """A policy on such a table. ``command`` may be ``all``; an empty role is PUBLIC; ``unlimited``: it lets
+    all rows through; ``live`` is the hash of its definition in the catalog.
     """
 
     queue: str
@@ -60,11 +60,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One privilege of a role, or of PUBLIC where ``role`` is empty; ``column`` empty: on the whole table.
+    """One privilege of a role, or of PUBLIC if ``role`` is empty; an empty ``column`` is the whole table.
 
-    ``part`` is SQL of the partition or of the sequence that it is on, empty for the table of the queue or
-    archive itself: its row security does not hold who goes by a partition. ``grantable``: the role may give
-    it to others.
+    ``part`` is SQL of the partition or sequence that it is on, empty for the table of the queue or archive
+    itself. Row security of the table does not apply to access by a partition. ``grantable``: the role may
+    grant it to others.
     """
 
     queue: str
@@ -83,8 +83,9 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """``bypasses``: row security never holds it. ``memberships`` are the roles whose rights it has besides;
-    ``barred`` the functions of pgmq that it may not execute. ``members`` may become it, and own no queue.
+    """``bypasses``: row security never applies to the role. ``memberships`` are the roles whose rights it
+    inherits; ``barred`` the functions of pgmq that it may not execute. ``members`` may become it, and own no
+    queue.
     """
 
     name: str
@@ -99,8 +100,8 @@ class Role:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessFunction:
-    """A function in schema ``changelane_access``, by its SQL ``signature``. ``live`` is the hash of all that
-    the catalog says of it, its owner and ``callers`` included.
+    """A function in schema ``changelane_access``, by its SQL ``signature``. ``live`` is the hash of its
+    definition in the catalog, with its owner and ``callers``.
     """
 
     name: str
@@ -119,7 +120,7 @@ class AccessFunction:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessSchema:
     """Schema ``changelane_access``. ``acts_as`` are the roles that its owner is or may become, ``creators``
-    those that may create in it besides; ``open``: PUBLIC may use it.
+    the other roles that may create in it; ``open``: PUBLIC may use it.
     """
 
     owner: str
@@ -131,7 +132,7 @@ class AccessSchema:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """Schema ``pgmq_public``. ``grants`` are (role, privilege, function), function empty for the schema.
-    ``complete``: it has every function that ours has, which Supabase's has not.
+    ``complete``: it has every function of our API; Supabase's has not.
     """
 
     comment: str | None
@@ -148,7 +149,7 @@ class Api:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """Tables by (queue, whether its archive), roles by name; ``api`` None where there is no such schema."""
+    """Tables by (queue, whether its archive), roles by name; ``api`` is None if there is no such schema."""
 
     tables: Mapping[tuple[str, bool], Table] = field(default_factory=dict)
     policies: Sequence[Policy] = ()
@@ -160,7 +161,9 @@ class Rights:
 
 
 def observe_rights(conn: psycopg.Connection[Any], roles: Collection[str], *, has_pgmq: bool = True) -> Rights:
-    """Read it all, ``roles`` among others; it changes settings of the transaction. Raises psycopg.Error."""
+    """Read all rights, those of ``roles`` included. Changes settings of the transaction. Raises
+    psycopg.Error.
+    """
     conn.execute((_SQL / "settings.sql").read_bytes())
     tables = _fetch(conn, Table, "tables") if has_pgmq else []
     policies = _fetch(conn, Policy, "policies", live=POLICY_LIVE)

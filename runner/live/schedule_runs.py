@@ -1,4 +1,4 @@
-"""The schedules of a project as they stand: when each ran last and runs next."""
+"""Reads the schedules of a project: the last and the next run of each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _LIST = (Path(__file__).parent / "sql" / "schedule_runs.sql").read_bytes()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """``late`` is by how many seconds its next run is over; ``last_at`` the time of the last run, and
-    ``sent_at`` when that was sent. ``passed_over`` counts runs that were missed and are not sent.
+    """``late`` is the number of seconds since the next run was due. ``last_at`` is the time of the last run,
+    ``sent_at`` when it was sent. ``passed_over`` counts missed runs that are not sent.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Schedule:
 
     @property
     def times(self) -> str:
-        """When it runs, for a person."""
+        """The times of the schedule in words."""
         if self.every is not None:
             return f"every {self.every} s"
         return f"{self.cron} {self.timezone}"
 
 
 def list_schedules(conn: psycopg.Connection[Any], project: str) -> list[Schedule]:
-    """By name. Raises DatabaseError where the database has no schedules yet; psycopg.Error."""
+    """The schedules by name. Raises DatabaseError if the database has no schedules yet; psycopg.Error."""
     if not sees_schedules(conn):
         raise DatabaseError(
             "the database has no schema changelane that holds schedules, or not for this role",

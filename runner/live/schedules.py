@@ -1,4 +1,4 @@
-"""Schedules of all projects, as their rows stand."""
+"""Reads the rows of schedules of all projects."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Schedules = Mapping[tuple[str, str], Row]
 
 
 def observe_schedules(conn: psycopg.Connection[Any]) -> Schedules:
-    """Every row that the role may see; none where the table is not there yet. Raises psycopg.Error."""
+    """Every row that the role may see; none if the table does not exist yet. Raises psycopg.Error."""
     if not sees_schedules(conn):
         return {}
     with conn.cursor(row_factory=class_row(Row)) as cursor:
@@ -51,5 +51,5 @@ def observe_schedules(conn: psycopg.Connection[Any]) -> Schedules:
 
 
 def sees_schedules(conn: psycopg.Connection[Any]) -> bool:
-    """Whether the table is there and the role may read it. Raises psycopg.Error."""
+    """Whether the table exists and the role may read it. Raises psycopg.Error."""
     return conn.execute((_SQL / "sees_schedules.sql").read_bytes()).fetchone() == (True,)

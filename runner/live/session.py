@@ -1,4 +1,4 @@
-"""A connection for one command, whose failures are one line and never a traceback."""
+"""A connection for one command. Its failures are one line, never a traceback."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def reach(
     kind: type[Connection[TupleRow]] = PinnedConnection,
     needs: Sequence[Need] = LISTING,
 ) -> Iterator[psycopg.Connection[Any]]:
-    """An autocommit connection; ``doing`` names the command in errors, and ``needs`` are the rights that it
-    takes. ``kind`` is as for ``connect``.
+    """An autocommit connection. ``doing`` names the command in errors; ``needs`` are the rights that it
+    needs. ``kind`` is as for ``connect``.
 
     Raises DatabaseError when it cannot be opened, is lost, or a statement fails.
     """
     conn = connect(resolve(database_url), kind=kind)
-    # Behind a pooler, what a session prepared may be sought in another.
+    # Behind a pooler, the next statement may run in another session, which lacks the prepared statement.
     conn.prepare_threshold = None
     try:
         yield conn
@@ -45,7 +45,7 @@ def reach(
 
 @contextmanager
 def snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
-    """One read-only look at the whole catalog, which says the same whatever the role or database has set.
+    """A read-only snapshot of the whole catalog, independent of settings of the role or the database.
 
     ``conn`` is in autocommit and in no transaction. Raises psycopg.Error.
     """
@@ -65,7 +65,7 @@ def _explain(
 
 
 def explain(error: psycopg.Error, *, doing: str) -> DatabaseError:
-    """One line on what failed and what mends it."""
+    """One line with the failure and its fix."""
     message = error.diag.message_primary or " ".join(str(error).split())
     lost = isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith("57P")
     if lost:

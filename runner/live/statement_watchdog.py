@@ -1,4 +1,4 @@
-"""Ends a statement that outlasts its time, from outside of its session.
+"""Ends a statement that overruns, from another session.
 
 A statement can lift ``statement_timeout`` for the next one, and a function can catch the cancellation.
 """
@@ -22,9 +22,9 @@ LAST = 1.0
 
 @contextmanager
 def limit(conn: psycopg.Connection[Any], *, seconds: float, doing: str) -> Iterator[None]:
-    """Cancel what runs on ``conn`` after ``seconds``, and end its session LAST later.
+    """Cancel the statement on ``conn`` after ``seconds``, and end its session LAST later.
 
-    Raises ChangelaneError where it had to.
+    Raises ChangelaneError if it had to do so.
     """
     row = conn.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
     assert row is not None

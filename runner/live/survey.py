@@ -1,4 +1,4 @@
-"""How large the tables of the live schema are."""
+"""Reads the sizes of the live tables."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _QUERY = Path(__file__).parent / "sql" / "survey.sql"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """A table's size. ``rows`` is the planner's estimate, -1 where it has none; ``bytes`` with indexes and
-    TOAST; ``partitions`` is how many hold rows of a partitioned table.
+    """A table's size. ``rows`` is the planner's estimate, -1 without one; ``bytes`` includes indexes and
+    TOAST; ``partitions`` is the number of partitions that hold rows.
     """
 
     schema: str
@@ -26,11 +26,11 @@ class Extent:
 
 
 def can_own(conn: psycopg.Connection[Any], role: str) -> bool:
-    """Whether the session's role could let this one own capture functions. Raises psycopg.Error."""
+    """Whether the session's role could let this role own capture functions. Raises psycopg.Error."""
     return conn.execute((_QUERY.parent / "can_own.sql").read_bytes(), [role]).fetchone() == (True,)
 
 
 def survey(conn: psycopg.Connection[Any]) -> list[Extent]:
-    """The extents of all tables outside system schemas, by schema and name. Raises psycopg.Error."""
+    """The sizes of all tables outside system schemas, by schema and name. Raises psycopg.Error."""
     with conn.cursor(row_factory=class_row(Extent)) as cursor:
         return cursor.execute(_QUERY.read_bytes()).fetchall()

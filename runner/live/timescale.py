@@ -1,4 +1,4 @@
-"""Hypertables of TimescaleDB, and the chunks that hold their rows, as its own catalog has them.
+"""Hypertables of TimescaleDB, and the chunks that hold their rows, from TimescaleDB's own catalog.
 
 TimescaleDB copies a row trigger of a hypertable onto every chunk under the same name. To Postgres the copies
 are triggers of ordinary tables that inherit from the hypertable.
@@ -28,7 +28,7 @@ class Timescale:
     chunks: Mapping[Identity, Identity] = field(default_factory=dict)
 
     def amend(self, tables: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Rows of a catalog without chunks, and with hypertables as such."""
+        """The rows of a catalog without chunks, and with hypertables marked as such."""
         return [
             {
                 **table,

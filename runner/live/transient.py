@@ -1,4 +1,4 @@
-"""Which errors of the database pass by themselves, by their SQLSTATE."""
+"""Tells transient errors of the database from others, by their SQLSTATE."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CUT_SHORT = frozenset({"55P03", "57014"})
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether a statement of the worker's own failed for a reason that passes: trying again helps.
+    """Whether one of the worker's own statements failed for a transient reason, so that a retry can help.
 
     Reads ``sqlstate`` through causes. A psycopg OperationalError without one is a lost connection.
     """
@@ -34,5 +34,5 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a statement of the worker's own is worth repeating: it was cut short, or failed transiently."""
+    """Whether one of the worker's own statements is worth a retry: it was cut off, or failed transiently."""
     return getattr(error, "sqlstate", None) in CUT_SHORT or is_transient(error)

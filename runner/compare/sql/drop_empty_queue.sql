@@ -1,4 +1,4 @@
--- The queue's name comes as a setting, for a DO block takes no parameters.
+-- The queue's name is passed as a setting, because a DO block takes no parameters.
 DO $do$ DECLARE
     queue text := pg_catalog.current_setting('changelane.queue');
     holds boolean;

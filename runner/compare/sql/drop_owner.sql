@@ -1,4 +1,4 @@
--- The role owns nothing here any more, so this only takes back what it was given. The role itself may be used in other
+-- The role owns nothing here any more, so this only revokes its rights. The role itself may be used in other
 -- databases, and stays.
 DO $do$
 DECLARE

@@ -1,4 +1,5 @@
--- Tables of pg_partman that new partitions were like; pgmq leaves them behind. Kept where the queue was kept.
+-- Template tables of pg_partman for new partitions, which pgmq leaves behind. They are kept if the queue is
+-- kept.
 DO $do$ DECLARE
     template text;
 BEGIN

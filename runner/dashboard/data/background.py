@@ -1,4 +1,4 @@
-"""What goes on in the background: samples every few seconds, comparisons every half minute."""
+"""The background task: a sample every few seconds, a comparison every half minute."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ CHECK_EVERY = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """The database against the manifest at ``at``, seconds since 1970: what ``verify`` and ``doctor`` say.
+    """The results of ``verify`` and ``doctor`` at ``at``, in seconds since 1970.
 
-    ``objects`` are all with their states; ``error`` says why there are none.
+    ``objects`` are all objects with their states; ``error`` says why there are none.
     """
 
     at: float
@@ -43,7 +43,7 @@ class Check:
 
 
 class Watch:
-    """Keeps the samples and the last check; ``wait`` tells streams that there is a new sample."""
+    """Keeps the samples and the last check; ``wait`` tells streams of a new sample."""
 
     def __init__(self, pool: Pool, project: Project, *, log: Callable[[str], None]) -> None:
         self.samples = Samples()
@@ -60,24 +60,26 @@ class Watch:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Refresh samples and checks until cancelled."""
         self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sample())
             group.create_task(self._compare())
 
     def ask(self) -> None:
-        """Have the next check begin now. From any thread."""
+        """Start the next check now. May be called from any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wanted.set)
 
     def hurry(self) -> None:
-        """Have the next sample be taken now. From any thread."""
+        """Take the next sample now. May be called from any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._hurried.set)
 
     async def wait(self, after: float, *, timeout: float) -> Sample | None:
-        """The newest sample that is later than ``after``; None at the end of ``timeout`` seconds."""
+        """The newest sample that is later than ``after``; None if there is none within ``timeout``
+        seconds.
+        """
         try:
             async with asyncio.timeout(timeout), self._news:
                 await self._news.wait_for(lambda: self._is_newer(after))
@@ -102,7 +104,7 @@ class Watch:
             began = time.monotonic()
             self.check = await to_thread.run_sync(self._look, abandon_on_cancel=True)
             rest = max(CHECK_EVERY, SHARE * (time.monotonic() - began))
-            # Asked for or after an error, sooner.
+            # The wait is shorter after a request or an error.
             rest = 5.0 if self.check.error and self._project.read().manifest else rest
             await _rest(self._wanted, rest)
 
@@ -146,7 +148,7 @@ class Watch:
 
 
 async def _rest(wanted: asyncio.Event, seconds: float) -> None:
-    """So many seconds, or until it is wanted."""
+    """Wait this many seconds, or until a request comes."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await wanted.wait()

@@ -1,4 +1,4 @@
-"""A project's manifest, read anew when the file changes, or why there is none."""
+"""The manifest of a project, read again when its file changes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NOTHING = Manifest(project="changelane", files={}, queues=(), captures=(), consu
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A manifest as it was read; ``why`` says what is wrong where there is none, ``stale`` what the spec says
-    otherwise by now.
+    """A manifest as it was read. ``why`` is the error if there is none; ``stale`` says what changed in the
+    spec since.
     """
 
     manifest: Manifest | None
@@ -43,14 +43,14 @@ class Declared:
 
     @property
     def routes(self) -> Mapping[str, tuple[Capture, ...]]:
-        """The captures of each route, by its name."""
+        """The captures of each route, by the route's name."""
         found: dict[str, tuple[Capture, ...]] = {}
         for capture in self.manifest.captures if self.manifest else ():
             found[capture.route] = (*found.get(capture.route, ()), capture)
         return dict(sorted(found.items()))
 
     def letters(self, names: frozenset[str]) -> Mapping[str, str]:
-        """Of the queues ``names``, source to dead-letter queue: as declared, else by the suffix."""
+        """Source queue to dead-letter queue for ``names``: as declared, else by the suffix."""
         found = {name.removesuffix(SUFFIX): name for name in names if name.endswith(SUFFIX)}
         found = {source: letters for source, letters in found.items() if source in names}
         for queue in self.queues.values():
@@ -62,7 +62,7 @@ class Declared:
 
 
 class Project:
-    """``sql_out/`` of a project; ``out`` need not exist."""
+    """The folder ``sql_out/`` of a project; ``out`` need not exist."""
 
     def __init__(self, out: Path, *, spec: Path) -> None:
         self.out = out
@@ -72,7 +72,7 @@ class Project:
         self._declared = Declared(None)
 
     def read(self) -> Declared:
-        """The manifest as it is now."""
+        """The present manifest."""
         with self._lock:
             stamp = (_look(self.out / "manifest.json"), _look(self.spec))
             if stamp[0] is None or stamp != self._stamp:
@@ -81,7 +81,7 @@ class Project:
             return self._declared
 
     def read_sql(self, route: str) -> str:
-        """The reviewed SQL of a route. Raises ManifestError where a file of it is not as generated."""
+        """The reviewed SQL of a route. Raises ManifestError if one of its files is not as generated."""
         manifest = self.read().manifest
         captures = self.read().routes.get(route, ())
         names = dict.fromkeys(capture.function_step.file for capture in captures)

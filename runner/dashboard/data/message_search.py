@@ -1,7 +1,8 @@
-"""Messages of a queue by state and search, a page at a time, in a time that does not follow the depth.
+"""Searches the messages of a queue by state and content, a page at a time, in a time independent of the
+depth.
 
-A search looks through stretches of the index of msg_id, until a page is full or the time is up; then the
-answer says how far it came, and the next request goes on from there.
+A search scans ranges of the index of msg_id until a page is full or the time is up. The result then says how
+far it came, and the next request goes on from there.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ BATCH = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What to show. ``after`` is the msg_id to go on from; ``text`` is part of the payload, ``key`` of the
-    message's key or group; ``since`` and ``until`` bound ``enqueued_at``. ``state`` None is all but archived.
+    """A search. ``after`` is the msg_id to start after; ``text`` is part of the payload, ``key`` of the
+    message's key or group; ``since`` and ``until`` limit ``enqueued_at``. ``state`` None is all but archived
+    messages.
     """
 
     state: State | None = None
@@ -59,8 +61,8 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A page. ``next`` is where the next one goes on, None at the end. ``looked`` is how many messages were
-    looked at where that ended before the page was full, and ``stopped`` whether a statement took too long.
+    """A page of results. ``next`` is the start of the next page, None at the end. ``looked`` is the number of
+    messages scanned if the search ended before the page was full; ``stopped``: a statement took too long.
     """
 
     messages: tuple[Message, ...]
@@ -70,7 +72,7 @@ class Found:
 
 
 def browse(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found:
-    """One page. ``conn`` is in a transaction. Raises ChangelaneError, psycopg.Error."""
+    """Read one page. ``conn`` is in a transaction. Raises ChangelaneError, psycopg.Error."""
     if search.filtered:
         return _scan(conn, queue, search)
     page = peek(conn, queue, state=search.state, after=search.after, newest=search.newest, limit=PAGE)
@@ -79,7 +81,7 @@ def browse(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found
 
 
 def count_available(conn: psycopg.Connection[Any], table: sql.Identifier) -> int:
-    """How many messages can be claimed now, by the index of vt; CAP + 1 stands for more."""
+    """The number of messages that can be claimed now, by the index of vt; CAP + 1 stands for more."""
     query = sql.SQL((_SQL / "available.sql").read_text()).format(queue=table, cap=sql.Literal(CAP + 1))
     row = conn.execute(query).fetchone()
     return row[0] if row else 0
@@ -100,7 +102,8 @@ def _scan(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found:
         except psycopg.Error as error:
             if not is_unreadable(error):
                 raise
-            # A text of them cannot be searched: shorter stretches find the message, and it is passed over.
+            # A value in this range cannot be searched. Shorter ranges isolate its message, which is then
+            # skipped.
             if stretch > 1:
                 stretch = max(1, stretch // SHORTER)
                 continue
@@ -129,7 +132,7 @@ def _scan(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found:
 def _find_end(
     conn: psycopg.Connection[Any], table: sql.Identifier, place: Search, stretch: int
 ) -> int | None:
-    """The last msg_id of a stretch, None where the table ends before."""
+    """The last msg_id of a range, None if the table ends before."""
     query = sql.SQL((_SQL / "stretch.sql").read_text()).format(
         table=table, beyond=_beyond(place), order=_order(place), offset=sql.Literal(stretch - 1)
     )
@@ -138,7 +141,7 @@ def _find_end(
 
 
 def _match(conn: psycopg.Connection[Any], table: sql.Identifier, place: Search, end: int | None) -> list[int]:
-    """The first BATCH ids of a stretch that are as the search wants them, whatever their state."""
+    """The first BATCH ids in a range that match the search, whatever their state."""
     within: sql.Composable = sql.SQL("true")
     if end is not None:
         within = sql.SQL("msg_id >= {}" if place.newest else "msg_id <= {}").format(sql.Literal(end))

@@ -1,4 +1,4 @@
-"""A few connections, lent to one user at a time and made anew after the database was away."""
+"""A small pool of connections, each lent to one user at a time and replaced after an outage."""
 
 from __future__ import annotations
 
@@ -41,13 +41,14 @@ _READ_ONLY = "-c default_transaction_read_only=on"
 
 
 class Away(DatabaseError):
-    """No connection can be had for now."""
+    """No connection is available now."""
 
 
 class Pool:
-    """Connections in autocommit; with ``read_only`` the server refuses every write on them.
+    """A pool of connections in autocommit. With ``read_only`` the server refuses every write on them.
 
-    ``size`` of them at most. Without ``reuse`` each is closed after its use, with its session's state.
+    It holds at most ``size`` connections. Without ``reuse``, each is closed after its use, with the state of
+    its session.
     """
 
     def __init__(self, conninfo: str, *, read_only: bool, size: int = SIZE, reuse: bool = True) -> None:
@@ -64,7 +65,7 @@ class Pool:
 
     @contextmanager
     def lend(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection in autocommit. Raises Away when none can be had."""
+        """Lend a connection in autocommit. Raises Away if none is available."""
         with self._slot():
             conn = self._take()
             try:
@@ -74,7 +75,9 @@ class Pool:
 
     @contextmanager
     def lend_new(self) -> Iterator[psycopg.Connection[Any]]:
-        """One that nobody had before, nor will have, for a user's statements. Raises Away without one."""
+        """Lend a new connection for a user's statements, which is closed afterwards. Raises Away if none is
+        available.
+        """
         with self._slot(), self._open(kind=Connection) as conn:
             with self._lock:
                 self._busy.add(conn)
@@ -86,7 +89,7 @@ class Pool:
 
     @contextmanager
     def read(self, *, timeout: int = STATEMENT_TIMEOUT) -> Iterator[psycopg.Connection[Any]]:
-        """A read-only transaction, each statement of which takes at most ``timeout`` milliseconds."""
+        """A read-only transaction; each of its statements may take ``timeout`` milliseconds."""
         with self.lend() as conn, conn.transaction():
             conn.execute("SET TRANSACTION READ ONLY")
             conn.execute(_OPEN, {"timeout": timeout, "lock_timeout": LOCK_TIMEOUT})
@@ -100,9 +103,9 @@ class Pool:
             yield conn
 
     def connect(self, *, kind: type[Connection[TupleRow]] = PinnedConnection) -> psycopg.Connection[Any]:
-        """A connection of the caller's own, beside the pool. Raises DatabaseError."""
+        """A connection outside of the pool, which the caller closes. Raises DatabaseError."""
         conn = connect(self._conninfo, application_name="changelane dashboard", kind=kind)
-        # Behind a pooler, what a session prepared may be sought in another.
+        # Behind a pooler, the next statement may run in another session, which lacks the prepared statement.
         conn.prepare_threshold = None
         if self._read_only and conn.execute("SHOW default_transaction_read_only").fetchone() != ("on",):
             conn.close()
@@ -113,7 +116,7 @@ class Pool:
         return conn
 
     def close(self) -> None:
-        """End all connections, with what runs on them."""
+        """Close all connections and cancel what runs on them."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []

@@ -1,4 +1,4 @@
-"""How the queues are, looked at every few seconds and kept for a while."""
+"""Samples of the queues, taken every few seconds and kept for a while."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PEEK_TIMEOUT = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What the role of the dashboard may read, and where."""
+    """The rights of the dashboard's role, and facts about the server."""
 
     role: str
     database: str
@@ -64,8 +64,8 @@ class Session:
 class Queue:
     """A queue by catalog and statistics; ``table`` and ``archive`` are names in schema pgmq.
 
-    ``estimate`` and ``archived`` are rows by the statistics; ``inserted``, ``deleted`` and
-    ``archive_inserted`` are counters that a crash or pg_stat_reset() sets to zero.
+    ``estimate`` and ``archived`` are numbers of rows by the statistics. ``inserted``, ``deleted`` and
+    ``archive_inserted`` are counters, which a crash or pg_stat_reset() sets to zero.
     """
 
     name: str
@@ -88,8 +88,8 @@ class Queue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
-    """How many messages a queue holds, exact unless ``about``; ``oldest`` is the age in seconds of the oldest
-    that is due or claimed, or None without such a message.
+    """The number of messages in a queue, exact unless ``about``. ``oldest`` is the age in seconds of the
+    oldest message that is due or claimed, None without one.
 
     ``delayed`` and ``blocked`` are counted up to LOOK. ``returning`` are the ids of messages that come back
     again and again, NAMED at most.
@@ -105,12 +105,12 @@ class Depth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One queue at one time. ``depth`` is exact unless ``about``; ``oldest`` is the age in
-    seconds of the oldest message that is due, or None without such a message.
+    """One queue at one time. ``depth`` is exact unless ``about``; ``oldest`` is the age in seconds of the
+    oldest message that is due, None without one.
 
-    Rates are per second over the last WINDOW, None where nothing is known yet. ``wait`` is the mean time in
-    the queue by Little's law, depth over what left; ``median`` and ``high`` (95 of 100) are measured, of
-    messages archived within the window. ``lacks`` is the right that is missing to know depth and oldest.
+    Rates are per second over the last WINDOW, None while unknown. ``wait`` is the mean time in the queue by
+    Little's law: depth over the rate of leaving. ``median`` and ``high`` (95th percentile) are measured on
+    messages archived within the window. ``lacks`` is the right that the role lacks to read depth and oldest.
     """
 
     queue: Queue
@@ -128,7 +128,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """All queues at ``at``, seconds since 1970, or the ``error``; ``workers`` counts their processes."""
+    """All queues at ``at``, in seconds since 1970, or the ``error``; ``workers`` counts worker processes."""
 
     at: float
     session: Session | None = None
@@ -157,7 +157,7 @@ class Samples:
         self._ring.append(sample)
 
     def find_base(self, now: float) -> Sample | None:
-        """The sample that rates reach back to: the last good one at least a WINDOW old, else the oldest."""
+        """The earlier sample for rates: the last good one at least a WINDOW old, else the oldest."""
         good = [sample for sample in self._ring if not sample.error]
         old = [sample for sample in good if sample.at <= now - WINDOW]
         recent = [sample for sample in good if sample.at > now - 3 * WINDOW]
@@ -167,7 +167,7 @@ class Samples:
 
 
 def take(pool: Pool, samples: Samples) -> Sample:
-    """Look at all queues. Raises psycopg.Error, DatabaseError."""
+    """Take a sample of all queues. Raises psycopg.Error, DatabaseError."""
     began = time.monotonic()
     with pool.read() as conn:
         session = read_session(conn)
@@ -201,7 +201,7 @@ def read_session(conn: psycopg.Connection[Any]) -> Session:
 
 
 def read_queues(conn: psycopg.Connection[Any], session: Session) -> list[Queue]:
-    """All queues by name, from the catalog where pgmq's own list may not be read."""
+    """All queues by name; from the catalog if the role may not read pgmq's own list."""
     if not session.has_meta:
         return []
     listed = session.uses_pgmq and session.reads_meta
@@ -212,7 +212,7 @@ def read_queues(conn: psycopg.Connection[Any], session: Session) -> list[Queue]:
 
 
 def peek(conn: psycopg.Connection[Any], queue: Queue) -> Depth:
-    """What a look at the queue itself says."""
+    """Read the depth from the queue's own table."""
     query = sql.SQL((_SQL / "peek.sql").read_text()).format(
         queue=queue.identifier,
         cap=sql.Literal(CAP + 1),
@@ -262,7 +262,7 @@ def _read(
                 depth, about, oldest = seen.count, seen.about, seen.oldest
                 waits = _read_waits(conn, queue, before)
         except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
-            # Locked, or too many dead rows before the first live one: the statistics must do.
+            # The table is locked, or has too many dead rows before the first live one. Use the statistics.
             depth, about = queue.estimate, True
         except psycopg.errors.UndefinedTable:
             depth, about = None, False
@@ -288,7 +288,7 @@ def _read(
 
 
 def _rate(before: int, now: int, elapsed: float) -> float | None:
-    """Per second; None where the counter went back."""
+    """The rate per second; None if the counter went back."""
     return (now - before) / elapsed if now >= before else None
 
 

@@ -1,4 +1,4 @@
-"""Who may do what with which queue, as the database has it."""
+"""The page of access: the rights of each role on each queue, as the database has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from changelane.runner.operate.access import QueueAccess, read_access
 
 
 def show_access(request: Request) -> Response:
-    """Queue by role by operation; what the spec declares beside it."""
+    """Queue by role by operation, with the access that the spec declares beside it."""
     site = get_site(request)
     queues: list[QueueAccess] = []
     with site.pool.lend() as conn:
@@ -36,6 +36,8 @@ def show_access(request: Request) -> Response:
 
 
 def _leave_out_idle(queue: QueueAccess) -> QueueAccess:
-    """Without Postgres's own roles that can do nothing with it: pgmq lets pg_monitor look at every queue."""
+    """Leave out the roles of Postgres that can do nothing with the queue. pgmq grants pg_monitor SELECT on
+    every queue.
+    """
     kept = [role for role in queue.roles if role.role[:3] != "pg_" or set(role.operations.values()) != {"no"}]
     return replace(queue, roles=tuple(kept))

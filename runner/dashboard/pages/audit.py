@@ -1,4 +1,4 @@
-"""Who changed what and when, page by page."""
+"""The page of the audit log: all changes by people, page by page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One change, done or not. ``arguments`` is JSON as text, without what messages hold."""
+    """One change, done or failed. ``arguments`` is JSON as text, without the content of messages."""
 
     id: int
     at: datetime
@@ -33,7 +33,7 @@ class Entry:
 
 
 def show_audit(request: Request) -> Response:
-    """The newest changes first."""
+    """Show the newest changes first."""
     site = get_site(request)
     before = request.query_params.get("before", "")
     values = {"before": int(before) if before.isdecimal() and len(before) < 19 else None, "limit": PAGE + 1}

@@ -1,4 +1,4 @@
-"""Dead letters: of all queues, of one, and a single one; sent back or discarded."""
+"""The pages of dead letters: of all queues, of one queue, and a single letter; redrive and discard."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def show_all(request: Request) -> Response:
 
 
 def show_letters(request: Request) -> Response:
-    """The letters of one queue, oldest first, and what they failed with."""
+    """The letters of one queue, oldest first, with a summary of their errors."""
     return _list(request, where=request.query_params.get("where", ""))
 
 
@@ -104,9 +104,9 @@ def show_letter(request: Request) -> Response:
 
 
 def decide(request: Request) -> Response:
-    """Send letters back or discard them: those of ``id``, of ``where``, or ``all``.
+    """Redrive or discard letters: those of ``id``, those for which ``where`` is true, or ``all``.
 
-    Shows what it would do first, unless the form says ``confirmed``.
+    Asks for confirmation first, unless the form says ``confirmed``.
     """
     visit, verb = get_visit(request), request.path_params["verb"]
     if verb not in _VERBS:
@@ -134,7 +134,8 @@ def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where
     if not visit.get("confirmed"):
         if where is not None:
             note(request, "dead-letter preview", queue=place.source, arguments=chosen, outcome="shown")
-        # The transaction may write: a role without rights, which evaluates the expression, is made in it.
+        # The transaction must be able to write: it creates the role without rights that evaluates the
+        # expression.
         with site.searching.change(timeout=TIMEOUT) as conn:
             found = _choose(conn, place, ids, condition)
             letters = read(conn, place, found[:PREVIEW])
@@ -171,7 +172,7 @@ def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where
 
 def _choose(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int], where: str | None) -> list[int]:
     if ids:
-        # What another took meanwhile is left out, rather than the whole refused.
+        # Leave out the letters that another session took meanwhile, and send the rest.
         there: list[Letter] = read(conn, place, ids)
         ids = [letter.id for letter in there]
         return choose(conn, place, ids=ids, where=where, seconds=SECONDS, confined=True) if ids else []
@@ -179,7 +180,7 @@ def _choose(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int], whe
 
 
 def _find(request: Request, conn: psycopg.Connection[Any]) -> tuple[Session, Place]:
-    """Where the letters of the queue in the path are. Raises Refusal."""
+    """The dead letters of the queue in the path. Raises Refusal."""
     source = get_name(request)
     session = read_session(conn)
     queues = {queue.name: queue for queue in read_queues(conn, session)}

@@ -1,4 +1,4 @@
-"""What is wrong or about to be, as doctor finds it."""
+"""The page of doctor's findings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from changelane.runner.dashboard.web.render import get_site, show
 
 
 def show_doctor(request: Request) -> Response:
-    """The findings of the last look, which is made in the background."""
+    """Show the findings of the last check, which runs in the background."""
     if request.query_params.get("again"):
         get_site(request).watch.ask()
     return show(request, "doctor.html")

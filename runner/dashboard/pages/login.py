@@ -1,4 +1,4 @@
-"""The door: logging in by the token, and out."""
+"""The login page: log in with the token, and log out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from changelane.runner.dashboard.web.render import get_site, get_visit, show
 
 
 async def show_login(request: Request) -> Response:
-    """The form, or the way on for who needs none. ``once`` is the code of a one-time address."""
+    """Show the form, or go on if no login is needed. ``once`` is the code of a one-time address."""
     site = get_site(request)
     target = _stay(request.query_params.get("next", ""))
     code = request.query_params.get("once", "")
@@ -28,7 +28,7 @@ async def show_login(request: Request) -> Response:
 
 
 async def log_in(request: Request) -> Response:
-    """A session for the right token."""
+    """Start a session if the token is right."""
     site, visit = get_site(request), get_visit(request)
     target = _stay(visit.get("next"))
     if not site.sessions.guarded:
@@ -42,7 +42,7 @@ async def log_in(request: Request) -> Response:
 
 def _let_in(request: Request, target: str) -> Response:
     site = get_site(request)
-    # Another session than before, so that nobody else can know it.
+    # A new session, so that nobody else can know its cookie.
     site.sessions.end(get_visit(request).session)
     answer = RedirectResponse(target, 303)
     answer.headers.append("Set-Cookie", bake(site.rules, site.sessions.issue("user")))
@@ -59,9 +59,9 @@ def log_out(request: Request) -> Response:
 
 
 def _stay(target: str) -> str:
-    """The target where it is a path of this site, else the first page.
+    """The target if it is a path of this site, else the first page.
 
-    A browser drops control characters and takes a backslash for a slash, so neither is let through.
+    A browser drops control characters and reads a backslash as a slash, so both are refused.
     """
     if not target.startswith("/") or "\\" in target or not target.isprintable():
         return "/"

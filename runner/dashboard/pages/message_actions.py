@@ -1,4 +1,4 @@
-"""What a person does with messages: send one; archive, delete or release some, each asked twice."""
+"""Actions on messages: send one; archive, delete or release some after a confirmation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CENTURY = 100 * 365 * 86400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """What is done to messages one by one; ``done`` is its past participle."""
+    """An action on single messages; ``done`` is its past participle."""
 
     settle: Callable[..., bool]
     title: str
@@ -69,7 +69,7 @@ def show_send(request: Request) -> Response:
 
 
 def send_one(request: Request) -> Response:
-    """A message by hand."""
+    """Send a message."""
     visit, name = get_visit(request), get_name(request)
     values = {field: visit.get(field) for field in ("message", "headers", "group", "delay")}
     try:
@@ -94,7 +94,9 @@ def send_one(request: Request) -> Response:
 
 
 def settle(request: Request) -> Response:
-    """Archive, delete or release messages, each as it was seen: ``id`` is ``msg_id:deliveries``."""
+    """Archive, delete or release messages, fenced by the state that was shown: ``id`` is
+    ``msg_id:deliveries``.
+    """
     visit, name, key = get_visit(request), get_name(request), request.path_params["verb"]
     verb = VERBS.get(key)
     if verb is None:

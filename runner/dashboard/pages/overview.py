@@ -1,4 +1,4 @@
-"""The whole flow at a glance, how it was of late, and what differs from what was declared."""
+"""The overview: the whole flow, its recent rates, and differences from the spec."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def show_drift(request: Request) -> Response:
 
 
 def give_samples(request: Request) -> Response:
-    """What the charts draw, of one queue or of all together."""
+    """The data of the charts, for one queue or for all together."""
     site = get_site(request)
     queue = request.query_params.get("queue")
     records = [record for sample in site.watch.samples.all if (record := condense(sample, queue))]
@@ -60,13 +60,13 @@ async def stream(request: Request) -> Response:
     site = get_site(request)
     if site.watch.streams >= STREAMS:
         return Response("too many streams\n", 503, media_type="text/plain")
-    # Counted before the answer begins: many requests can come in before the first of them is answered.
+    # Count the stream before its answer begins: many requests can arrive before the first answer starts.
     site.watch.streams += 1
     return _Stream(_follow(site, request.query_params.get("queue")), site=site)
 
 
 class _Stream(EventSourceResponse):
-    """Gives its place back whatever ended it, also a visitor who left before it began."""
+    """Gives its place back however the stream ends, also if the visitor leaves before it begins."""
 
     def __init__(self, content: AsyncIterator[ServerSentEvent], *, site: Site) -> None:
         super().__init__(content, ping=PING)
@@ -103,7 +103,7 @@ def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
 
 
 def condense(sample: Sample, queue: str | None) -> dict[str, Any] | None:
-    """One point of the charts: a queue's reading, or the sum of all."""
+    """One point of the charts: the reading of a queue, or the sum of all."""
     if sample.error:
         return {"at": sample.at}
     if queue is not None:
@@ -133,7 +133,7 @@ def condense(sample: Sample, queue: str | None) -> dict[str, Any] | None:
 
 
 def pick(samples: Sequence[Sample], queue: str | None) -> list[dict[str, Any]]:
-    """About a point a minute, the newest first, for the table beside a chart."""
+    """About one point a minute, the newest first, for the table beside a chart."""
     picked: list[dict[str, Any]] = []
     for sample in reversed(samples):
         if len(picked) == POINTS:
@@ -145,7 +145,7 @@ def pick(samples: Sequence[Sample], queue: str | None) -> list[dict[str, Any]]:
 
 
 def _find_wrong(check: Check | None) -> dict[str, str]:
-    """By ``route NAME`` and ``queue NAME``, what the comparison found."""
+    """The findings of the comparison, by ``route NAME`` and ``queue NAME``."""
     found: dict[str, str] = {}
     for thing in check.differences if check else ():
         if thing.route:

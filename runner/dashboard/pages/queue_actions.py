@@ -1,4 +1,4 @@
-"""What a person does to a queue: make, pause, empty, prune and drop it, each loss asked twice."""
+"""Actions on a queue: create, pause, purge, prune and drop it. Each loss of messages needs a confirmation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def show_new(request: Request) -> Response:
 
 
 def create(request: Request) -> Response:
-    """A queue outside the spec."""
+    """Create a queue outside of the spec."""
     site, visit = get_site(request), get_visit(request)
     name, kind = visit.get("name").strip(), visit.get("kind", "logged")
 
@@ -73,7 +73,7 @@ def create(request: Request) -> Response:
 
 
 def turn(request: Request) -> Response:
-    """Pause or resume."""
+    """Pause or resume the queue."""
     name, verb = get_name(request), request.url.path.rpartition("/")[2]
     done = {"pause": pause.pause, "resume": pause.resume}[verb]
 
@@ -86,7 +86,7 @@ def turn(request: Request) -> Response:
 
 
 def empty(request: Request) -> Response:
-    """Delete all that a queue holds."""
+    """Delete all messages of a queue."""
     site, visit, name = get_site(request), get_visit(request), get_name(request)
     with site.pool.read() as conn:
         depth = _look(conn, name)[1]
@@ -114,7 +114,7 @@ def empty(request: Request) -> Response:
 
 
 def drop(request: Request) -> Response:
-    """Drop a queue that nothing sends to."""
+    """Drop a queue that no route sends to."""
     site, visit, name = get_site(request), get_visit(request), get_name(request)
     declared = site.project.read()
     with site.pool.lend() as conn:
@@ -166,7 +166,7 @@ def show_keeping(request: Request) -> Response:
 
 
 def keep(request: Request) -> Response:
-    """Prune the archive of a queue outside the spec; what is declared is kept as declared."""
+    """Prune the archive of a queue outside of the spec. A declared archive is pruned as declared."""
     site, visit, name = get_site(request), get_visit(request), get_name(request)
     if name in site.project.read().queues:
         raise Refusal(
@@ -222,7 +222,7 @@ def _list(conn: psycopg.Connection[Any]) -> list[Queue]:
 
 
 def _look(conn: psycopg.Connection[Any], name: str) -> tuple[Listed, str]:
-    """The queue, and how many messages it holds in words. Raises Refusal, psycopg.Error."""
+    """The queue, and the number of its messages in words. Raises Refusal, psycopg.Error."""
     listed = find_listed(conn, read_session(conn), name)
     seen = peek(conn, listed)
     depth, about = seen.count, seen.about

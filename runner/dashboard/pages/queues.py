@@ -1,4 +1,4 @@
-"""Queues: all of them, one with its messages, and a single message."""
+"""The pages of queues: all of them, one with its messages, and a single message."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def show_queues(request: Request) -> Response:
 
 
 def show_queue(request: Request) -> Response:
-    """A queue's numbers and a page of its messages, each part with the right that it lacks, if any."""
+    """Show a queue's numbers and a page of its messages. A part that the role may not read names the missing
+    right.
+    """
     site, name = get_site(request), get_name(request)
     declared = site.project.read()
     search, problem = read_search(request)
@@ -113,7 +115,7 @@ def show_message(request: Request) -> Response:
 
 
 def find_queue(conn: psycopg.Connection[Any], session: Session, name: str) -> Queue:
-    """The queue of this name. Raises Refusal."""
+    """The queue of this name. Raises Refusal if there is none."""
     for queue in read_queues(conn, session):
         if queue.name == name:
             return queue
@@ -121,7 +123,9 @@ def find_queue(conn: psycopg.Connection[Any], session: Session, name: str) -> Qu
 
 
 def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
-    """The right that is missing to read a queue or its archive, as GRANT takes it; empty where none is."""
+    """The right that is missing to read a queue or its archive, in the words of GRANT; empty if none is
+    missing.
+    """
     if not session.uses_pgmq:
         return "USAGE ON SCHEMA pgmq"
     if archived and queue.archive and not queue.archive_readable:
@@ -132,15 +136,15 @@ def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
 
 
 def find_target(queue: Queue, *, archived: bool) -> Target:
-    """The queue as steering takes it. Raises Refusal where it has no archive."""
+    """The queue as ``runner/operate`` takes it. Raises Refusal if it has no archive."""
     if archived and queue.archive is None:
         raise Refusal(404, f"queue {queue.name} has no archive", help="look at the other states")
-    # By its table, whose name is lower case where the queue's need not be.
+    # Take the name from the table: it is always lower case, and the queue's own name may not be.
     return Target(queue.table.removeprefix("q_"), ())
 
 
 def read_search(request: Request) -> tuple[Search, str]:
-    """What the query asks for, and what of it makes no sense."""
+    """The search in the query string, and a problem with it in words."""
     query = request.query_params
     problem = ""
 

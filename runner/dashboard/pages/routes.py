@@ -1,4 +1,4 @@
-"""Routes: all of them, one with its reviewed SQL and its state, and statements tried against it."""
+"""The pages of routes: all of them, one with its reviewed SQL and state, and statements tried against it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def show_route(request: Request) -> Response:
 
 
 def try_sql(request: Request) -> Response:
-    """Run statements, show what they would send, and roll back."""
+    """Run statements, show the messages that they would send, and roll back."""
     site, visit = get_site(request), get_visit(request)
     manifest = site.project.read().manifest
     text = visit.get("sql")
@@ -49,7 +49,7 @@ def try_sql(request: Request) -> Response:
     assert manifest is not None
     trial, error = None, None
     said = {"route": get_name(request, "route"), "sql": text}
-    # On record before it runs, whatever becomes of it.
+    # Write the log before the statements run, so that it holds every try.
     perform(request, "try", queue=None, arguments=said, work=lambda conn: "begun")
     try:
         statements = site.split(text)

@@ -1,4 +1,4 @@
-"""Schedules: when each ran last and runs next, and what a person does with one."""
+"""The page of schedules: last run and next run of each; pause, resume and run one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def show_schedules(request: Request) -> Response:
 
 
 def turn(request: Request) -> Response:
-    """Pause or resume."""
+    """Pause or resume the schedule."""
     name, verb = get_name(request, "schedule"), request.url.path.rpartition("/")[2]
     project = get_site(request).project.read().project
     done = {"pause": schedule.pause, "resume": schedule.resume}[verb]
@@ -39,7 +39,7 @@ def turn(request: Request) -> Response:
 
 
 def run(request: Request) -> Response:
-    """Send its message now."""
+    """Send the schedule's message now."""
     name = get_name(request, "schedule")
     project = get_site(request).project.read().project
 

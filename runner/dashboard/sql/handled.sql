@@ -1,4 +1,4 @@
--- How long the messages waited that were archived since, by the index of archived_at.
+-- The waiting times of messages archived since then, by the index of archived_at.
 SELECT count(*) AS count,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY waited) AS median,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY waited) AS high

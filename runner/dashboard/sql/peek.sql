@@ -1,5 +1,6 @@
--- By the indexes of msg_id and vt, whatever the depth; counts stop at the cap. The oldest message that is due, or
--- claimed, is sought among those due the longest, those due next and those that were sent first.
+-- Reads the indexes of msg_id and vt only, so the time does not depend on the depth; counts stop at the cap.
+-- The oldest message that is due or claimed is looked for among those due the longest, those due next, and
+-- those sent first.
 SELECT (SELECT count(*) FROM (SELECT FROM {queue} ORDER BY msg_id LIMIT {cap}) AS capped) AS depth,
     (SELECT CASE WHEN count(*) > 0 THEN greatest(extract(epoch FROM clock_timestamp() - min(enqueued_at)), 0)::float8 END
      FROM (

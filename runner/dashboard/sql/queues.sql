@@ -1,5 +1,5 @@
--- Every queue with what the statistics say of it, summed over its partitions; no queue's table is read. The tree
--- of a table that is not partitioned is empty.
+-- Every queue with its statistics, summed over its partitions; no queue's table is read. The partition tree
+-- of a plain table is empty.
 SELECT coalesce(meta.queue_name, substr(class.relname, 3))::text AS name,
        class.relname::text AS table,
        CASE WHEN class.relkind = 'p' THEN 'partitioned'

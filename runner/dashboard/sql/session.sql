@@ -1,4 +1,4 @@
--- By the catalog alone, which every role may read.
+-- Reads the catalog only, which is open to every role.
 SELECT current_user::text AS role,
        current_database()::text AS database,
        current_setting('server_version') AS server,

@@ -1,3 +1,3 @@
--- Every worker process keeps one session of this name.
+-- Each worker process has exactly one session of this name.
 SELECT count(*) FROM pg_catalog.pg_stat_activity
 WHERE datname = current_database() AND application_name = 'changelane work'

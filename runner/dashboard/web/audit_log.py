@@ -1,4 +1,4 @@
-"""The audit log: who changed what and when, written in the transaction of each change."""
+"""The audit log: each change by a person, written in the transaction of the change."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _SQL = Path(__file__).parents[1] / "sql"
 
 
 def prepare(conn: psycopg.Connection[Any]) -> None:
-    """Make the table where it is missing, within the transaction of ``conn``, as ``apply`` makes it.
+    """Create the table if it is missing, within the transaction of ``conn``, as ``apply`` does.
 
-    Raises DatabaseError where that cannot be, for a change that is not on record is not made.
+    Raises DatabaseError if it cannot be created: without a log, no change is made.
     """
     facts = conn.execute((_SQL / "audit_ready.sql").read_bytes()).fetchone()
     assert facts is not None
@@ -51,7 +51,7 @@ def write(
     arguments: Mapping[str, object],
     outcome: str,
 ) -> None:
-    """Raises DatabaseError where the role may not."""
+    """Write an entry. Raises DatabaseError if the role may not write."""
     try:
         conn.execute(
             (_SQL / "audit_write.sql").read_bytes(),

@@ -1,4 +1,4 @@
-"""A change that a person makes by a page: done and put on record in one transaction, or neither."""
+"""Makes a change from a page and logs it, both in one transaction."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def perform(
     work: Work,
     pool: Pool | None = None,
 ) -> str:
-    """Make a change and write it down, in one transaction; returns its outcome. ``pool`` None is the pages'.
+    """Make a change and log it in one transaction; returns its outcome. ``pool`` None takes the pool of the
+    pages.
 
-    One that fails is written down, too, as far as the database lets it. Raises ChangelaneError and
-    psycopg.Error.
+    A failed change is logged too, if the database allows it. Raises ChangelaneError and psycopg.Error.
     """
     site, visit = get_site(request), get_visit(request)
     try:
@@ -54,7 +54,7 @@ def perform_batches(
     arguments: Mapping[str, object],
     work: Callable[[psycopg.Connection[Any]], Iterator[int]],
 ) -> int:
-    """Make a change of several transactions, written down when it begins and when it ends; returns the sum.
+    """Make a change of several transactions, logged when it begins and when it ends; returns the sum.
 
     Raises ChangelaneError and psycopg.Error.
     """
@@ -80,7 +80,9 @@ def perform_batches(
 def note(
     request: Request, action: str, *, queue: str | None, arguments: Mapping[str, object], outcome: str
 ) -> None:
-    """Write down what changed nothing, or what is over; said on the server's stderr where it cannot be."""
+    """Log an action that changed nothing, or is finished. If the log cannot be written, print it on the
+    server's stderr.
+    """
     site, visit = get_site(request), get_visit(request)
     try:
         with site.pool.change() as conn:
@@ -93,6 +95,6 @@ def note(
 
 
 def _name(error: Exception) -> str:
-    """Without the error's words, which may quote a payload."""
+    """Log the class of the error only: its text may quote a payload."""
     state = error.sqlstate if isinstance(error, psycopg.Error) else None
     return f"failed: {type(error).__name__}" + (f" {state}" if state else "")

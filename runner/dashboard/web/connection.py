@@ -1,4 +1,4 @@
-"""One browser's connection to the dashboard: bounded in number, and in the time that a request may take."""
+"""One browser connection to the dashboard, with a limit on their number and on the time of a request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 10.0
 
 
 class Connection(H11Protocol):
-    """Uvicorn's, which waits for the head of a request without an end."""
+    """A connection that must send the headers of a request in time. Uvicorn itself waits without limit."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -36,7 +36,7 @@ class Connection(H11Protocol):
             self._late.cancel()
             self._late = None
         elif waiting and self._late is None:
-            # The head of a further request on this connection has begun.
+            # The headers of the next request on this connection have begun.
             self._late = self.loop.call_later(SECONDS, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,4 +1,4 @@
-"""What all pages share."""
+"""The context that all pages share."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Resolve = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """``pool`` is for pages. ``trying`` and ``searching`` are for statements and expressions of people:
-    pages never wait for those. ``log`` takes one line for the server's stderr.
+    """``pool`` is for pages. ``trying`` and ``searching`` are for statements and expressions of people, so
+    that pages never wait for those. ``log`` prints one line on the server's stderr.
     """
 
     pool: Pool
@@ -47,7 +47,9 @@ class Site:
         return self.rules.read_only
 
     def add_note(self, session: str, note: str) -> None:
-        """Have the next page of this session say it. Programs have no session, and read answers instead."""
+        """Show the text on the next page of this session. Programs have no session, and read responses
+        instead.
+        """
         if not session:
             return
         self._notes.setdefault(session, []).append(note)
@@ -55,5 +57,5 @@ class Site:
             del self._notes[next(iter(self._notes))]
 
     def take_notes(self, session: str) -> Sequence[str]:
-        """What was to be said, once."""
+        """Take the texts to show, once."""
         return self._notes.pop(session, [])

@@ -1,4 +1,4 @@
-"""The flow as a drawing: tables, routes, queues and consumers in columns, and the lines between them."""
+"""The flow as a diagram: tables, routes, queues and consumers in columns, and the lines between them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ COLUMNS = ("Tables", "Routes", "Queues", "Consumers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """One thing. ``queue`` is set for queues, whose numbers change; ``bad`` says what is wrong with it."""
+    """One object of the diagram. ``queue`` is set for queues, whose numbers change; ``bad`` describes its
+    problem.
+    """
 
     kind: str
     name: str
@@ -49,7 +51,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """From the right of one box to the left of another; ``d`` as an SVG path takes it."""
+    """A line from the right of one box to the left of another; ``d`` is the attribute of an SVG path."""
 
     d: str
     queue: str
@@ -70,7 +72,7 @@ class Picture:
 
 
 def draw(declared: Declared, readings: Mapping[str, Reading], *, wrong: Mapping[str, str]) -> Picture:
-    """``wrong`` is what is wrong with routes and queues, by ``route NAME`` and ``queue NAME``."""
+    """Draw the diagram. ``wrong`` maps ``route NAME`` and ``queue NAME`` to their problems."""
     routes = declared.routes
     letters = declared.letters(frozenset(readings))
     hidden = set(letters.values())
@@ -139,7 +141,7 @@ def draw(declared: Declared, readings: Mapping[str, Reading], *, wrong: Mapping[
 def _place(
     places: dict[tuple[str, str], int], kind: str, names: Iterable[str], pulls: Mapping[str, list[int]]
 ) -> None:
-    """Rows from the top, each near the middle of what it is drawn to, so that few lines cross."""
+    """Place rows from the top, each near the middle of its neighbours, so that few lines cross."""
     ordered = sorted(names, key=lambda name: (mean(pulls[name]) if pulls.get(name) else float("inf"), name))
     for row, name in enumerate(ordered):
         places[kind, name] = row

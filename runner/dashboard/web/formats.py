@@ -1,4 +1,4 @@
-"""Values as a page writes them, and numbers as a form gives them."""
+"""Formats values for a page, and reads numbers from a form."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def slug(name: object) -> str:
-    """A name as one segment of a path; doubly, as servers decode a slash before they take paths apart."""
+    """A name as one segment of a path. It is quoted twice, because servers decode %2F before they split a
+    path.
+    """
     return quote(quote(str(name), safe=""), safe="")
 
 
 def say_age(seconds: float | None) -> str:
-    """``3 min 5 s``: the two largest units."""
+    """A duration such as ``3 min 5 s``: its two largest units."""
     if seconds is None:
         return "–"
     if seconds < 1:
@@ -35,14 +37,14 @@ def say_age(seconds: float | None) -> str:
 
 
 def say_number(value: float | None, about: bool = False) -> str:
-    """With thin groups of thousands, and marked where it is an estimate."""
+    """A number with its thousands grouped, marked if it is an estimate."""
     if value is None:
         return "–"
     return f"{'about ' if about else ''}{value:,.0f}"
 
 
 def say_rate(value: float | None) -> str:
-    """Per second, with as many digits as matter."""
+    """A rate per second, with the digits that matter."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 100 or value == 0 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
@@ -54,7 +56,7 @@ def say_count(number: int, noun: str) -> str:
 
 
 def say_time(value: datetime | float | None) -> str:
-    """In UTC, to the second."""
+    """A time in UTC, to the second."""
     if value is None:
         return "–"
     moment = value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
@@ -62,12 +64,12 @@ def say_time(value: datetime | float | None) -> str:
 
 
 def say_due(moment: datetime, now: float) -> str:
-    """In how long a message is due."""
+    """The time until a message is due."""
     return "never" if moment >= LAST else say_age(moment.timestamp() - now)
 
 
 def read_number(text: str, what: str, *, most: float) -> float:
-    """A number out of a form. Raises ChangelaneError."""
+    """A number from a form. Raises ChangelaneError."""
     try:
         number = float(text)
     except ValueError:
@@ -78,7 +80,7 @@ def read_number(text: str, what: str, *, most: float) -> float:
 
 
 def cut(text: str, length: int) -> str:
-    """The beginning of a text, and an ellipsis where more follows."""
+    """The beginning of a text, with an ellipsis if it was cut."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
@@ -88,6 +90,6 @@ def say_line(text: str, length: int) -> str:
 
 
 def change_query(query: dict[str, str], **changes: object) -> str:
-    """A query string with some parameters changed, or left out where the change is None."""
+    """A query string with some parameters changed, or removed if the value is None."""
     merged = {**query, **changes}
     return urlencode([(name, str(value)) for name, value in merged.items() if value not in (None, "")])

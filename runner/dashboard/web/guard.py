@@ -1,4 +1,6 @@
-"""What stands before every page: host, token, forged requests, size, read-only; and what all answers bear."""
+"""Checks before every page (host, token, forged requests, size, read-only), and the headers of every
+response.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ HEADERS = {
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # no-referrer would have browsers hide the Origin of forms, too.
+    # With no-referrer, browsers would hide the Origin of forms, too.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -41,7 +43,7 @@ HEADERS = {
 
 
 class Refusal(ChangelaneError):
-    """A request that is not done, with the HTTP ``status`` of the answer."""
+    """A refused request, with the HTTP ``status`` of the response."""
 
     def __init__(self, status: int, what: str, *, help: str = "") -> None:
         super().__init__(what, help=help)
@@ -54,8 +56,8 @@ Tell = Callable[[Request, Refusal], Response]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """``hosts`` are those that a request may name, None for any; ``origin`` is that of a proxy in front,
-    as ``https://host``, or empty; ``proxies`` may name the visitor's address; ``cookie`` is the name of the
+    """``hosts`` are the host names that a request may carry, None for any. ``origin`` is that of a proxy in
+    front, as ``https://host``, or empty. ``proxies`` may report the visitor's address. ``cookie`` names the
     session's cookie.
     """
 
@@ -110,7 +112,7 @@ class Guard:
         remote = self._rules.proxies.find_visitor(peer, request.headers.getlist("x-forwarded-for"))
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if sessions.guarded and scheme.lower() == "bearer":
-            # Headers are read as Latin-1, and sent as UTF-8.
+            # The header was decoded as Latin-1, but clients send UTF-8.
             given = given.strip().encode("latin-1").decode(errors="replace")
             return Visit(
                 user=sessions.admit(given),
@@ -143,7 +145,8 @@ class Guard:
         if not name:
             raise Refusal(400, "the request names no host, or several")
         if self._rules.hosts is not None and name not in self._rules.hosts:
-            # A page of another site whose name was made to point here (DNS rebinding) comes with that name.
+            # DNS rebinding: another site's name was pointed at this server, and the browser sends that name
+            # as the host.
             raise Refusal(
                 421,
                 f"this dashboard is not reached as {hosts[0]!r}",
@@ -168,7 +171,8 @@ class Guard:
             )
         origin = request.headers.get("origin") or _read_origin(request.headers.get("referer", ""))
         known = {f"{request.url.scheme}://{request.headers['host']}", self._rules.origin} - {""}
-        # No browser sends a program's header by itself, so nobody forged it; still not from another site.
+        # No browser sends an Authorization header by itself, so the request is not forged. A foreign origin
+        # is refused all the same.
         if origin not in known and (origin or not visit.program):
             raise Refusal(
                 403,
@@ -185,7 +189,7 @@ class Guard:
             )
 
     def _dress(self, request: Request, visit: Visit, send: Send) -> Callable[[Message], Awaitable[None]]:
-        """``send`` that adds the headers which every answer bears, and the cookie of a new session."""
+        """A ``send`` that adds the headers of every response, and the cookie of a new session."""
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -204,7 +208,7 @@ class Guard:
 
 
 def bake(rules: Rules, session: str) -> str:
-    """The header that hands a session to the browser."""
+    """The header that sets the session's cookie in the browser."""
     secure = "; Secure" if rules.origin.startswith("https:") else ""
     return f"{rules.cookie}={session}; Path=/; Max-Age={LIFETIME}; HttpOnly; SameSite=Strict{secure}"
 

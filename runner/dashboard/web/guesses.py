@@ -1,4 +1,4 @@
-"""Wrong tokens: told slowly, and counted for all visitors together."""
+"""Limits wrong tokens: slow answers, and one count for all visitors together."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ MINUTE = 60.0
 
 
 class Guesses:
-    """Slows down who guesses. A right token never comes here, so no stranger's guesses can lock it out."""
+    """Slows down guessing of the token. A right token never comes here, so nobody's guesses can lock its
+    owner out.
+    """
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._told: deque[float] = deque(maxlen=LIMIT)
 
     async def hold(self) -> int:
-        """Wait for a turn; returns the HTTP status of the answer, 401, or 429 after LIMIT wrong ones."""
+        """Wait for a turn; returns the HTTP status of the response: 401, or 429 after LIMIT wrong tokens."""
         async with self._turn:
             await asyncio.sleep(PAUSE)
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""The proxies in front of the dashboard, whose word on a visitor's address is taken."""
+"""The proxies that the dashboard trusts for a visitor's address."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Proxies:
     networks: tuple[IPv4Network | IPv6Network, ...]
 
     def find_visitor(self, peer: str, forwarded: Sequence[str]) -> str:
-        """The visitor's address: the last of X-Forwarded-For that is no proxy of ours, else the peer's.
+        """The visitor's address: the last of X-Forwarded-For that is no trusted proxy, else the peer's.
 
-        ``forwarded`` are the header's values as they came. An entry that is no address ends the search, for
-        whoever wrote it may have written everything before it.
+        ``forwarded`` holds the header's values as received. A malformed entry ends the search, because its
+        author may have written everything before it.
         """
         visitor = peer
         hops = [hop.strip() for value in forwarded for hop in value.split(",")]
@@ -36,7 +36,9 @@ class Proxies:
 
 
 def read_proxies(texts: Iterable[str]) -> Proxies:
-    """Raises ChangelaneError for what is neither an address nor a network."""
+    """Parse the values of ``--proxy``. Raises ChangelaneError for a value that is neither an address nor a
+    network.
+    """
     networks = []
     for text in texts:
         try:
@@ -54,5 +56,5 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
         found = ip_address(text)
     except ValueError:
         return None
-    # A dual-stack socket names an IPv4 peer so.
+    # A dual-stack socket reports an IPv4 peer as an IPv6 address.
     return getattr(found, "ipv4_mapped", None) or found

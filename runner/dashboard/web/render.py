@@ -1,4 +1,4 @@
-"""Pages out of templates: everything that is filled in is escaped."""
+"""Renders pages from templates; every inserted value is escaped."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def get_visit(request: Request) -> Visit:
 
 
 def get_name(request: Request, parameter: str = "queue") -> str:
-    """A name out of the path, as ``slug`` put it there."""
+    """A name from the path, decoded as ``slug`` encoded it."""
     return unquote(request.path_params[parameter])
 
 
 def show(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-    """A page. What ``base.html`` needs is added."""
+    """Render a page, with the values that ``base.html`` needs."""
     site, visit = get_site(request), request.scope.get("visit")
     text = _ENVIRONMENT.get_template(template).render(
         site=site,
@@ -62,7 +62,7 @@ def show(request: Request, template: str, *, status: int = 200, **values: Any) -
 
 
 def go(request: Request, path: str, note: str = "") -> Response:
-    """Send the browser to a page of ours, which says the note once."""
+    """Redirect the browser to a page of ours, which shows the note once."""
     if note:
         get_site(request).add_note(get_visit(request).session, note)
     return RedirectResponse(path, 303)

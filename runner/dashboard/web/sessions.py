@@ -1,4 +1,4 @@
-"""Who visits: signed cookies, tokens against forged requests, and the token that lets in."""
+"""Sessions of visitors: signed cookies, CSRF tokens, and the login token."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Rank = Literal["guest", "user"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One request's visitor. ``user`` may see pages; ``program`` came with the token in a header.
+    """The visitor of one request. ``user`` may see pages; ``program`` sent the token in a header.
 
-    ``session`` is the cookie's value, ``fresh`` that the browser does not have it yet; ``form`` holds the
-    fields of a POST. ``who`` and ``remote`` are for the audit log.
+    ``session`` is the cookie's value, ``fresh``: the browser does not have it yet. ``form`` holds the fields
+    of a POST. ``who`` and ``remote`` are for the audit log.
     """
 
     user: bool
@@ -38,14 +38,14 @@ class Visit:
     form: Mapping[str, list[str]] = field(default_factory=dict)
 
     def get(self, name: str, default: str = "") -> str:
-        """The first value of a field, as it was typed."""
+        """The first value of a field, as typed."""
         return self.form.get(name, [default])[0]
 
 
 class Sessions:
-    """Issues and checks sessions; those of another process, or of before a restart, do not hold.
+    """Issues and checks sessions. Sessions of another process, or from before a restart, are not valid.
 
-    Without a ``token`` every visitor is a user.
+    Without a ``token``, every visitor is a user.
     """
 
     def __init__(self, token: str | None) -> None:
@@ -59,12 +59,12 @@ class Sessions:
         return self._token is not None
 
     def issue(self, rank: Rank) -> str:
-        """The value of a cookie."""
+        """The value of a new cookie."""
         body = f"{rank}.{secrets.token_urlsafe(18)}.{int(time.time()) + LIFETIME}"
         return f"{body}.{self._sign('session', body)}"
 
     def check(self, cookie: str) -> Rank | None:
-        """The rank that a cookie's value stands for; None where it does not hold."""
+        """The rank in a cookie's value; None if the cookie is not valid."""
         body, _, signature = cookie.rpartition(".")
         if not _same(signature, self._sign("session", body)) or cookie in self._ended:
             return None
@@ -74,30 +74,30 @@ class Sessions:
         return "user" if rank == "user" else "guest"
 
     def end(self, cookie: str) -> None:
-        """Have a cookie hold no longer."""
+        """End the session of a cookie."""
         now = time.time()
         self._ended = {value: until for value, until in self._ended.items() if until > now}
         self._ended[cookie] = now + LIFETIME
 
     def protect(self, cookie: str) -> str:
-        """The token that every form of this session holds."""
+        """The CSRF token of every form of this session."""
         return self._sign("form", cookie)
 
     def is_protected(self, cookie: str, given: str) -> bool:
         return _same(given, self.protect(cookie))
 
     def admit(self, given: str) -> bool:
-        """Whether it is the token, in a time that does not depend on the token."""
+        """Whether the token is right, checked in constant time."""
         return self._token is not None and _same(given, self._token)
 
     def invite(self) -> str:
-        """A code that lets one visitor in, once, within INVITATION seconds. It replaces the one before."""
+        """A code that logs in one visitor, once, within INVITATION seconds. It replaces the previous code."""
         code = secrets.token_urlsafe(24)
         self._invitation = (code, time.monotonic() + INVITATION)
         return code
 
     def redeem(self, code: str) -> bool:
-        """Whether the code lets in; it does not a second time."""
+        """Whether the code is valid; it is valid once only."""
         if self._invitation is None or not _same(code, self._invitation[0]):
             return False
         _, until = self._invitation
@@ -105,7 +105,7 @@ class Sessions:
         return time.monotonic() < until
 
     def name(self, cookie: str) -> str:
-        """A short name by which the audit log tells sessions apart, and which does not let in."""
+        """A short name for a session in the audit log. It cannot be used to log in."""
         return self._sign("name", cookie)[:8]
 
     def _sign(self, purpose: str, text: str) -> str:
@@ -122,6 +122,6 @@ def read_cookie(header: str, name: str) -> str:
 
 
 def _same(left: str, right: str) -> bool:
-    # Of their hashes, so that lengths and characters beyond ASCII make no difference.
+    # Compare hashes, so that lengths and non-ASCII characters do not matter.
     digests = [hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (left, right)]
     return hmac.compare_digest(*digests)

@@ -1,5 +1,6 @@
--- The triggers and the actions of foreign keys that fire on each table, less those of Changelane: one row per trigger.
--- A partition's own trigger fires on the rows of its parents, too, so it is listed for each of these.
+-- The triggers and foreign-key actions that fire on each table, without those of Changelane: one row per
+-- trigger. A partition's own trigger fires on the rows of its parents, too, so it is listed for each of
+-- these.
 with recursive edge as (
     -- Each function of a trigger, the functions that its text names, and so on.
     select null::oid as caller, t.tgfoid as callee
@@ -33,7 +34,7 @@ source as materialized (
            ) as writes_nothing,
            case
                when l.lanname not in ('plpgsql', 'sql') then null
-               -- A text with escapes or dollar quotes is not taken apart.
+               -- A text with escapes or dollar quotes is not parsed.
                when text ~ '\\|\$[a-z0-9_]*\$' then text
                else regexp_replace(
                    text, '("([^"]|"")*")|--[^\n]*|/\*([^*]|\*[^/])*\*/|''([^'']|'''')*''', ' \1 ', 'g'
@@ -45,7 +46,7 @@ source as materialized (
     cross join lateral lower(coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc)) as text
 ),
 relation as materialized (
-    -- What is written through a view or a rule is not followed.
+    -- Writes through a view or a rule are not followed.
     select c.relname::text as name, c.relkind = 'v' or exists (
                select from pg_catalog.pg_rewrite w where w.ev_class = c.oid and w.ev_type <> '1'
            ) as redirects
@@ -53,7 +54,7 @@ relation as materialized (
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'f') and n.nspname not in ('pg_catalog', 'information_schema')
 ),
--- What a function itself may write: null where its text does not say, else the tables that it names.
+-- The tables that a function itself may write: those that its text names, null if the text does not tell.
 own as materialized (
     select source.oid,
            case
@@ -78,7 +79,7 @@ reach as materialized (
     union
     select reach.root, edge.callee from reach join edge on edge.caller = reach.oid
 ),
--- With what it calls.
+-- The tables written by a function or by any function that it calls.
 written as materialized (
     select reach.root as oid,
            case when bool_and(own.tables is not null) then

@@ -1,4 +1,4 @@
--- One row per relation of relation.sql, whose text stands in for the braces.
+-- One row per relation of relation.sql, whose text replaces the braces.
 with recursive relation as (
     {relation}
 ),
@@ -8,7 +8,7 @@ attribute as (
     join relation on relation.oid = a.attrelid
     where a.attnum > 0 and not a.attisdropped
 ),
--- What a type is made of, through domains, arrays, composites and ranges.
+-- The types that a type contains, through domains, arrays, composites and ranges.
 part as (
     select distinct atttypid as whole, atttypid as type from attribute
     union

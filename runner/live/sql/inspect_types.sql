@@ -1,4 +1,4 @@
--- One row of everything outside pg_catalog by which the columns' types are compared and computed with.
+-- One row for each object outside pg_catalog that compares or computes the columns' types.
 with recursive relation as (
     select c.oid, c.relowner
     from pg_catalog.pg_class c
@@ -12,7 +12,7 @@ with recursive relation as (
           where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
       )
 ),
--- Types of columns and what they are made of, but for arrays, of which the element's type counts.
+-- The types of columns and the types in them. For an array, its element's type.
 part as (
     select distinct a.atttypid as oid
     from pg_catalog.pg_attribute a
@@ -33,7 +33,7 @@ part as (
         select r.rngsubtype from pg_catalog.pg_range r where t.oid in (r.rngtypid, r.rngmultitypid)
     ) as inner_type (oid)
 ),
--- Every type by the name that the generator knows it by; `core` is the element's type of an array.
+-- Every type by its name in the generator; `core` is the element's type of an array.
 named as (
     select t.oid, core.oid as core,
            case when core.nspname = 'pg_catalog' then core.typname else core.nspname || '.' || core.typname end
@@ -56,7 +56,7 @@ own as (
     join named on named.oid = part.oid
     where not named.builtin
 ),
--- With them the types that their operators ask for, such as lquery of ltree.
+-- And the types that their operators need, such as lquery for ltree.
 met as (
     select core from own
     union
@@ -102,7 +102,7 @@ implicit as (
     join known target on target.oid = c.casttarget
     where c.castcontext = 'i' and (source.met or target.met)
 ),
--- Nothing of the system's, nor of what belongs to a session.
+-- Without objects of the system, or of a session.
 foreign_schema as (
     select n.oid, n.nspname
     from pg_catalog.pg_namespace n
@@ -140,8 +140,8 @@ foreign_function as (
     where p.prokind = 'f'
       and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype)
 ),
--- Where the ordinary sessions of the tables' owners look names up: what is set for the role in the database, for
--- the role, for the database or for all, else the server's default.
+-- The search_path of ordinary sessions of the tables' owners: from the first of role in database, role,
+-- database, all, server default.
 owner as (
     select distinct relowner as oid from relation
 ),

@@ -1,5 +1,5 @@
--- Of the rights wanted, those that the role lacks (`public`: PUBLIC); what is not there at all is not lacked. By oid and not by name, for of
--- a schema that it may not use a role may not even ask.
+-- The wanted rights that the role lacks (`public`: PUBLIC); missing objects do not count as lacking. Looks up
+-- by oid, because a role may not look up a name in a schema that it may not use.
 WITH wanted AS (
     SELECT *
     FROM unnest(%(schemas)s::text[], %(relations)s::text[], %(privileges)s::text[], %(columns)s::text[])
@@ -25,7 +25,7 @@ JOIN pg_namespace ON nspname = wanted.schema
 JOIN pg_proc ON pronamespace = pg_namespace.oid AND proname = wanted.relation
 WHERE wanted.privilege = 'EXECUTE' AND NOT has_function_privilege(%(role)s, pg_proc.oid, 'EXECUTE')
 UNION ALL
--- Where msg_id has a plain default, who sends calls its sequence.
+-- If msg_id has a plain default, the sender needs its sequence.
 SELECT DISTINCT wanted.schema, sequence.relname::text, 'USAGE', ''
 FROM wanted
 JOIN pg_namespace ON nspname = wanted.schema

@@ -1,4 +1,4 @@
--- Whoever holds a lock on the table, or on a partition of it, that keeps ours from being granted.
+-- The sessions with a lock on the table, or on a partition of it, that conflicts with ours.
 SELECT DISTINCT ON (lock.pid) lock.pid,
        coalesce(nullif(activity.application_name, ''), nullif(activity.backend_type, 'client backend')),
        clock_timestamp() - activity.query_start AS age,

@@ -1,4 +1,5 @@
--- Roles as which capture functions run, or are to run: what they may beyond that, and who could make code run as them.
+-- The roles that capture functions run as, now or after apply: their other rights, and the owners whose code
+-- runs as them.
 WITH RECURSIVE bearer AS (
     SELECT class.oid, class.relowner
     FROM unnest(%(schemas)s::text[], %(tables)s::text[]) AS wanted (schema, name)
@@ -8,7 +9,7 @@ WITH RECURSIVE bearer AS (
     SELECT atttypid FROM bearer JOIN pg_attribute ON attrelid = bearer.oid
     WHERE attnum > 0 AND NOT attisdropped
     UNION
-    -- The type of a domain, of an array's elements, of a composite's fields.
+    -- The base type of a domain, the elements of an array, the fields of a composite.
     SELECT part.type FROM held
     JOIN pg_type AS whole ON whole.oid = held.type
     CROSS JOIN LATERAL (

@@ -8,7 +8,7 @@ BEGIN
         BEGIN
             EXECUTE 'SELECT ' || found.value;
         EXCEPTION
-            -- What this role may not see, and what is locked just now, is not broken.
+            -- An object that this role may not see, or that is locked just now, does not count as broken.
             WHEN insufficient_privilege OR lock_not_available THEN NULL;
             WHEN others THEN broken := broken || jsonb_build_object(found.key, SQLERRM);
         END;

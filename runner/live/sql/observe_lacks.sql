@@ -1,4 +1,5 @@
--- What roles lack of what capture functions do as them. A role that does not exist yet holds what PUBLIC does.
+-- The rights that roles lack to run capture functions. A role that does not exist yet has the rights of
+-- PUBLIC.
 WITH wanted AS (
     SELECT given.*, coalesce(roles.oid, 0::oid) AS oid, coalesce(roles.rolsuper OR roles.rolbypassrls, false) AS bypasses
     FROM unnest(%(roles)s::text[], %(kinds)s::text[], %(schemas)s::text[], %(names)s::text[])
@@ -16,7 +17,7 @@ WITH wanted AS (
     WHERE wanted.kind IN ('queue', 'sleepers')
 ), columns (kind, privilege, column_name) AS (
     VALUES ('queue', 'INSERT', 'vt'), ('queue', 'INSERT', 'message'), ('queue', 'INSERT', 'headers'),
-        -- Sending returns the message's number.
+        -- INSERT ... RETURNING msg_id needs SELECT on it.
         ('queue', 'SELECT', 'msg_id'), ('sleepers', 'SELECT', 'queue'), ('sleepers', 'SELECT', 'until')
 ), policies AS (
     SELECT tables.role, tables.relation, policy.polname, policy.polpermissive, policy.polcmd,
@@ -49,7 +50,7 @@ JOIN pg_proc AS proc ON proc.prokind = 'f' AND (
     OR proc.oid IN (SELECT oprcode FROM pg_operator WHERE oprnamespace = home.oid AND oprname = wanted.name)
 )
 WHERE wanted.kind = 'call'
-    -- Of pgmq's senders, those that captures call; of others, whichever the arguments choose.
+    -- For pgmq's senders, the overload that captures call; for other functions, any overload.
     AND (wanted.schema <> 'pgmq' OR proc.proname NOT IN ('send', 'send_batch') OR 'headers' = ANY (proc.proargnames))
     AND NOT has_function_privilege(wanted.oid, proc.oid, 'EXECUTE')
 UNION
@@ -73,7 +74,7 @@ JOIN pg_attribute AS attribute ON attribute.attrelid = tables.relation AND attri
 WHERE NOT has_column_privilege(tables.oid, tables.relation, attribute.attnum, columns.privilege)
 GROUP BY tables.role, tables.kind, tables.schema, tables.name, columns.privilege, tables.spelled, tables.relowner
 UNION
--- pgmq notifies of messages as the sender.
+-- pgmq notifies of messages with the sender's rights.
 SELECT tables.role, tables.kind, tables.schema, tables.name,
        'update ' || throttle.oid::regclass,
        format('GRANT SELECT, UPDATE ON %%s TO %%I', throttle.oid::regclass, tables.role),

@@ -1,6 +1,6 @@
 SELECT meta.queue_name::text AS name,
        CASE WHEN meta.is_partitioned THEN 'partitioned'
-            -- ALTER TABLE ... SET UNLOGGED by hand shows here only.
+            -- Only this shows an ALTER TABLE ... SET UNLOGGED by hand.
             WHEN class.relpersistence = 'u' THEN 'unlogged'
             WHEN class.relpersistence = 'p' THEN 'logged'
             WHEN meta.is_unlogged THEN 'unlogged'
@@ -20,21 +20,21 @@ SELECT meta.queue_name::text AS name,
                AND attnotnull AND NOT atthasdef AND attidentity = ''
            ORDER BY attnum
        ) AS demands,
-       -- Of the order of keys.
+       -- The index for the order of keys.
        (
            SELECT CASE WHEN place.indisvalid THEN pg_get_indexdef(place.indexrelid) ELSE 'invalid' END
            FROM pg_index AS place
            JOIN pg_class AS named ON named.oid = place.indexrelid
            WHERE place.indrelid = class.oid AND named.relname = class.relname || '_key_idx'
        ) AS key_index,
-       -- By which a worker finds messages.
+       -- The indexes by which a worker finds messages.
        ARRAY(
            SELECT DISTINCT first.attname::text
            FROM pg_index AS place
            JOIN pg_attribute AS first ON first.attrelid = place.indrelid AND first.attnum = place.indkey[0]
            WHERE place.indrelid = class.oid AND place.indisvalid
        ) AS indexed,
-       -- What apply sets, of each of its tables that holds rows.
+       -- The settings of apply, on each table that holds rows.
        ARRAY(
            SELECT DISTINCT coalesce(
                (SELECT string_agg(option, ' ' ORDER BY option)
@@ -46,7 +46,7 @@ SELECT meta.queue_name::text AS name,
            WHERE part.oid = class.oid AND part.relkind = 'r'
                OR part.oid IN (SELECT relid FROM pg_partition_tree(class.oid) WHERE isleaf)
        ) AS autovacuum,
-       -- The sequence of an unlogged table begins anew after a crash, from Postgres 15 on.
+       -- From Postgres 15 on, the sequence of an unlogged table restarts after a crash.
        NOT EXISTS (
            SELECT FROM pg_depend AS owned
            JOIN pg_class AS sequence ON sequence.oid = owned.objid
@@ -61,7 +61,7 @@ SELECT meta.queue_name::text AS name,
        coalesce(pg_relation_size(archive.oid), 0) + coalesce(
            (SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree(archive.oid) WHERE isleaf), 0
        ) > 0 AS archived,
-       -- Sending returns the message's number, which takes SELECT.
+       -- INSERT ... RETURNING msg_id needs SELECT on it.
        coalesce(
            has_any_column_privilege(class.oid, 'INSERT') AND has_any_column_privilege(class.oid, 'SELECT')
                AND (NOT row_security_active(class.oid) OR EXISTS (

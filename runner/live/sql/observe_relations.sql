@@ -10,7 +10,7 @@ SELECT namespace.nspname::text AS schema,
        has_schema_privilege(namespace.oid, 'USAGE') AS reachable,
        has_table_privilege(class.oid, 'TRIGGER') AS takes_triggers,
        has_table_privilege(class.oid, 'UPDATE, DELETE, TRUNCATE') AS lockable,
-       -- A trigger on a partitioned table is made on each of its partitions.
+       -- A trigger on a partitioned table is created on each of its partitions.
        ARRAY(
            SELECT relid::regclass::text FROM pg_partition_tree(class.oid)
            WHERE class.relkind = 'p' AND relid <> class.oid AND NOT has_table_privilege(relid, 'TRIGGER')

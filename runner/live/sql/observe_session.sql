@@ -13,7 +13,7 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
        pg_is_in_recovery() AS standby,
        has_database_privilege(current_database(), 'CREATE') AS creates_schemas,
        meta.oid IS NOT NULL AS has_pgmq,
-       -- Of a schema that it may not use, the role may not even ask for a table by its name.
+       -- A role may not look up a table by name in a schema that it may not use.
        coalesce(has_schema_privilege(meta.relnamespace, 'USAGE') AND has_table_privilege(meta.oid, 'SELECT'), false)
            AS reads_queues,
        coalesce((SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = 'pgmq'), false)
@@ -69,11 +69,11 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
                    WHERE has_function_privilege('public', pg_proc.oid, 'EXECUTE') <> functions.public
                ), false
        ) AS grants_right,
-       -- The functions read one of its tables as their owner.
+       -- The functions read one of its tables with their owner's rights.
        coalesce(has_schema_privilege(ours.oid, 'CREATE') AND has_schema_privilege(ours.oid, 'USAGE'), false)
            AS creates_functions,
        coalesce(pg_has_role(ours.nspowner, 'USAGE'), false) AS owns_schema,
-       -- A role must be able to create in the schema at the moment that it is given a function there.
+       -- To become a function's owner, a role must have CREATE on the schema at that moment.
        coalesce(has_schema_privilege(ours.oid, 'CREATE WITH GRANT OPTION'), true) AS lends_schema,
        (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user) AS creates_roles
 FROM (VALUES (1)) AS one

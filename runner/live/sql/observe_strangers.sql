@@ -1,6 +1,6 @@
--- Schema changelane and what is in it, where it belongs to a role that may not act as one as which capture functions
--- run: what it puts there would run as that. Functions of triggers are each called by their own triggers alone.
--- An initial superuser owns without an entry in pg_shdepend.
+-- Schema changelane and its objects whose owner may not act as a role that capture functions run as: code in
+-- them would run as that role. Trigger functions are left out, because only their own triggers call them.
+-- Objects of the bootstrap superuser have no entry in pg_shdepend.
 WITH definers AS (
     SELECT oid, rolname FROM pg_roles WHERE rolname = ANY (%(roles)s::text[])
 ), things AS (

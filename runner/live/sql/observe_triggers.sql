@@ -1,5 +1,5 @@
--- Clones on partitions (tgparentid) follow their parent, unless somebody changed when one of them fires: a stray.
--- A trigger that bears a name of ours on a table of ours is shown whatever function it calls: CREATE OR REPLACE would
+-- Clones on partitions (tgparentid) follow their parent, unless somebody changed when one fires: a stray. A
+-- trigger with our name on our table is listed whatever function it calls, because CREATE OR REPLACE would
 -- overwrite it.
 WITH RECURSIVE clones AS (
     SELECT tgparentid AS root, tgrelid, tgenabled FROM pg_trigger WHERE tgparentid <> 0

@@ -1,4 +1,4 @@
--- Of queues that are cut by time.
+-- Queues partitioned by time.
 SELECT substr(queue.parent_table, 8) AS name,
        extract(epoch FROM queue.partition_interval::interval)::bigint AS interval,
        extract(epoch FROM queue.retention::interval)::bigint AS retain,

@@ -4,7 +4,7 @@ SELECT (SELECT setting::int / 10000 FROM pg_settings WHERE name = 'server_versio
        EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman') AS offered,
        coalesce(has_schema_privilege(home.oid, 'USAGE') AND has_table_privilege(config.oid, 'SELECT'), false)
            AS readable,
-       -- To create a queue makes a template table there.
+       -- pg_partman makes a template table there for each new queue.
        coalesce(
            has_schema_privilege(home.oid, 'CREATE')
                AND has_table_privilege(config.oid, 'INSERT') AND has_table_privilege(config.oid, 'UPDATE'),
@@ -15,7 +15,7 @@ SELECT (SELECT setting::int / 10000 FROM pg_settings WHERE name = 'server_versio
            WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgmq')
                AND proname = 'create_partitioned'
        ) AS creates,
-       -- A pgmq that asks for the major version knows 5.
+       -- A pgmq that asks for the major version supports 5.
        EXISTS (
            SELECT FROM pg_proc
            WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgmq')

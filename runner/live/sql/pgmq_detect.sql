@@ -15,6 +15,6 @@ SELECT
           AND attname = 'last_read_at'
           AND NOT attisdropped
     ) AS last_read_at
--- By its name, a table of a schema that the role may not use would be an error.
+-- A lookup by name would fail for a table in a schema that the role may not use.
 FROM pg_catalog.pg_class AS meta
 WHERE relnamespace = pg_catalog.to_regnamespace('pgmq') AND relname = 'meta';

@@ -1,4 +1,4 @@
--- As a capture function sees things; a table that is being altered is not waited for.
+-- The settings of a capture function; it does not wait for a table that is being altered.
 SELECT set_config(name, value, true)
 FROM (VALUES
     ('changelane.checks', %s),

@@ -1,4 +1,4 @@
--- Of a schema that it may not use, a role may not even ask for a table by its name.
+-- A role may not look up a table by name in a schema that it may not use.
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_class AS class
     JOIN pg_catalog.pg_namespace AS schema ON schema.oid = class.relnamespace

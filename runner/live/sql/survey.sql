@@ -1,4 +1,5 @@
--- Sizes of tables; a partitioned one's are those of its partitions. Rows as last estimated, -1 where they never were.
+-- Sizes of tables; a partitioned table's is the sum of its partitions. Rows are the last estimate, -1 without
+-- one.
 SELECT namespace.nspname::text AS schema,
        class.relname::text AS name,
        coalesce(

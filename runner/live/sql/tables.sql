@@ -1,4 +1,4 @@
--- One row per table that a glob could match or that inherits from one; relation.sql stands in for the braces.
+-- One row per table that a glob could match or that inherits from one; relation.sql replaces the braces.
 with relation as (
     {relation}
 )

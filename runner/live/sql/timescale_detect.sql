@@ -1,4 +1,4 @@
--- Whether the catalog of TimescaleDB is there, and this role may read it.
+-- Whether the catalog of TimescaleDB exists and this role may read it.
 SELECT count(*) = 2
 FROM pg_catalog.pg_class AS class
 JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace

@@ -1,5 +1,5 @@
--- Attributes and memberships by which SQL of a stranger reaches past the database: programs and files of the server,
--- other sessions, replication, and roles that could be given any of these.
+-- Attributes and memberships that let a stranger's SQL reach past the database: to programs and files of the
+-- server, other sessions, replication, and roles that could be given any of these.
 SELECT coalesce(string_agg(DISTINCT found.might, ', ' ORDER BY found.might), '') AS might
 FROM pg_catalog.pg_roles AS role
 CROSS JOIN LATERAL (
@@ -14,7 +14,7 @@ CROSS JOIN LATERAL (
         ), role.rolname::text)
 ) AS found (holds, might)
 WHERE found.holds
-    -- A superuser is a member of every role; its own attribute says enough.
+    -- A superuser is a member of every role, so its attribute alone is listed.
     AND CASE
         WHEN (SELECT asker.rolsuper FROM pg_catalog.pg_roles AS asker WHERE asker.rolname = %(role)s::name)
             THEN role.rolname = %(role)s::name

@@ -1,5 +1,5 @@
--- All in one call: what the statements change about this function takes effect after it. Deferred constraints and
--- triggers run in it, too, so that they run as its owner.
+-- All statements run in one call, so one that changes this function has no effect on the call. Deferred
+-- constraints and triggers run in it too, so that they run as its owner.
 CREATE FUNCTION pg_temp.changelane_statements(statements text[]) RETURNS bigint[]
     LANGUAGE plpgsql SECURITY DEFINER
     AS $function$

@@ -1,4 +1,4 @@
--- The captured tables that are there, their owners, and the sequences that their columns draw from.
+-- The captured tables that exist, their owners, and the sequences of their columns.
 SELECT namespace.nspname::text AS schema, class.relname::text AS name, owner.rolname::text AS owner,
        ARRAY(
            SELECT ARRAY[place.nspname::text, sequence.relname::text]

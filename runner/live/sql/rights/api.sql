@@ -1,4 +1,4 @@
--- Schema pgmq_public. An empty grantee is PUBLIC; what owners hold of themselves is left out.
+-- Schema pgmq_public. An empty grantee is PUBLIC; the owners' own rights are left out.
 SELECT obj_description(schema.oid, 'pg_namespace') AS comment,
        {live} AS live,
        pg_has_role(schema.nspowner, 'USAGE') AND NOT EXISTS (

@@ -1,5 +1,5 @@
--- Of each queue's table and archive, of their partitions, and of the sequences of their ids. An empty role is PUBLIC,
--- an empty column the whole relation; what owners hold of themselves is left out.
+-- Grants on each queue's table and archive, on their partitions, and on the sequences of their ids. An empty
+-- role is PUBLIC, an empty column the whole relation; the owners' own rights are left out.
 WITH whole AS (
     SELECT class.oid, substr(class.relname, 3)::text AS queue, class.relname LIKE 'a\_%' AS archive
     FROM pgmq.meta

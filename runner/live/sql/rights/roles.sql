@@ -1,4 +1,4 @@
--- Those named, and those that hold something of a queue. What it may by PUBLIC or a membership counts, too.
+-- The named roles, and those with a right on a queue. Rights by PUBLIC or a membership count, too.
 SELECT role.rolname::text AS name,
        role.rolsuper OR role.rolbypassrls AS bypasses,
        ARRAY(

@@ -1,4 +1,4 @@
--- As where the policies were made: the catalog spells literals by them.
+-- The settings under which the policies were made: the catalog prints literals by them.
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, MDY';
 SET LOCAL IntervalStyle = 'postgres';

@@ -3,7 +3,7 @@ SELECT substr(class.relname, 3)::text AS queue,
        pg_get_userbyid(class.relowner)::text AS owner,
        class.relrowsecurity AS row_security,
        class.relforcerowsecurity AS forced,
-       -- Of pgmq's enable_notify_insert: it writes a table of pgmq's as the sender.
+       -- The trigger of pgmq's enable_notify_insert writes a table of pgmq with the sender's rights.
        EXISTS (
            SELECT FROM pg_trigger WHERE tgrelid = class.oid AND tgname = 'trigger_notify_queue_insert_listeners'
        ) AS notifies
