@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 LONG = 100
-"""Steps from which a plan's progress is shown beside the steps themselves."""
+"""Number of steps from which on a plan gets a progress bar."""
 
 DONE = {
     "add": "added",

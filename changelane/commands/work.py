@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 HURRIED = 1.5
-"""Seconds from a second signal until a process is killed that cannot read it."""
+"""Seconds from a second signal until a process that does not react is killed."""
 
 LAST = 5.0
-"""Seconds that the process may take to end once the worker has."""
+"""Seconds that the process has to end after the worker."""
 
 
 @click.command()

@@ -24,7 +24,7 @@ from changelane.runner.live.lock_wait import hold_project
 from changelane.runner.live.observe import Observed, Queue, observe
 
 Messages = Mapping[str, tuple[int, int]]
-"""Queue to how many messages are in it and in its archive."""
+"""Queue to the number of messages in it and in its archive."""
 
 
 def destroy(

@@ -20,7 +20,7 @@ from changelane.runner.live.session import explain
 Transaction = list[Step]
 
 LONGEST_WAIT = "SET lock_timeout = '10s'; SET statement_timeout = 0"
-"""For a statement that waits for others and lets others pass meanwhile, and may take long by itself."""
+"""For a statement that waits for others without blocking them, and may itself take long."""
 
 
 def run(

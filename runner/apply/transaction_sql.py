@@ -13,8 +13,8 @@ SET LOCAL statement_timeout = 0;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL quote_all_identifiers = off;"""
-"""No writer queues behind a waiting lock of ours for over a second; and what was reviewed means the same
-whatever the role or database has set.
+"""No writer waits behind our lock request for more than a second. The reviewed SQL means the same whatever
+the role or database has set.
 """
 
 

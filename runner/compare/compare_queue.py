@@ -18,10 +18,10 @@ _COLUMNS = {
     "message": "jsonb",
     "headers": "jsonb",
 }
-"""Of a queue's table since pgmq 1.5; later versions add to them."""
+"""Columns of a queue's table since pgmq 1.5."""
 
 _ADDED = {"last_read_at"}
-"""By later versions, up to 1.13; a message is sent without them."""
+"""Columns that versions up to 1.13 added. A message can be sent without them."""
 
 _STEPS = {
     ("unlogged", "logged"): "ALTER TABLE pgmq.q_{name} SET LOGGED; UPDATE pgmq.meta SET is_unlogged = false "
@@ -30,7 +30,7 @@ _STEPS = {
     "WHERE queue_name = '{name}'  -- rewrites the table, and senders wait meanwhile",
 }
 _KEY_INDEX = "btree (hashtextextended((headers ->> 'x-pgmq-group'::text), (0)::bigint), msg_id)"
-"""As ``pg_get_indexdef`` spells it."""
+"""The definition as ``pg_get_indexdef`` prints it."""
 
 _INDEXES = {
     "vt": "claims",

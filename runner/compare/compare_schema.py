@@ -18,14 +18,14 @@ def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:
         f"{one.what} belongs to {spell_name(one.owner)}, who may not act as role {spell_name(one.definer)}"
         for one in strangers
     )
-    mends = "; ".join(dict.fromkeys(one.mend for one in strangers))
+    fixes = "; ".join(dict.fromkeys(one.mend for one in strangers))
     grants = "; ".join(dict.fromkeys(f'GRANT "{one.definer}" TO "{one.owner}"' for one in strangers))
     return Object(
         kind="schema",
         name="changelane",
         state="foreign",
         detail=f"{owned}: what its owner puts there would run as that role, for capture functions call it",
-        help=f"{mends}; or, where you trust the owner with all rights of that role: {grants}",
+        help=f"{fixes}; or, where you trust the owner with all rights of that role: {grants}",
     )
 
 

@@ -109,7 +109,7 @@ def _choose(
 
 
 def read_queues(function: Function | None) -> frozenset[str]:
-    """The queues that a capture's function sends to, by its marker; empty if the function was changed since."""
+    """The queues that a capture's function sends to, by its marker; empty if it was changed since."""
     if function is None or function.marker is None or function.marker.live != function.live:
         return frozenset()
     return frozenset(function.marker.queues) or find_queues(function.body)

@@ -46,7 +46,7 @@ _INDEXES = {
     ),
     "archive": ("a_{}", "a_{}_age_idx", sql.SQL("archived_at")),
 }
-"""Of a queue: its table, the index's name, and what it is over."""
+"""The table of a queue, the name of the index, and its expression."""
 _DROP_TEMPLATES = (Path(__file__).parent / "sql" / "drop_templates.sql").read_text()
 _NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', {names}, true);\n")
 # CASCADE also revokes the rights that the role granted to others, and drops no object.

@@ -27,16 +27,18 @@ from changelane.runner.dashboard.web.proxies import Proxies
 from changelane.runner.dashboard.web.sessions import INVITATION, Sessions
 
 GRACE = 5
-"""Seconds that requests may take to finish once the server was told to stop."""
+"""Seconds that running requests have after the signal to stop."""
 
 TRYING = 1
-"""Tried statements that run at once: two would wait for each other's rights on the same tables."""
+"""Tried statements at once: two would wait for each other's grants on the same tables."""
 
 SEARCHING = 2
-"""Expressions of people that run at once."""
+"""Expressions of people at once."""
 
 SHORTEST = 16
-"""Characters of a token at least: its length protects it, for wrong tokens never lock the right one out."""
+"""Characters of a token, at least. Its length alone protects it, because wrong tokens never lock the right
+one out.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,10 +23,10 @@ _PGMQ_OPEN = (_SQL / "pgmq_open.sql").read_bytes()
 _GIVEN_BY_DEFAULT = (_SQL / "given_by_default.sql").read_bytes()
 
 _UNFILTERED = {"TRUNCATE", "TRIGGER"}
-"""Privileges on a table that row security does not hold."""
+"""Privileges on a table that row security does not restrict."""
 
 _SHOWN = 10
-"""Roles, or queues, that a finding names."""
+"""Roles or queues named in one finding, at most."""
 
 
 def find_access(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from changelane.runner.live.observe import observe
 from changelane.runner.live.pinned import PATH
 
 LOOK = 3.0
-"""Seconds between two looks at queues that hold much, to see whether they grow."""
+"""Seconds between two counts of large queues, which show whether they grow."""
 
 
 def examine(

@@ -26,19 +26,19 @@ _DEFAULTS = (_SQL / "defaults.sql").read_bytes()
 _COUNTS = (_SQL / "counts.sql").read_bytes()
 
 WAITED = 600.0
-"""Seconds after which a message that nobody is declared to handle is found."""
+"""Seconds after which a waiting message without a declared consumer is a finding."""
 
 PAUSED = 3600.0
-"""Seconds for which a queue may be paused."""
+"""Seconds after which a paused queue is a finding."""
 
 NAMED = 3
-"""Messages of a queue that are named for coming back again and again, at most."""
+"""Messages of a queue named as returning, at most."""
 
 MUCH = 1000
-"""Messages from which on a queue is looked at twice."""
+"""Number of messages from which on a queue is counted twice."""
 
 GROWTH = 0.1
-"""Share of what is sent that may be left over between two looks."""
+"""Share of the sent messages that may remain between two counts."""
 
 Counts = Mapping[str, tuple[int, int]]
 """Queue to rows inserted and deleted, by the statistics."""
@@ -112,7 +112,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
 
 
 def count(conn: psycopg.Connection[Any], observed: Observed) -> Counts:
-    """Count the messages of queues that hold many. Reads in the connection's open transaction."""
+    """Rows inserted and deleted, for queues with many messages. In the connection's open transaction."""
     if not observed.session.has_pgmq:
         return {}
     rows = conn.execute(_COUNTS, {"much": MUCH}).fetchall()
@@ -143,7 +143,7 @@ def _find_returning(conn: psycopg.Connection[Any], name: str) -> Iterator[Findin
             what=f"message {msg_id} of queue {name} came back {times} times without an attempt being spent"
             + (f": {' '.join(error.split())[:200]}" if error else ""),
             why="the database, a session that it ended, or a worker that died stopped its handler each time",
-            mend=f"changelane peek {name} --id {msg_id}; mend the handler, or what ends its session",
+            mend=f"changelane peek {name} --id {msg_id}; fix the handler, or what ends its session",
         )
 
 

@@ -17,13 +17,13 @@ _HOLDERS = (_SQL / "holders.sql").read_bytes()
 _SLOTS = (_SQL / "slots.sql").read_bytes()
 
 IDLE = 30.0
-"""Seconds for which a session may be idle in a transaction."""
+"""Seconds after which a session idle in a transaction is a finding."""
 
 LONG = 600.0
-"""Seconds for which a transaction that does something may last."""
+"""Seconds after which an active transaction is a finding."""
 
 OLD = 1_000_000
-"""Transactions that a standby or a slot may lag behind."""
+"""Transactions that a standby or slot may lag behind."""
 
 RETAINED = 64 * 2**20
 """Bytes of WAL that a slot without a reader may retain."""

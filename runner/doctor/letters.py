@@ -18,7 +18,7 @@ _LETTERS = sql.SQL((_SQL / "letters.sql").read_text())
 _READABLE = (_SQL / "readable.sql").read_bytes()
 
 MOST = 10_000
-"""Dead letters that are counted, at most, unless the alarm is higher."""
+"""Dead letters counted at most, unless the alarm is higher."""
 
 
 def find_letters(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
@@ -51,5 +51,5 @@ def find_letters(conn: psycopg.Connection[Any], manifest: Manifest, observed: Ob
                 what=f"queue {name} has {count:,}{more} dead letters in {letters}, "
                 f"and its alarm is at {alarm:,}",
                 why="messages that failed for good wait there for a person",
-                mend=f"changelane dead-letter list {name}, mend the handler, then redrive or discard",
+                mend=f"changelane dead-letter list {name}, fix the handler, then redrive or discard",
             )

@@ -22,7 +22,7 @@ LATE = 60.0
 """Seconds after which a run that was not sent is late."""
 
 PAUSED = 86_400.0
-"""Seconds for which a schedule may be paused."""
+"""Seconds after which a paused schedule is a finding."""
 
 
 def find_schedules(

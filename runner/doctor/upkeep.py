@@ -19,13 +19,13 @@ _TABLES = (Path(__file__).parent / "sql" / "tables.sql").read_bytes()
 _AUTOVACUUM = (Path(__file__).parent / "sql" / "autovacuum.sql").read_bytes()
 
 DEAD = 50_000
-"""Dead rows that a table may hold, and as many as it has live ones."""
+"""Dead rows that a table may hold, in addition to one for each live row."""
 
 LARGE = 64 * 2**20
-"""Bytes from which on a table or its indexes can be called bloated."""
+"""Bytes from which on a table or its indexes can count as bloated."""
 
 PER_ROW = 16 * 1024
-"""Bytes of the table itself for each row; no row takes as much, for long values are kept apart (TOAST)."""
+"""Bytes of the table for each row. No row needs as much, because long values are stored apart (TOAST)."""
 
 PER_ENTRY = 1024
 """Bytes of all indexes for each live row."""
@@ -94,7 +94,7 @@ def _judge(table: _Table) -> Iterator[Finding]:
             what=f"pgmq.{table.name} holds {table.dead:,} dead rows beside {table.live:,} live ones; "
             f"vacuum came {last}",
             why="claims step over dead rows, and the table grows",
-            mend=f"mend what holds them, if that is found here; then VACUUM (ANALYZE) {table.identifier}",
+            mend=f"fix what holds them, if that is found here; then VACUUM (ANALYZE) {table.identifier}",
         )
     if table.size > LARGE and table.size > PER_ROW * (table.live + table.dead):
         yield Finding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 CHAIN = 10
-"""Causes that are followed, at most."""
+"""Causes followed, at most."""
 
 
 def follow(error: BaseException) -> list[BaseException]:

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 OVERRUN = 10.0
-"""Seconds that a statement of the worker's own may take."""
+"""Seconds for each of the worker's own statements."""
 
 BEGIN = 5.0
-"""Seconds that the begin of a transaction may take, which waits for nothing but the network."""
+"""Seconds for the begin of a transaction, which waits only for the network."""
 
 RESPITE = 2.0
-"""Seconds from the cancel request until the connection is cut off."""
+"""Seconds from the cancel request until the connection is cut."""
 
 TICK = 0.5
 

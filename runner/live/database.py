@@ -22,7 +22,7 @@ from changelane.runner.live.pinned import PinnedConnection
 from changelane.runner.local import server
 
 CONNECT_TIMEOUT = 10
-"""Seconds, where neither the conninfo nor PGCONNECT_TIMEOUT says."""
+"""Seconds, if neither the conninfo nor PGCONNECT_TIMEOUT sets it."""
 
 KEEPALIVE = {
     "keepalives_idle": 30,
@@ -30,8 +30,9 @@ KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""Where the conninfo does not say: a host that is gone is noticed within a minute. Seconds, probes, and the
-milliseconds that sent data may stay unacknowledged."""
+"""Defaults that detect a dead host within a minute: seconds, probes, and the milliseconds for which sent data
+may stay unacknowledged.
+"""
 
 PINNED = {
     "client_encoding": "UTF8",
@@ -40,8 +41,9 @@ PINNED = {
     "TimeZone": "UTC",
     "standard_conforming_strings": "on",
 }
-"""Settings of every connection, whatever the server, database, role or environment say. The server reports
-each of them when a session starts (https://www.postgresql.org/docs/current/protocol-flow.html)."""
+"""Settings of every connection, whatever server, database, role or environment set. The server reports each
+of them when a session starts (https://www.postgresql.org/docs/current/protocol-flow.html).
+"""
 
 _PIN = (Path(__file__).parent / "sql" / "pin.sql").read_bytes()
 

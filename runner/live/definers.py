@@ -21,8 +21,9 @@ from changelane.contract.schema import SHARED
 _SQL = Path(__file__).parent / "sql"
 
 Need = tuple[str, str, str]
-"""(kind, schema, name): a ``schema`` to use, a ``call`` of a function or operator, a ``queue`` to send to by
-its table, or the table of ``sleepers`` to read."""
+"""(kind, schema, name). Kinds: ``schema`` to use, ``call`` of a function or operator, ``queue`` whose table
+to insert into, ``sleepers``, the table to read.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ def inspect(conn: psycopg.Connection[Any]) -> Catalog:
     for row in rows:
         row["triggers"] = foreign.triggers.get((row["schema"], row["name"]), ())
     paths = types.pop("paths")
-    # Leave out schemas that an owner of a captured table does not search.
+    # Leave out schemas that an owner of a table does not search.
     path = [schema for schema in paths[0] if all(schema in other for other in paths)] if paths else []
     known = any(types[name] for name in ("types", "operators", "functions"))
     return Catalog.model_validate(

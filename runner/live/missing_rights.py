@@ -33,13 +33,13 @@ class Need:
 
 
 LISTING = (Need("pgmq", "meta", "SELECT"),)
-"""To ask which queues there are."""
+"""The right to list queues."""
 
 _TASKS: dict[str, tuple[Operation, ...]] = {
     "send": ("send",), "purge": ("read", "delete"), "unblock": ("read", "delete"), "replay": ("send",),
     "dead-letter discard": ("read", "delete"),
 }  # fmt: skip
-"""Commands to the operations on a queue that they do; others read."""
+"""Commands to the operations on a queue that they need; other commands only read."""
 
 
 def need_queue(

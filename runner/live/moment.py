@@ -11,7 +11,7 @@ from psycopg.types.datetime import TimestamptzBinaryLoader, TimestamptzLoader
 
 FIRST = datetime.min.replace(tzinfo=UTC)
 LAST = datetime.max.replace(tzinfo=UTC)
-"""They stand for every time before and after those that Python knows."""
+"""FIRST and LAST replace times that are too early or too late for Python."""
 
 
 class _Loader(TimestamptzLoader):

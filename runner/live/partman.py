@@ -16,7 +16,7 @@ _PARTMAN = (_SQL / "partman.sql").read_bytes()
 _PARTITIONS = sql.SQL((_SQL / "partitions.sql").read_text())
 
 MAJORS = (4, 5)
-"""Of pg_partman, which pgmq's ``create_partitioned`` knows to call."""
+"""Versions of pg_partman that pgmq's ``create_partitioned`` can call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,13 +24,13 @@ LAST_PAUSE = 5.0
 """Seconds between attempts to reconnect."""
 
 PATIENCE = 0.05
-"""A pause is this part of the outage so far: then work goes on soon after any outage."""
+"""Ratio of a pause to the outage so far, so that work goes on soon after any outage."""
 
 SAID_EVERY = 5.0
-"""Seconds from one line of the log about an outage to the next."""
+"""Seconds between two log lines about an outage."""
 
 LONGEST = 300.0
-"""Seconds that a statement may take at most, after earlier ones were cut off."""
+"""Seconds for a statement at most, after earlier ones were cut off."""
 
 
 class Outage:

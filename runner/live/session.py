@@ -77,5 +77,5 @@ def explain(error: psycopg.Error, *, doing: str) -> DatabaseError:
     elif isinstance(error, errors.ReadOnlySqlTransaction):
         help = "connect to the primary, with a role whose sessions may write"
     else:
-        help = "mend what the message says, then run again"
+        help = "fix what the message says, then run again"
     return DatabaseError(f"{doing}: {message}", help=help)

@@ -7,12 +7,13 @@ from changelane.runner.live.causes import follow, get
 
 TRANSIENT_CLASSES = ("08", "40", "53")
 TRANSIENT_STATES = frozenset({"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
-"""Read-only after a failover, sessions and transactions that the server ends by its timeouts, and its
-shutdown, crash or start, beside lost connections (08), transaction rollbacks such as serialization failures
-and deadlocks (40), and lack of resources (53). Of the worker's own statements, which it repeats."""
+"""SQLSTATEs of the worker's own statements that it retries: read-only after a failover, timeouts of sessions
+and transactions, and shutdown, crash or start of the server. TRANSIENT_CLASSES adds lost connections (08),
+rollbacks such as serialization failures and deadlocks (40), and lack of resources (53).
+"""
 
 CUT_SHORT = frozenset({"55P03", "57014"})
-"""Statements cancelled or out of time, and locks not had in time: of a handler, a failure like others."""
+"""Cancelled statements, timeouts and lock timeouts. In a handler, these are failures like others."""
 
 
 def is_transient(error: BaseException) -> bool:

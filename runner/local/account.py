@@ -15,14 +15,16 @@ from typing import Any
 from changelane.errors import ServerError
 
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-"""All that the server's programs see: neither locale nor PG* variables of the caller reach them."""
+"""The whole environment of the server's programs: neither locale nor PG* variables of the caller
+reach them.
+"""
 
 
 Command = list[str | Path]
 
 
 FIRST, COUNT = 61184, 4336
-"""User numbers that systemd sets apart for accounts that exist for a while (DynamicUser: 61184 to 65519)."""
+"""User numbers that systemd reserves for temporary accounts (DynamicUser: 61184 to 65519)."""
 
 
 @dataclass(frozen=True, slots=True)

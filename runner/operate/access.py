@@ -13,7 +13,7 @@ from changelane.contract.access import OPERATIONS, POLICIES, Operation, Right, f
 from changelane.runner.live.rights import Policy, Rights, Role, observe_rights
 
 Extent = Literal["no", "none", "some", "all"]
-"""Of an operation: not granted; granted, but row security lets no message pass; some; all."""
+"""Extent of an operation: not granted; granted, but row security shows no message; some messages; all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

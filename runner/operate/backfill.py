@@ -18,7 +18,7 @@ from changelane.runner.operate import progress
 
 LOCK_TIMEOUT = "1s"
 PAUSE = 0.5
-"""Seconds between looks at a queue that is too deep."""
+"""Seconds between checks of a queue that is too deep."""
 
 _SQL = Path(__file__).parent / "sql" / "backfill"
 
@@ -106,8 +106,8 @@ def backfill(
 def _send(
     conn: psycopg.Connection[Any], source: Source, *, after: str | None, chunk: int
 ) -> tuple[int, str | None]:
-    """The number of rows that the next chunk sent, and its last key as JSON text; None after the last
-    chunk.
+    """The number of rows that the next chunk sent, and its last key as JSON text. The last chunk has no key:
+    None.
     """
     names = sql.SQL(", ").join(sql.Identifier("source", name) for name in source.key)
     parts: dict[str, sql.Composable] = {

@@ -27,8 +27,8 @@ _RUN = sql.SQL((_SQL / "run.sql").read_text())
 
 LOCK_TIMEOUT = 1.0
 OPENING = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT:g}s'; SET LOCAL TimeZone = 'UTC'"
-"""No sender queues behind a waiting lock of ours for longer. pg_partman cuts at the midnights of the session:
-in a zone other than that in which partitions were made before, it would leave gaps between them.
+"""No sender waits behind our lock request for longer. pg_partman cuts at midnight in the session's time zone,
+so another zone than for earlier partitions would leave gaps between them.
 """
 
 NEWS = 5.0

@@ -20,10 +20,10 @@ State = Literal["available", "delayed", "leased", "blocked", "archived"]
 STATES: tuple[State, ...] = ("available", "delayed", "leased", "blocked", "archived")
 
 LOOK = 10_000
-"""Messages that a page without an expression looks at, at most; so its cost is flat."""
+"""Messages that a page without an expression reads at most, which limits its cost."""
 
 SECONDS = 10.0
-"""Until a search by an expression gives up."""
+"""Seconds after which a search by an expression gives up."""
 
 _SQL = Path(__file__).parent / "sql" / "peek"
 _LAST = 2**63 - 1

@@ -20,10 +20,10 @@ from changelane.runner.queue.identity import Queue
 
 BATCH = 1000
 BYTES = 8 * 1024 * 1024
-"""Of the messages of a batch, as stored."""
+"""Bytes of the messages of a batch, as stored."""
 
 SHOWN = 5
-"""Messages that are named of those set aside."""
+"""Left-out messages named in the notice, at most."""
 
 _SQL = Path(__file__).parent / "sql" / "replay"
 

@@ -15,7 +15,7 @@ from changelane.runner.queue.unreadable import Unreadable, is_unreadable
 Rows = list[tuple[Any, ...]]
 
 UNREADABLE = json.dumps("it cannot be read: as text it is too long, damaged, or not in the encoding")
-"""Stands in for a message, as JSON."""
+"""Replaces a message that cannot be read, as JSON."""
 
 
 def read_despite(

@@ -26,7 +26,7 @@ LOCK_TIMEOUT = 5.0
 """Seconds that a statement waits for a lock that another session holds."""
 
 SPARE = 1.0
-"""Seconds after ``statement_timeout`` in which the server itself can end a statement."""
+"""Seconds that the server has after ``statement_timeout`` to end a statement itself."""
 
 _COUNTED = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 _WRONG = {

@@ -18,7 +18,7 @@ from changelane.runner.queue.identity import find_queue
 from changelane.runner.queue.ordered import open_worked
 
 LIMIT = 10_000
-"""Messages of one call."""
+"""Messages of one call, at most."""
 
 Way = Literal["retry", "dead-letter", "discard"]
 

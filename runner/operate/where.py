@@ -18,7 +18,7 @@ from changelane.runner.live.confinement import confine_where, find_might
 from changelane.runner.queue.unreadable import fetch
 
 LONGEST = 600
-"""Seconds that a statement with an expression takes at most where nothing else limits it."""
+"""Seconds that a statement with an expression may take if nothing else limits it."""
 
 _LIMIT = (Path(__file__).parent / "sql" / "filter" / "limit.sql").read_bytes()
 _BALANCE = sql.SQL((Path(__file__).parent / "sql" / "filter" / "balance.sql").read_text())

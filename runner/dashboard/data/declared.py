@@ -12,10 +12,10 @@ from changelane.contract.manifest import Capture, Consumer, Manifest, Queue, loa
 from changelane.errors import ManifestError
 
 SUFFIX = "_dlq"
-"""Of a dead-letter queue where no manifest says."""
+"""Suffix of dead-letter queues that no manifest declares."""
 
 NOTHING = Manifest(project="changelane", files={}, queues=(), captures=(), consumers=())
-"""Stands for the manifest where there is none."""
+"""Used if there is no manifest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,17 +26,17 @@ _SQL = Path(__file__).parents[1] / "sql"
 
 PAGE = 50
 BUDGET = 0.12
-"""Seconds after which no further stretch is begun."""
+"""Seconds after which no further range is begun."""
 
 STRETCH = 2000
-"""Messages of the first stretch; each is twice as long as the one before, up to LONGEST."""
+"""Messages of the first range. Each range is twice as long as the one before, up to LONGEST."""
 
 LONGEST = 32_000
 SHORTER = 50
-"""A stretch that fails is cut to such a part, for each failure may take the server seconds."""
+"""Divisor for a range that failed. It is large, because each failure may take the server seconds."""
 
 BATCH = 200
-"""Messages of a stretch that are looked at closer, at once."""
+"""Messages of a range that are checked at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,20 +20,20 @@ from changelane.runner.live.database import connect
 from changelane.runner.live.pinned import PinnedConnection
 
 SIZE = 4
-"""Connections at most."""
+"""Connections, at most."""
 
 WAIT = 3.0
-"""Seconds that a user waits for a connection that others hold."""
+"""Seconds that a user waits for a connection in use."""
 
 STALE = 1.0
-"""Seconds after which an idle connection is tried before it is lent."""
+"""Seconds after which an idle connection is tested before it is lent."""
 
 DOWN = 1.0
-"""Seconds for which a failure to connect is told again without another attempt."""
+"""Seconds for which a failure to connect is reported again without a new attempt."""
 
 STATEMENT_TIMEOUT = 2000
 LOCK_TIMEOUT = 1000
-"""Milliseconds, in each transaction that a page or a change takes."""
+"""Milliseconds, in each transaction of a page or a change."""
 
 _SQL = Path(__file__).parents[1] / "sql"
 _OPEN = (_SQL / "open.sql").read_bytes()

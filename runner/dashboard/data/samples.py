@@ -21,25 +21,25 @@ from changelane.runner.queue.noted import LOOK, STATE, compose_returning
 _SQL = Path(__file__).parents[1] / "sql"
 
 CAP = 10_000
-"""Up to so many messages are counted; above, the statistics' estimate is told."""
+"""Messages counted at most; above this, the statistics' estimate is shown."""
 
 EVERY = 2.0
 """Seconds between two samples, unless sampling takes long."""
 
 SHARE = 10
-"""A sample is followed by a rest of at least so many times its length."""
+"""The pause after a sample is at least this many times its duration."""
 
 KEPT = 900
-"""Samples, half an hour of them."""
+"""Number of samples kept, for half an hour."""
 
 WINDOW = 10.0
-"""Seconds over which rates are taken: sessions report their counts at most every second."""
+"""Seconds over which rates are measured: sessions report their counts at most every second."""
 
 NAMED = 5
-"""Messages that are named for coming back again and again, at most."""
+"""Messages named as returning, at most."""
 
 PEEK_TIMEOUT = 500
-"""Milliseconds for the look at one queue."""
+"""Milliseconds to read one queue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

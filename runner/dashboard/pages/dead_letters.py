@@ -24,15 +24,15 @@ from changelane.runner.queue.identity import Queue
 
 PAGE = 50
 MOST = 100_000
-"""Letters that one action takes at most."""
+"""Letters of one action, at most."""
 
 SECONDS = 10.0
-"""In which a person's expression must have been evaluated over all of them."""
+"""Seconds to evaluate a person's expression over all of them."""
 
 PREVIEW = 5
 
 LOOKED = 1000
-"""Letters of which it is told what they failed with."""
+"""Letters whose errors are summarised."""
 
 KINDS = 5
 

@@ -18,10 +18,10 @@ from changelane.runner.dashboard.web.flow_diagram import draw
 from changelane.runner.dashboard.web.render import get_site, show
 
 PING = 15
-"""Seconds between signs of life on a stream."""
+"""Seconds between keep-alive lines on a stream."""
 
 STREAMS = 64
-"""At most, at once."""
+"""Streams at once, at most."""
 
 POINTS = 10
 """Rows of a chart's table."""

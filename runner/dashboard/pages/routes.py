@@ -19,7 +19,7 @@ TRY_TIMEOUT = 10.0
 """Seconds that tried statements may take."""
 
 TRY_SHOWN = 20
-"""Messages of each queue that a trial shows."""
+"""Messages shown of each queue."""
 
 
 def show_routes(request: Request) -> Response:

@@ -17,7 +17,7 @@ TIMEOUT = 30_000
 """Milliseconds that a statement of a change may take."""
 
 Work = Callable[[psycopg.Connection[Any]], str]
-"""Makes the change; returns in a few words what became of it."""
+"""Makes the change; returns its outcome in a few words."""
 
 
 def perform(

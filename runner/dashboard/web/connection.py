@@ -9,10 +9,10 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CONNECTIONS = 256
-"""At most, at once; further ones are closed as they come."""
+"""Connections at once; more are closed on arrival."""
 
 SECONDS = 10.0
-"""In which the head of a request must have arrived, from its connection or from its first byte."""
+"""Seconds for the headers of a request, from its connection or from its first byte."""
 
 
 class Connection(H11Protocol):

@@ -17,10 +17,10 @@ NOTES = 1000
 """Sessions for which notes are kept."""
 
 Split = Callable[[str], Sequence[Statement]]
-"""Takes SQL apart into statements that a rollback undoes; raises ChangelaneError."""
+"""Splits SQL into statements that a rollback undoes; raises ChangelaneError."""
 
 Resolve = Callable[[str], str]
-"""Gives an expression over messages the schemas of its operators; raises ChangelaneError."""
+"""Qualifies the operators of an expression over messages with their schemas; raises ChangelaneError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

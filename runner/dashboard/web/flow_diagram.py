@@ -14,14 +14,14 @@ from changelane.runner.dashboard.web.formats import cut, slug
 WIDTH = 232
 HEIGHT = 62
 GAP = 72
-"""Between columns."""
+"""Pixels between columns."""
 
 STEP = 78
-"""From one box to the next below it."""
+"""Pixels from one box to the next below it."""
 
 TOP = 34
 LETTERS = 28
-"""Of a name at most, in a box."""
+"""Characters of a name in a box, at most."""
 
 _KINDS = ("table", "route", "queue", "consumer")
 COLUMNS = ("Tables", "Routes", "Queues", "Consumers")

@@ -20,11 +20,11 @@ from changelane.runner.dashboard.web.proxies import Proxies
 from changelane.runner.dashboard.web.sessions import LIFETIME, Sessions, Visit, read_cookie
 
 BODY = 1_048_576
-"""Bytes of a POST at most."""
+"""Bytes of a POST, at most."""
 
 FIELDS = 2000
 SECONDS = 15.0
-"""In which a POST must have arrived."""
+"""Seconds for a POST to arrive."""
 
 FORM = "application/x-www-form-urlencoded"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -51,7 +51,7 @@ class Refusal(ChangelaneError):
 
 
 Tell = Callable[[Request, Refusal], Response]
-"""Makes the page that tells it."""
+"""Makes the page of a refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

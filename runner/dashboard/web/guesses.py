@@ -10,10 +10,10 @@ PAUSE = 0.5
 """Seconds before a visitor learns that a token is wrong."""
 
 AT_ONCE = 8
-"""Wrong tokens that are told in one PAUSE. The others wait: all visitors together try 16 a second."""
+"""Wrong tokens answered in one PAUSE. The others wait, so all visitors together can try 16 a second."""
 
 LIMIT = 60
-"""Wrong tokens within a MINUTE, above which the answer says that there were too many."""
+"""Wrong tokens within a MINUTE; above this, the answer says that there were too many."""
 
 MINUTE = 60.0
 

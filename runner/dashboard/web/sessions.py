@@ -12,10 +12,10 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Literal
 
 LIFETIME = 12 * 3600
-"""Seconds for which a session holds."""
+"""Seconds for which a session is valid."""
 
 INVITATION = 15 * 60
-"""Seconds within which a one-time address lets in."""
+"""Seconds for which a one-time address is valid."""
 
 Rank = Literal["guest", "user"]
 

@@ -1,5 +1,5 @@
--- The roles that capture functions run as, now or after apply: their other rights, and the owners whose code
--- runs as them.
+-- The roles that capture functions run as, now or after apply: their other rights, and the owners who
+-- could make code run as them.
 WITH RECURSIVE bearer AS (
     SELECT class.oid, class.relowner
     FROM unnest(%(schemas)s::text[], %(tables)s::text[]) AS wanted (schema, name)
