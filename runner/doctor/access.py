@@ -37,7 +37,7 @@ def find_access(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obs
         yield Finding(
             code="rights-undeclared",
             what=f"{thing}: {thing.detail}",
-            why="the queue says who may use it, and this role is not among them",
+            why="the queue declares its access, and this role has none",
             mend="changelane apply --prune, which revokes it; or declare it under `access`",
         )
     yield from _find_open_queues(conn, manifest, observed)
@@ -45,7 +45,7 @@ def find_access(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obs
         yield Finding(
             code="pgmq-open",
             what=f"{_name(role)} may {', '.join(privileges)} on {_spell_place(place)}",
-            why="that is a right over all queues at once, whatever each of them declares",
+            why="the right covers all queues at once, whatever access each of them declares",
             mend=f"REVOKE {', '.join(privileges)} ON {place} FROM {_quote(role)}; or let it be the role that "
             "applies, and owns the queues",
         )
@@ -92,7 +92,7 @@ def _find_open_queues(
             code="queue-open",
             what=f"{_list([_name(role) for role in roles])} can {can} "
             f"{'queue' if len(queues) == 1 else 'queues'} {_list(queues)}",
-            why="nothing declares who may use it, so nothing holds these rights against what was meant",
+            why="the queue declares no access, so nothing checks these rights",
             mend=f"declare queues.{queues[0]}.access in the spec; or REVOKE ALL ON pgmq.q_{queues[0]}, "
             f"pgmq.a_{queues[0]} FROM {_quote(roles[0])}",
         )
@@ -118,7 +118,7 @@ def _find_defaults(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
             code="default-privileges",
             what=f"{kind.lower()} that role {spell_name(owner)} makes are opened to {_name(role)} from the "
             f"beginning{', in schema pgmq' if narrow else ''}",
-            why="new partitions of queues begin with these rights, which nothing declares",
+            why="new partitions of queues get these rights, which nothing declares",
             mend=f"ALTER DEFAULT PRIVILEGES FOR ROLE {_quote(owner)}{schema} REVOKE ALL ON {kind} "
             f"FROM {_quote(role)}",
         )

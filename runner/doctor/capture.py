@@ -172,7 +172,7 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
             yield Finding(
                 code="key-changed",
                 what=thing.detail,
-                why="consumers that go by the key go by one that may not tell rows apart",
+                why="consumers use a key that may not identify rows",
                 mend=thing.help,
             )
         elif thing.state == "missing" and thing.kind == "trigger" and thing.capture:

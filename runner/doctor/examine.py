@@ -62,7 +62,7 @@ def _find_stale_spec(change: ManifestError | None) -> Iterator[Finding]:
         yield Finding(
             code="spec-changed",
             what=change.what,
-            why="nothing here is held against what the spec says now, and workers do what it said before",
+            why="the checks here use the old spec, and so do the workers",
             mend=change.help,
         )
 

@@ -61,7 +61,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
             yield Finding(
                 code="never-due",
                 what=f"queue {name} holds a message that is never due: its time is beyond the year 9999",
-                why="no worker will claim it, and with ordering: key it holds back its key",
+                why="no worker will claim it, and with ordering: key it blocks its key",
                 mend=f"changelane peek {name} --state delayed, then `Make due now` in the dashboard, "
                 f"or SELECT pgmq.set_vt({sql.Literal(name).as_string()}, ID, 0)",
             )
@@ -71,7 +71,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 yield Finding(
                     code="queue-unconsumed",
                     what=f"queue {name} holds a message for {say_seconds(waited)} and has no consumer",
-                    why="what is sent to it piles up",
+                    why="its messages pile up",
                     mend=f"declare consumers.{name} in the spec; changelane generate; changelane work {name}",
                 )
             continue
@@ -88,14 +88,14 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 code="queue-late",
                 what=f"a message of queue {name} has been due for {say_seconds(late)}, longer than the "
                 f"lease of {consumer.lease:g} s, with {'workers' if workers else 'no worker'} at it",
-                why="its handler is late by that, and so is all behind it",
+                why="it is handled late, and so are the messages behind it",
                 mend=f"changelane work {name}, more of it, or a handler that takes less" if workers
                 else f"changelane work {name}",
             )  # fmt: skip
         if blocked:
             yield Finding(
                 code="keys-blocked",
-                what=f"queue {name} holds messages that failed for good and hold back their keys",
+                what=f"queue {name} holds messages that failed for good and block their keys",
                 why="later messages of these keys wait for a person, as on_exhausted: block says",
                 mend=f"changelane peek {name} --state blocked, then changelane unblock {name}",
             )
@@ -180,6 +180,6 @@ def _find_defaults(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
             yield Finding(
                 code="default-filled",
                 what=f"the DEFAULT partition {schema}.{table} of queue {queue} holds messages",
-                why="no retention comes there, and a new partition for their time cannot be made",
-                mend="changelane maintain, every tenth part of the partitions' interval or so",
+                why="retention never drops them, and no partition can be made for their time",
+                mend="run changelane maintain about ten times in each partition interval",
             )

@@ -48,7 +48,7 @@ def find_horizon(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
             yield Finding(
                 code="slot-inactive",
                 what=f"replication slot {name} has no reader and retains {say_bytes(retained)} of WAL",
-                why="the disk fills up, for the server keeps all WAL since",
+                why="the disk fills up, because the server keeps all WAL since then",
                 mend=f"start its reader, or SELECT pg_drop_replication_slot({slot})",
             )
 

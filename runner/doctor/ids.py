@@ -30,9 +30,9 @@ def find_ids(conn: psycopg.Connection[Any], queues: Sequence[str]) -> Iterator[F
         yield Finding(
             code="ids-again",
             what=f"sequence {sequence} gave {last} last, and pgmq.{table} holds message {largest[table]}",
-            why="sending fails once it comes to an id that is taken, and with it what the application writes"
+            why="sending fails at the next id that is in use, and the application's write fails with it"
             if in_queue
-            else "ids begin again: a message that is archived under one that is taken gets another id",
+            else "ids repeat: a message whose id is in use in the archive is archived under another id",
             mend=f"SELECT setval({sql.Literal(sequence).as_string()}, {largest[table]})",
         )
 

@@ -50,7 +50,7 @@ def _find_pooler(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
         yield Finding(
             code="pooler",
             what="a pooler is between here and the server",
-            why="in transaction mode, what a session sets, prepares or listens to is not its own: "
-            "Changelane does without, and its workers poll; handlers that rely on it fail at times",
+            why="in transaction mode, clients share sessions, their settings, prepared statements, LISTEN: "
+            "Changelane needs none of these, and its workers poll; handlers that rely on them fail at times",
             mend="give workers a direct connection, or one in session mode (on Supabase port 5432, not 6543)",
         )

@@ -64,7 +64,7 @@ def find_upkeep(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obs
         yield Finding(
             code="statistics-off",
             what="track_counts is off",
-            why="autovacuum does not learn of dead rows, and never comes",
+            why="autovacuum cannot count dead rows, and never runs",
             mend="ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf()",
         )
     names = [
@@ -94,13 +94,13 @@ def _judge(table: _Table) -> Iterator[Finding]:
             what=f"pgmq.{table.name} holds {table.dead:,} dead rows beside {table.live:,} live ones; "
             f"vacuum came {last}",
             why="claims step over dead rows, and the table grows",
-            mend=f"fix what holds them, if that is found here; then VACUUM (ANALYZE) {table.identifier}",
+            mend=f"first fix findings on old snapshots, then VACUUM (ANALYZE) {table.identifier}",
         )
     if table.size > LARGE and table.size > PER_ROW * (table.live + table.dead):
         yield Finding(
             code="table-bloated",
             what=f"pgmq.{table.name} takes {say_bytes(table.size)} for {table.live:,} messages",
-            why="what reads all of it reads mostly nothing, and the disk is taken",
+            why="full scans read mostly empty pages, and the disk space is lost",
             mend=f"VACUUM {table.identifier} gives back free pages at its end; "
             f"VACUUM (FULL) {table.identifier} all, while writers wait",
         )
@@ -109,6 +109,6 @@ def _judge(table: _Table) -> Iterator[Finding]:
             code="indexes-bloated",
             what=f"the indexes of pgmq.{table.name} take {say_bytes(table.indexes)} "
             f"for {table.live:,} messages",
-            why="claims read pages that hold next to nothing",
+            why="claims read almost empty pages",
             mend=f"REINDEX TABLE CONCURRENTLY {table.identifier}",
         )
