@@ -152,7 +152,7 @@ def _find_dependents(dropped: Iterable[Object], observed: Observed) -> list[tupl
     return [
         (
             f"trigger {trigger.name} on {spell((trigger.schema, trigger.table))} calls {trigger.function}, "
-            "and does not bear this project's marker",
+            "and does not have this project's marker",
             drop_trigger(trigger.name, table=(trigger.schema, trigger.table)),
         )
         for trigger in observed.triggers.values()

@@ -317,8 +317,8 @@ def _find_strangers(manifest: Manifest, observed: Observed) -> Iterator[Object]:
             table=place,
             state="foreign",
             route=marker.name if marker else declared[name],
-            detail=f"it calls {trigger.function} and does not bear this project's mark: made by hand, or "
-            "renamed without its comment, it sends what others send, too",
+            detail=f"it calls {trigger.function} and does not have this project's marker: made by hand, or "
+            "renamed without its comment, it sends the same messages again",
             help=drop_trigger(trigger.name, table=place),
         )
 

@@ -127,7 +127,7 @@ def _find_wrong_policies(ours: Sequence[Policy], known: _Known, changed: Collect
         if policy.marker is None:
             yield f"the comment of policy {policy.name} was removed"
         elif (policy.queue, policy.archive, policy.name) not in known:
-            yield f"policy {spell_name(policy.name)} bears its mark and is not declared"
+            yield f"policy {spell_name(policy.name)} has the project's marker and is not declared"
         elif policy in changed:
             yield f"policy {policy.name} was changed"
 
@@ -191,7 +191,7 @@ def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
     queues: set[str] = set()
     for thing in objects:
         if thing.kind == "api" and thing.state == "foreign":
-            yield f"{thing}: {thing.detail}; rights on the queues decide what it is good for"
+            yield f"{thing}: {thing.detail}; rights on the queues limit its use"
         if thing.access is None or thing.access.role not in rights.roles:
             continue
         access = thing.access

@@ -31,7 +31,7 @@ def find_wrong_functions(access: Access, rights: Rights, *, project: str) -> Ite
             and (marker.project, marker.name, function.owner) == (project, access.queue, access.role)
             and function.name not in access.functions
         ):
-            yield f"function {spell_name(function.name)} bears its mark and is not declared"
+            yield f"function {spell_name(function.name)} has the project's marker and is not declared"
     if rights.access_schema and not rights.access_schema.open:
         yield f"PUBLIC may not use schema {ACCESS_SCHEMA}"
     if rights.access_schema and rights.access_schema.creators:

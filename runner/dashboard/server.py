@@ -66,7 +66,7 @@ class Options:
         if (self.invites or not self.token) and (self.url or not is_loopback(self.host)):
             what = f"--url {self.url}" if self.url else f"--host {self.host}"
             raise ChangelaneError(
-                f"{what} opens the dashboard to others than this machine, which takes a token: not started",
+                f"{what} opens the dashboard to other machines, and needs a token: not started",
                 help="set CHANGELANE_DASHBOARD_TOKEN to a long random text, as `openssl rand -hex 24` makes "
                 "it; --token works too, but shows in the list of processes",
             )

@@ -203,6 +203,6 @@ def _attempt(
         if not patience.wait():
             raise LockNotObtained(
                 f"the lock on pgmq.{table} was not obtained within {max_wait:g} s, held by {holders}",
-                help="what was done holds; run again, or wait longer with --max-wait",
+                help="the finished work stays; run again, or wait longer with --max-wait",
             )
         notify(f"waiting for the lock on pgmq.{table}, held by {holders}")

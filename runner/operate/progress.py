@@ -49,8 +49,8 @@ def begin(
     if begun != asked:
         told = ", ".join(f"--{name} {value}" for name, value in begun.items() if value)
         raise DatabaseError(
-            f"this was begun and cut short with another request: {told or 'no options'}",
-            help="run that again to end it, or add --restart to begin anew; what was sent stays sent",
+            f"an earlier run with other options was interrupted: {told or 'no options'}",
+            help="finish it with those, or add --restart to begin again; messages that were sent stay sent",
         )
     return found
 

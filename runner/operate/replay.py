@@ -68,7 +68,7 @@ def replay(
     copies = conn.execute(_compose("copies", queue, **bounds, limit=sql.Literal(SHOWN + 1))).fetchall()
     if copies:
         named = ", ".join(str(msg_id) for (msg_id,) in copies[:SHOWN]) + ", ..." * (len(copies) > SHOWN)
-        notify(f"not sent again, for the queue holds them as well as its archive: {named}")
+        notify(f"not sent again, because the queue still holds them: {named}")
     while True:
         with evaluate(conn, where, table=queue.archive) as condition:
             values = {"after": sql.Literal(after), "where": condition, "limit": sql.Literal(batch)}

@@ -152,7 +152,7 @@ def test_an_orphans_trigger_of_another_name_without_its_marker_is_a_problem_and_
     renamed = declare(conn, tmp_path, SPEC.replace("name: paid", "name: settled"))
     with pytest.raises(PreflightError) as caught:
         bring(conn, renamed)
-    assert "does not bear this project's mark" in caught.value.problems[0].what
+    assert "does not have this project's marker" in caught.value.problems[0].what
     assert conn.execute("SELECT FROM pg_trigger WHERE tgname = 'by_hand'").fetchone() is not None
 
 

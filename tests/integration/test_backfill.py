@@ -142,7 +142,7 @@ def test_a_backfill_of_another_request_is_not_mixed_with_one_that_was_cut_short(
     )
     refused = run_changelane("backfill", "rows")
     assert refused.returncode == 1
-    assert "another request: --where new.id > 5" in refused.stderr
+    assert "other options was interrupted: --where new.id > 5" in refused.stderr
     assert "10 rows" in run_changelane("backfill", "rows", "--restart").stdout
 
 

@@ -155,7 +155,7 @@ def test_a_copy_in_the_archive_is_in_no_workers_way_and_is_not_replayed_twice(
         bench.conn.execute(COPY.format(vt="vt", read_ct="read_ct", headers="headers").encode())
     replayed = run_changelane("replay", "jobs", "--since", "1h", "--yes")
     assert replayed.returncode == 0, replayed.stderr
-    assert "not sent again, for the queue holds them as well as its archive: 1, 2" in replayed.stderr
+    assert "not sent again, because the queue still holds them: 1, 2" in replayed.stderr
     assert bench.queued == 3
     takes = "change: Change, tx: psycopg.Connection" if mode == "transactional" else "change: Change"
     bench.declare(f"def handle({takes}) -> None: ...", mode=mode, archive=Archive(keep=3600))
