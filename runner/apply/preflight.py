@@ -39,7 +39,7 @@ def _find_unable_senders(plan: Plan, observed: Observed) -> Iterator[tuple[str, 
         yield (
             f"role {observed.session.role}, as which the triggers run, may not "
             f"{'; '.join(lack.what for lack in lacks)}: writes would fail",
-            "; ".join(lack.mend for lack in lacks),
+            "; ".join(lack.fix for lack in lacks),
         )
 
 
@@ -140,14 +140,14 @@ def _check_schema(step: Step, observed: Observed) -> Iterator[tuple[str, str]]:
     session = observed.session
     if step.action == "add" and not session.creates_schemas:
         what = "install pgmq" if step.name == "pgmq" else "create schema changelane"
-        mend = (
+        fix = (
             "let the database's owner or a superuser run `CREATE EXTENSION pgmq`, or the SQL of pgmq"
             if step.name == "pgmq"
             else f'CREATE SCHEMA changelane AUTHORIZATION "{session.role}"'
         )
         yield (
             f"role {session.role} may not {what} in database {session.database}",
-            f'{mend}; or GRANT CREATE ON DATABASE "{session.database}" TO "{session.role}"',
+            f'{fix}; or GRANT CREATE ON DATABASE "{session.database}" TO "{session.role}"',
         )
     elif step.action == "change" and not session.owns_schema:
         yield (

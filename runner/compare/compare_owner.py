@@ -25,11 +25,11 @@ def compare_owner(manifest: Manifest, observed: Observed) -> Iterator[Object]:
         yield make(state="missing", detail="it may send to the queues, and nothing else", remedy="create")
         return
     lacks = list_owner_lacks(manifest, observed)
-    if barred := [lack for lack in lacks if not lack.mendable]:
+    if barred := [lack for lack in lacks if not lack.fixable]:
         yield make(
             state="blocked",
             detail=f"it may not {'; '.join(lack.what for lack in barred)}, and writes would fail",
-            help="; ".join(lack.mend for lack in barred),
+            help="; ".join(lack.fix for lack in barred),
         )
         return
     if lacks:
@@ -79,7 +79,7 @@ def find_lack(capture: Capture, observed: Observed) -> tuple[str, str]:
     return (
         f"role {spell_name(role)}, as which capture functions of route {capture.route} run, may not "
         f"{'; '.join(lack.what for lack in lacks)}: writes to {spell(capture.identity)} would fail",
-        "; ".join(lack.mend for lack in lacks),
+        "; ".join(lack.fix for lack in lacks),
     )
 
 

@@ -18,7 +18,7 @@ def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:
         f"{one.what} belongs to {spell_name(one.owner)}, who may not act as role {spell_name(one.definer)}"
         for one in strangers
     )
-    fixes = "; ".join(dict.fromkeys(one.mend for one in strangers))
+    fixes = "; ".join(dict.fromkeys(one.fix for one in strangers))
     grants = "; ".join(dict.fromkeys(f'GRANT "{one.definer}" TO "{one.owner}"' for one in strangers))
     return Object(
         kind="schema",

@@ -94,7 +94,7 @@ def _find_unable_senders(
             what=f"role {sql.Identifier(owner).as_string()}, as which {functions} runs, may not "
             f"{'; '.join(lack.what for lack in lacks)}",
             why="writes that it captures fail",
-            mend="; ".join(lack.mend for lack in lacks),
+            mend="; ".join(lack.fix for lack in lacks),
         )
     pairs = {
         (function.owner, queue): function.name

@@ -60,20 +60,20 @@ def _find_late(schedule: Schedule, *, works: bool, gone: bool) -> Iterator[Findi
     late = (schedule.now - due_at).total_seconds()
     why = "any worker of the project sends what is due; until one does, nothing is sent"
     if late >= LATE and schedule.last_at is None:
-        cause, mend = _explain_late(schedule, works=works, gone=gone)
+        cause, fix = _explain_late(schedule, works=works, gone=gone)
         yield Finding(
             code="schedule-never-ran",
             what=f"schedule {schedule.name} never ran, and was due {say_seconds(late)} ago; {cause}",
             why=why,
-            mend=mend,
+            mend=fix,
         )
     elif late >= LATE:
-        cause, mend = _explain_late(schedule, works=works, gone=gone)
+        cause, fix = _explain_late(schedule, works=works, gone=gone)
         yield Finding(
             code="schedule-late",
             what=f"schedule {schedule.name} is late by {say_seconds(late)}; {cause}",
             why=why,
-            mend=mend,
+            mend=fix,
         )
     elif schedule.next_at is not None and schedule.next_at > following:
         yield Finding(

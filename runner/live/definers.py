@@ -28,14 +28,14 @@ to insert into, ``sleepers``, the table to read.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lack:
-    """A right that a role lacks, in words, and the statement ``mend`` that grants it. ``mendable``: the
+    """A right that a role lacks, in words, and the statement ``fix`` that grants it. ``fixable``: the
     session's role may run it. ``table`` is set to the queue's table if row security is in the way.
     """
 
     table: str = ""
     what: str
-    mend: str
-    mendable: bool
+    fix: str
+    fixable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Stranger:
     what: str
     owner: str
     definer: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +130,10 @@ def observe_definers(
         "names": [entry[3] for entry in wanted],
     }
     lacks: dict[tuple[str, Need], list[Lack]] = defaultdict(list)
-    for name, kind, schema, thing, what, mend, mendable, held in conn.execute(
+    for name, kind, schema, thing, what, fix, fixable, held in conn.execute(
         (_SQL / "observe_lacks.sql").read_bytes(), columns
     ):
-        lack = Lack(what=what, mend=mend, mendable=mendable, table=thing if held else "")
+        lack = Lack(what=what, fix=fix, fixable=fixable, table=thing if held else "")
         lacks[name, (kind, schema, thing)].append(lack)
     tables = sorted({capture.identity for capture in manifest.captures})
     values = {

@@ -32,8 +32,8 @@ WITH wanted AS (
 )
 SELECT wanted.role, wanted.kind, wanted.schema, wanted.name,
        format('use schema %%I', home.nspname) AS what,
-       format('GRANT USAGE ON SCHEMA %%I TO %%I', home.nspname, wanted.role) AS mend,
-       has_schema_privilege(home.oid, 'USAGE WITH GRANT OPTION') AS mendable,
+       format('GRANT USAGE ON SCHEMA %%I TO %%I', home.nspname, wanted.role) AS fix,
+       has_schema_privilege(home.oid, 'USAGE WITH GRANT OPTION') AS fixable,
        false AS held
 FROM wanted
 JOIN pg_namespace AS home ON home.nspname = wanted.schema

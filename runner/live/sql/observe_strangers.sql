@@ -5,7 +5,7 @@ WITH definers AS (
     SELECT oid, rolname FROM pg_roles WHERE rolname = ANY (%(roles)s::text[])
 ), things AS (
     SELECT 'schema changelane' AS what, nspowner AS owner,
-           (SELECT format('ALTER SCHEMA changelane OWNER TO %%I', current_user)) AS mend
+           (SELECT format('ALTER SCHEMA changelane OWNER TO %%I', current_user)) AS fix
     FROM pg_namespace WHERE nspname = 'changelane'
     UNION ALL
     SELECT found.type || ' ' || found.identity, own.refobjid, format('DROP %%s %%s', upper(found.type), found.identity)
@@ -23,7 +23,7 @@ WITH definers AS (
                 AND prorettype = 'trigger'::regtype AND pronargs = 0
         )
 )
-SELECT DISTINCT things.what, owner.rolname::text AS owner, definers.rolname::text AS definer, things.mend
+SELECT DISTINCT things.what, owner.rolname::text AS owner, definers.rolname::text AS definer, things.fix
 FROM things
 JOIN pg_roles AS owner ON owner.oid = things.owner
 CROSS JOIN definers
