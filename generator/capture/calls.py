@@ -1,4 +1,6 @@
-"""What a capture function's SQL names outside of ``pg_catalog``, so that its owner can be given no more."""
+"""The objects outside ``pg_catalog`` that a capture function's SQL names, so that its owner gets only rights
+on these.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,16 @@ _OURS = ("pg_catalog", "pgmq", "changelane")
 
 
 def list_calls(capture: Capture) -> tuple[tuple[str, str], ...]:
-    """Functions, operators, types and sequences of other schemas in the capture's expressions, and all that
-    their literals name, each as (schema, name).
+    """Functions, operators, types and sequences of other schemas in the capture's expressions and in their
+    literals, each as (schema, name).
 
-    Named without a schema they are those of ``pg_catalog``, for the function pins its path.
+    A name without a schema means ``pg_catalog``, because the function pins its search_path.
     """
     return list_names(_list_texts(capture))
 
 
 def list_names(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """What expressions name of schemas that are not ours, each as (schema, name), sorted."""
+    """Objects that expressions name in schemas of users, each as (schema, name), sorted."""
     found = _Names()
     for text in texts:
         found(parse_sql(f"SELECT {text}"))

@@ -23,7 +23,7 @@ from changelane.generator.sql.expression import Expression, Reference
 from changelane.generator.sql.quoting import quote_identifier, quote_literal
 
 CapturedEvent = Event | Literal["snapshot"]
-"""What a message can be of: a snapshot is of a row that was there before."""
+"""The operations of a message. A snapshot is of a row that was there before."""
 
 _SIDES = {
     "snapshot": ("new",),
@@ -36,15 +36,15 @@ _SIDES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Capture:
-    """What a capture function does, resolved against the catalog.
+    """The work of a capture function, resolved against the catalog.
 
-    ``declared`` is the table that messages name, ``table`` the one that bears the trigger. ``columns`` None
-    is the whole row, whatever columns it has by then, less the ``virtual`` ones, which triggers see as null.
-    ``unchanged``: updates that change nothing are sent, too. ``delay`` in seconds; ``max_bytes`` limits a
-    message as jsonb. ``prefix`` makes the trigger's name sort before others. ``grouped``: a consumer keeps
-    the order of keys, ``halved``: an update that changes the key is sent to both keys. ``waking`` are the
-    queues whose workers may sleep.
-    ``owner`` is the role that the function is to belong to, None for the one that applies.
+    ``declared`` is the table that messages name; ``table`` is the one that carries the trigger. ``columns``
+    None means the whole row, whatever columns it has then, except the ``virtual`` ones, which triggers see as
+    null. ``unchanged``: updates that change nothing are sent too. ``delay`` is in seconds. ``max_bytes``
+    limits a message as jsonb. ``prefix`` makes the trigger's name sort before others. ``grouped``: a consumer
+    keeps the order of keys. ``halved``: an update that changes the key is sent to both keys. ``waking`` are
+    the queues whose workers may sleep. ``owner`` is the role that will own the function; None: the role that
+    applies.
     """
 
     project: str
@@ -76,7 +76,7 @@ class Capture:
 
     @cached_property
     def name(self) -> str:
-        """Of the function: readable, and unique to project, table, route and event."""
+        """The function's name: readable, and unique to project, table, route and event."""
         schema, table = self.table.identity
         place = hash_place(project=self.project, schema=schema, table=table)
         return f"{self.route}_{self.event}_{place}"
@@ -88,12 +88,14 @@ class Capture:
 
     @cached_property
     def sides(self) -> tuple[str, ...]:
-        """Which of ``old`` and ``new`` the event has."""
+        """The rows that the event has: ``old``, ``new`` or both."""
         return _SIDES[self.event]
 
     @cached_property
     def needed(self) -> tuple[Column, ...]:
-        """The columns that the route needs, in table order: without one of them it says something else."""
+        """The columns that the route needs, in table order. Without one of them it would mean something
+        else.
+        """
         if not self.sides:
             return ()
         names = {*self.key, *(self.columns or ()), *self.mask, *self.weighed}
@@ -103,7 +105,9 @@ class Capture:
 
     @cached_property
     def named(self) -> tuple[Column, ...]:
-        """The columns that the function names, in table order: those needed, and those whose size it asks."""
+        """The columns that the function names, in table order: the needed ones and those whose size it
+        reads.
+        """
         if not self.sides:
             return ()
         names = {*(column.name for column in self.needed), *self.loose_json, *self.formed}
@@ -112,7 +116,7 @@ class Capture:
 
     @cached_property
     def weighed(self) -> frozenset[str]:
-        """The columns that expressions see, so that their types matter."""
+        """The columns that expressions read, whose types therefore matter."""
         return frozenset().union(*(expression.columns for expression in self._expressions))
 
     @cached_property
@@ -121,30 +125,32 @@ class Capture:
 
     @cached_property
     def borrowed(self) -> tuple[str, ...]:
-        """Types of the user's that the function names, as expressions see columns of them."""
+        """User-defined types that the function names because expressions read columns of them."""
         seen = {column.type: column for column in self.table.columns if column.name in self.weighed}
         return tuple(sorted(type for type, column in seen.items() if "." in type and self._borrows(column)))
 
     def _borrows(self, column: Column) -> bool:
-        """Text has all that expressions ask of an enum, but for its comparison with what they cast to it."""
+        """Whether a text column cannot stand in for the enum. It can, unless an expression casts to that
+        enum.
+        """
         name = column.type.removesuffix("[]")
         return not is_enum(column) or any(name in expression.text for expression in self._expressions)
 
     def write_null(self, column: Column, *, borrowing: bool) -> str:
-        """SQL of the null that stands in for a column; of the user's own types only if ``borrowing``."""
+        """SQL of the null that stands in for a column. User-defined types appear only if ``borrowing``."""
         if column.name in self.weighed and column.type in self.borrowed:
             return write_null(column.type if borrowing else choose_stand_in(column))
         return write_null(choose_fallback(column))
 
     @cached_property
     def loose_key(self) -> tuple[str, ...]:
-        """Columns of the key whose values no index bounds, or that jsonb may refuse."""
+        """Key columns outside the primary key, with values that no index bounds or that jsonb may refuse."""
         unbounded = {column.name for column in self._choose("plain", "array", "long")}
         return tuple(name for name in self.key if name not in self.table.primary_key and name in unbounded)
 
     @cached_property
     def loose_json(self) -> tuple[str, ...]:
-        """The columns sent that hold json, whose text jsonb may refuse."""
+        """The sent columns that hold json, whose text jsonb may refuse."""
         sent = self._name("plain", "array", "long", sent=True)
         return tuple(
             column.name for column in self.table.columns if "json" in column.atoms and column.name in sent
@@ -152,7 +158,9 @@ class Capture:
 
     @cached_property
     def watched(self) -> tuple[tuple[str, ...], ...]:
-        """Columns of ``update_of`` that are compared together: of those that can be large, one."""
+        """Groups of ``update_of`` columns that are compared at once. A group has at most one column that can
+        be large.
+        """
         unbounded = {column.name for column in self._choose("plain", "array", "long")}
         large = [name for name in self.update_of if name in unbounded]
         if len(large) < 2:
@@ -167,7 +175,9 @@ class Capture:
 
     @cached_property
     def judged(self) -> Literal["old", "new", "pair"] | None:
-        """What tells that a row is not wanted: one side, or both. None where no row is surely unwanted."""
+        """The rows that show that a change is not wanted: one side or both. None when no row shows it for
+        sure.
+        """
         if not self.sides:
             return None
         if self.when and self.when.repeatable:
@@ -184,25 +194,25 @@ class Capture:
 
     @cached_property
     def plain(self) -> tuple[str, ...]:
-        """Columns of whose stored size the function asks, because the message names them."""
+        """Columns whose stored size the function reads because the message names them."""
         return () if self.whole else self._name("plain", sent=True)
 
     @cached_property
     def arrays(self) -> tuple[str, ...]:
-        """Columns sent that hold arrays."""
+        """Sent columns that hold arrays."""
         return self._name("array", sent=True)
 
     @cached_property
     def long(self) -> tuple[str, ...]:
-        """Columns sent whose text may be far larger than what is stored."""
+        """Sent columns whose text may be far larger than the stored value."""
         return self._name("long", sent=True)
 
     @cached_property
     def formed(self) -> tuple[str, ...]:
-        """Columns of whose stored size the function asks before it takes the row for one value.
+        """Columns whose stored size the function reads before it takes the row as one value.
 
-        Postgres cannot form a value of 1 GB, and several columns together may be larger. Empty where the
-        function never takes the row as one, and where one column alone can be large.
+        Postgres cannot build a value of 1 GB, and several columns together may exceed that. Empty when the
+        function never takes the row as one value, and when only one column can be large.
         """
         compares = self.event == "update" and not self.update_of and not self.unchanged
         if not self.sides or not (self.whole or compares):
@@ -233,10 +243,10 @@ class Capture:
 
     @cached_property
     def settings(self) -> tuple[tuple[str, str], ...]:
-        """What the function pins while it runs, as ``SET`` clauses.
+        """The settings that the function pins while it runs, as ``SET`` clauses.
 
-        A statement of a million rows makes a plan that is worth compiling, and the session keeps that plan:
-        compiled anew, a later statement of two rows takes a tenth of a second.
+        JIT is off: a statement of a million rows makes a plan that is worth compiling, and the session keeps
+        that plan. A later statement of two rows would compile it again, which takes a tenth of a second.
         """
         swayed = any(expression.swayed for expression in self._expressions)
         chosen = choose_settings(self.table, seen=self.weighed, swayed=swayed)
@@ -261,41 +271,46 @@ class Capture:
 
 
 ROW_LIMIT = 16 * 1024 * 1024
-"""Bytes of JSON of both rows above which only their key is sent. jsonb holds 256 MiB less a byte
-(JENTRY_OFFLENMASK in src/include/utils/jsonb.h)."""
+"""The JSON size of both rows, in bytes, above which only their key is sent. jsonb holds 256 MiB less a byte
+(JENTRY_OFFLENMASK in src/include/utils/jsonb.h).
+"""
 
 SURELY_SMALL = 128 * 1024
-"""Bytes that rows take as stored, below which their JSON surely fits: pglz and lz4 compress to a 255th at
-best, and JSON takes up to eight times a value (varbit)."""
+"""The stored size of rows, in bytes, below which their JSON fits for sure. pglz and lz4 compress to a 255th
+at best, and JSON takes up to eight times a value (varbit).
+"""
 
 SMALL_ARRAYS = 16 * 1024
-"""The same of arrays, whose nulls take a bit each: jsonb holds 33 million elements."""
+"""The same limit for arrays, whose nulls take a bit each: jsonb holds 33 million elements."""
 
 SHORT = 1024
-"""The same of values that may be long as text and are not compressed: 100 numbers of 131,072 digits."""
+"""The same limit for values that may be long as text and are not compressed: 100 numbers of 131,072 digits.
+"""
 
 SURELY_FORMED = 4 * 1024 * 1024
-"""The same for a row to be taken as one value, which Postgres bounds by 1 GB."""
+"""The same limit for a row that is taken as one value, which Postgres bounds by 1 GB."""
 
 FORMED = 128 * 1024 * 1024
-"""Bytes of JSON of a row that surely can be taken as one value: as such it takes up to eight times as much.
-The columns share it evenly, so that the first one that is too large spares a look at the others."""
+"""The JSON size of a row, in bytes, that can be taken as one value for sure: that value takes up to eight
+times as much. The columns share it evenly, so the search can stop at the first column that is too large.
+"""
 
 NOT_JSONB = (
-    # An odd number of backslashes, then a character that text does not hold: NUL, or half a surrogate pair.
+    # An odd number of backslashes, then a character that text cannot hold: NUL, or half a surrogate pair.
     r"(^|[^\\])(\\\\)*\\u(0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))"
     r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
-    # Numbers beyond numeric.
+    # Numbers beyond the range of numeric.
     r"|(^|[[:space:],:[])-?[0-9]+([.][0-9]+)?[eE][-+]?[0-9]{4}|[0-9]{255}"
 )
-"""Regular expression of JSON text that ``json`` takes and ``jsonb`` may refuse."""
+"""Regular expression for JSON text that ``json`` accepts and ``jsonb`` may refuse."""
 
 ESCAPED = r"\\u(00[89a-fA-F]|0[1-9a-fA-F]|[1-9a-fA-F])"
-"""Regular expression of JSON text with escapes beyond ASCII, which a database that is not UTF8 may refuse."""
+"""Regular expression for JSON text with escapes beyond ASCII, which a database that is not UTF8 may refuse.
+"""
 
 
 def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool = True) -> str:
-    """The expression as SQL over ``old_row`` and ``new_row``; a side that the event lacks is nulls."""
+    """The expression as SQL over ``old_row`` and ``new_row``; nulls stand for a side that the event lacks."""
     columns = {column.name: column for column in capture.table.columns}
 
     def replace(reference: Reference) -> str:
@@ -305,8 +320,8 @@ def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool
         if reference.row in capture.sides:
             return f"{reference.row}_row.{name}"
         if capture.sides:
-            # A null of the type that the column has when the trigger fires. CASE alone makes the base type of
-            # a domain, whose cast back to a domain that forbids null fails.
+            # A null of the type that the column has when the trigger fires. CASE alone yields the base type
+            # of a domain, and the cast back fails for a domain that forbids null.
             value = f"{capture.sides[0]}_row.{name}"
             type = columns[reference.column].type
             if "." in type and not type.endswith("]"):
@@ -314,10 +329,10 @@ def bind_expression(capture: Capture, expression: Expression, *, borrowing: bool
             return f"(CASE WHEN false THEN {value} END)"
         column = columns[reference.column]
         if not borrowing and column.type in capture.borrowed and not column.type.endswith("]"):
-            # Of whatever type the expression asks for.
+            # Postgres gives this null the type that the expression needs.
             return "(NULL)"
         return f"({capture.write_null(column, borrowing=borrowing)})"
 
-    # Where its types are gone by their names, so are the schemas of its operators.
+    # When the named types may be gone, the schemas of the operators may be gone too.
     written = expression if borrowing else expression.plain or expression
     return written.bind(replace)

@@ -1,4 +1,4 @@
-"""What keeps a trigger from firing where the spec may expect it to."""
+"""Cases in which a trigger does not fire although the spec may expect it to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from changelane.generator.spec.models import Route
 
 
 def check_firing(route: Route, targets: Targets, captures: Iterable[Capture], *, report: Report) -> None:
-    """Report hypertables of TimescaleDB, and statement triggers that replicated changes do not fire.
+    """Report hypertables of TimescaleDB, and statement triggers, which do not fire for replicated changes.
 
     ``captures`` are those of the route.
     """

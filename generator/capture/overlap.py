@@ -28,8 +28,8 @@ class Double:
 
 
 def find_doubles(captures: Iterable[Capture], tables: Mapping[Identity, Table]) -> list[Double]:
-    """One for each two routes and queue, by the later route. Two conditions may exclude each other, so two
-    routes with `when` are none.
+    """One overlap for each pair of routes and queue, listed under the later route. Two routes with `when` do
+    not count, because their conditions may exclude each other.
     """
     captures = tuple(captures)
     order = {name: at for at, name in enumerate(dict.fromkeys(capture.route for capture in captures))}

@@ -1,4 +1,4 @@
-"""Spec + catalog -> captures: globs to tables, names to columns, text to checked expressions."""
+"""Resolves a spec against a catalog into captures: globs to tables, names to columns, text to expressions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _Expression = TypeVar("_Expression", Expression, Expression | None)
 
 @dataclass(slots=True)
 class Resolution:
-    """The captures of a spec in file order, the tables by route, and every problem met on the way."""
+    """The captures of a spec in file order, the tables by route, and every problem found."""
 
     captures: list[Capture] = field(default_factory=list)
     targets: dict[str, Targets] = field(default_factory=dict)
@@ -46,14 +46,14 @@ class Resolution:
     """Expressions of ``access``, by queue and place in its list, with the schemas of their operators."""
 
     def require(self) -> list[Capture]:
-        """The captures. Raises SpecError with all errors, sorted, where there are any."""
+        """The captures. Raises SpecError with all errors, sorted, when there are any."""
         if errors := {problem for problem in self.diagnostics if problem.severity == "error"}:
             raise SpecError(sorted(errors))
         return self.captures
 
 
 def resolve(document: Document, catalog: Catalog) -> Resolution:
-    """Resolve every route. Never raises for what a spec may hold: problems are collected."""
+    """Resolve every route. Raises nothing, whatever the spec holds: problems are collected."""
     return _Resolver(document=document, catalog=catalog).resolve()
 
 
@@ -72,7 +72,7 @@ class _Resolver:
 
     def resolve(self) -> Resolution:
         for route in self.document.spec.routes:
-            # What follows the first problems is cut off anyway, and a hostile spec may hold thousands.
+            # Only the first problems are shown, and a hostile spec may hold thousands.
             if len(self.result.diagnostics) > LIMIT_PROBLEMS:
                 break
             self._resolve_route(route)
@@ -157,7 +157,7 @@ class _Resolver:
             return None
 
     def _check_key(self, route: Route, table: Table) -> None:
-        """Where a consumer keeps the order of keys, each message needs one; of a truncation there is none."""
+        """When a consumer keeps the order of keys, each message needs a key; a truncation has none."""
         if route.key or table.primary_key or set(route.events) <= {"truncate"}:
             return
         for position, queue in enumerate(route.queues):
@@ -233,7 +233,7 @@ class _Resolver:
                 )  # fmt: skip
 
     def _check_projection(self, route: Route, targets: Targets) -> None:
-        """A named table must have every column that the payload names; of matched tables, one must."""
+        """A named table must have every column that the payload names; for globs, one matched table must."""
         base = ("routes", route.index, "payload")
         payload = route.payload
         places: list[tuple[str, tuple[str | int, ...]]] = [
@@ -268,7 +268,7 @@ class _Resolver:
         within: tuple[int, int] | None = None,
         virtual: bool = False,
     ) -> None:
-        """``virtual``: a virtual generated column will do."""
+        """``virtual``: a virtual generated column is allowed."""
         column = _find_column(table, name)
         if column is None:
             close = suggest(name, [column.name for column in table.columns])
@@ -300,7 +300,7 @@ class _Resolver:
         grouped = any(name in self.ordered for name in route.queues)
         for event in route.events:
             if event == "truncate" and bearer != declared:
-                # A message would say that the declared table is empty, which it is not.
+                # A message would say that the declared table is empty, but only its child is.
                 continue
             self.result.captures.append(
                 Capture(
@@ -339,10 +339,10 @@ def _find_column(table: Table, name: str) -> Column | None:
 
 
 def _choose_columns(payload: Payload, table: Table) -> tuple[str, ...] | None:
-    """The columns that messages hold; None for the whole row, whatever columns the table has by then.
+    """The columns that messages hold; None for the whole row, whatever columns the table has then.
 
-    Where the spec says `reviewed`, or masks or excludes some, the others are named, so that a new column, or
-    one of these under a new name, is not sent until `inspect` and `generate` have shown it to a person.
+    The columns are named when the spec says `reviewed`, or masks or excludes some. A new or renamed column is
+    then not sent until `inspect` and `generate` have shown it to a person.
     """
     if payload.columns:
         present = {column.name for column in table.columns}
@@ -357,7 +357,7 @@ def _choose_columns(payload: Payload, table: Table) -> tuple[str, ...] | None:
 
 
 def _choose_level(route: Route, table: Table, rivals: Sequence[str]) -> tuple[Level, str]:
-    """Row capture where declared, and where statement triggers would miss, garble or misplace changes."""
+    """Row triggers when declared, and when statement triggers would miss, garble or misplace changes."""
     if table.kind == "partitioned":
         return "row", "partitioned: statement triggers miss rows written straight to a partition"
     if table.kind == "hypertable":

@@ -1,4 +1,4 @@
-"""The tables that a route's names and globs mean, and what is wrong with those names."""
+"""The tables that a route's names and globs select, and the problems with those names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Targets:
 
 
 def find_targets(route: Route, tables: Mapping[Identity, Table], *, report: Report) -> Targets:
-    """The tables of one route; reports names and globs that mean no table."""
+    """The tables of one route; reports names and globs that select no table."""
     selection = Selection(
         tables=tuple(map(parse_table, route.tables)), excepted=tuple(map(parse_exception, route.except_))
     )
@@ -100,7 +100,9 @@ def _check_named(
 def _check_exceptions(
     route: Route, selection: Selection, tables: Mapping[Identity, Table], report: Report
 ) -> None:
-    """A word about each exception that leaves nothing out: a slip there would send what is not to be sent."""
+    """Warn of each exception that excludes nothing: a typing error there would send data that must not be
+    sent.
+    """
     globs = [pattern for pattern in selection.tables if pattern.is_glob]
     matched = {
         identity

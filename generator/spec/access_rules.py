@@ -1,4 +1,4 @@
-"""Who may use a queue, as a spec writes it: every entry that cannot be."""
+"""Finds every invalid entry in the ``access`` of a spec's queues."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_ROLE = {
 
 
 def check_access(source: Source) -> Iterator[Diagnostic]:
-    """Every entry under ``access`` that cannot be, its expression included."""
+    """Every invalid entry under ``access``, including invalid expressions."""
     queues = source.find("queues")
     for queue in queues.content if queues and isinstance(queues.content, dict) else ():
         yield from _check_queue(source, ("queues", queue, "access"))
@@ -62,8 +62,8 @@ def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]
 
 
 def _check_together(source: Source, path: tuple[Step, ...], entries: list[Node]) -> Iterator[Diagnostic]:
-    """Popping locks what may be read; archiving and popping delete. Policies go by the command, so these
-    cannot be told apart where one role does both with different messages.
+    """Report operations of one role that need different messages but share a policy. Popping locks readable
+    messages; archiving and popping delete. Policies go by the SQL command, so they cannot tell these apart.
     """
     found: dict[str, dict[str, tuple[str, int]]] = {}
     for index, entry in enumerate(entries):

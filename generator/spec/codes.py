@@ -1,4 +1,4 @@
-"""The stable codes of diagnostics; a code is never given a second meaning."""
+"""The stable codes of diagnostics; a code never gets a second meaning."""
 
 from __future__ import annotations
 

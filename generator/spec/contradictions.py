@@ -1,4 +1,4 @@
-"""What a spec's values must be to each other. Reads the raw tree, so that one mistake hides no other."""
+"""Finds values of a spec that contradict each other. It reads the raw tree, so one mistake hides no other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOSES = {"unlogged": "a crash", "partitioned": "retention"}
 
 
 def check(source: Source) -> Iterator[Diagnostic]:
-    """Every contradiction; a value that is not of its type is passed over, as it is reported elsewhere."""
+    """Every contradiction. A value of the wrong type is skipped, because another check reports it."""
     yield from _check_repeats(source, source.root, ())
     yield from _check_routes(source)
     yield from _check_kinds(source)
@@ -149,7 +149,7 @@ def _check_delay(source: Source, *path: Step) -> Iterator[Diagnostic]:
 
 
 def _check_queue(source: Source, *path: Step, key: bool = False) -> Iterator[Diagnostic]:
-    """A queue named by a route's value, or by the key of a consumer."""
+    """A queue that a route's value or a consumer's key names."""
     name = str(path[-1]) if key else _text(source, *path)
     declared = source.find("queues")
     if not name or (declared and (not isinstance(declared.content, dict) or name in declared.content)):
@@ -282,7 +282,7 @@ def _check_dead_letters(source: Source) -> Iterator[Diagnostic]:
 
 
 def _check_circles(source: Source, targets: dict[str, str]) -> Iterator[Diagnostic]:
-    """No two queues share a target, so a walk meets an end, its own start, or what was walked before."""
+    """Two queues never share a target, so a walk ends, comes back to its start, or meets an earlier walk."""
     seen: set[str] = set()
     for start in targets:
         at = start

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in words and with a help line."""
+"""Turns pydantic's errors into plain sentences with a help line."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Path = tuple[Step, ...]
 
 
 def suggest(word: object, known: Iterable[object]) -> str:
-    """The nearest of ``known``, as a question; else empty.
+    """The nearest of ``known``, as a question; empty when none is near.
 
-    Compares in full only the few that begin and end most alike, as a hostile spec may hold many.
+    Only the few names that begin and end most alike are compared in full: a hostile spec may hold many.
     """
     text = str(word)
     if len(text) > 100:
@@ -38,7 +38,7 @@ def suggest(word: object, known: Iterable[object]) -> str:
 
 
 def _count_shared(one: str, other: str) -> int:
-    """How many characters two words begin with alike."""
+    """The length of the common beginning of two words."""
     return next(
         (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )
@@ -49,7 +49,7 @@ def explain(error: ValidationError, *, source: Source, model: type[BaseModel]) -
     for detail in error.errors(include_url=False):
         path: Path = detail["loc"]
         if detail["type"] == "too_short" and detail["input"]:
-            # Its items were refused, each with an error of its own.
+            # Its items were refused, and each has an error of its own.
             continue
         names_key = path[-1:] == ("[key]",) and source.find(*path) is None
         yield _explain_one(detail, path[:-1] if names_key else path, source, model, names_key=names_key)
@@ -138,7 +138,7 @@ def _refuse_type(detail: ErrorDetails, subject: str, source: Source, path: Path)
 
 
 def _name(path: Path) -> str:
-    """What a reader calls a place: its key, or the item of a list."""
+    """The reader's word for a place: its key, or the item of a list."""
     last = path[-1] if path else ""
     if isinstance(last, int):
         owner = str(path[-2]) if len(path) > 1 else ""
@@ -161,7 +161,7 @@ def supported_keys(model: type[BaseModel], path: Path) -> list[str]:
 
 
 def _exemplify(model: type[BaseModel], path: Path) -> str:
-    """How a key that is required may look; empty for others."""
+    """An example of a required key; empty for others."""
     owner = _find_model(model, path[:-1])
     for name, field in owner.model_fields.items() if owner else ():
         if (field.alias or name) == path[-1] and field.is_required() and field.examples:

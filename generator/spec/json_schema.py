@@ -11,7 +11,7 @@ Schema = dict[str, Any]
 
 
 def render_schema() -> str:
-    """The text of ``schema/pipelines.schema.json``: what is supported, and each property described."""
+    """The text of ``schema/pipelines.schema.json``: the supported keys, each with a description."""
     generated = Spec.model_json_schema(by_alias=True)
     definitions = generated.pop("$defs")
     schema = _simplify(generated, definitions)
@@ -25,7 +25,9 @@ def render_schema() -> str:
 
 
 def _simplify(schema: Any, definitions: Schema) -> Any:
-    """References inlined, ``| None`` and generated titles left out: an absent key is how to say None."""
+    """The schema with references inlined, without ``| None`` and generated titles: in YAML, an absent key is
+    None.
+    """
     if isinstance(schema, list):
         return [_simplify(item, definitions) for item in schema]
     if not isinstance(schema, dict):
@@ -36,7 +38,7 @@ def _simplify(schema: Any, definitions: Schema) -> Any:
             schema = {**variants[0], **{key: value for key, value in schema.items() if key != "anyOf"}}
     if "$ref" in schema:
         target = definitions[schema["$ref"].rpartition("/")[2]]
-        # A docstring's first sentence is for every reader, the rest for those of the models.
+        # The first sentence of a docstring is for users, the rest for readers of the models.
         summary = target["description"].split(". ")[0].rstrip(".") + "."
         schema = {
             **target,
@@ -65,7 +67,7 @@ def _is_noise(key: str, content: object) -> bool:
 
 
 def _complete(schema: Schema) -> None:
-    """What the models cannot say of shapes, and the validator's rules do."""
+    """Rules on shapes that the validator enforces and the models cannot express."""
     route = schema["properties"]["routes"]["items"]
     route["allOf"] = [
         {"oneOf": [{"required": ["table"]}, {"required": ["tables"]}]},

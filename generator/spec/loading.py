@@ -1,4 +1,4 @@
-"""``pipelines.yaml`` as it was read: a valid spec with the places of its parts, or every problem of it."""
+"""Reads ``pipelines.yaml``: a valid spec with the places of its parts, or all of its problems."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from changelane.generator.spec.yaml_source import Source, Step, Value, read_sour
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A valid spec and the text that it was read from."""
+    """A valid spec and the text from which it was read."""
 
     spec: Spec
     source: Source
@@ -32,11 +32,11 @@ class Document:
         return self.source.file
 
     def locate(self, *path: Step, key: bool = False) -> Span:
-        """Where the value at ``path`` stands, or its key; the nearest parent's where there is none."""
+        """The place of the value at ``path``, or of its key; the nearest parent's place when it is absent."""
         return self.source.locate(*path, key=key)
 
     def locate_within(self, offset: int, length: int, *path: Step) -> Span:
-        """Where ``length`` characters from ``offset`` of the scalar at ``path`` stand."""
+        """The place of ``length`` characters from ``offset`` of the scalar at ``path``."""
         return self.source.locate_within(offset, length, *path)
 
     def diagnose(
@@ -49,7 +49,9 @@ class Document:
         within: tuple[int, int] | None = None,
         severity: Literal["error", "warning"] = "error",
     ) -> Diagnostic:
-        """A problem at the value of a path, at its key, or at ``within`` (offset and length) its scalar."""
+        """A problem at a path's value, at its key, or at a part of its scalar, ``within`` (offset and
+        length).
+        """
         return self.source.diagnose(
             code, summary, *path, help=help, key=key, within=within, severity=severity
         )
@@ -69,10 +71,10 @@ def read_spec(path: Path) -> Document:
 def examine(path: Path) -> tuple[Document, list[Diagnostic]]:
     """The document and every problem found, by position.
 
-    With problems, it holds just those routes, and keys of them, that are right in themselves, so that they
-    can be held against a catalog all the same.
+    With problems, the document holds only the routes and keys that are valid by themselves. So these can
+    still be checked against a catalog.
 
-    Raises SpecError where the text cannot be read as YAML, ChangelaneError when the file cannot be read.
+    Raises SpecError when the text cannot be read as YAML, ChangelaneError when the file cannot be read.
     """
     source = read_source(path)
     problems = parse_source(source)
@@ -87,7 +89,7 @@ def examine(path: Path) -> tuple[Document, list[Diagnostic]]:
 
 
 def _salvage(source: Source) -> Spec:
-    """The routes that are right, or become so without the keys that are not."""
+    """The routes that are valid, or become so without their invalid keys."""
     found = source.find("routes")
     nodes = found.content if found and isinstance(found.content, list) else []
     salvaged = {index: route for index, node in enumerate(nodes) if (route := _salvage_route(node.plain()))}
@@ -107,7 +109,7 @@ def _salvage_route(value: Value) -> Route | None:
     right = value if isinstance(value, dict) else {}
     for path in wrong:
         right = _leave_out(right, path)
-    # What is required stands in for itself: the catalog knows of tables and columns only.
+    # Placeholders for required keys: the catalog check looks only at tables and columns.
     try:
         return Route.model_validate({"name": "unnamed", "events": ["insert"], **right})
     except ValidationError:
@@ -115,7 +117,9 @@ def _salvage_route(value: Value) -> Route | None:
 
 
 def _leave_out(mapping: dict[str, Value], path: Sequence[Step]) -> dict[str, Value]:
-    """Without the innermost key on the path. A list goes whole, for its other items keep their indexes."""
+    """The mapping without the innermost key on the path. A list is dropped whole: its other items must keep
+    their indexes.
+    """
     if not path:
         return mapping
     step, *rest = path
@@ -127,14 +131,16 @@ def _leave_out(mapping: dict[str, Value], path: Sequence[Step]) -> dict[str, Val
 
 
 def _add(known: list[Diagnostic], found: Iterator[Diagnostic]) -> list[Diagnostic]:
-    """Those found at places where nothing is known to be wrong; what is missing has no place of its own."""
+    """Problems at places without an earlier problem. A missing key has no place of its own, so it always
+    counts.
+    """
     places = {problem.span for problem in known}
     fresh = (problem for problem in found if problem.code == Code.MISSING_KEY or problem.span not in places)
     return list(islice(fresh, LIMIT_PROBLEMS + 1))
 
 
 def limit(problems: list[Diagnostic]) -> list[Diagnostic]:
-    """In file order, each once; past the first many, the rest as one."""
+    """Problems in file order, each once. Beyond the limit, one problem stands for the rest."""
     ordered = sorted(set(problems))
     if len(ordered) <= LIMIT_PROBLEMS:
         return ordered

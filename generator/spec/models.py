@@ -1,4 +1,4 @@
-"""What ``pipelines.yaml`` declares, as models."""
+"""The models of ``pipelines.yaml``."""
 
 from __future__ import annotations
 
@@ -142,8 +142,8 @@ class Queue(Model):
 
 
 class Payload(Model):
-    """What of a row a message holds. ``max_bytes`` in bytes; ``columns`` None means all, and empty means
-    those of the catalog.
+    """The content of a row that a message holds. ``max_bytes`` in bytes; ``columns`` None means all, and
+    empty means those of the catalog.
     """
 
     columns: Columns | None = Field(
@@ -177,12 +177,12 @@ class Payload(Model):
 
     @property
     def reviewed(self) -> bool:
-        """Whether the columns of the catalog are sent, and no other ones."""
+        """Whether exactly the columns of the catalog are sent."""
         return self.columns == ()
 
 
 class Route(Model):
-    """From changes of tables to queues. ``delay`` in seconds; ``capture`` None leaves it to the generator."""
+    """From changes of tables to queues. ``delay`` in seconds; ``capture`` None lets the generator choose."""
 
     name: RouteName = Field(description="Unique name of the route.", examples=["paid_orders"])
     table: TableName | None = Field(
@@ -250,7 +250,7 @@ class Route(Model):
 
     @property
     def index(self) -> int:
-        """Which of the spec's routes it is, from 0."""
+        """The route's number in the spec, from 0."""
         return self._index
 
     @property
@@ -263,12 +263,12 @@ class Route(Model):
         return self.queues_ or ((self.queue,) if self.queue else ())
 
     def table_path(self, position: int) -> tuple[str | int, ...]:
-        """Where ``tables[position]`` is written, for ``Document.locate``."""
+        """The path of ``tables[position]``, for ``Document.locate``."""
         base = ("routes", self.index)
         return (*base, "table") if self.tables_ is None else (*base, "tables", position)
 
     def queue_path(self, position: int) -> tuple[str | int, ...]:
-        """Where ``queues[position]`` is written, for ``Document.locate``."""
+        """The path of ``queues[position]``, for ``Document.locate``."""
         base = ("routes", self.index)
         return (*base, "queue") if self.queues_ is None else (*base, "queues", position)
 
@@ -362,7 +362,7 @@ def _empty_as_mapping(value: object) -> object:
 
 
 def _empty_as_list(value: object) -> object:
-    """`routes:` with nothing after it has all its routes commented out."""
+    """`routes:` with nothing after it: all routes are commented out."""
     return [] if resolve(value) is None else value
 
 
@@ -404,5 +404,5 @@ class Spec(Model):
             route._index = index
 
     def dead_letter(self, queue: str) -> str:
-        """The dead-letter queue of a declared queue."""
+        """The name of a declared queue's dead-letter queue."""
         return self.queues[queue].dead_letter or f"{queue}_dlq"

@@ -1,4 +1,4 @@
-"""The types of a spec's scalars: how each is read, what is said when it is not one, and its JSON Schema."""
+"""The types of a spec's scalars: how each is read, its error text, and its JSON Schema."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def refuse(
 
 
 def show(text: object) -> str:
-    """A value of the user's, short and on one line."""
+    """A user's value, short and on one line."""
     flat = "".join(letter if letter.isprintable() else "\ufffd" for letter in str(text)[:61])
     return f"`{flat[:60]}{'…' if len(flat) > 60 else ''}`"
 
 
 def read_text(value: object) -> str:
-    """A scalar's literal text. Unquoted ``yes`` or ``2024-01-01`` are the text that stands there."""
+    """A scalar's literal text. Unquoted ``yes`` or ``2024-01-01`` is read as that text."""
     if isinstance(value, list):
         raise refuse(Code.WRONG_TYPE, "must be one value, not a list")
     if isinstance(value, dict):
@@ -64,7 +64,9 @@ def read_text(value: object) -> str:
 
 
 def check_quoted(value: object, text: str) -> str:
-    """The text, if every YAML reader takes it for that, as an editor does that knows the JSON Schema."""
+    """The text, if every YAML reader takes it as text. An editor that knows the JSON Schema is such a
+    reader.
+    """
     if kind := name_type(value):
         raise refuse(
             Code.WRONG_TYPE,
@@ -104,14 +106,14 @@ def read_boolean(value: object) -> bool:
 
 
 def read_duration(value: object) -> float:
-    """Seconds. A number given as such passes through."""
+    """Seconds. A plain number is returned as it is."""
     if isinstance(value, (int, float)):
         return float(value)
     return _read_duration(read_text(value), pattern=_DURATION, kind="a duration")
 
 
 def read_whole_seconds(value: object) -> int:
-    """Whole seconds. A number given as such passes through."""
+    """Whole seconds. A plain number is returned as it is."""
     if isinstance(value, (int, float)):
         return int(value)
     return round(
@@ -131,7 +133,7 @@ def _read_duration(text: str, *, pattern: str, kind: str) -> float:
 
 
 def read_size(value: object) -> int:
-    """Bytes, with 1 kB = 1024 B as in Postgres. A number given as such passes through."""
+    """Bytes, with 1 kB = 1024 B as in Postgres. A plain number is returned as it is."""
     if isinstance(value, int):
         return value
     text = read_text(value)
@@ -146,7 +148,7 @@ def read_size(value: object) -> int:
 
 
 def read_table(value: object) -> str:
-    """A table's name as it was written, known to parse."""
+    """A table's name as written, if it can be parsed."""
     text = read_text(value)
     try:
         parse_table(text)
@@ -156,7 +158,7 @@ def read_table(value: object) -> str:
 
 
 def read_exception(value: object) -> str:
-    """A name under ``except`` as it was written, known to parse."""
+    """A name under ``except`` as written, if it can be parsed."""
     text = read_text(value)
     try:
         parse_exception(text)
@@ -168,12 +170,12 @@ def read_exception(value: object) -> str:
 
 
 def read_columns(value: object, read_list: Callable[[object], tuple[str, ...]]) -> tuple[str, ...]:
-    """A list of columns, or the text ``reviewed``, for which the empty tuple stands."""
+    """A list of columns, or the text ``reviewed``, which becomes the empty tuple."""
     return () if isinstance(value, str) and value == "reviewed" else read_list(value)
 
 
 def _match(pattern: str, rule: str, *, length: int | None = None) -> Callable[[object], str]:
-    """A reader of text that matches ``pattern``; ``rule`` says so in words."""
+    """A reader of text that matches ``pattern``; ``rule`` describes the pattern in words."""
 
     def read(value: object) -> str:
         text = read_text(value)
@@ -218,7 +220,7 @@ def _read_expression(value: object) -> str:
 
 
 def read_exception_name(value: object) -> str:
-    """Where an exception class is: the name of a built-in one, or module.path:Class."""
+    """The location of an exception class: the name of a built-in one, or module.path:Class."""
     text = _match(_EXCEPTION, "a built-in exception, as in ValueError, or module.path:Class")(value)
     found = getattr(builtins, text, None)
     if ":" in text or (isinstance(found, type) and issubclass(found, Exception)):
@@ -241,7 +243,7 @@ _RATE_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def read_rate(text: str) -> float:
-    """Messages a second, of a ``Rate`` as the spec has it."""
+    """Messages a second, from the spec's text for a ``Rate``."""
     count, unit = text.split("/")
     return int(count) / _RATE_UNITS[unit]
 

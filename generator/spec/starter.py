@@ -1,4 +1,4 @@
-"""A first ``pipelines.yaml`` for a schema: a route per table, each switched off by comment signs."""
+"""A first ``pipelines.yaml`` for a schema: a route per table, each commented out."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from changelane.generator.spec.well_known import find_secrets, is_bookkeeping
 from changelane.generator.spec.yaml_source import REFUSED
 
 LIMIT = 1000
-"""Routes that are suggested at most, for a spec has a largest size."""
+"""Routes that are suggested, at most: a spec has a size limit."""
 OWNER = "changelane_capture"
 """The role that is suggested to own capture functions."""
 LARGE = 20
-"""Tables of a schema from which one route over a glob is suggested, too."""
+"""The number of tables in a schema from which a route over a glob is suggested too."""
 
 _HEAD = """\
 # What Changelane captures, where it goes, and who handles it. Written by `changelane init` {origin}.
@@ -74,11 +74,11 @@ def suggest(
     sizes: Mapping[tuple[str, str], tuple[int, int, int]],
     owns: bool = False,
 ) -> str:
-    """The text of a spec that is valid as it is, and stays so with any routes uncommented.
+    """The text of a spec that is valid now, and stays valid when any routes are uncommented.
 
-    ``sizes`` maps schema and name to rows (-1: not known), bytes, partitions. A name comes from whoever may
-    create tables: it is written so that it is that name and nothing else. ``owns``: the role that applies can
-    make one that owns the capture functions.
+    ``sizes`` maps schema and name to rows (-1: not known), bytes, partitions. Whoever may create tables
+    chooses their names, so the text quotes each name. ``owns``: the role that applies can create a role that
+    owns the capture functions.
     """
     project = _plain(database, longest=31) or "app"
     queue = f"{project}_changes"
@@ -141,7 +141,7 @@ def _render_glob(schema: str, tables: list[Table], names: set[str], *, queue: st
 
 
 def _list(columns: Iterable[str]) -> str:
-    """Columns as a YAML list on one line; empty for none that a spec can name."""
+    """Columns as a YAML list on one line; empty when a spec can name none of them."""
     named = [_scalar(name) for name in columns if not REFUSED.search(name) and name.strip()]
     return f"[{', '.join(named)}]" if named else ""
 
@@ -156,7 +156,7 @@ def _render(table: Table, route: str, *, queue: str, size: tuple[int, int, int] 
     secrets = find_secrets(table)
     if secrets:
         facts.append(f"looks secret: {', '.join(map(_show, secrets))}")
-    # Two signs: with the routes below uncommented by an editor, it is a comment still.
+    # Two signs: it stays a comment when an editor uncomments the routes below.
     yield f"  ## {_show(str(table))}: {'; '.join(facts)}"
     yield f"  # - name: {_scalar(route)}"
     yield f"  #   table: {_scalar('.'.join(map(_quote, table.identity)))}"
@@ -203,13 +203,13 @@ def _note(catalog: Catalog, tables: list[Table], nameable: list[Table]) -> Itera
 
 
 def _name(table: Table, taken: set[str]) -> str:
-    """A route's name like the table's, that no other route has."""
+    """A route's name like the table's, which no other route has."""
     stem = _plain(table.name, longest=36) or "table"
     return _take(stem, _plain(f"{table.schema_}_{table.name}", longest=36), names=taken)
 
 
 def _take(stem: str, *others: str, names: set[str]) -> str:
-    """The first of the names, or of the first one with a number, that is not taken; now it is."""
+    """The first of the names that is free, or the first name with a number. It is marked as taken."""
     numbered = (f"{stem}_{number}" for number in range(2, LIMIT + 3))
     name = next(name for name in chain([stem, *others], numbered) if name and name not in names)
     names.add(name)
@@ -222,7 +222,7 @@ def _plain(text: str, *, longest: int) -> str:
 
 
 def _show(text: str) -> str:
-    """A name for a comment: on one line, without what a terminal or an editor would act upon."""
+    """A name for a comment: on one line, without characters that a terminal or an editor would act upon."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
@@ -235,5 +235,5 @@ def _scalar(text: str) -> str:
     """A YAML scalar of one line that every reader takes for this text."""
     if re.fullmatch(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)?", text) and isinstance(yaml.safe_load(text), str):
         return text
-    # JSON's strings are YAML's.
+    # A JSON string is a YAML string too.
     return json.dumps(text, ensure_ascii=False)

@@ -8,13 +8,13 @@ from changelane.contract.selection import TablePattern
 
 _PART = r'(?:"(?:[^"]|"")+"|[^."\s](?:[^."]*[^."\s])?)'
 PATTERN = rf"({_PART})\.({_PART})"
-"""The shape of a table's name, in a dialect that JSON Schema shares."""
+"""The pattern of a table's name, in a dialect that JSON Schema shares."""
 EXCEPTION = rf"(?:({_PART})\.)?({_PART})"
-"""The shape of a name under ``except``: without a schema, it means tables of every schema."""
+"""The pattern of a name under ``except``: without a schema, it means tables of every schema."""
 
 
 def parse_table(text: str) -> TablePattern:
-    """Read ``schema.name``. Raises ValueError, its text the help, where ``text`` is not one."""
+    """Read ``schema.name``. Raises ValueError for other text; the error's text is the help line."""
     found = re.fullmatch(PATTERN, text)
     if found is None:
         raise ValueError(_advise(text))
@@ -23,7 +23,9 @@ def parse_table(text: str) -> TablePattern:
 
 
 def parse_exception(text: str) -> TablePattern:
-    """Read ``schema.name`` or ``name``. Raises ValueError, its text the help, where ``text`` is neither."""
+    """Read ``schema.name`` or ``name``. Raises ValueError for other text; the error's text is the help
+    line.
+    """
     found = re.fullmatch(EXCEPTION, text)
     if found is None:
         raise ValueError("write schema.name, or a name alone for tables of every schema")

@@ -1,4 +1,4 @@
-"""What `init` knows by its name: bookkeeping of migration tools, and columns that look secret."""
+"""Names that `init` knows: bookkeeping tables of migration tools, and columns that look secret."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BOOKKEEPING = {
     *("phinxlog", "atlas_schema_revisions", "yoyo_migrations", "_yoyo_migration", "_yoyo_log"),
     *("_yoyo_version", "yoyo_lock", "bun_migrations", "bun_migration_locks", "spatial_ref_sys"),
 }  # fmt: skip
-"""Lower-case names of tables in which a tool notes what it did."""
+"""Lower-case names of tables in which a tool records its own work."""
 
 _SECRET = re.compile(
     r"passw(or)?d|passphrase|passcode|secret|token|credential|(api|private|access|encryption|signing)_?key"
@@ -34,7 +34,7 @@ def is_bookkeeping(table: Table) -> bool:
 
 
 def find_secrets(table: Table) -> list[str]:
-    """Names of columns that look as if they held a secret, in table order."""
+    """Names of columns that look as if they hold a secret, in table order."""
     return [
         column.name
         for column in table.columns

@@ -1,4 +1,4 @@
-"""libyaml's events to a tree of nodes, within limits."""
+"""Builds a tree of nodes from libyaml's events, within limits."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _ANCHOR = re.compile(r"&\S+\s*")
 
 @dataclass(slots=True)
 class _Frame:
-    """A collection whose end is yet to come. ``key`` is the key whose value comes next."""
+    """A collection that is still open. ``key`` is the key whose value comes next."""
 
     node: Node
     anchor: str | None
     flow: bool
     key: Node | None = None
     ignored: bool = False
-    """The value that comes next belongs to a key that was refused."""
+    """Whether the next value belongs to a key that was refused."""
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ class _Reader:
             )
 
     def place(self, node: Node) -> None:
-        """Put a finished node into the collection that it belongs to."""
+        """Put a finished node into the collection that contains it."""
         if not self.frames:
             self.root = node
             return
@@ -179,7 +179,7 @@ class _Reader:
             parent.end = max(parent.end, node.end)
 
     def accept_key(self, node: Node, parent: Node) -> bool:
-        """Whether a mapping's key is one; notes why not."""
+        """Whether a mapping's key is valid; notes the problem when it is not."""
         key = node.content
         if not isinstance(key, str):
             self.note(
@@ -232,7 +232,7 @@ _KINDS = {
 
 
 def _read_as(text: str) -> str:
-    """What YAML 1.1 makes of unquoted text where that is not text, else empty."""
+    """The type that YAML 1.1 gives unquoted text, when that is not text; else empty."""
     for tag, pattern in yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], []):
         if pattern.match(text):
             return _KINDS.get(tag.rpartition(":")[2], "")
@@ -242,7 +242,7 @@ def _read_as(text: str) -> str:
 def parse_source(source: Source) -> list[Diagnostic]:
     """Give ``source`` its root and return the problems that leave the rest readable.
 
-    Raises SpecError where they do not: a syntax error, a limit, or something other than one mapping.
+    Raises SpecError for a problem that does not: a syntax error, a limit, or a root that is not one mapping.
     """
     reader = _Reader(source)
     try:

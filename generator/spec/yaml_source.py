@@ -1,7 +1,7 @@
 """A spec's text as values with positions: YAML without its surprises.
 
-Built from libyaml's events, so that tags never construct anything, and depth, size and aliases are bounded
-before they cost. Offsets and columns count characters.
+It is built from libyaml's events. So tags never construct anything, and depth, size and aliases are limited
+before they cost time or memory. Offsets and columns count characters.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REFUSED = re.compile(
 
 
 class Plain(str):
-    """The literal text of an unquoted scalar; ``resolve`` says what YAML makes of it."""
+    """The literal text of an unquoted scalar; ``resolve`` gives its YAML meaning."""
 
     __slots__ = ()
 
@@ -39,7 +39,7 @@ Step = str | int
 
 @dataclass(slots=True)
 class Node:
-    """A value and where it stands: offsets into the text, ``end`` one past its last character.
+    """A value and its place: offsets into the text; ``end`` is one past its last character.
 
     ``keys`` holds the offsets of a mapping's keys; ``size`` and ``height`` count nodes with aliases expanded.
     """
@@ -52,7 +52,7 @@ class Node:
     height: int = 1
 
     def step(self, step: Step) -> Node | None:
-        """The child of that key or index, or None."""
+        """The child at that key or index, or None."""
         if isinstance(self.content, dict) and isinstance(step, str):
             return self.content.get(step)
         if isinstance(self.content, list) and isinstance(step, int) and 0 <= step < len(self.content):
@@ -77,9 +77,9 @@ _NUMBER = re.compile(
 
 
 def resolve(value: object) -> object:
-    """The None or int that an unquoted scalar means, else the value as it is.
+    """None or an int if an unquoted scalar means that, else the value as it is.
 
-    Only what every YAML reader agrees on is a number: ``012`` and ``12:30`` stay text.
+    Only text that every YAML reader takes as a number is one: ``012`` and ``12:30`` stay text.
     """
     if isinstance(value, Plain):
         if value in ("", "~", "null", "Null", "NULL"):
@@ -90,7 +90,7 @@ def resolve(value: object) -> object:
 
 
 def name_type(value: object) -> str:
-    """What YAML 1.2 (section 10.3.2) reads unquoted text as where that is not text; else empty."""
+    """The type that YAML 1.2 (section 10.3.2) gives unquoted text, when that is not text; else empty."""
     if isinstance(value, Plain):
         if _BOOLEAN.fullmatch(value):
             return "a boolean"
@@ -100,7 +100,7 @@ def name_type(value: object) -> str:
 
 
 class Source:
-    """A spec's text; ``file`` is how diagnostics name it, ``root`` the mapping that it holds once parsed."""
+    """A spec's text; ``file`` is its name in diagnostics, ``root`` the mapping that it holds once parsed."""
 
     def __init__(self, text: str, *, file: str) -> None:
         self.text = text
@@ -118,7 +118,7 @@ class Source:
         return node
 
     def locate(self, *path: Step, key: bool = False) -> Span:
-        """Where the value at ``path`` stands, or its key; the nearest parent's where there is none."""
+        """The place of the value at ``path``, or of its key; the nearest parent's place when it is absent."""
         node = self.root
         value_place = key_place = (node.start, node.end)
         for step in path:
@@ -131,10 +131,11 @@ class Source:
         return self.span(*(key_place if key or node.start == node.end else value_place))
 
     def locate_within(self, offset: int, length: int, *path: Step) -> Span:
-        """Where ``length`` characters from ``offset`` of a scalar's value stand; the whole scalar where
-        escapes part the value from its text.
+        """The place of ``length`` characters from ``offset`` of a scalar's value; the whole scalar when
+        escapes make the value differ from its text.
 
-        Blanks may be folded between the two, all else stands in both in the same order; so it counts that.
+        Blanks may be folded between the two; all other characters stand in both in the same order. So this
+        counts the others.
         """
         node = self.find(*path)
         if node is None or not isinstance(node.content, str):
@@ -173,7 +174,7 @@ class Source:
         return Span(file=self.file, line=line, column=column, end_column=end_column)
 
     def read_line(self, line: int) -> str:
-        """The text of a line, with blanks for tabs and no character that a terminal would act upon."""
+        """The text of a line, with blanks for tabs and without characters that a terminal would act upon."""
         start = self._starts[line - 1]
         end = self._starts[line] if line < len(self._starts) else len(self.text)
         cut = self.text[start : min(end, start + LIMIT_LINE)].rstrip("\r\n").replace("\t", " ")
@@ -206,13 +207,15 @@ class Source:
         within: tuple[int, int] | None = None,
         severity: Literal["error", "warning"] = "error",
     ) -> Diagnostic:
-        """A problem at the value of a path, at its key, or at ``within`` (offset and length) its scalar."""
+        """A problem at a path's value, at its key, or at a part of its scalar, ``within`` (offset and
+        length).
+        """
         span = self.locate(*path, key=key) if within is None else self.locate_within(*within, *path)
         return self.report(code, summary, span, help=help, severity=severity)
 
 
 def _map(index: int, *, inked: list[int], places: list[int]) -> int:
-    """The place of a value's character; of a blank or the end, one past what is before it."""
+    """The place of a value's character. For a blank or the end, it is one past the character before."""
     at = bisect_right(inked, index) - 1
     if at < 0:
         return places[0]
@@ -222,7 +225,7 @@ def _map(index: int, *, inked: list[int], places: list[int]) -> int:
 def read_source(path: Path) -> Source:
     """The text of a file, not parsed yet.
 
-    Raises ChangelaneError when it cannot be read, SpecError when it is too long, or is not text.
+    Raises ChangelaneError when it cannot be read, SpecError when it is too long or is not text.
     """
     try:
         with path.open("rb") as file:
@@ -242,7 +245,7 @@ def read_source(path: Path) -> Source:
         raise SpecError(
             [source.report(Code.LIMIT, message, source.span(0, 0), help="split the project in two")]
         )
-    # ASCII in UTF-16 or UTF-32 is half zeros.
+    # Half of the bytes of ASCII text in UTF-16 or UTF-32 are zero.
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff")) or content[:4].count(0) > 1
     try:
         text = content.decode("utf-8-sig")

@@ -1,6 +1,6 @@
-"""What Postgres itself brings: types, implicit casts, operators and functions of ``pg_catalog``.
+"""The types, implicit casts, operators and functions in Postgres' own ``pg_catalog``.
 
-``builtin.txt`` was read from PostgreSQL 18 by ``tests/builtin.sql``; one fact a line.
+``tests/builtin.sql`` read ``builtin.txt`` from PostgreSQL 18; one fact a line.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ SCHEMA = "pg_catalog"
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """An operator or a function: types of its arguments, and of its result, as keys.
+    """An operator or a function: the types of its arguments and of its result, as keys.
 
-    A key is the name of a type of ``pg_catalog``, or ``schema.name``; ``[]`` behind it makes it the array.
-    ``variadic``: the last argument may be repeated. ``defaults``: how many of the last may be left out.
+    A key is the name of a type of ``pg_catalog``, or ``schema.name``; ``[]`` after it makes it the array
+    type. ``variadic``: the last argument may be repeated. ``defaults``: how many of the last ones may be
+    omitted.
     """
 
     schema: str
@@ -32,7 +33,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class BuiltinType:
-    """``subtype`` is what a range is over."""
+    """``subtype`` is the type that a range is over."""
 
     category: str
     preferred: bool
@@ -41,8 +42,8 @@ class BuiltinType:
 
 @dataclass(frozen=True, slots=True)
 class Builtins:
-    """``casts`` are the implicit ones, as pairs of source and target; ``aggregates`` are names, those of
-    window functions among them. ``configs`` and ``dictionaries`` are names of text search.
+    """``casts`` are the implicit ones, as pairs of source and target. ``aggregates`` are names and include
+    window functions. ``configs`` and ``dictionaries`` are names of text search objects.
     """
 
     types: Mapping[str, BuiltinType]

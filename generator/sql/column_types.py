@@ -1,4 +1,4 @@
-"""What a column's type asks of the function that captures it."""
+"""What each column type requires of the function that captures it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ _LONG = {
     *("regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper"),
     *("regoperator", "regproc", "regprocedure", "regrole", "regtype"),
 }
-"""Types whose values take a few bytes and are long as text: a number of 10 bytes may have 131,072 digits."""
+"""Types whose stored values take a few bytes and are long as text: 10 bytes may be a number of 131,072
+digits.
+"""
 
 Growth = Literal["bounded", "plain", "array", "long"]
-"""How the JSON of a value follows what it takes as stored, which may be compressed 255 times. plain:
-up to eight times as much (varbit). array: a null takes a bit as stored, four bytes as jsonb. long: elements
-are of types such as numeric. bounded: no value is large.
+"""How large the JSON of a value may get, compared with its stored size, which may be compressed 255 times.
+plain: up to eight times as large (varbit). array: a null takes a bit as stored, four bytes as jsonb. long:
+elements are of types such as numeric. bounded: no value is large.
 """
 
 
 def classify_growth(column: Column) -> Growth:
-    """How large the JSON of the column's values may be."""
+    """How large the JSON of the column's values may get."""
     atoms = set(column.atoms)
     if atoms and atoms <= _BOUNDED and not column.type.endswith("]"):
         return "bounded"
@@ -41,29 +43,29 @@ def classify_growth(column: Column) -> Growth:
 
 
 def write_null(type: str) -> str:
-    """SQL of a null of the type. The cast of a null to a domain fails where the domain forbids null, and the
-    missing element of a null array is of the domain and is not checked.
+    """SQL of a null of the type. A domain may forbid null, so a cast of null to it would fail. The missing
+    element of a null array has the domain's type and is not checked.
     """
     return f"(NULL::{type}[])[1]" if "." in type and not type.endswith("]") else f"NULL::{type}"
 
 
 def choose_fallback(column: Column) -> str:
-    """A type that stands in for a column's own once the column is gone, its type perhaps with it."""
+    """A type that stands in for a column's own after the column was dropped, perhaps with its type."""
     if "." not in column.type:
         return column.type
     return "text[]" if is_enum(column) and column.type.endswith("]") else "text"
 
 
 def is_enum(column: Column) -> bool:
-    """Whether it is an enum, or an array of one."""
+    """Whether the column is an enum, or an array of one."""
     return set(column.atoms) - {ARRAY} == {"enum"}
 
 
 def choose_stand_in(column: Column) -> str:
-    """A built-in type that comes nearest to the column's own, whose name may mean nothing any more."""
+    """The built-in type that is nearest to the column's own, whose name may be gone."""
     if "." not in column.type:
         return column.type
-    # What a domain is over; of a composite nothing built-in comes near.
+    # The base type of a domain. No built-in type is near a composite.
     atoms = [atom for atom in column.atoms if atom != ARRAY]
     known = len(atoms) == 1 and "." not in atoms[0] and atoms[0] != "enum"
     name = f"pg_catalog.{quote_identifier(atoms[0])}" if known else "text"
@@ -95,7 +97,7 @@ _TEXT_DEPENDS_ON = {
 }
 _ANY = ("DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits")
 _INDEPENDENT = frozenset({"citext", "hstore", "ltree"})
-"""Types of Postgres' contrib whose text no setting changes."""
+"""Types of Postgres' contrib modules whose text no setting changes."""
 PINNED = {
     "DateStyle": "'ISO, MDY'",
     "IntervalStyle": "'postgres'",
@@ -108,15 +110,16 @@ PINNED = {
 
 
 _DATES = frozenset({"date", "timestamp", "timestamptz"})
-"""Their JSON follows no DateStyle, but their text does, and what is read as one of them."""
+"""Their JSON ignores DateStyle. Their text follows it, and so does text that is read as one of them."""
 
 
 def choose_settings(table: Table, *, seen: Collection[str], swayed: bool) -> tuple[tuple[str, str], ...]:
-    """The settings that the function pins, each because a column's text would follow the writer's session.
+    """The settings that the function pins, because a column's text would follow the writer's session
+    otherwise.
 
-    ``seen`` are the columns that expressions see; ``swayed`` that one of these may follow any setting.
-    Each costs up to two microseconds a call, so only those that the column types need, and the zone of the
-    time of capture. The text of a type that is not built in may depend on any.
+    ``seen`` are the columns that expressions read. ``swayed``: an expression may depend on any setting. Each
+    setting costs up to two microseconds a call. So only those that the column types need are pinned, and the
+    time zone for the time of capture. The text of a type that is not built in may depend on any setting.
     """
     needed = {"TimeZone", *(_ANY if swayed else ())}
     for column in table.columns:

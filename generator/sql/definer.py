@@ -1,5 +1,5 @@
-"""What a capture function sees otherwise than the session that writes: it runs as its owner, with settings
-of its own.
+"""Values that a capture function sees differently from the writing session: it runs as its owner, with
+settings of its own.
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ _ROLE_CALLS = {
     ),
     "row_security_active": 1,
 }
-"""Functions, and with how many arguments they ask for the current user."""
+"""Functions that ask for the current user, each with the number of arguments at which they do."""
 _SETTINGS = {name.lower() for name in PINNED} | {"search_path", "jit"}
 
 
 def find_definer_value(node: ast.Node) -> tuple[str, str]:
-    """What of ``node`` would be the function's own, and what to write instead; empty strings for nothing."""
+    """The part of ``node`` that would give the function's own value, and the text to write instead; else
+    empty.
+    """
     if isinstance(node, ast.SQLValueFunction):
         if node.op in _ROLES:
             return f"{_ROLES[node.op]}, which is the owner of the capture function", _ROLE_HELP
@@ -81,7 +83,7 @@ def find_definer_value(node: ast.Node) -> tuple[str, str]:
 
 
 def _read_setting(node: ast.FuncCall) -> str:
-    """The name that a call of current_setting gives as a literal, perhaps with a cast."""
+    """The setting that a call of current_setting names as a literal, perhaps with a cast."""
     value = node.args[0] if node.args else None
     if isinstance(value, ast.TypeCast):
         value = value.arg

@@ -21,7 +21,9 @@ _LONGEST = 100_000
 
 
 class ExpressionError(Exception):
-    """``what`` is wrong in ``length`` characters from ``start`` of the expression; ``help`` mends it."""
+    """``what`` is the problem in ``length`` characters from ``start`` of the expression; ``help`` is the
+    fix.
+    """
 
     def __init__(self, what: str, *, start: int = 0, length: int = 1, help: str = "") -> None:
         super().__init__(what)
@@ -45,11 +47,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A checked expression: its text and where it refers to the change or message, in order. ``plain`` is
-    the one that was written, where schemas were added to its names.
+    """A checked expression: its text, and its references to the change or message, in order. When schemas
+    were added to its names, ``plain`` is the expression as written.
 
-    ``repeatable``: it calls no function, so that it says the same when it is evaluated twice. ``swayed``: it
-    holds more than columns and what is like them, so that its value may follow any setting of the session.
+    ``repeatable``: it calls no function of unknown effect, so a second evaluation gives the same value.
+    ``swayed``: it holds more than columns and simple tests, so its value may depend on any session setting.
     """
 
     text: str
@@ -63,7 +65,7 @@ class Expression:
         return frozenset(reference.column for reference in self.references if reference.column)
 
     def bind(self, replace: Callable[[Reference], str]) -> str:
-        """The text with each reference replaced, in parentheses of its own."""
+        """The text with each reference replaced; the result is in parentheses."""
         pieces: list[str] = []
         position = 0
         for reference in self.references:
@@ -77,15 +79,15 @@ def parse_expression(text: str) -> Expression:
     """Check that ``text`` is one expression over new.<column>, old.<column> and op.
 
     Raises ExpressionError for anything else: statements, sub-selects, other names, aggregates and window
-    calls, parameters, comments. Whether the columns exist is not known here.
+    calls, parameters, comments. It does not check whether the columns exist.
     """
     return _parse(text, columns=(), example="new.status = 'paid'")
 
 
 def parse_message_expression(text: str, *, columns: Collection[str]) -> Expression:
-    """Check that ``text`` is one expression over the ``columns`` of a message, named alone.
+    """Check that ``text`` is one expression over the ``columns`` of a message, without a row's name.
 
-    As ``parse_expression``, but for sub-selects without a FROM, which are evaluated once a statement.
+    As ``parse_expression``, but sub-selects without a FROM are allowed; they are evaluated once a statement.
     """
     return _parse(text, columns=columns, example="message->>'op' = 'insert'")
 
@@ -97,7 +99,7 @@ def _parse(text: str, *, columns: Collection[str], example: str) -> Expression:
         statements = parse_sql(PREFIX + text + _SUFFIX)
     except ParseError as error:
         message, position = error.args
-        # None is the end of the input.
+        # The parser gives None for the end of the input.
         start = len(text) if position is None else position - len(PREFIX)
         if start >= len(text):
             message, start = "it ends too early", len(text) - 1
@@ -114,18 +116,20 @@ def _parse(text: str, *, columns: Collection[str], example: str) -> Expression:
 
 
 def read_tree(text: str) -> ast.Node:
-    """The tree of an expression that was checked; places in it are those of ``PREFIX + text``."""
+    """The tree of a checked expression; locations in it count from the start of ``PREFIX + text``."""
     return take_value(parse_sql(PREFIX + text + _SUFFIX)[0].stmt, text, example="")
 
 
 def parse_like(other: Expression, text: str) -> Expression:
-    """``text`` as an expression over what ``other`` is over. Raises as that was parsed."""
+    """``text`` as an expression over the same columns as ``other``. Raises as the parse of ``other``
+    would.
+    """
     columns = {reference.column for reference in other.references if reference.row == "message"}
     return _parse(text, columns=columns, example="")
 
 
 def call_is_steady(call: ast.FuncCall) -> bool:
-    """Whether it calls a function of the server that gives the same however often it is called."""
+    """Whether the call's function is built in and returns the same value for the same arguments."""
     *schema, name = [part.sval for part in call.funcname or () if isinstance(part, ast.String)]
     return schema in ([], ["pg_catalog"]) and name in _STEADY_CALLS
 
@@ -159,7 +163,9 @@ def _scan(text: str, *, over: str) -> Sequence[Token]:
 
 
 def _check_parentheses(tokens: Sequence[Token]) -> None:
-    """None closes what stands around the expression: there, ``a) OR (b`` parses, and means something else."""
+    """Raise unless every closing parenthesis closes one of the expression. ``a) OR (b`` would parse inside
+    the surrounding parentheses, and mean something else.
+    """
     depth = 0
     for token in tokens:
         depth += (token.name == "ASCII_40") - (token.name == "ASCII_41")
@@ -179,7 +185,7 @@ _CLAUSES = (
 
 
 def take_value(statement: ast.Node | None, text: str, *, example: str) -> ast.Node:
-    """The expression of ``SELECT (expression)``; anything around it is what the text added."""
+    """The expression of ``SELECT (expression)``. Raises for anything around it, which the text has added."""
 
     def refuse(what: str) -> ExpressionError:
         return ExpressionError(what, length=len(text), help=f"write one expression, such as {example}")
@@ -213,7 +219,7 @@ _STEADY_CALLS = {
     *("mod", "octet_length", "position", "replace", "right", "round", "rtrim", "split_part", "starts_with"),
     *("strpos", "substr", "substring", "upper"),
 }
-"""Functions of the server over text and numbers, which no setting of a session sways."""
+"""Built-in functions on text and numbers whose result no session setting changes."""
 _STEADY_CASTS = {
     *(
         "bool",
@@ -233,8 +239,8 @@ _STEADY_CASTS = {
 
 
 class _Check(Visitor):
-    """Collects references and refuses what has no place in an expression over one change, or one message
-    where there are ``columns``.
+    """Collects references, and refuses parts that an expression over one change cannot have. With
+    ``columns``, the expression is over one message.
     """
 
     def __init__(self, *, text: str, tokens: Sequence[Token], columns: Collection[str]) -> None:
@@ -278,7 +284,7 @@ class _Check(Visitor):
         self.references.append(Reference(start=start, end=end, row="message", column=names[0]))
 
     def _end_of(self, start: int, names: Sequence[str]) -> int:
-        """One past the last character of a dotted name: its tokens alternate names and dots."""
+        """The offset after a dotted name, whose tokens alternate names and dots."""
         first = bisect_left(self.tokens, start, key=lambda token: token.start)
         return int(self.tokens[first : first + 2 * len(names) - 1][-1].end) + 1
 
@@ -314,7 +320,7 @@ class _Check(Visitor):
 
     def visit_SQLValueFunction(self, ancestors: object, node: ast.SQLValueFunction) -> None:
         self._refuse_definer_value(node)
-        # The first of them tell the time, the rest who and where the session is.
+        # The first of them tell the time; the others tell the user and place of the session.
         self.swayed |= node.op is not None and node.op <= SQLValueFunctionOp.SVFOP_LOCALTIMESTAMP_N
 
     def visit_FuncCall(self, ancestors: object, node: ast.FuncCall) -> None:

@@ -1,4 +1,4 @@
-"""A walk over an expression's tree: the type of each part, and schemas where names need them."""
+"""Walks over an expression's tree: finds the type of each part, and adds schemas where names need them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Inference:
         self.changed = False
 
     def take(self, node: Any) -> _Typed:
-        """The node, or what stands for it now, and the key of its type. Raises ExpressionError."""
+        """The node, or its replacement, and the key of its type. Raises ExpressionError."""
         method = self._METHODS.get(type(node))
         if method is not None:
             return method(self, node)
@@ -62,7 +62,7 @@ class Inference:
         taken = [self.take(node) for node in nodes or ()]
         return tuple(node for node, _ in taken), [type for _, type in taken]
 
-    # What has a type of its own.
+    # Nodes that have a type of their own.
 
     def _take_constant(self, node: Any) -> _Typed:
         value = node.val
@@ -118,7 +118,7 @@ class Inference:
         target.val, found = self.take(target.val)
         return node, ("text" if found == UNKNOWN else found)
 
-    # What has the common type of its parts.
+    # Nodes that have the common type of their parts.
 
     def _take_common(self, node: Any) -> _Typed:
         node.args, found = self._take_all(node.args)
@@ -171,7 +171,7 @@ class Inference:
                 found = whole or self.types.element(found) or ANYTHING
         return node, found
 
-    # What looks a name up.
+    # Nodes that look a name up.
 
     def _take_operator(self, node: Any) -> _Typed:
         if any(isinstance(side, ast.RowExpr) for side in (node.lexpr, node.rexpr)) or (
@@ -219,7 +219,7 @@ class Inference:
         return self._compare(name, meaning, nodes, inputs), result
 
     def _find_left(self, meaning: Meaning, given: str) -> str:
-        """The type that the left operand is taken as."""
+        """The type to which the left operand is converted."""
         if not meaning.taken:
             return SOME_BUILTIN if self.types.is_builtin(given) else ANYTHING
         return given if meaning.taken[0] in POLYMORPHIC else meaning.taken[0]
@@ -269,7 +269,9 @@ class Inference:
         return node, "bool"
 
     def _take_in(self, node: Any) -> _Typed:
-        """A list is an array of the common type of its values and of what is compared, columns apart."""
+        """A list becomes an array. Its element type is the common type of the constants and the compared
+        value.
+        """
         node.lexpr, subject = self.take(node.lexpr)
         node.rexpr, found = self._take_all(node.rexpr)
         name = node.name[-1].sval
@@ -356,7 +358,7 @@ class Inference:
                 node.args = tuple(map(self._cast, node.args, inputs, meaning.found.arguments))
         return node, meaning.result
 
-    # How it is written.
+    # How the result is written.
 
     def _mean(self, node: Any, name: str, inputs: Sequence[str], *, schema: str = "") -> Meaning:
         try:
@@ -367,7 +369,9 @@ class Inference:
     def _compare(
         self, name: str, meaning: Meaning, nodes: Sequence[Any], inputs: Sequence[str]
     ) -> ast.A_Expr:
-        """The operation, by its schema and with its very types, so that nothing defined later is meant."""
+        """The operation with its schema and its exact types, so that no operator defined later can be
+        meant.
+        """
         if meaning.found is None:
             return make.operation((name,), *nodes)
         self.changed = True
@@ -379,7 +383,9 @@ class Inference:
         return node if same else make.cast(node, wanted, self.types)
 
     def _check_repeatable(self, node: Any, part: Any, form: str, instead: str) -> None:
-        """What has no form with a schema is written so that a part of it stands twice."""
+        """Refuse a part that calls a function: a form that cannot name a schema is written with that part
+        twice.
+        """
         if not all(call_is_steady(call) or self._is_known(call) for call in make.list_calls(part)):
             self._refuse(node, f"{form} has no form with the schema of an operator, and calls a function",
                          f"write {instead}, with OPERATOR(schema.=)")  # fmt: skip

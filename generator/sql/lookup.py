@@ -1,4 +1,4 @@
-"""What the name of an operator or a function means for given types, in the owner's session and elsewhere."""
+"""What an operator's or a function's name means for given types, in the owner's session and elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Choose = Callable[[Sequence[Signature], Sequence[str], TypeSystem], Signature | 
 
 
 class Undecided(Exception):
-    """The catalog leaves open what is meant: ``why``, and ``help`` with the text to write."""
+    """The catalog does not decide the meaning: ``why``, and ``help`` with the text to write."""
 
     def __init__(self, why: str, help: str) -> None:
         super().__init__(why)
@@ -24,8 +24,8 @@ class Undecided(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The type of the result; ``found`` only where its schema has to be written. ``taken`` are the types that
-    the operands are taken as, empty where that is not known.
+    """The type of the result. ``found`` is set only when its schema must be written. ``taken`` are the types
+    to which the operands are converted, empty when they are not known.
     """
 
     result: str
@@ -38,7 +38,7 @@ class Lookup:
         self.types = types
 
     def find_operator(self, name: str, inputs: Sequence[str], *, schema: str = "") -> Meaning:
-        """The operator of this name, in ``schema`` alone if that is given. Raises Undecided."""
+        """The operator of this name, only in ``schema`` if that is given. Raises Undecided."""
         builtin: Sequence[Signature] = self.types.builtins.operators.get(name, [])
         known = self.types.operators.get(name, [])
         if schema:
@@ -52,7 +52,7 @@ class Lookup:
         return self._decide(name, inputs, builtin, known, choose_operator, write=write, hidden=hidden)
 
     def find_function(self, name: str, inputs: Sequence[str], *, schema: str = "") -> Meaning:
-        """The function of this name, likewise. Raises Undecided."""
+        """The function of this name, only in ``schema`` if that is given. Raises Undecided."""
         builtin: Sequence[Signature] = self.types.builtins.functions.get(name, [])
         known = self.types.functions.get(name, [])
         if schema:
@@ -66,14 +66,14 @@ class Lookup:
             return f"{quote_schema(schema)}.{quote_schema(name)}(...)"
 
         if not builtin and len({found.schema for found in known}) == 1:
-            # There is no other that could be meant.
+            # No other function could be meant.
             found = choose_function(known, inputs, self.types)
             named = found or Signature(known[0].schema, name, (), ANYTHING)
             return Meaning(self._resolve(found, inputs) if found else ANYTHING, named)
         return self._decide(name, inputs, builtin, known, choose_function, write=write, hidden=hidden)
 
     def guess_function(self, name: str) -> str:
-        """The type of what a function of ``pg_catalog`` gives, whatever it is given."""
+        """The result type that a ``pg_catalog`` function has for all arguments."""
         return self._guess(self.types.builtins.functions.get(name, ()), [ANYTHING])
 
     def _find_cast(self, name: str) -> Meaning:
@@ -154,7 +154,7 @@ class Lookup:
         return self.types.resolve(found.result, self.types.match(found.arguments, inputs) or {})
 
     def _guess(self, candidates: Sequence[Signature], inputs: Sequence[str]) -> str:
-        """The type of what one of these gives, it is not known which."""
+        """The result type when any of these may be meant."""
         if not candidates:
             return ANYTHING
         results = {found.result for found in candidates}

@@ -1,6 +1,6 @@
 """Names of objects within text, such as ``'orders'::regclass``, which Postgres looks up when it runs them.
 
-A capture function looks in ``pg_catalog`` alone, so such a name needs its schema.
+A capture function searches only ``pg_catalog``, so such a name needs its schema.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KINDS = {
     "regoper": "operator", "regoperator": "operator", "regconfig": "text search configuration",
     "regdictionary": "text search dictionary", "regcollation": "collation",
 }  # fmt: skip
-"""Types whose values are written as a name that the search_path decides, and what the name is of."""
+"""Types whose text is a name that the search_path resolves, and the kind of object that it names."""
 _NUMBERS = {"oid", "int2", "int4", "int8"}
 _TEXTS = {"text", "varchar", "bpchar", "name"}
 _TAKERS = {
@@ -34,17 +34,17 @@ _TAKERS = {
     "to_regtypemod": (0, "regtype"), "has_column_privilege": (-3, "regclass"),
     "has_function_privilege": (-2, "regprocedure"), "has_type_privilege": (-2, "regtype"),
 }  # fmt: skip
-"""Functions that take a name as text: the place among their arguments, and what it is of."""
+"""Functions that take a name as text: the argument's position, and the kind of object that it names."""
 _NAME = r'\s*("(?:[^"]|"")+"|[^\s".(]+)\s*'
 _PLACED = re.compile(rf"{_NAME}\.(?:{_NAME})?")
 _FORMATTED = re.compile(r"%(\d+\$)?I\.")
 
 Problem = tuple[str, str] | None
-"""Why, and the text to write."""
+"""The reason, and the text to write."""
 
 
 def check_cast(value: Any, given: str, wanted: str, types: TypeSystem) -> Problem:
-    """Whether a value of type ``given``, as ``wanted``, is read or written by the search_path."""
+    """Whether reading or writing a value of type ``given`` as ``wanted`` depends on the search_path."""
     if given in _KINDS and wanted in _TEXTS:
         return (
             f"the text of a {given} follows the search_path of the capture function",
@@ -58,7 +58,9 @@ def check_cast(value: Any, given: str, wanted: str, types: TypeSystem) -> Proble
 def check_call(
     name: str, arguments: Sequence[Any], given: Sequence[str], wanted: Sequence[str], types: TypeSystem
 ) -> Problem:
-    """Whether one of the arguments is a name; ``wanted`` are the types that they are taken as, if known."""
+    """Whether one of the arguments is a name; ``wanted`` are the types to which they are converted, if
+    known.
+    """
     if name in _TAKERS:
         place, kind = _TAKERS[name]
         place += len(arguments) if place < 0 else 0
@@ -113,7 +115,7 @@ def _check_name(value: Any, kind: str, types: TypeSystem) -> Problem:
 
 
 def _is_found(text: str, kind: str, types: TypeSystem) -> bool:
-    """Whether the name has a schema, or means in ``pg_catalog`` what it means to the owner."""
+    """Whether the name has a schema, or means the same in ``pg_catalog`` as it means to the owner."""
     if kind == "regtype":
         return _is_type_found(text, types)
     head, _, rest = text.partition("(")
@@ -132,7 +134,7 @@ def _is_found(text: str, kind: str, types: TypeSystem) -> bool:
         "regoperator": name in builtins.operators,
         "regconfig": name in builtins.configs,
         "regdictionary": name in builtins.dictionaries,
-        # Which there are follows the server, and one that is not there is found out by `apply`.
+        # The list depends on the server; `apply` reports one that does not exist.
         "regcollation": True,
     }
     return types.path[0] == SCHEMA and known[kind]
@@ -149,7 +151,7 @@ def _is_type_found(text: str, types: TypeSystem) -> bool:
 
 
 def _check_computed(value: Any, kind: str, types: TypeSystem) -> Problem:
-    """A name that is put together when the row is written: it begins with a schema that is told, or not."""
+    """Check a name that is composed when the row is written: it must begin with a known schema."""
     begin = _read_text(_find_begin(value))
     if begin is not None and (_PLACED.match(begin) or _FORMATTED.match(begin)):
         return None
@@ -160,7 +162,7 @@ def _check_computed(value: Any, kind: str, types: TypeSystem) -> Problem:
 
 
 def _find_begin(value: Any) -> Any:
-    """What the text of the value begins with."""
+    """The first part of the value's text."""
     match value:
         case ast.A_Expr(name=(*_, ast.String(sval="||")), lexpr=left):
             return _find_begin(left)
@@ -172,7 +174,7 @@ def _find_begin(value: Any) -> Any:
 
 
 def _read_text(value: Any) -> str | None:
-    """The text of a literal, perhaps with a cast; of a null, an empty one."""
+    """The text of a literal, perhaps with a cast; empty for a null."""
     if isinstance(value, ast.TypeCast):
         return _read_text(value.arg)
     if not isinstance(value, ast.A_Const):

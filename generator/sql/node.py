@@ -1,4 +1,4 @@
-"""Nodes of a parse tree: made, and looked into."""
+"""Makes and examines nodes of a parse tree."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def cast(node: Any, key: str, types: TypeSystem) -> ast.TypeCast:
 
 
 def read_key(type: ast.TypeName, types: TypeSystem) -> str:
-    """The key of a type by its name; ANYTHING for one that the catalog has not, empty for no such name."""
+    """The key of a type by its name. ANYTHING for one that the catalog lacks; empty when there is no such
+    name.
+    """
     *schema, name = [part.sval or "" for part in type.names or () if isinstance(part, ast.String)]
     bounds = "[]" if type.arrayBounds else ""
     if not schema:
@@ -94,7 +96,7 @@ _PLACES = {"location", "list_start", "list_end", "rexpr_list_start", "rexpr_list
 
 
 def are_same(one: Any, other: Any) -> bool:
-    """Whether two trees mean the same: but for places, and for how a call of a function is spelt."""
+    """Whether two trees mean the same, apart from locations and from the spelling of function calls."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(are_same, one, other))
     if isinstance(one, ast.BoolExpr) and isinstance(other, ast.BoolExpr):
@@ -109,7 +111,7 @@ def are_same(one: Any, other: Any) -> bool:
 
 
 def _flatten(node: ast.BoolExpr) -> tuple[Any, ...]:
-    """What AND or OR joins, however it is nested."""
+    """The operands of AND or OR, however deep they are nested."""
     parts: list[Any] = []
     for part in node.args or ():
         joined = isinstance(part, ast.BoolExpr) and part.boolop == node.boolop

@@ -1,7 +1,7 @@
-"""Which of several operators or functions of one name Postgres takes, by the types of what they are given.
+"""Which of several operators or functions of one name Postgres chooses for given argument types.
 
-The steps are those of func_select_candidate, binary_oper_exact and func_get_detail in Postgres' parser, which
-the manual tells in its chapter on type conversion.
+The steps are those of func_select_candidate, binary_oper_exact and func_get_detail in Postgres' parser. The
+manual describes them in its chapter on type conversion.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from changelane.generator.sql.typesystem import UNKNOWN, TypeSystem
 def choose_operator(
     candidates: Sequence[Signature], inputs: Sequence[str], types: TypeSystem
 ) -> Signature | None:
-    """The operator; None where there is none, or no best one. Of equal ones, the first."""
+    """The operator; None when none fits, or none is the best. Of equal ones, the first."""
     known = _drop_hidden(found for found in candidates if len(found.arguments) == len(inputs))
     assumed = tuple(inputs)
     literal = len(inputs) == 2 and UNKNOWN in inputs
     if literal:
-        # A literal beside a known type is of that type, where there is such an operator.
+        # A literal beside a known type takes that type, if such an operator exists.
         given = next((type for type in inputs if type != UNKNOWN), UNKNOWN)
         assumed = (given, given)
     for wanted in (assumed, tuple(map(types.base, assumed)) if literal else assumed):
@@ -34,7 +34,7 @@ def choose_operator(
 def choose_function(
     candidates: Sequence[Signature], inputs: Sequence[str], types: TypeSystem
 ) -> Signature | None:
-    """The function, its arguments as many as the inputs; None where there is none, or no best one."""
+    """The function, with as many arguments as inputs; None when none fits, or none is the best."""
     known = _drop_hidden(fit for found in candidates if (fit := _fit(found, len(inputs))))
     for found in known:
         if found.arguments == tuple(inputs):
@@ -43,7 +43,7 @@ def choose_function(
 
 
 def _fit(found: Signature, count: int) -> Signature | None:
-    """The signature with ``count`` arguments, repeated or left out as it allows."""
+    """The signature with ``count`` arguments: repeated or omitted as it allows; None when it does not."""
     declared = len(found.arguments)
     if found.variadic and count >= declared:
         last = found.arguments[-1].removesuffix("[]")
@@ -56,7 +56,9 @@ def _fit(found: Signature, count: int) -> Signature | None:
 
 
 def _drop_hidden(candidates: Iterable[Signature]) -> list[Signature]:
-    """Without those whose arguments an earlier one has; one that is not variadic goes first."""
+    """The candidates without those that an earlier one with the same arguments hides; variadic ones come
+    last.
+    """
     first: dict[tuple[str, ...], Signature] = {}
     for found in sorted(candidates, key=lambda found: found.variadic):
         first.setdefault(found.arguments, found)
@@ -91,7 +93,7 @@ def _choose(candidates: Sequence[Signature], inputs: Sequence[str], types: TypeS
 
 
 def _guess(left: list[Signature], bases: Sequence[str], types: TypeSystem) -> list[Signature]:
-    """What literals are, from what the candidates ask for in their places, else from the other inputs."""
+    """The types of literals: those that the candidates expect there, else those of the other inputs."""
     slots: dict[int, tuple[str, bool]] = {}
     for place, base in enumerate(bases):
         if base != UNKNOWN:

@@ -1,8 +1,8 @@
-"""Expressions with the operators, functions and types that the table owner's session would find.
+"""Adds schemas to the operators, functions and types that the table owner's session would find.
 
-A capture function looks names up in ``pg_catalog`` alone. There, ``=`` between two values of citext is that
-of text. So each name that means something of another schema gets this schema, from what the catalog knows;
-what the catalog leaves open is refused, with the text to write.
+A capture function looks names up only in ``pg_catalog``. There, ``=`` on two citext values compares them as
+text. So each name that means an object of another schema gets that schema, from the catalog. A name that the
+catalog cannot decide is refused, with the text to write.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from changelane.generator.sql.typesystem import ANYTHING, TypeSystem
 
 
 def qualify(expression: Expression, *, columns: Mapping[str, str], types: TypeSystem) -> Expression:
-    """The expression with such names qualified; the same one where there are none.
+    """The expression with such names qualified; the same object when there are none.
 
-    ``columns`` are their types as ``format_type`` spells them. Raises ExpressionError for what the catalog
-    leaves open.
+    ``columns`` are their types as ``format_type`` spells them. Raises ExpressionError for a name that the
+    catalog cannot decide.
     """
     seen = {name: type for name, type in columns.items() if name in expression.columns}
     key = (expression.text, tuple(sorted(seen.items())))

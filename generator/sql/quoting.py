@@ -8,7 +8,8 @@ from collections.abc import Iterable
 MAX_NAME_BYTES = 63
 
 _LINE_BREAK = re.compile(
-    # What is quoted, and comments, whose quotes mean nothing; then the break of a line that is not blank.
+    # Quoted text, and comments, in which quotes mean nothing; then the line break before a line that is not
+    # blank.
     r"""[eE]'(?:[^'\\]|\\.|'')*'|'[^']*'|"[^"]*"|\$(\w*)\$.*?\$\1\$|--[^\n]*|\n(?!\n|$)""",
     re.DOTALL,
 )
@@ -45,5 +46,5 @@ def quote_body(body: str) -> str:
 
 
 def indent(text: str, width: int = 4) -> str:
-    """SQL with its lines, but for the first, moved by so many blanks; what is quoted stays as it is."""
+    """SQL with all lines after the first indented by this many blanks; quoted text stays as it is."""
     return _LINE_BREAK.sub(lambda found: f"\n{' ' * width}" if found[0] == "\n" else found[0], text)

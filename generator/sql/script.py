@@ -1,4 +1,4 @@
-"""SQL that a person gave, as statements; refused where a rollback could not undo it."""
+"""Splits SQL that a person gave into statements, and refuses effects that a rollback could not undo."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ _COMMANDS = {
 def split_script(text: str) -> tuple[Statement, ...]:
     """The statements of ``text``, each fit to run in a transaction that is rolled back.
 
-    Raises ChangelaneError where it is not SQL, holds no statement, would end the transaction, or reads and
-    writes what lies outside the database. What else a transaction cannot hold, Postgres refuses itself.
+    Raises ChangelaneError for text that is not SQL or holds no statement. Raises it also for a statement that
+    would end the transaction, or that reads or writes outside the database. Postgres itself refuses other
+    statements that cannot run in a transaction.
     """
     try:
         found = parse_sql(text)
     except ParseError as error:
         message, offset = error.args
-        # None is the end of the input.
+        # The parser gives None for the end of the input.
         offset = len(text) if offset is None else offset
         raise ChangelaneError(f"{message} ({locate(text, offset)})", help="nothing was run") from None
     statements = []
@@ -53,7 +54,7 @@ def split_script(text: str) -> tuple[Statement, ...]:
                 "COPY ... FROM PROGRAM cannot be tried: no rollback undoes a program; nothing was run",
                 help="write INSERT, or COPY ... FROM a file of the server",
             )
-        # Blank for what is before it, so that places in it are places in the whole text.
+        # Blanks replace the text before it, so that positions in it are positions in the whole text.
         before, own = text[: raw.stmt_location], text[raw.stmt_location :][:length]
         first = re.search(r"[a-z]+", own, re.IGNORECASE)
         command = _COMMANDS.get(type(raw.stmt).__name__, first[0].upper() if first else "")

@@ -1,4 +1,4 @@
-"""Types by their keys, as Postgres sees them where it looks for an operator or a function.
+"""Types by their keys, with the conversions that Postgres knows when it looks for an operator or a function.
 
 The rules are those of the manual's chapter on type conversion, in the order of parse_coerce.c.
 """
@@ -15,7 +15,7 @@ from changelane.generator.sql.expression import Expression
 UNKNOWN = "unknown"
 """The type of a literal, until its surroundings choose one."""
 SOME_BUILTIN = "?builtin"
-"""Some type of ``pg_catalog``, it is not known which."""
+"""An unknown type of ``pg_catalog``."""
 ANYTHING = "?"
 """A type of which nothing is known."""
 WILD = (SOME_BUILTIN, ANYTHING)
@@ -29,9 +29,9 @@ POLYMORPHIC = {*_ELEMENT, *_COMPATIBLE, "anyarray", "anyrange", "anymultirange"}
 
 
 class TypeSystem:
-    """The built-in types, and those of a catalog with all that is defined over them.
+    """The built-in types, and those of a catalog with its casts, operators and functions.
 
-    ``path`` are the schemas in which the owner's ordinary session looks names up, in their order.
+    ``path`` lists, in order, the schemas in which the owner's ordinary session looks names up.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -55,7 +55,9 @@ class TypeSystem:
         self.qualified: dict[object, Expression] = {}
 
     def find(self, name: str) -> str:
-        """The key of a type named without its schema; empty where there is none, or several in no order."""
+        """The key of a type named without its schema; empty when there is no such type, or several without an
+        order.
+        """
         if name in self.builtins.types:
             return name
         found = [type.schema_ for type in self.types.values() if type.name == name]
@@ -66,18 +68,18 @@ class TypeSystem:
         return key == SOME_BUILTIN or key.removesuffix("[]") in self.builtins.types
 
     def base(self, key: str) -> str:
-        """What a domain is over, else the type itself."""
+        """The base type of a domain, else the type itself."""
         while (type := self.types.get(key)) and type.kind == "domain":
             key = type.of
         return key
 
     def element(self, key: str) -> str:
-        """Of an array, or of a domain over one; empty where it is none."""
+        """The element type of an array, or of a domain over one; empty for other types."""
         base = self.base(key)
         return base[:-2] if base.endswith("[]") else ""
 
     def subtype(self, key: str) -> str:
-        """Of a range or multirange; empty where it is none."""
+        """The subtype of a range or multirange; empty for other types."""
         base = self.base(key)
         if type := self.types.get(base):
             return type.of if type.kind in ("range", "multirange") else ""
@@ -98,7 +100,7 @@ class TypeSystem:
         return (builtin.category, builtin.preferred) if builtin else ("U", False)
 
     def casts_to(self, source: str, target: str) -> bool:
-        """Whether a value of ``source`` goes where ``target`` is asked for, without a cast being written."""
+        """Whether Postgres converts ``source`` to ``target`` without a written cast."""
         source, target = self.base(source), self.base(target)
         if source in (target, UNKNOWN) or target == "any" or (source, target) in self.casts:
             return True
@@ -111,7 +113,9 @@ class TypeSystem:
         return False
 
     def match(self, declared: Sequence[str], inputs: Sequence[str]) -> dict[str, str] | None:
-        """What stands for polymorphic types where ``inputs`` go for ``declared``; None where they do not."""
+        """The actual types of polymorphic ones when ``inputs`` are passed for ``declared``; None if they do
+        not fit.
+        """
         bound: dict[str, str] = {}
         compatible: list[str] = []
         for wanted, given in zip(declared, inputs, strict=True):
@@ -151,7 +155,7 @@ class TypeSystem:
         return _agree(bound, wanted if part else "anyelement", self.base(given) if part else given)
 
     def resolve(self, result: str, bound: Mapping[str, str]) -> str:
-        """The type of a result that is declared so."""
+        """The actual type of a result that is declared with this type."""
         if result not in POLYMORPHIC:
             return result
         element = bound.get("anycompatible" if result in _COMPATIBLE else "anyelement", "")
@@ -185,7 +189,9 @@ class TypeSystem:
         return "text" if chosen == UNKNOWN else chosen
 
     def order(self, signatures: Iterable[Signature], *, seen: bool) -> list[Signature]:
-        """Those of the path, in its order, and behind them all others unless only what is ``seen`` counts."""
+        """The signatures of the path, in its order, then all others; with ``seen``, only those of the
+        path.
+        """
         places = {schema: number for number, schema in enumerate(self.path)}
         kept = [found for found in signatures if not seen or found.schema in places]
         return sorted(kept, key=lambda found: places.get(found.schema, len(places)))
@@ -203,7 +209,7 @@ def _index(signatures: Iterable[Signature]) -> Mapping[str, list[Signature]]:
 
 
 def match_loosely(types: TypeSystem, found: Signature, inputs: Sequence[str]) -> bool:
-    """Whether the signature could be meant, were the types that are not known the right ones."""
+    """Whether the signature could be meant if the unknown types were the right ones."""
     declared = found.arguments
     if found.variadic or len(inputs) < len(declared):
         return len(inputs) >= len(declared) - max(found.defaults, found.variadic)

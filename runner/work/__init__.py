@@ -1,1 +1,1 @@
-"""The worker: claims messages from queues, runs handlers over them, and settles what became of them."""
+"""The worker: it claims messages from queues, runs handlers on them, and settles each message's outcome."""

@@ -1,4 +1,4 @@
-"""Typed bodies: what ``Message[MailJob]`` asks of a message."""
+"""Typed bodies: checks and converts a message's body as the handler's ``Message[MailJob]`` says."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from changelane.runner.work.handlers.typed_rows import copy_typed_dict, describe
 
 
 class InvalidBody(Exception):
-    """A body that is not what the handler's annotation says."""
+    """A body that does not fit the handler's annotation."""
 
 
 class BodyType:
-    """What bodies are to be: any type that pydantic checks, or a union of several.
+    """The types that a body may have: one type that pydantic checks, or a union of several.
 
-    Of a TypedDict, keys that it does not name are kept; models and dataclasses follow their own settings.
-    Raises TypeError where a type is none that can be checked.
+    Keys that a TypedDict does not name are kept; models and dataclasses follow their own settings. Raises
+    TypeError for a type that pydantic cannot check.
     """
 
     def __init__(self, *members: Any) -> None:
@@ -38,16 +38,16 @@ class BodyType:
             raise TypeError(f"{self.name}: {str(error).partition(chr(10))[0]}") from error
 
     def check(self, message: Message[Any], text: str | None) -> Message[Any]:
-        """The message with its body converted; ``text`` is the JSON that the body was decoded from.
+        """The message with its body converted; ``text`` is the JSON from which the body was decoded.
 
-        Raises InvalidBody, which names the place of each misfit and quotes no value, and whatever a validator
-        of the type raises.
+        Raises InvalidBody, which names the place of each misfit and quotes no value. It also passes on any
+        other error that a validator of the type raises.
         """
         try:
             return replace(message, body=self._adapter.validate_python(message.body))
         except ValidationError as error:
             problem = InvalidBody(f"the body is not a {self.name}: {describe(error, 'body')}")
-        # A strict model takes a date from JSON, and from Python's objects no text for one.
+        # A strict model accepts text for a date in JSON, but not in Python objects. So JSON is tried.
         if text is not None and _is_exact(text):
             try:
                 return replace(message, body=self._adapter.validate_json(text))
@@ -57,7 +57,7 @@ class BodyType:
 
 
 def _is_exact(text: str) -> bool:
-    """Whether pydantic's own reading of the JSON, by floats, would lose no digit."""
+    """Whether pydantic, which reads JSON numbers as floats, would lose no digit."""
     try:
         json.loads(text, parse_float=_parse_float)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The context of one call: what a handler sets there, no other message sees."""
+"""The context of one call: no other message sees what a handler sets there."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _JOB: ContextVar[Job | None] = ContextVar("changelane_job", default=None)
 
 
 def make_context(job: Job) -> Context:
-    """A copy of this thread's context, that knows the job."""
+    """A copy of this thread's context that knows the job."""
     context = copy_context()
     context.run(_JOB.set, job)
     return context
 
 
 def get_job() -> Job | None:
-    """The job whose call this is, or whose call began the task that runs."""
+    """The job that this code belongs to: its call, or the call that started this task."""
     return _JOB.get()
 
 
 def find_job(trace: TracebackType | None) -> Job | None:
-    """The job whose call scheduled the step of an event loop that a traceback came through."""
+    """The job whose call scheduled the event-loop step that raised this traceback."""
     while trace is not None:
         frame = trace.tb_frame
         if frame.f_code is Handle._run.__code__:
@@ -38,9 +38,9 @@ def find_job(trace: TracebackType | None) -> Job | None:
 
 
 class Inside:
-    """An awaitable, each step of which runs in a context, and all in the task that awaits it.
+    """An awaitable whose steps all run in one context, inside the task that awaits it.
 
-    A task of its own would do as much, and take ten times as long.
+    A task of its own would give the same result but take ten times as long.
     """
 
     def __init__(self, context: Context, awaitable: Awaitable[Any]) -> None:
@@ -58,5 +58,5 @@ class Inside:
             try:
                 value = yield waited
                 step = steps.send
-            except BaseException as error:  # noqa: BLE001 - the awaitable decides what it makes of it
+            except BaseException as error:  # noqa: BLE001 - the awaitable decides how to handle it
                 value, step = error, steps.throw

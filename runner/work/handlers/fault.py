@@ -1,7 +1,7 @@
-"""What ended a call of a handler, read into a plain value in the thread that ran it.
+"""The end of a handler's call as a plain value, read in the thread that ran the handler.
 
-An exception is code of the handler's: its text, its attributes and its class may raise, exit or lie. So it is
-read once, here, and nothing that comes later touches it.
+An exception is the handler's code: its text, attributes and class may raise, exit or lie. So it is read once,
+here, and no later code touches it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Kind = Literal[
 ERROR_LIMIT = 500
 
 TRACE_LIMIT = 4000
-"""Characters of traceback that are kept; the end, which says where it failed."""
+"""Characters of traceback that are kept: its end, which says where the handler failed."""
 
 FRAMES = 20
 """Stack frames of one error that the log shows, at most."""
@@ -39,7 +39,7 @@ class Released(Exception):
 
 
 class Crowded(Exception):
-    """Another message that may be what kills its workers runs in this process; this one is put off."""
+    """Another possible crasher runs in this process, so this one must wait."""
 
 
 class TimedOut(Exception):
@@ -51,16 +51,18 @@ class Unfinished(Exception):
 
 
 class LeaseLost(Exception):
-    """The fenced ack touched nothing: another worker has the message by now, so nothing of ours may stay."""
+    """The fenced ack changed no row: another worker has the message now, so our writes must be rolled
+    back.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``kind`` says what it means, and the rest what is known of it.
+    """``kind`` says how the call ended; the other fields hold the details.
 
     ``interrupted``: the server ended the session while the handler ran. ``divided``: ``parts`` are the faults
-    of what ``Failed`` named, by ``queue:msg_id``. ``after`` is in seconds. ``place`` is where it
-    was raised, as ``handlers.py:17 in reindex``. ``trace`` is the whole traceback; ``brief`` is one without
+    of the messages that ``Failed`` named, by ``queue:msg_id``. ``after`` is in seconds. ``place`` says where
+    the error was raised, as ``handlers.py:17 in reindex``. ``trace`` is the whole traceback. ``brief`` omits
     the further lines of messages, which quote values of rows. ``final``: another attempt would not help.
     """
 
@@ -82,25 +84,25 @@ _OWN: dict[type[BaseException], Kind] = {
 def read_fault(
     error: BaseException, *, kind: Kind | None = None, never: Sequence[type[Exception]] = ()
 ) -> Fault:
-    """The fault that an exception stands for; ``kind`` where the caller knows better. Raises nothing.
+    """The fault for an exception; the caller passes ``kind`` when it knows better. Raises nothing.
 
-    Instances of ``never`` are final, unless they decide themselves what becomes of the message.
+    Instances of ``never`` are final, unless they themselves decide the message's outcome.
     """
     own = _OWN.get(type(error))
     if own is not None:
         return Fault(kind or own, text=spell(error))
     try:
         return _read(error, kind or _find_kind(error), never)
-    except BaseException as problem:  # noqa: BLE001 - whatever its code does, it is a failed attempt
+    except BaseException as problem:  # noqa: BLE001 - any error in reading it means a failed attempt
         name = _name(type(problem))
         return Fault("failed", text=f"{_name(type(error))}: (it cannot be read: {name})")
 
 
 def spell(error: BaseException) -> str:
-    """Its text, bounded, as jsonb can hold it."""
+    """The error's text, shortened, in a form that jsonb can hold."""
     try:
         text = str.__str__(str(error))
-    except BaseException as problem:  # noqa: BLE001 - of a class that anyone wrote
+    except BaseException as problem:  # noqa: BLE001 - anyone may have written its class
         text = f"(its text raises {_name(type(problem))})"
     return _clean(text[:ERROR_LIMIT])
 
@@ -153,7 +155,7 @@ def _read_parts(errors: Any, never: Sequence[type[Exception]]) -> dict[str, Faul
 
 
 def _read_after(error: BaseException) -> float | None:
-    """Seconds, None where it says nothing that makes sense."""
+    """Seconds, or None when the value makes no sense."""
     after = get(error, "after")
     if is_kind(after, timedelta):
         after = after.total_seconds()
@@ -174,7 +176,7 @@ def _find_place(trace: Any) -> str:
 
 
 def _walk(trace: Any) -> list[tuple[CodeType, int]]:
-    """Code and line of each frame but the worker's own, the innermost last."""
+    """Code and line of each frame outside the worker, the innermost last."""
     frames = []
     while is_kind(trace, TracebackType):
         code = trace.tb_frame.f_code
@@ -212,15 +214,15 @@ def _format_briefly(error: BaseException) -> str:
 
 
 def _name(kind: type) -> str:
-    # The class of a class may make a property of it.
+    # A metaclass may make a property of it.
     return str(type.__dict__["__name__"].__get__(kind))
 
 
 def _is_subclass(kind: type, other: type) -> bool:
-    # As an `except` clause has it, which asks no class.
+    # Like `except`, this does not run code of the class.
     return any(base is other for base in type.__dict__["__mro__"].__get__(kind))
 
 
 def _clean(text: str) -> str:
-    # jsonb takes neither NUL nor lone surrogates.
+    # jsonb accepts neither NUL nor lone surrogates.
     return text.encode(errors="replace").decode().replace("\0", "\ufffd")

@@ -1,4 +1,4 @@
-"""One call of a handler: the deliveries it is for, and how it ended."""
+"""One call of a handler: its deliveries, and how the call ended."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _ending = threading.Lock()
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """``started`` and ``finished`` are on the monotonic clock, None until then; ``connection``
-    is that of its transaction. ``begun`` says that the handler was called.
+    """``started`` and ``finished`` are on the monotonic clock, None until then. ``connection`` is the one of
+    its transaction. ``begun``: the handler was called.
 
-    ``handed`` are those that the handler really got, ``missed`` those whose leases passed before it could,
-    ``unfit`` those that are nothing for it, with what is wrong. ``acked`` says that the handed went with its
-    transaction; ``fault`` is what it raised. ``rest`` are further parts of a batch that failed, each to be
-    handed over once this one has ended.
+    ``handed`` are the deliveries that the handler received. ``missed`` are those whose leases ended before it
+    could. ``unfit`` are those that it cannot take, each with the reason. ``acked``: the handled ones were
+    acked in the handler's transaction. ``fault`` describes the handler's error. ``rest`` are further parts of
+    a batch that failed; each is handed over after this job has ended.
     """
 
     deliveries: list[Delivery]
@@ -45,11 +45,13 @@ class Job:
     rest: tuple[tuple[Delivery, ...], ...] = ()
 
     def start(self, takes: Takes) -> list[Content]:
-        """What to hand over, as the handler takes it; may be nothing, as where the job was ended before."""
+        """The handler's argument as a list. It is empty when nothing is left to hand over, or the job has
+        ended.
+        """
         if self.ended:
             return []
         now = time.monotonic()
-        # Validators may run past the timeout, which then ends the call of all.
+        # Validators may run past the timeout. The timeout then ends the call for all deliveries.
         self.handed, self.started = self.deliveries, now
         contents, handed, missed = [], [], []
         unfit: list[tuple[Delivery, BaseException]] = []
@@ -62,7 +64,7 @@ class Job:
                 handed.append(item)
             except Malformed as problem:
                 unfit.append((item, DeadLetter(str(problem))))
-            except Exception as problem:  # noqa: BLE001 - validators are code of the handler's
+            except Exception as problem:  # noqa: BLE001 - validators are the handler's code
                 unfit.append((item, problem))
         with _ending:
             if self.ended:
@@ -71,7 +73,7 @@ class Job:
             return contents
 
     def end(self, error: BaseException | Fault | None = None, *, acked: bool = False) -> bool:
-        """Say how it ended; False when that was said before, as when a handler returns past its timeout."""
+        """Record the job's end. False when it ended before, as when a handler returns past its timeout."""
         fault = read_fault(error) if isinstance(error, BaseException) else error
         with _ending:
             if self.ended:

@@ -1,4 +1,4 @@
-"""Connections that are lent to transactional handlers, and made anew after they were lost."""
+"""Connections that are lent to transactional handlers, and reopened after they were lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from changelane.runner.work.handlers.lent_connection import LentAsyncConnection,
 
 
 class ReadOnlySession(DatabaseError):
-    """No handler can have this connection, for no transaction on it can acknowledge a message."""
+    """A handler cannot use this connection: no transaction on it could ack a message."""
 
     def __init__(self) -> None:
         super().__init__("the session is read-only", help="connect to the primary, as a role that may write")
@@ -28,7 +28,7 @@ class LendingLink(Link):
     KIND = LentConnection
 
     def lend(self) -> LentConnection:
-        """As ``open``; raises ReadOnlySession where no transaction could acknowledge a message."""
+        """As ``open``. Raises ReadOnlySession when no transaction on the connection could ack a message."""
         connection = self.open()
         assert isinstance(connection, LentConnection)
         return connection
@@ -44,7 +44,7 @@ class LendingLink(Link):
 
 
 class AsyncLink:
-    """As a LendingLink, for async handlers."""
+    """As LendingLink, for async handlers."""
 
     def __init__(self, conninfo: str, *, name: str, refused: Callable[[], None]) -> None:
         self._conninfo = conninfo
@@ -56,7 +56,7 @@ class AsyncLink:
         self.pooled = False
 
     async def lend(self) -> LentAsyncConnection:
-        """The connection, made unless it stands. Raises DatabaseError when it cannot be made or used."""
+        """The connection, reopened unless it is up. Raises DatabaseError when it cannot be opened or used."""
         if self.connection is None or self.connection.closed:
             await self.close()
             try:
@@ -90,9 +90,9 @@ class AsyncLink:
 
 
 def is_read_only(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
-    """Whether the server reported that its transactions cannot write, by a setting or as a standby.
+    """Whether the server reported that its transactions cannot write: by a setting, or as a standby.
 
-    Not to be asked behind a pooler, which repeats old reports.
+    Not usable behind a pooler, which repeats old reports.
     """
     report = connection.info.parameter_status
     return "on" in (report("default_transaction_read_only"), report("in_hot_standby"))

@@ -1,7 +1,7 @@
-"""The connections that transactional handlers are lent: each knows what its own statements raised.
+"""Connections that are lent to transactional handlers; each remembers the errors of its own statements.
 
-An error of another connection of the handler's is the handler's, however much it looks like one of the
-database's. So errors are told apart by where they came from, not by what they are.
+A handler may raise an error of another connection. That error is the handler's fault, even if it looks like a
+database error. So the worker classifies an error by the connection that it came from, not by its type.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from changelane.runner.live.sql_text import load_sql
 PLAIN = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
 KEPT = 100
-"""Errors that are remembered of one call, at most: a handler may catch any number."""
+"""Errors that are remembered for one call, at most: a handler may catch any number."""
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class _Memory:
-    """``raised`` are the database's errors of one call's statements; ``calls`` its coroutines, if async.
+    """``raised`` are the database errors of one call's statements; ``calls`` its coroutines, if async.
 
-    ``waits`` counts how often it waited for an answer, ``plain`` how often that was for a plain write.
+    ``waits`` counts the call's waits for an answer, ``plain`` those that were for a plain write.
     """
 
     def __init__(self) -> None:
@@ -46,13 +46,13 @@ class _Memory:
             self.raised.append(error)
 
     def count(self, status: str | None) -> None:
-        """Count a statement by what the server said when it was done."""
+        """Count a statement by its status text from the server."""
         self.plain += (status or "").partition(" ")[0] in PLAIN
 
     @property
     def commit(self) -> bytes:
-        """The end of the transaction: the ack and plain writes leave no prepared statement behind, and the
-        ack alone leaves nothing.
+        """The commands that end the transaction and clean the session. The ack and plain writes leave no
+        prepared statement behind; the ack alone leaves nothing to clean.
         """
         if self.waits <= 1:
             return _COMMIT_CLEAN
@@ -63,11 +63,11 @@ class _Memory:
         self.calls.append(call)
 
     def find(self, error: BaseException) -> list[psycopg.Error]:
-        """The errors of ours that are this one, or lie behind it."""
+        """Errors of this connection that are ``error`` itself or one of its causes."""
         return [own for link in follow(error) for own in self.raised if own is link]
 
     def take_open(self) -> list[str]:
-        """Names of the calls that nobody awaited to their end; those that never began are closed."""
+        """Names of the calls that nobody awaited to their end; calls that never began are closed."""
         names = []
         for call in self.calls:
             state = inspect.getcoroutinestate(call)
@@ -97,7 +97,7 @@ class _PlainCursor(psycopg.Cursor[Any]):
 
 
 class LentConnection(WatchedConnection):
-    """``hold`` and ``memory`` are the worker's; the rest is the handler's."""
+    """``hold`` and ``memory`` are for the worker; the rest is for the handler."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -106,7 +106,7 @@ class LentConnection(WatchedConnection):
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """The transaction of one call, after which nothing of its session is left."""
+        """The transaction of one call; nothing of its session remains afterwards."""
         _restore(self, _PlainCursor, psycopg.ServerCursor)
         self._send(_BEGIN)
         self.memory = _Memory()
@@ -124,7 +124,8 @@ class LentConnection(WatchedConnection):
                 self.close()
 
     def _send(self, command: bytes) -> None:
-        # As the driver begins and commits: a cursor takes as long as all the rest of a short handler's call.
+        # BEGIN and COMMIT as the driver sends them, without a cursor: it would double the cost of a short
+        # call.
         self.wait(self._exec_command(command))
 
     def _end(self, statement: bytes) -> None:
@@ -148,7 +149,7 @@ class LentConnection(WatchedConnection):
             raise
 
     def commit(self) -> None:
-        """Not in the transaction that a handler is lent. Raises psycopg.ProgrammingError."""
+        """Refuses: the handler must not end its transaction. Raises psycopg.ProgrammingError."""
         if self._held:
             raise psycopg.ProgrammingError(_FORBIDDEN)
         super().commit()
@@ -161,7 +162,7 @@ class LentConnection(WatchedConnection):
 
 
 def _remembered(method: _Method) -> _Method:
-    """The async method, each call of it in the memory of its connection until it has ended."""
+    """The async method. Each call of it is in the connection's memory until it has ended."""
 
     @wraps(method)
     def call(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -200,7 +201,7 @@ class LentAsyncConnection(WatchedAsyncConnection):
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
-        """As LentConnection's."""
+        """As in LentConnection."""
         _restore(self, _LentCursor, _LentServerCursor)
         await self._send(_BEGIN)
         self.memory = _Memory()
@@ -233,7 +234,7 @@ class LentAsyncConnection(WatchedAsyncConnection):
             await cursor.execute(_DISCARD, prepare=False)
 
     async def commit(self) -> None:
-        """Not in the transaction that a handler is lent. Raises psycopg.ProgrammingError."""
+        """Refuses: the handler must not end its transaction. Raises psycopg.ProgrammingError."""
         if self._held:
             raise psycopg.ProgrammingError(_FORBIDDEN)
         await super().commit()
@@ -262,6 +263,6 @@ def _restore(connection: Any, cursor: type, server_cursor: type) -> None:
 
 
 def _is_stuck(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
-    """Whether it stands, and cannot begin another transaction."""
+    """Whether the connection is up but cannot begin another transaction."""
     busy = connection.info.transaction_status != TransactionStatus.IDLE or connection.pgconn.pipeline_status
     return bool(busy) and not connection.closed

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 NAMED = 10
-"""Messages of a batch that are named, at most."""
+"""Messages of a batch that one line names, at most."""
 
 
 class Records(logging.Handler):
-    """Passes on records with the queue, the message and the attempt whose handler wrote them.
+    """Passes records on, with the queue, message and attempt of the handler that wrote them.
 
-    A thread that a handler started is nobody's, and its records have no message.
+    A thread that a handler started belongs to no message, so its records name none.
     """
 
     def __init__(self, log: FilteringBoundLogger) -> None:
@@ -26,7 +26,7 @@ class Records(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line; raises nothing, whatever the record holds."""
+        """Write a line. Raises nothing, whatever the record holds."""
         try:
             text = record.getMessage()
         except Exception as problem:  # noqa: BLE001 - its arguments may not fit its text
@@ -42,9 +42,9 @@ class Records(logging.Handler):
 
 
 def join_logging(log: FilteringBoundLogger, *, level: str) -> None:
-    """Have the root logger pass on what is of that level or above.
+    """Have the root logger pass on records of that level or above.
 
-    Before the handlers' modules are imported: their ``logging.basicConfig`` then does nothing.
+    Call it before the import of the handlers' modules: their ``logging.basicConfig`` then does nothing.
     """
     root = logging.getLogger()
     root.addHandler(Records(log))

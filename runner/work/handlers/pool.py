@@ -24,7 +24,7 @@ def make_pool(
     scarcity: Scarcity,
     report: Callable[[Job], None],
 ) -> Pool:
-    """A pool of the consumer's concurrency."""
+    """A pool with as many slots as the consumer's concurrency."""
     pool: Pool
     if handler.asynchronous:
         pool = Tasks(

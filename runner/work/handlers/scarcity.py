@@ -1,15 +1,15 @@
-"""Too few connections: where the server refuses more, handlers give up some of theirs for others."""
+"""Too few connections: when the server refuses more, some handlers give theirs up for others."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 PAUSE = 0.5
-"""Seconds for which a slot that gave its connection up leaves it to others."""
+"""Seconds for which a slot leaves a connection that it gave up to others."""
 
 
 class Shed:
-    """In a pool's queue, in place of a job: whoever takes it gives up its connection."""
+    """Stands in a pool's queue in place of a job: the slot that takes it gives up its connection."""
 
 
 class Holder(Protocol):
@@ -17,14 +17,16 @@ class Holder(Protocol):
 
     @property
     def connected(self) -> int:
-        """Connections that it has."""
+        """How many connections it has."""
 
     def shed(self) -> None:
-        """Give one of them up, soon."""
+        """Give one connection up, soon."""
 
 
 class Scarcity:
-    """Of one process. Claims, acks and leases come first; then each queue's handlers have one at least."""
+    """Shares the connections of one process. Claims, acks and leases come first; each queue's handlers keep
+    one.
+    """
 
     def __init__(self) -> None:
         self._holders: list[Holder] = []
@@ -33,7 +35,9 @@ class Scarcity:
         self._holders.append(holder)
 
     def report(self, holder: Holder | None = None) -> None:
-        """No connection could be made, for the handlers of ``holder``, or for what all of them need."""
+        """Report that no connection could be made: for the handlers of ``holder``, or for the worker
+        itself.
+        """
         richest = max(self._holders, key=lambda each: each.connected, default=None)
         if richest is None or not richest.connected:
             return

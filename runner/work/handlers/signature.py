@@ -1,4 +1,4 @@
-"""Handlers: found by their ``module:function`` names and checked, before the first claim."""
+"""Finds handlers by their ``module:function`` names and checks them before the first claim."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from changelane.errors import HandlerError, PreflightError
 from changelane.runner.work.handlers.takes import CHANGES, Takes, Unsuited, read_takes
 
 BUILTINS = "builtins"
-"""The module of exceptions that are named without one."""
+"""The module of exceptions that a spec names without a module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """``function`` is called with what it ``takes``; then with a connection when ``transaction``. ``never``
-    are exceptions after which there is no further attempt.
+    """``function`` is called with the argument that ``takes`` reads, and with a connection when
+    ``transaction``. ``never`` are exceptions after which there is no further attempt.
     """
 
     function: Callable[..., Any]
@@ -41,7 +41,7 @@ class Handler:
 
 
 def check_result(result: object) -> None:
-    """Raise HandlerError where a handler returned work that nobody has done: a coroutine or a generator."""
+    """Raise HandlerError when a handler returned a coroutine or a generator, whose work nobody has done."""
     if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
         if inspect.iscoroutine(result):
             result.close()
@@ -54,7 +54,7 @@ def check_result(result: object) -> None:
 def resolve_handlers(consumers: Sequence[Consumer]) -> dict[str, Handler]:
     """The handler of each consumer by its queue, imported from the current directory or the Python path.
 
-    Raises HandlerError, or PreflightError with one for each when several handlers are wrong.
+    Raises HandlerError for one wrong handler, or PreflightError with one error for each of several.
     """
     here = str(Path.cwd())
     if here not in sys.path:
@@ -82,7 +82,7 @@ def resolve_handlers(consumers: Sequence[Consumer]) -> dict[str, Handler]:
 
 
 def resolve_handler(consumer: Consumer) -> Handler:
-    """Import and check one handler. Raises HandlerError naming the queue, what is wrong and what mends it."""
+    """Import and check one handler. Raises HandlerError that names the queue, the problem and the fix."""
     subject = f"consumer {consumer.queue}: handler {consumer.handler}"
     module, _, path = consumer.handler.partition(":")
     if not module or not path:
@@ -154,8 +154,9 @@ def _failed(subject: str, module: str, error: BaseException) -> HandlerError:
 
 
 def _locate(error: BaseException) -> str:
-    """``file:line`` of the failing line: the last one in the user's own folder, else the last one outside
-    the import system."""
+    """``file:line`` of the failing line: the last one in the user's own folder, else the last one outside the
+    import system.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_shorten(error.filename)}:{error.lineno}"
     frames = [

@@ -21,7 +21,7 @@ _ANYTHING = (Any, object, inspect.Parameter.empty)
 
 
 class Unsuited(Exception):
-    """An annotation by which no handler can be called: ``what`` is wrong, and the ``help``."""
+    """An annotation that no handler can have. ``what`` is the problem, ``help`` the fix."""
 
     def __init__(self, what: str, *, help: str) -> None:
         super().__init__(what)
@@ -31,10 +31,9 @@ class Unsuited(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """Whether a handler takes captured changes, messages or both, and lists of them where ``batch``.
+    """Whether a handler takes captured changes, messages or both, and lists of them (``batch``).
 
-    ``row`` is what its annotation says of the rows of changes, ``body`` of the bodies of messages; None where
-    it says nothing.
+    ``row`` is the annotated type of a change's rows, ``body`` that of a message's body; None: not annotated.
     """
 
     batch: bool = False
@@ -44,10 +43,10 @@ class Takes:
     body: BodyType | None = None
 
     def read(self, delivery: Delivery) -> Content:
-        """The change or message of a delivery, as the handler takes it; read once.
+        """The change or message of a delivery, as the handler takes it; call it once for each delivery.
 
-        Raises Malformed for what it can never take; InvalidRow or InvalidBody, or whatever a validator
-        raises, for what does not fit its types.
+        Raises Malformed for a message that the handler can never take. Raises InvalidRow, InvalidBody or any
+        error of a validator for a value that does not fit the types.
         """
         if delivery.content is None:
             if delivery.malformed:
@@ -61,7 +60,7 @@ class Takes:
             try:
                 return self._read_change(delivery)
             except Malformed:
-                # Others may have written the header by which captured changes are known.
+                # Other senders may have written the header that marks captured changes.
                 if not self.message:
                     raise
         message = read_message(delivery)
@@ -75,11 +74,13 @@ class Takes:
 
 
 CHANGES = Takes()
-"""Of a handler whose annotation says nothing."""
+"""What a handler without an annotation takes."""
 
 
 def read_takes(function: Callable[..., Any], annotation: Any) -> Takes:
-    """What a handler's first parameter asks for. Raises Unsuited for neither a change nor a message."""
+    """What a handler's first parameter asks for. Raises Unsuited when that is neither a change nor a
+    message.
+    """
     members = list(_split(function, annotation))
     lists = [member for member in members if _is_list(member)]
     if lists and len(members) > 1:
@@ -148,7 +149,7 @@ def _find_bodies(function: Callable[..., Any], messages: Sequence[Any]) -> BodyT
 
 
 def _find_arguments(function: Callable[..., Any], members: Sequence[Any]) -> list[Any]:
-    """What each is said to hold; nothing where one says that it may be anything."""
+    """The annotated content types; empty when the annotation accepts anything."""
     found: list[Any] = []
     for member in members:
         arguments = [item for argument in get_args(member) for item in _split(function, argument)]
@@ -165,7 +166,7 @@ def _find_arguments(function: Callable[..., Any], members: Sequence[Any]) -> lis
 
 
 def _split(function: Callable[..., Any], annotation: Any) -> Iterator[Any]:
-    """The members of a union but None; of an alias, a text or Annotated, what it stands for."""
+    """The members of a union except None. An alias, a text or Annotated is replaced by its meaning."""
     if isinstance(annotation, ForwardRef):
         annotation = annotation.__forward_arg__
     if isinstance(annotation, str):
@@ -198,7 +199,7 @@ def _show(kind: Any) -> str:
 
 
 class _Absent(type):
-    """The class of stand-ins for names that only a type checker knows: subscribed, they are themselves."""
+    """The class of stand-ins for names that only a type checker knows. A subscripted stand-in is itself."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):

@@ -1,4 +1,4 @@
-"""Runs async handlers: tasks on an event loop that each queue has to itself, in a thread of its own."""
+"""Runs async handlers: tasks on an event loop for each queue, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Tasks:
         self._conninfo = conninfo
         self._timeout = timeout
         self._report = report
-        # Not shared with other queues: a handler that blocks it holds up its own kind only.
+        # Each queue has its own loop, so a handler that blocks it delays only its own queue.
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
         keep_from_children(self)
@@ -69,7 +69,7 @@ class Tasks:
         return sum(link.connection is not None for link in self._links)
 
     def shed(self) -> None:
-        """Give a connection up, once a task has nothing else to do. From any thread."""
+        """Give a connection up as soon as a task is free. Thread-safe."""
         if not self._shedding:
             self._shedding = True
             self._waiting.append(Shed())
@@ -83,7 +83,7 @@ class Tasks:
         asyncio.run_coroutine_threadsafe(begin(), self._loop).result()
 
     def _turn(self) -> None:
-        # A handler may stop the loop that runs it, or have a task or callback of its own exit.
+        # A handler may stop the loop that runs it, or one of its tasks or callbacks may exit.
         parent = os.getpid()
         while not self._loop.is_closed():
             try:
@@ -94,11 +94,13 @@ class Tasks:
             end_child(parent)
 
     def list_descriptors(self) -> list[int]:
-        """What a forked child must not have: by it, the child would change what the parent waits for."""
+        """Descriptors that a forked child must close: through them it could change what the parent waits
+        for.
+        """
         return [self._selector.fileno()] if isinstance(self._selector, selectors.EpollSelector) else []
 
     def _fail(self, error: BaseException) -> None:
-        """End the call whose task or callback exited, which ends an event loop."""
+        """End the call whose task or callback exited, because that ends an event loop."""
         job = find_job(error.__traceback__)
         task = self.running.get(job) if job is not None else None
         if job is not None and task is not None:
@@ -110,7 +112,7 @@ class Tasks:
         self._loop.call_soon_threadsafe(self._rouse)
 
     def withdraw(self) -> list[Job]:
-        """Take back what no task has taken yet."""
+        """Take back the jobs that no task has taken yet."""
         jobs: list[Job] = []
         while True:
             try:
@@ -126,7 +128,7 @@ class Tasks:
         self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._tasks])
 
     def close(self) -> None:
-        """Let the tasks end and close their connections, once they have nothing to do."""
+        """Let the tasks end and close their connections when they are idle."""
         self._closing = True
         self._loop.call_soon_threadsafe(self._rouse)
 
@@ -150,7 +152,7 @@ class Tasks:
                 try:
                     await sleeper
                 except asyncio.CancelledError:
-                    # Of a handler that cancelled its own task, and ended before that took effect.
+                    # The handler cancelled its own task and ended before that took effect.
                     if self._closing:
                         raise
 
@@ -175,7 +177,7 @@ class Tasks:
                     self._report(job)
             await self._forget_cancellation(task)
             if not done and not job.ended:
-                # For whichever task has a connection.
+                # Another task may have a connection.
                 self._waiting.appendleft(job)
                 self._rouse()
                 await asyncio.sleep(link.outage.measure_pause())
@@ -183,7 +185,7 @@ class Tasks:
 
     async def _give_up(self, link: AsyncLink) -> None:
         if link.connection is None:
-            # For a task that has one.
+            # Only a task that has a connection can give one up.
             self._waiting.append(Shed())
             self._rouse()
             await asyncio.sleep(FIRST_PAUSE)
@@ -193,7 +195,7 @@ class Tasks:
         await asyncio.sleep(PAUSE)
 
     async def _handle(self, job: Job, link: AsyncLink) -> bool:
-        """Run a job; False where its handler could not begin, for there was no connection to be had."""
+        """Run a job; False when its handler could not begin because no connection was available."""
         while True:
             fresh = link.connection is None
             try:
@@ -211,13 +213,15 @@ class Tasks:
                     continue
                 fault = blame(error, job.connection, begun=job.begun, never=self._handler.never)
                 if fault.kind == "transient":
-                    # It may be what is wrong: read-only, or with plans of tables as they were.
+                    # The connection itself may be the cause: it is read-only, or holds stale plans.
                     await link.close()
                 job.end(fault)
             return True
 
     async def _forget_cancellation(self, task: asyncio.Task[Any] | None) -> None:
-        """Of a handler that cancelled its own task: the next one's first step is not to feel it."""
+        """Clear a cancellation that a handler left on its own task, so that the next handler does not receive
+        it.
+        """
         while task is not None and task.cancelling() and not self._closing:
             try:
                 await asyncio.sleep(0)
@@ -260,7 +264,7 @@ class Tasks:
         context = make_context(job)
         job.begun = True
         parent = os.getpid()
-        # The limit is the handler's alone: an ack that has begun is not cut off.
+        # The limit is for the handler only: an ack that has begun is not cut off.
         scope = asyncio.timeout(self._timeout)
         try:
             async with scope:

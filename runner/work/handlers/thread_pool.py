@@ -62,7 +62,7 @@ class Threads:
         return sum(link.connection is not None for link in self._links)
 
     def shed(self) -> None:
-        """Give a connection up, once a thread has nothing else to do."""
+        """Give a connection up as soon as a thread is free."""
         if not self._shedding:
             self._shedding = True
             self._waiting.put(Shed())
@@ -76,7 +76,7 @@ class Threads:
             self._waiting.put(job)
 
     def withdraw(self) -> list[Job]:
-        """Take back what no thread has taken yet."""
+        """Take back the jobs that no thread has taken yet."""
         jobs: list[Job] = []
         while True:
             try:
@@ -87,10 +87,10 @@ class Threads:
                 jobs.append(job)
 
     def cancel(self) -> None:
-        """A thread cannot be stopped from outside; those still running end with the process."""
+        """Does nothing: a thread cannot be stopped from outside. Running threads end with the process."""
 
     def close(self) -> None:
-        """Let the threads end and close their connections, once they have nothing to do."""
+        """Let the threads end and close their connections when they are idle."""
         self._closing.set()
         for _ in self._threads:
             self._waiting.put(None)
@@ -114,14 +114,14 @@ class Threads:
             if done or job.ended:
                 self._report(job)
             else:
-                # For whichever thread has a connection.
+                # Another thread may have a connection.
                 self._waiting.put(job)
                 self._closing.wait(link.outage.measure_pause())
         link.close()
 
     def _give_up(self, link: LendingLink) -> None:
         if link.connection is None:
-            # For a thread that has one.
+            # Only a thread that has a connection can give one up.
             self._waiting.put(Shed())
             self._closing.wait(FIRST_PAUSE)
             return
@@ -130,7 +130,7 @@ class Threads:
         self._closing.wait(PAUSE)
 
     def _handle(self, job: Job, link: LendingLink) -> bool:
-        """Run a job; False where its handler could not begin, for there was no connection to be had."""
+        """Run a job; False when its handler could not begin because no connection was available."""
         while True:
             fresh = link.connection is None
             try:
@@ -143,7 +143,7 @@ class Threads:
                     continue
                 fault = blame(error, job.connection, begun=job.begun, never=self._handler.never)
                 if fault.kind == "transient":
-                    # It may be what is wrong: read-only, or with plans of tables as they were.
+                    # The connection itself may be the cause: it is read-only, or holds stale plans.
                     link.close()
                 job.end(fault)
             return True

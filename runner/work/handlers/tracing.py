@@ -1,7 +1,7 @@
 """OpenTelemetry spans around handlers, linked to the traces of the writers.
 
-Nothing is imported, and nothing wrapped, unless the process uses OpenTelemetry already: set up by a handler's
-module, or by ``opentelemetry-instrument``.
+Nothing is imported or wrapped unless the process already uses OpenTelemetry: a handler's module or
+``opentelemetry-instrument`` has set it up.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ CARRIED = ("traceparent", "tracestate")
 
 
 def trace_handlers(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
-    """The handlers by their queues, each call of them a span of kind consumer where spans are wanted.
+    """The handlers by their queues; each call is a span of kind consumer when the process traces.
 
-    A span links to the ``traceparent`` header of each message, which a writer's session sets by
-    ``changelane.traceparent``; it is the current span while the handler runs.
+    A span links to the ``traceparent`` header of each message. A writer's session sets that header by
+    ``changelane.traceparent``. The span is the current one while the handler runs.
     """
     if "opentelemetry.trace" not in sys.modules:
         return dict(handlers)
@@ -60,7 +60,7 @@ def _open(tracer: Tracer, queue: str, contents: Sequence[Content], *, batch: boo
     from opentelemetry.trace import Link, SpanKind, StatusCode, get_current_span
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    # Anyone can send headers: only texts are fit to be read.
+    # Anyone can send headers, so only texts are read.
     carriers = [
         {name: value for name in CARRIED if isinstance(value := content.headers.get(name), str)}
         for content in contents
@@ -95,7 +95,7 @@ def _open(tracer: Tracer, queue: str, contents: Sequence[Content], *, batch: boo
         try:
             yield
         except Outcome as outcome:
-            # A decision, no fault.
+            # The handler decided so; it is not an error.
             current.set_attribute("changelane.outcome", type(outcome).__name__)
             raise
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""What holds of the connection that a handler was lent, after the handler."""
+"""Checks on a lent connection after the handler has run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class TransactionMisused(Exception):
 
 
 class NeverAwaited(TransactionMisused):
-    """An async handler called the connection and did not wait for it, so that nothing was written."""
+    """An async handler called the connection without awaiting the call, so nothing was written."""
 
 
 def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> None:
     """Raise TransactionMisused unless the transaction is open and sound, or the connection was lost."""
     if connection.pgconn.pipeline_status:
-        # What follows would wait for results that a pipeline holds back.
+        # In pipeline mode, the next statement would wait for results that the pipeline holds back.
         connection.pgconn.finish()
         raise TransactionMisused("the handler left a pipeline open; use `with tx.pipeline():`")
     status = connection.info.transaction_status
@@ -45,12 +45,12 @@ def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> Non
 
 
 class AckFailed(Exception):
-    """The acknowledgement failed for a reason that passes, after the handler had returned."""
+    """The ack failed for a transient reason, after the handler had returned."""
 
 
 @contextmanager
 def excusing() -> Iterator[None]:
-    """Around the ack: where a timeout of the server or a person cut it short, no handler is to blame."""
+    """Put this around the ack: when a server timeout or a person ends it, the handler is not at fault."""
     try:
         yield
     except psycopg.Error as error:
@@ -60,7 +60,7 @@ def excusing() -> Iterator[None]:
 
 
 def check_awaited(connection: LentAsyncConnection) -> None:
-    """Raise NeverAwaited where the handler left a call of the connection to nobody."""
+    """Raise NeverAwaited when the handler did not await one of its calls on the connection."""
     names = connection.memory.take_open()
     if names:
         raise NeverAwaited(f"the handler never awaited its `{names[0]}`; write `await tx.{names[0]}(...)`")
@@ -73,11 +73,12 @@ def blame(
     begun: bool,
     never: Sequence[type[Exception]] = (),
 ) -> Fault:
-    """The fault of a call that ended by ``error``: the database's, only where this connection says so.
+    """The fault of a call that ended with ``error``. The database is at fault only for errors of this
+    connection.
 
-    Instances of ``never`` are final, unless the database is to blame.
+    Instances of ``never`` are final, unless the database is at fault.
 
-    Unless it has ``begun``, the handler was not called, and the error is the worker's own.
+    Without ``begun``, the handler was not called, and the error is the worker's own.
     """
     if not begun:
         return read_fault(error, kind="transient" if is_passing(error) else None)
@@ -95,6 +96,7 @@ def blame(
 
 def _is_transient(error: psycopg.Error) -> bool:
     state = error.sqlstate or ""
-    # By the function, for the message is translated: a statement was prepared, and its tables changed since.
+    # PostgreSQL translates the message, so the source function tells: tables changed under a prepared
+    # statement.
     stale = state == "0A000" and error.diag.source_function == "RevalidateCachedQuery"
     return stale or state.startswith("40") or state in ("25006", "53300")

@@ -1,4 +1,4 @@
-"""Typed rows: what ``Change[OrdersRow]`` asks of a message."""
+"""Typed rows: checks and converts a change's rows as the handler's ``Change[OrdersRow]`` says."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from typing_extensions import TypedDict, get_type_hints, is_typeddict
 from changelane.change import Change
 
 SHOWN = 3
-"""Columns named in an error."""
+"""Columns that an error names, at most."""
 
 
 class InvalidRow(Exception):
-    """A row that is not what the handler's annotation says."""
+    """A row that does not fit the handler's annotation."""
 
 
 class RowType:
-    """TypedDicts that rows are to be like: one, or a union of several.
+    """The TypedDicts that rows must match: one, or a union of several.
 
-    Columns that they do not name are kept as they are. Of ``old``, and of a row that was cut to its key, only
-    the columns that are there are checked. Raises TypeError where a type is none that can be checked.
+    Columns that they do not name stay as they are. In ``old``, and in a row cut to its key, only the columns
+    that exist are checked. Raises TypeError for a type that cannot be checked.
     """
 
     def __init__(self, *members: Any) -> None:
@@ -62,7 +62,7 @@ class RowType:
 
 
 def copy_typed_dict(member: Any, *, partial: bool = False) -> Any:
-    """The TypedDict anew, for the checker alone: open to further columns, and exact with numbers."""
+    """A copy of the TypedDict for the checker only: it accepts further columns and keeps numbers exact."""
     hints = get_type_hints(member, include_extras=True)
     required = frozenset() if partial else member.__required_keys__
     fields = {
@@ -80,7 +80,7 @@ def _adapt(members: list[Any]) -> TypeAdapter[Any]:
 
 
 def _admit(hint: Any) -> Any:
-    # Without NotRequired and its like, and with the NaN that numeric has.
+    # Drop NotRequired and Required. Accept NaN, which numeric has.
     if hint is Decimal:
         return Annotated[Decimal, AllowInfNan(True)]
     if get_origin(hint) in (NotRequired, Required):
@@ -91,7 +91,7 @@ def _admit(hint: Any) -> Any:
 
 
 def describe(error: ValidationError, place: str) -> str:
-    """What does not fit, each with its path from ``place``; quotes no value."""
+    """Each misfit with its path from ``place``; quotes no value."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     shown = "; ".join(
         f"{'.'.join(map(str, (place, *problem['loc'])))}: {problem['msg']}" for problem in problems[:SHOWN]

@@ -1,4 +1,4 @@
-"""What becomes of a batch of which only part failed: the guilty are found, the others are not charged."""
+"""Splits a batch of which a part failed: the failed messages are found, and the others are not charged."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ Part = tuple[Delivery, ...]
 def divide(
     job: Job, *, consumer: Consumer, transaction: bool, stopping: bool
 ) -> tuple[list[Fate], Job | None]:
-    """The verdicts on an ended job, as far as its error says whose it is, and what is to be run next of it.
+    """The verdicts on an ended job, as far as its error identifies messages, and the jobs to run next.
 
-    ``Failed`` names the guilty. The others are acked, or, where the handler wrote in a ``transaction`` that
-    was rolled back, run again without them. Any other error of several changes says nothing, so its halves
-    are run, one after the other, until one change fails alone. When ``stopping``, they are released instead.
+    ``Failed`` names the failed messages. The others are acked, or run again without the failed ones when the
+    handler's ``transaction`` was rolled back. Any other error of several messages identifies none. Then the
+    halves run, one after the other, until a message fails alone. When ``stopping``, they are released
+    instead.
     """
     if job.fault is None and not job.rest:
         return judge_job(job, consumer=consumer), None

@@ -1,4 +1,4 @@
-"""Writes down what became of messages: grouped where the statement allows, each write fenced."""
+"""Writes each message's outcome to its queue: in groups where the statement allows it, each write fenced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 STUCK_DELAY = 30.0
-"""Seconds until another look at a message that could not be moved to the dead letters or the archive."""
+"""Seconds until the next try to move a message that could not go to the dead letters or the archive."""
 
 VANISHED = "the worker vanished while the handler ran: killed, or stalled past the lease"
 
@@ -34,8 +34,9 @@ _POSTPONED = {"retry": "failed", "release": "released", "block": "blocked"}
 def judge_job(job: Job, *, consumer: Consumer) -> list[Fate]:
     """The verdict on each delivery of an ended job that its handler's transaction did not ack.
 
-    Where the lease was lost, or passed before the handler got the message, it is released: the fence leaves
-    alone what another holds, and the rest is spared the wait and the suspicion.
+    When the lease was lost, or ended before the handler got the message, the verdict is a release. The fenced
+    UPDATE skips messages that another worker holds now. The others become due at once and do not count as a
+    crash.
     """
     if job.fault is not None and job.fault.kind == "lost":
         return [release(item) for item in job.deliveries]
@@ -55,7 +56,7 @@ def judge_rest(job: Job, *, consumer: Consumer) -> list[Fate]:
 
 
 def judge_delivery(delivery: Delivery, error: BaseException | Fault | None, *, consumer: Consumer) -> Fate:
-    """The verdict on one delivery whose handler raised ``error``, or returned."""
+    """The verdict on one delivery whose handler raised ``error``, or returned (None)."""
     verdict = judge(
         error,
         failed=delivery.failed,
@@ -69,17 +70,17 @@ def judge_delivery(delivery: Delivery, error: BaseException | Fault | None, *, c
 
 
 def release(delivery: Delivery) -> Fate:
-    """Give it back at once; no attempt is spent."""
+    """Give the message back at once, without a charged attempt."""
     return delivery, Verdict("release", delivery.failed, delivery.released + 1, delivery.returned)
 
 
 def settle(
     connection: psycopg.Connection[Any], queue: Queue, fates: Iterable[Fate], *, log: FilteringBoundLogger
 ) -> Counter[str]:
-    """Write the fates; returns how many were handled, failed, released, dead, archived, blocked or lost.
+    """Write the verdicts; returns how many were handled, failed, released, dead, archived, blocked or lost.
 
-    Safe to repeat after a lost connection: what was written by then counts as lost, and nothing is written
-    twice. Raises psycopg.Error.
+    Safe to repeat after a lost connection: rows that the first try wrote count as lost, and nothing is
+    written twice. Raises psycopg.Error.
     """
     log = log.bind(queue=queue.name)
     counts: Counter[str] = Counter()
@@ -94,7 +95,7 @@ def settle(
             postponed.append((delivery, verdict))
         else:
             moved.append((delivery, verdict))
-    # In the order in which they were sent, whichever handler was done first.
+    # In the order of sending, whichever handler finished first.
     for delivery, verdict in sorted(moved, key=lambda fate: fate[0].msg_id):
         outcome = _retire(connection, queue, delivery, verdict, log=log)
         if outcome == "stuck":
@@ -126,7 +127,7 @@ def settle(
 def charge(
     connection: psycopg.Connection[Any], queue: Queue, suspects: Sequence[Delivery], *, lease: float
 ) -> list[Delivery]:
-    """Write down an attempt of each before it begins; returns those still held, whose leases begin anew."""
+    """Write an attempt down for each message before it begins; returns those still held, with new leases."""
     until = time.monotonic() + lease
     notes = [(item, lease, _note_charge(item)) for item in suspects]
     held = queue.postpone(connection, notes)
@@ -166,7 +167,9 @@ def _retire(
     *,
     log: FilteringBoundLogger,
 ) -> Literal["dead", "archived", "lost", "stuck"]:
-    """Move one message out of the queue; stuck is what cannot be moved, and must stay lest it be lost."""
+    """Move one message out of the queue. A message that cannot be moved stays, so that it is not lost:
+    stuck.
+    """
     buried = verdict.action == "dead_letter"
     try:
         if buried:
@@ -217,7 +220,7 @@ def _tell(delivery: Delivery, verdict: Verdict, *, log: FilteringBoundLogger) ->
 
 
 def _explain(verdict: Verdict) -> dict[str, str]:
-    """The error, where it was raised, and, of the first failure of a message, the traceback."""
+    """The error, its place and, for a message's first failure, the traceback."""
     told = {"error": _first_line(verdict.error)}
     if verdict.place:
         told["where"] = verdict.place

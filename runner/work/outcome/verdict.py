@@ -12,23 +12,23 @@ from changelane.runner.work.handlers.fault import Fault, read_fault
 Action = Literal["ack", "retry", "release", "dead_letter", "archive", "block"]
 
 PARDONED = 20
-"""Times that a message is handled again for the database's sake; each further time is a failed attempt."""
+"""How often a message is handled again after a database error; each further time is a failed attempt."""
 
 BLOCKED = 100 * 365 * 86400.0
-"""Seconds for which a message stays that blocks its key: until a person decides."""
+"""Seconds for which a message that blocks its key stays: until a person decides."""
 
 FIRST_RELEASE = 0.1
 LAST_RELEASE = 30.0
 
 CROWDED = 1.0
-"""Seconds for which a message is put off that must run alone, at most."""
+"""The longest delay, in seconds, of a message that must run alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """``delay`` in seconds; ``failed``, ``released`` and ``returned`` are the counts to write down.
 
-    ``returned`` counts the times that a message came back for the database's sake.
+    ``returned`` counts how often a message came back because of a database error.
     """
 
     action: Action
@@ -55,10 +55,10 @@ def judge(
     returned: int = 0,
     suspect: bool = False,
 ) -> Verdict:
-    """How a delivery ends whose handler raised ``error`` (None: returned), after ``failed`` attempts.
+    """The verdict on a delivery whose handler raised ``error`` (None: returned), after ``failed`` attempts.
 
-    An interrupted call is not written down, so that it counts as the death of a worker does; that of a
-    suspect, whose attempt was charged, is a failed attempt.
+    An interrupted call is not counted as released, so that it counts like a worker's death. For a suspect,
+    whose attempt was charged, it is a failed attempt.
     """
     fault = read_fault(error) if isinstance(error, BaseException) else error
     if fault is None or fault.kind == "discard":
@@ -101,8 +101,8 @@ def judge(
 def compute_backoff(policy: Policy, *, attempt: int) -> float:
     """Seconds to wait after failed attempt number ``attempt`` (from 1), with jitter.
 
-    The wait lies between half and the whole of ``first`` times 2**(n-1), n or 1 (exponential, linear,
-    constant), capped at ``max``, so that messages that failed together do not come back together.
+    The wait is ``first`` times 2**(n-1), n or 1 (exponential, linear, constant), at most ``max``. Jitter
+    takes off up to half of it, so that messages that failed together do not come back together.
     """
     match policy.backoff:
         case "exponential":

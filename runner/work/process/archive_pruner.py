@@ -1,4 +1,4 @@
-"""Deletes archived messages and dead letters that are old enough, in a thread of the worker."""
+"""Deletes old archived messages and dead letters, in a thread of the worker."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _Chore = Callable[[psycopg.Connection[Any]], int | None]
 
 
 class Pruner:
-    """Prunes archives and dead letters of a process' consumers, now and again, in a thread and on a
-    connection of its own, which is open during a round only.
+    """Prunes archives and dead letters of a process' consumers, now and again, in a thread of its own. Its
+    connection is open only during a round.
     """
 
     def __init__(self, *, specs: Sequence[Consumer], conninfo: str, log: FilteringBoundLogger) -> None:
@@ -62,7 +62,7 @@ class Pruner:
                     message = str(error).partition("\n")[0]
                     self._log.warning(f"{kind} not pruned; trying again later", queue=queue, error=message)
             self._link.close()
-            # Of many processes not all at once.
+            # So that many processes do not start their rounds at once.
             if self._stopped.wait(EVERY * random.uniform(0.8, 1.2)):  # noqa: S311
                 return
 

@@ -10,7 +10,7 @@ from changelane.errors import ManifestError
 
 
 def choose_consumers(manifest: Manifest, names: Sequence[str]) -> list[Consumer]:
-    """The consumers of the named queues, or all. Raises ManifestError for a name that has none."""
+    """The consumers of the named queues, or all. Raises ManifestError for a name that has no consumer."""
     consumers = {consumer.queue: consumer for consumer in manifest.consumers}
     if not consumers:
         raise ManifestError(

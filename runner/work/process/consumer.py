@@ -1,4 +1,4 @@
-"""Works one queue: claims, and hands to handlers. One thread, one connection."""
+"""Works one queue: claims messages and hands them to handlers. One thread, one connection."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 
 HEARTBEAT = 10.0
-"""Seconds after which a consumer that had nothing to ask of the database asks all the same."""
+"""Seconds after which an idle consumer checks that its connection still works."""
 
 SILENCE = 30.0
 """Seconds without an answer from the database after which a consumer is not healthy."""
 
 BLOCKED = 1.0
-"""Seconds past its timeout after which an async handler was not cancelled because it could not be."""
+"""Seconds past its timeout after which an async handler must be blocking its event loop."""
 
 
 class Consumer:
     """Claims for one handler, no more than it can soon use.
 
-    ``idle`` means that nothing more is to be had until ``wake``.
+    ``idle`` means that no message can be claimed until ``wake``.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Consumer:
 
     @property
     def held(self) -> list[Delivery]:
-        """What is claimed and not settled; a copy."""
+        """The deliveries that are claimed and not settled; a copy."""
         return self._stock.snapshot()
 
     @property
     def counts(self) -> Counter[str]:
-        """What became of messages."""
+        """How many messages ended in each outcome."""
         return self.settler.counts
 
     def start(self) -> None:
@@ -102,7 +102,7 @@ class Consumer:
         self._thread.start()
 
     def wake(self) -> None:
-        """Messages are due."""
+        """Tell the consumer that messages are due."""
         self._woken = True
         self.idle = False
         self._event.set()
@@ -112,12 +112,14 @@ class Consumer:
         return self._pace.paused
 
     def pause(self, paused: bool) -> None:
-        """Claim no more and give back what no handler has, or go on."""
+        """Stop claiming and give back what no handler has taken; or go on."""
         self._pace.paused = paused
         self.wake()
 
     def stop(self, *, deadline: float) -> None:
-        """Claim no more, release what no handler has, wait for the rest until ``deadline`` (monotonic)."""
+        """Stop claiming, release what no handler has taken, wait for the rest until ``deadline``
+        (monotonic).
+        """
         self._deadline = deadline
         self._stopping.set()
         self._event.set()
@@ -136,7 +138,7 @@ class Consumer:
 
     @property
     def silent(self) -> bool:
-        """Whether the database has not answered it for long."""
+        """Whether the database has not answered for long."""
         return time.monotonic() - self._link.spoke_at > SILENCE
 
     @property
@@ -146,12 +148,14 @@ class Consumer:
 
     @property
     def jammed(self) -> bool:
-        """Whether every slot is taken by a handler that ran past its timeout and cannot be stopped."""
+        """Whether a handler that ran past its timeout and cannot be stopped occupies every slot."""
         late = [job.finished for job in self._pool.running.copy() if job.finished is not None]
         return len(late) >= self._pool.size and max(late) < time.monotonic() - BLOCKED
 
     def find_waiting(self, *, seconds: float) -> list[Wire]:
-        """Connections on which a handler has waited so long for an answer, with the server's process."""
+        """Connections on which a handler has waited this long for an answer and whose server process is
+        known.
+        """
         limit = time.monotonic() - seconds
         connections = [job.connection for job in list(self._pool.running)]
         wires = [connection.wire for connection in connections if connection is not None]
@@ -160,8 +164,8 @@ class Consumer:
     def expire(self) -> list[int]:
         """Fail jobs that ran past their timeout; returns the server processes of their transactions.
 
-        For handlers in threads, which cannot be stopped, and those that block their event loop, so that it
-        could not cancel them: the result is discarded when it comes, and until then the slot stays taken.
+        This covers threads, which cannot be stopped, and async handlers that block their event loop, so that
+        it cannot cancel them. A later result is discarded. The slot stays occupied until the handler returns.
         """
         timeout = self.spec.timeout
         if timeout is None:
@@ -183,7 +187,7 @@ class Consumer:
                 if job.connection is not None:
                     if job.connection.wire.pid is not None:
                         backends.append(job.connection.wire.pid)
-                    # A handler that waits for the database gets an error, and its slot is free again.
+                    # A handler that waits for the database gets an error, which frees its slot.
                     job.connection.wire.cut()
                 self.settler.put(job)
         return backends
@@ -217,12 +221,12 @@ class Consumer:
         limit = self._pace.admit(room)
         now = time.monotonic()
         beat = self._link.spoke_at + HEARTBEAT
-        # Woken while it was judged idle, it is not.
+        # A consumer that was woken while it judged itself idle must look again.
         if limit and (self._woken or not self.idle or now >= min(self.queue.next_at, beat)):
             self._claim(connection, limit=limit)
             return
         if now >= beat:
-            # So that a connection which was lost is known before a message waits for it.
+            # This detects a lost connection before a message has to wait for it.
             connection.execute("SELECT", prepare=False)
             return
         pause = beat - now
@@ -247,7 +251,7 @@ class Consumer:
         while self._pool.running and time.monotonic() < (self._deadline or 0.0):
             self._event.wait(0.1)
             self._event.clear()
-            # One that found no connection is back among those that no handler has begun.
+            # A job that found no connection is back among the jobs that no handler has begun.
             self._stock.give_back()
             self._attempt(self.settler.settle)
         if self._pool.running:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Endpoint:
-    """Serves one worker process, in threads of its own; ``port`` is the one that was bound.
+    """Serves one worker process, in threads of its own; ``port`` is the bound port.
 
-    Where it is ``shared``, the process that takes this one's place may have it, too, meanwhile. Raises
-    ChangelaneError when the port cannot be had.
+    A ``shared`` port can also be bound by the process that replaces this one. Raises ChangelaneError when the
+    port cannot be bound.
     """
 
     def __init__(self, *, host: str, port: int, metrics: Metrics, shared: bool = False) -> None:
@@ -34,7 +34,7 @@ class Endpoint:
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     def stop(self) -> None:
-        """Listen no more; more than once, too."""
+        """Stop listening; safe to repeat."""
         if not self._stopped:
             self._stopped = True
             self._server.shutdown()
@@ -43,7 +43,7 @@ class Endpoint:
 
 
 def check_port(*, host: str, port: int) -> None:
-    """Raise ChangelaneError, as an Endpoint would, when the port cannot be had."""
+    """Raise ChangelaneError, as an Endpoint would, when the port cannot be bound."""
     _listen(host, port, BaseHTTPRequestHandler).server_close()
 
 
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing: a scrape is no event."""
+        """Logs nothing: a scrape is not worth a line."""
 
 
 def _listen(

@@ -1,7 +1,7 @@
 """Kills a process that cannot end itself: a handler that keeps the interpreter's lock lets no thread run.
 
-The C code of the interpreter writes each signal into a socket at once. A process of its own, made before
-anything else, looks whether somebody reads it there.
+The interpreter's C code writes each signal into a socket at once. A separate process, forked before anything
+else, checks whether somebody reads it there.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ LOOK = 0.1
 
 def watch_over(signals: socket.socket, *, limit: float, hurry: float) -> None:
     """Have this process killed ``limit`` seconds after a signal that it does not read from ``signals``, or
-    ``hurry`` seconds after the second.
+    ``hurry`` seconds after the second one.
 
-    To be called while there is one thread. What watches ends with this process, and costs nothing until a
-    signal comes. It is nobody's child, so that no handler waits for it. It needs Linux 5.3; and the first
-    process of a container can be killed from outside only.
+    Call it while there is only one thread. The watching process ends with this one and costs nothing until a
+    signal comes. It is not our child, so no handler waits for it. It needs Linux 5.3. The first process of a
+    container can be killed only from outside, so it is not watched.
     """
     if not hasattr(os, "pidfd_open") or os.getpid() == 1:
         return
@@ -49,7 +49,7 @@ def watch_over(signals: socket.socket, *, limit: float, hurry: float) -> None:
 
 
 def _release_files(*kept: int) -> None:
-    """Of what was inherited: who reads our output or holds a file is not to wait for this process."""
+    """Close inherited files: readers of our output and users of our files must not wait for this process."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) not in kept:
             with suppress(OSError):
@@ -71,7 +71,7 @@ def _watch(watched: int, signals: socket.socket, *, limit: float, hurry: float) 
 
 
 def _count(signals: socket.socket) -> int:
-    """Signals to end that nobody has read."""
+    """The number of signals to end that nobody has read."""
     try:
         return sum(byte in NUMBERS for byte in signals.recv(64, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except BlockingIOError:

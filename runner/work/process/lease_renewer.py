@@ -1,7 +1,7 @@
-"""Keeps leases alive and watches the clock of handlers, in a thread and on a connection of its own.
+"""Renews leases and enforces handler timeouts, in a thread and on a connection of its own.
 
-So a busy handler or a slow claim starves neither. What is held is bounded by the consumers, and only what is
-past half its lease is renewed, so one renewal stays a small statement.
+So neither a busy handler nor a slow claim can delay a renewal. The consumers limit how many messages are
+held, and only leases past their half are renewed. So one renewal stays a small statement.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 PROBE = 10.0
-"""Seconds from one look at the handlers that wait for the database to the next."""
+"""Seconds between two checks of handlers that wait for the database."""
 
 
 class Keeper:
-    """Renews for all consumers of a process, several times within the shortest lease."""
+    """Renews the leases of all consumers of a process, several times within the shortest lease."""
 
     def __init__(
         self, *, consumers: Sequence[Consumer], conninfo: str, scarcity: Scarcity, log: FilteringBoundLogger
@@ -41,7 +41,7 @@ class Keeper:
         ]
         self._tick = min(1.0, min(spans) / 8)
         self._stopped = threading.Event()
-        # One renewal that fails leaves time for another.
+        # A renewal that fails leaves time for another one.
         shortest = min(consumer.spec.lease for consumer in consumers)
         limit = min(OVERRUN, max(1.0, shortest / 4))
         self._link = Link(conninfo, name="changelane work leases", limit=limit, refused=scarcity.report)
@@ -90,11 +90,11 @@ class Keeper:
 
     def _expire(self, consumer: Consumer) -> None:
         for backend in consumer.expire():
-            # Ends the transaction at once, with its locks, though the thread runs on.
+            # This ends the transaction at once, with its locks, although the thread runs on.
             self._link.open().execute(self._terminate, {"pid": backend})
 
     def _probe(self) -> None:
-        """Cut off handlers' connections that wait for an answer to what the server does not work at."""
+        """Close handlers' connections that wait for an answer while the server runs no statement for them."""
         now = time.monotonic()
         if now - self._probed_at < PROBE:
             return
@@ -108,7 +108,7 @@ class Keeper:
         active = {pid for (pid,) in rows}
         doubtful = {wire: wire.began for wire in wires if wire.pid not in active}
         for wire, began in doubtful.items():
-            # At the second time: the answer may just have been on its way.
+            # Only at the second look: at the first, the answer may still be on its way.
             if began is not None and self._doubtful.get(wire) == began:
                 self._log.warning(
                     "a handler waits for an answer that the server gave; giving up its connection",

@@ -1,4 +1,4 @@
-"""How long a worker process is to live: until another takes its place, with what it leaked freed."""
+"""How long a worker process may live. Then another one replaces it, which frees leaked memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """Bounds of one process: messages that it settled, bytes of memory, seconds since it started."""
+    """Limits of one process: messages settled, bytes of memory, seconds since it started."""
 
     messages: int | None = None
     memory: int | None = None
@@ -22,7 +22,7 @@ class Lifetime:
         return not (self.messages is None and self.memory is None and self.age is None)
 
     def find_end(self, *, messages: int) -> str:
-        """Which bound is reached, in words; empty while none is."""
+        """The limit that is reached, in words; empty while there is none."""
         if self.messages is not None and messages >= self.messages:
             return f"{messages} messages"
         age = time.monotonic() - self.began
@@ -38,7 +38,7 @@ FOREVER = Lifetime()
 
 
 def measure_memory() -> int:
-    """Bytes that this process has in memory; where the system has no /proc, the most that it ever had."""
+    """The process' memory in bytes; without /proc, the most that it ever had."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * resource.getpagesize()

@@ -17,7 +17,7 @@ _sinks: dict[int, Sink] = {}
 
 
 def flush() -> None:
-    """Wait a moment until the log is written: what follows ends the process, or writes on stderr, too."""
+    """Wait briefly until the log is written, before the process ends or others write to stderr."""
     for sink in list(_sinks.values()):
         sink.drain()
 
@@ -26,10 +26,10 @@ atexit.register(flush)
 
 
 def open_log(level: str = "info") -> FilteringBoundLogger:
-    """A logger of its own, from that level on; what an application makes of structlog is left alone."""
+    """A logger for this level and above. It leaves an application's structlog configuration alone."""
     import structlog
 
-    # None where the process was started without it.
+    # None when the process was started without stderr.
     stream = sys.stderr
     terminal = stream is not None and stream.isatty()
     sink = _sinks.get(id(stream))
@@ -46,7 +46,7 @@ def open_log(level: str = "info") -> FilteringBoundLogger:
         last,
     ]
     log: FilteringBoundLogger = structlog.wrap_logger(
-        # One write for each line: processes that share the stream would tear each other's lines.
+        # One write a line: processes that share the stream would break each other's lines apart.
         structlog.WriteLogger(cast(TextIO, sink)),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),

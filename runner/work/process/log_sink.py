@@ -1,4 +1,4 @@
-"""Where the log goes: a stream that is closed, full or stuck holds up nobody and ends nothing."""
+"""Where the log goes: a stream that is closed, full or stuck delays nobody and ends nothing."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from queue import SimpleQueue
 from typing import TextIO
 
 KEPT = 1000
-"""Lines that wait for a stream which takes none; those beyond are dropped."""
+"""Lines that may wait for a stream that accepts none; further lines are dropped."""
 
 PATIENCE = 1.0
-"""Seconds that ``drain`` gives such a stream."""
+"""Seconds that ``drain`` waits for such a stream."""
 
 
 class Sink:
-    """Writes each text at once and whole, in a thread of its own: processes may share the stream.
+    """Writes each text at once and whole, in a thread of its own, because processes may share the stream.
 
-    ``dropped`` counts what the stream did not take. A file for those who write to one.
+    ``dropped`` counts the lines that the stream did not accept. Writers can use this as a file.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -27,14 +27,14 @@ class Sink:
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def write(self, text: str) -> None:
-        """From any thread; never waits for the stream."""
+        """Add a text. Thread-safe; never waits for the stream."""
         if self.stream is None or self._texts.qsize() >= KEPT:
             self.dropped += 1
         else:
             self._texts.put(text)
 
     def flush(self) -> None:
-        """Nothing: who logs a line does not wait for it."""
+        """Does nothing: a writer does not wait for its line."""
 
     def drain(self) -> None:
         """Wait until all is written, PATIENCE at most."""
@@ -60,7 +60,7 @@ class Sink:
         except (OSError, ValueError):
             self.stream.write(text)
             return
-        # Past the stream's buffer: what is left in it would change the exit code of the interpreter.
+        # Not through the stream's buffer: a rest in it would change the interpreter's exit code.
         data = memoryview(text.encode(errors="backslashreplace"))
         while data:
             data = data[os.write(descriptor, data) :]

@@ -1,6 +1,6 @@
 """What a worker process tells Prometheus.
 
-Counts and times of its own are kept as they happen; what only the database knows is asked when it is scraped,
+It keeps its own counts and times as they happen. Facts that only the database knows are queried at a scrape,
 at most every few seconds, and left out while the database is away.
 """
 
@@ -34,16 +34,18 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 DEPTH_CAP = 10_000
-"""Messages that are counted of a queue at most."""
+"""Messages of a queue that are counted, at most."""
 
 KEPT = 2.0
-"""Seconds for which the database's answers are served again, so that scrapes in a row ask once."""
+"""Seconds for which the database's answers are reused, so that scrapes in a row ask once."""
 
 TIMEOUT = 5000
-"""Milliseconds that a question to the database may take."""
+"""Milliseconds that a query for metrics may take."""
 
 PATIENCE = 0.5
-"""Seconds that a scrape waits for an answer; the last one is served then, unless it is older than STALE."""
+"""Seconds that a scrape waits for the answer. After that it serves the last one, unless that is older than
+STALE.
+"""
 
 STALE = 15.0
 
@@ -76,7 +78,9 @@ class Meter:
 
 
 class Metrics(Collector):
-    """The metrics of one process, in ``registry`` with its handlers'. Gives each consumer its meter."""
+    """The metrics of one process, in ``registry`` together with its handlers' own. Each consumer gets a
+    meter.
+    """
 
     def __init__(
         self,
@@ -142,23 +146,25 @@ class Metrics(Collector):
         yield from self.ask()
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that registering asks nothing of the database."""
+        """Describes nothing, so that registration does not query the database."""
         return ()
 
     @property
     def alive(self) -> bool:
-        """Whether every consumer works, is in touch with the database, and has a slot that can be free."""
+        """Whether every consumer works, is in touch with the database, and has a slot that can become
+        free.
+        """
         return all(
             consumer.alive and not consumer.jammed and not consumer.silent for consumer in self._consumers
         )
 
     @property
     def ready(self) -> bool:
-        """Whether, besides, the database answers just now."""
+        """Whether the process is healthy and the database answers now."""
         return self.alive and bool(self.ask())
 
     def ask(self) -> list[Metric]:
-        """What the database knows, without a wait of more than PATIENCE; empty while it does not answer."""
+        """The database's facts, after a wait of at most PATIENCE; empty while it does not answer."""
         with self._changed:
             asked_at = time.monotonic()
             if asked_at - self._answered_at > KEPT:
@@ -189,7 +195,7 @@ class Metrics(Collector):
         try:
             connection = self._link.open()
             with connection.transaction():
-                # For this transaction only, which a pooler passes on.
+                # For this transaction only: a pooler would pass a session setting on to others.
                 connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(TIMEOUT)])
                 rows = connection.execute(self._gauges).fetchall()
                 horizon = connection.execute(self._horizon).fetchall()

@@ -1,4 +1,4 @@
-"""What a consumer has claimed and not settled, and how much more it may claim."""
+"""The messages that a consumer has claimed and not settled, and how many more it may claim."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.outcome.settle import VANISHED, charge
 
 BRISK = 0.1
-"""Seconds. Handlers that use up their stock in less have more claimed meanwhile."""
+"""Seconds. Handlers that finish their prefetched messages faster have more of them claimed meanwhile."""
 
 AHEAD = 4
-"""Stocks that brisk handlers may have: one that is claimed, one handled, one acked, and one to spare."""
+"""Prefetches for fast handlers: one being claimed, one handled, one acked, and one to spare."""
 
 
 class Stock:
-    """Feeds ``pool`` with what was claimed; ``conclude`` gets the jobs that end without it.
+    """Feeds ``pool`` with claimed messages; ``conclude`` gets the jobs that end without a handler.
 
-    A handler of single changes is fed from a stock of at most ``size`` messages, the larger of the consumer's
-    batch and concurrency, or several times that while it is brisk. A handler of batches gets what one claim
-    brings, claimed when it is free: at most ``batch`` times ``concurrency`` are held. ``cell`` is taken
-    while a suspect runs, one in the whole process.
+    A handler of single changes has at most ``size`` messages prefetched: the larger of the consumer's batch
+    and concurrency, or several times that while the handler is fast. A handler of batches gets the messages
+    of one claim, made when a slot is free. So at most ``batch`` times ``concurrency`` are held. ``cell`` is
+    locked while a suspect runs; one suspect runs in the whole process.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class Stock:
         return bool(self._held)
 
     def snapshot(self) -> list[Delivery]:
-        """A copy, for any thread."""
+        """A copy of the held deliveries. Thread-safe."""
         return list(self._held.copy().values())
 
     def measure_room(self) -> int:
         """How many messages may be claimed now."""
         if self._suspects:
-            # They wait for free slots, which a stock that is filled up again would never leave.
+            # Suspects wait for free slots. A prefetch that is filled up again would never leave one.
             return 0
         slots = self._count_slots()
         if self._batch:
@@ -79,7 +79,7 @@ class Stock:
         return min(self._spec.batch, free) if free >= enough or free > 0 < slots else 0
 
     def add(self, claimed: list[Delivery]) -> None:
-        """Hold what was claimed, and pass on what a handler may have."""
+        """Hold claimed messages, and pass those on that a handler may have."""
         with self._lock:
             self._held.update((delivery.msg_id, delivery) for delivery in claimed)
         fit = []
@@ -96,8 +96,8 @@ class Stock:
     def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: Queue) -> None:
         """Charge the attempt of one suspect and run it, once a slot is free; put the others off.
 
-        Two that ran at once would both be charged for the death that one of them brings. Keeps them
-        all where it raises psycopg.Error.
+        If two ran at once, both would be charged for a death that one of them causes. When psycopg.Error is
+        raised, all suspects are kept.
         """
         while self._suspects and self._count_slots() > 0:
             suspect = self._suspects[0]
@@ -118,7 +118,7 @@ class Stock:
                 self._end(suspect, LeaseLost())
 
     def drop(self, deliveries: Sequence[Delivery]) -> None:
-        """They are settled."""
+        """Let go of settled deliveries."""
         with self._lock:
             for delivery in deliveries:
                 if self._held.get(delivery.msg_id) is delivery:
@@ -132,7 +132,7 @@ class Stock:
             self._settled, self._settled_at = 0, now
 
     def give_back(self) -> None:
-        """End with a release what no handler took."""
+        """Release the messages that no handler took."""
         for job in self._pool.withdraw():
             if job.end(Released()):
                 self._conclude(job)

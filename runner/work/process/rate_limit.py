@@ -1,4 +1,4 @@
-"""How many messages a consumer may claim just now."""
+"""How many messages a consumer may claim now, by its rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BURST = 0.1
 
 
 class Pace:
-    """Counts against a rate of messages a second, and knows of pauses."""
+    """Counts claims against a rate in messages a second."""
 
     def __init__(self, *, rate: float | None) -> None:
         self.paused = False
@@ -18,7 +18,7 @@ class Pace:
         self._counted = time.monotonic()
 
     def admit(self, limit: int) -> int:
-        """How many of ``limit`` may be claimed now."""
+        """How many of ``limit`` messages may be claimed now."""
         if self.paused:
             return 0
         if self._rate is None:
@@ -29,7 +29,7 @@ class Pace:
         return min(limit, int(self._saved))
 
     def spend(self, claimed: int) -> None:
-        """So many were claimed."""
+        """Count claimed messages."""
         self._saved -= claimed
 
     def measure_pause(self) -> float:

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from changelane.runner.work.process.metrics import Meter
 
 PAUSE = 0.02
-"""Seconds that a finished message waits at most for others to be acked with."""
+"""The most seconds that a finished message waits for others to be acked with it."""
 
 
 class Settler:
-    """``progress`` is called after each round. A failure that does not pass ends the thread, and sets
-    ``stopping``; so does the consumer, which then settles the rest itself.
+    """Settles jobs and calls ``progress`` after each round. A permanent failure ends the thread and sets
+    ``stopping``. The consumer also sets ``stopping`` to end the thread; it then settles the rest itself.
 
-    ``counts`` are what became of messages. Who holds ``renewal`` has their leases to himself: a renewal that
-    overtook a retry would undo its delay, for both bear the same fencing token.
+    ``counts`` holds the number of messages by outcome. A thread locks ``renewal`` while it renews or settles:
+    a renewal that overtook a retry would undo its delay, because both have the same fencing token.
     """
 
     def __init__(
@@ -77,7 +77,9 @@ class Settler:
         self._due.set()
 
     def report(self, job: Job) -> None:
-        """Settle a job that has ended, with others: while there is a stock, more will end soon."""
+        """Settle a job that has ended, together with others: while messages are prefetched, more will end
+        soon.
+        """
         self._ended.append(job)
         if not self._some.is_set():
             self._some.set()
@@ -91,7 +93,7 @@ class Settler:
         self._thread.join()
 
     def settle(self, connection: psycopg.Connection[Any]) -> None:
-        """Settle every job that has ended. Raises psycopg.Error, and is to be called again."""
+        """Settle every job that has ended. After psycopg.Error, call it again."""
         self._judge()
         self._write(connection)
 

@@ -1,4 +1,4 @@
-"""The end of the process: in order, and in bounded time whatever hangs."""
+"""Ends the process: in order, and in bounded time, whatever hangs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 SPARE = 0.5
-"""Seconds past the deadline after which C code ends the process, where a handler keeps Python from it."""
+"""Seconds past the deadline after which C code ends the process, when a handler keeps Python from doing so.
+"""
 
 
 class Ending:
@@ -26,11 +27,11 @@ class Ending:
         self._log = log
         self._deadline: float | None = None
         self._changed = threading.Condition()
-        # Not to stderr, where a reader that stands still would hold up the end.
+        # Not to stderr, where a reader that does not read would delay the end.
         self._nowhere = open(os.devnull, "w")  # noqa: SIM115
 
     def limit(self, seconds: float, code: int) -> None:
-        """The process ends within so many seconds; a later deadline does not replace an earlier one."""
+        """Let the process end within ``seconds``; a later deadline does not replace an earlier one."""
         with self._changed:
             self._code = code
             at = time.monotonic() + seconds
@@ -38,7 +39,7 @@ class Ending:
                 threading.Thread(target=self._wait, name="ending", daemon=True).start()
             self._deadline = at if self._deadline is None else min(at, self._deadline)
             left = max(0.0, self._deadline - time.monotonic())
-            # Its thread waits and exits without the interpreter's lock, which a call of a handler may keep.
+            # This thread needs no interpreter lock, which a handler's call may keep.
             faulthandler.dump_traceback_later(left + SPARE, exit=True, file=self._nowhere)
             self._changed.notify()
 

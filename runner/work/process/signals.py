@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, obeyed in a thread of their own, whatever the main thread waits for."""
+"""Obeys SIGTERM and SIGINT in a thread of its own, whatever the main thread waits for."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ def obeying(
     poller.register(reader, select.POLLIN)
 
     def listen() -> None:
-        # A thread that waits in recv() takes the byte even while a handler keeps the interpreter's lock.
+        # A thread that waits in recv() gets the byte even while a handler keeps the interpreter's lock.
         while poller.poll() and (received := reader.recv(1)):
             if received[0] in NUMBERS:
                 obey(received[0])
         reader.close()
 
-    # The interpreter writes a byte at once; a handler in Python would wait for the main thread's next step.
+    # The interpreter writes a byte at once; a Python signal handler would wait for the main thread's next
+    # step.
     earlier = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     handlers = {number: signal.signal(number, lambda *_: None) for number in NUMBERS}
     threading.Thread(target=listen, name="signals", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Runs worker processes: starts them, passes signals on, restarts what crashed, replaces what is old."""
+"""Runs worker processes: starts them, passes signals on, restarts crashed ones, replaces old ones."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 FIRST_PAUSE = 0.5
 LAST_PAUSE = 30.0
 SETTLED_AFTER = 60.0
-"""Seconds after which a child that crashes is restarted without the pause that its earlier crashes earned."""
+"""A child that ran this many seconds is restarted without the pause that its earlier crashes earned."""
 
 KILLED_AFTER = 4.5
 """Seconds beyond its grace after which a child that was asked to end is killed."""
 
 WORKING, REPLACE, RETIRE = b"w", b"e", b"r"
-"""What a child says once it works, and when it is old; what it is told once another has its place."""
+"""A child's messages, once it works and once it is old; the parent's message, once a successor works."""
 
 
 class Process:
-    """One worker process. ``working`` and ``old`` are what it said of itself."""
+    """One worker process. ``working`` and ``old`` are its own reports."""
 
     def __init__(self, *, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self.started = time.monotonic()
@@ -37,8 +37,8 @@ class Process:
         self._line, theirs = socket.socketpair()
         self._line.setblocking(False)
         with theirs:
-            # A session of its own: an interrupt typed at the terminal reaches it once, through its parent.
-            # Its end of the line tells it when the parent has ended, however that ended.
+            # A session of its own: an interrupt typed at the terminal reaches the child once, through its
+            # parent. The child's end of the socket tells it when the parent has ended, however that ended.
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "changelane", *arguments],
                 env={**os.environ, **environment},
@@ -71,12 +71,12 @@ class Process:
         try:
             self._line.send(RETIRE)
         except OSError:
-            # It has ended, or does so just now.
+            # The child has ended, or ends now.
             return
 
 
 class Child:
-    """One place: the process that has it, its successor while that starts, and those that still finish."""
+    """One slot: its process, the successor while that starts, and earlier ones that still finish."""
 
     def __init__(self, *, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self._arguments = arguments
@@ -97,7 +97,7 @@ class Child:
         return self._next is not None
 
     def check(self, log: FilteringBoundLogger, *, stopping: bool, replace: bool) -> bool:
-        """Start it when due, replace it when it is old and that may be now; False once it has ended."""
+        """Start the process when due, and replace an old one when allowed; False once it has ended."""
         self._leaving = [process for process in self._leaving if process.poll() is None]
         self._check_next(log, stopping=stopping)
         self._check_current(log, stopping=stopping)
@@ -155,8 +155,8 @@ def supervise(
 ) -> int:
     """Run ``changelane ARGUMENTS`` for each of ``commands`` until all have ended in order or a signal came.
 
-    Those that are left ``grace`` seconds and a little after the signal are killed. Returns 0, or 130 after
-    SIGINT.
+    Children that still run ``grace`` seconds and a little after the signal are killed. Returns 0, or 130
+    after SIGINT.
     """
     children = [Child(arguments=arguments, environment=environment) for arguments in commands]
     received: list[int] = []
@@ -190,17 +190,17 @@ def supervise(
 
 
 class Line:
-    """A child's side of the line to its parent."""
+    """A child's end of the connection to its parent."""
 
     def __init__(self) -> None:
-        # Kept from what handlers start, which would otherwise have it as their standard input.
+        # Handlers' child processes would otherwise inherit the socket as their standard input.
         self._line = socket.socket(fileno=os.dup(0))
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
 
     def follow(self, *, retire: Callable[[], object]) -> None:
-        """From now on, stop in order when the parent is gone, and ``retire`` when it says so."""
+        """From now on, stop in order when the parent is gone, and call ``retire`` when it says so."""
 
         def listen() -> None:
             while self._receive():
@@ -214,7 +214,7 @@ class Line:
         try:
             self._line.send(said)
         except OSError:
-            # The parent is gone, which the other thread has noticed.
+            # The parent is gone; the other thread has noticed.
             return
 
     def _receive(self) -> bytes:

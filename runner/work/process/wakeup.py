@@ -1,8 +1,8 @@
-"""Wakes the worker the moment that a message is committed, where notifications reach it.
+"""Wakes the worker as soon as a message is committed, where notifications reach it.
 
-While a consumer has nothing to do, a flag in the database says so, and the capture functions notify. Under
-load the flag is down, and no commit pays for a notification. The flag runs out by itself, so that a worker
-that died costs the writers nothing for long.
+While a consumer is idle, a flag in the database says so, and the capture functions notify. Under load the
+flag is down, and no commit pays for a notification. The flag expires by itself, so a worker that died costs
+the writers nothing for long.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 PROBE = 1.0
-"""Seconds that a notification of our own may take to arrive."""
+"""Seconds that a test notification may take to arrive."""
 
 QUIET = 20.0
-"""Seconds without a notification after which one of our own shows that they still arrive."""
+"""Seconds without a notification after which the worker sends itself a test notification."""
 
 AGAIN = 60.0
-"""Seconds until another try, where notifications did not arrive."""
+"""Seconds until another try when notifications did not arrive."""
 
 FLAG = 5.0
 """Seconds for which a flag holds; it is renewed when half of them are over."""
@@ -43,9 +43,9 @@ _UNLISTEN = sql.SQL("UNLISTEN {}")
 
 
 class Bell:
-    """``works`` says that notifications arrive: over a connection of its own, not through every pooler.
+    """``works``: notifications arrive. They need a connection of their own, and do not pass every pooler.
 
-    ``lost`` says that the last wait found that connection gone.
+    ``lost``: the last wait found that connection gone.
     """
 
     def __init__(self, *, queues: Sequence[str], conninfo: str, log: FilteringBoundLogger) -> None:
@@ -76,7 +76,9 @@ class Bell:
                 return
 
     def attach(self, connection: Connection[Any]) -> None:
-        """Listen, unless that works or was found not to; a notification sent over ``connection`` tells."""
+        """Listen, unless listening works or was found not to. A test notification over ``connection``
+        decides.
+        """
         if self.works or time.monotonic() < self._refused_until:
             return
         self._flags.clear()
@@ -96,7 +98,7 @@ class Bell:
             works = any(note.channel == probe for note in listening.notifies(timeout=PROBE, stop_after=1))
             if not works:
                 listening.execute(_UNLISTEN.format(sql.Identifier(probe)))
-            # Only now: a pooler's server connection would go on listening after us.
+            # Only after the test: behind a pooler, the server connection would go on listening after us.
             for channel in self._channels if works else ():
                 listening.execute(_LISTEN.format(sql.Identifier(channel)))
             self.works = works
@@ -115,7 +117,9 @@ class Bell:
             self._warned = True
 
     def wait(self, timeout: float) -> Counter[str]:
-        """Until ``timeout`` (seconds), a ring or notifications, of which it returns the count by queue."""
+        """Wait for ``timeout`` seconds, a ring or notifications; returns the number of notifications by
+        queue.
+        """
         self.lost = False
         heard: Counter[str] = Counter()
         poll = select.poll()
@@ -139,14 +143,14 @@ class Bell:
         return heard
 
     def update(self, connection: Connection[Any], *, asleep: Collection[str], awake: Collection[str]) -> bool:
-        """Raise and lower flags as queues need; True when one was raised that was down, so that a look at
-        the queue is due: a message may have been committed unannounced.
+        """Raise and lower flags as queues need. True when a flag that was down was raised. The caller then
+        looks at the queue, because a message may have been committed without a notification.
         """
         if not self.works:
             return False
         now = time.monotonic()
         if self._asked_at is not None and now - self._asked_at > FLAG:
-            # Its connection may look sound for hours.
+            # A dead connection may look sound for hours.
             self._detach()
             return False
         if self._asked_at is None and now - self._heard_at > QUIET:

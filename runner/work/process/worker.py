@@ -1,4 +1,4 @@
-"""One worker process: all its consumers, their leases, one poll over all their queues, and the way out."""
+"""One worker process: all its consumers, their leases, one poll over all their queues, and the shutdown."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 FIRST_POLL = 0.02
 LAST_POLL = 1.0
 WAIT = 2.0
-"""Seconds until a consumer that did nothing for due messages is woken for them again."""
+"""Seconds until a consumer that took none of the due messages is woken for them again."""
 
 CROWD = 20
-"""Notifications after which the worker sees whether it does better without them."""
+"""Notifications after which the worker checks whether polling is cheaper."""
 
 CROWD_RATE = 300.0
-"""Messages a second above which a queue is polled: a notification costs each commit a lock that all share."""
+"""Messages a second above which a queue is polled: a notifying commit takes a lock that all share."""
 
 HURRY = 1.0
-"""Seconds that are left after a second signal."""
+"""Seconds that remain after a second signal."""
 
 SUMMARY_EVERY = 30.0
 BACKLOG_CAP = 10_000
@@ -63,10 +63,9 @@ MARGIN = 4.0
 class Worker:
     """Runs until told to stop, or, with ``drain``, until every queue is empty. ``grace`` in seconds.
 
-    ``limit`` is told, with each signal, within how many seconds the process must end, and its exit code;
-    ``tell``, for the supervisor, that the worker works, and that its ``lifetime`` is over. ``signals`` are
-    the two ends through which signals come, where others look at them, too. ``clock``
-    sends what is scheduled.
+    ``limit`` receives, with each signal, the seconds within which the process must end, and its exit code.
+    ``tell`` reports to the supervisor that the worker works, and that its ``lifetime`` is over. ``signals``
+    are the two ends of the signal socket when others watch it too. ``clock`` sends scheduled messages.
     """
 
     def __init__(
@@ -103,7 +102,7 @@ class Worker:
         self._link = Link(conninfo, name="changelane work", refused=scarcity.report)
         dated = [queue for queue, handler in handlers.items() if handler.takes.message]
         queues = open_worked(self._link.open(), specs, dated=dated)
-        # Asked before there are threads and event loops, which a server gone away would leave behind.
+        # Before any thread or event loop starts, which would remain if the server were gone.
         self._opened = self._link.open().execute(load_sql(__name__, "opened")).fetchone() == (True,)
         cell = threading.Lock()
         self._consumers = [
@@ -131,7 +130,9 @@ class Worker:
         self._backlog = _compose("backlog", queues, cap=sql.Literal(BACKLOG_CAP + 1))
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Stop in order; called again, release what runs and stop; a third time, end on the spot."""
+        """Stop in order. A second call releases running messages and stops; a third ends the process on the
+        spot.
+        """
         self._signal = self._signal or number
         self._deadline = min(self._deadline or inf, time.monotonic() + self._grace)
         seconds = self._grace + MARGIN
@@ -143,7 +144,9 @@ class Worker:
         self._bell.ring()
 
     def retire(self, *, leave: Callable[[], None]) -> None:
-        """Claim no more, ``leave`` the port to the next, and end once what runs has ended."""
+        """Stop claiming, ``leave`` the port to the successor, and end when the running handlers have
+        ended.
+        """
         leave()
         self._log.info("another process works in this one's place; finishing")
         self._deadline = self._deadline or inf
@@ -151,12 +154,12 @@ class Worker:
         self._bell.ring()
 
     def run(self, *, signals: bool = True) -> int:
-        """Work; returns the exit code: 0, or 130 after SIGINT. Raises what made a consumer give up.
+        """Work; returns the exit code: 0, or 130 after SIGINT. Raises the error that made a consumer give up.
 
         With ``signals``, in the main thread only, SIGTERM and SIGINT stop it.
         """
         with obeying(self.stop, self._signals) if signals else nullcontext():
-            # Before the first claim, which a queue that is paused already must not see.
+            # Before the first claim: a paused queue must not be claimed from.
             self._heed(self._ask(self._due) or ())
             if self._clock:
                 self._clock.tick(self._link)
@@ -182,7 +185,7 @@ class Worker:
         return 130 if self._signal == signal.SIGINT else 0
 
     def _watch(self) -> None:
-        """Wake consumers that have nothing to do: at notifications, and by polls that grow rare meanwhile."""
+        """Wake idle consumers: at notifications, and by polls that grow rarer while nothing happens."""
         interval, looked_at, handled = FIRST_POLL, time.monotonic(), Counter[str]()
         next_look = looked_at
         next_summary = looked_at + SUMMARY_EVERY
@@ -192,7 +195,7 @@ class Worker:
             if self._clock and time.monotonic() >= self._scheduled_at:
                 self._clock.tick(self._link)
             if self._bell.lost:
-                # What was sent since is known to nobody.
+                # Messages sent since then were not announced.
                 next_look = min(next_look, time.monotonic() + FIRST_POLL)
             for queue in notified:
                 self._by_queue[queue].wake()
@@ -247,7 +250,7 @@ class Worker:
             self._tell(REPLACE)
 
     def _rouse(self, name: str, *, handled: int, now: float) -> None:
-        """Wake a consumer for what is due, but seldom where that may wait for its key's turn all the time."""
+        """Wake a consumer for due messages. If these may only wait for their key's turn, wake it rarely."""
         waits = isinstance(self._by_queue[name].queue, OrderedQueue)
         if waits and self._roused.get(name, (-1, 0.0))[0] == handled and now < self._roused[name][1] + WAIT:
             return
@@ -255,7 +258,9 @@ class Worker:
         self._by_queue[name].wake()
 
     def _flag(self, *, asleep: Collection[str], busy: Collection[str]) -> bool:
-        """Say of each queue whether its worker sleeps; True when a look at the queues is due after that."""
+        """Flag for each queue whether its worker sleeps; True when the queues must be looked at after
+        that.
+        """
         if self._drain or not self._opened:
             return False
         working = {name for name, consumer in self._by_queue.items() if not consumer.idle}
@@ -278,7 +283,9 @@ class Worker:
                 self._log.info("paused" if paused else "resumed", queue=name)
 
     def _note(self, rows: Sequence[tuple[Any, ...]]) -> bool:
-        """Heed pauses; True when all is drained. Raises ChangelaneError for what cannot be."""
+        """Obey pauses; True when all queues are drained. Raises ChangelaneError for a queue that cannot be
+        drained.
+        """
         self._heed(rows)
         if not self._drain:
             return False
@@ -361,7 +368,7 @@ class Worker:
 
     @property
     def stuck(self) -> bool:
-        """Whether handlers run on in threads that cannot be stopped."""
+        """Whether handlers still run in threads that cannot be stopped."""
         return any(consumer.stuck for consumer in self._consumers)
 
 
@@ -373,7 +380,7 @@ def _shown(counts: Counter[str]) -> dict[str, int]:
 
 
 def _compose(name: str, queues: Sequence[Queue], **parts: sql.Composable) -> sql.Composed:
-    """One statement over all queues, a row each."""
+    """One statement over all queues, with a row for each."""
     template = sql.SQL(load_sql(__name__, name))
     return sql.SQL(" UNION ALL ").join(
         template.format(name=sql.Literal(queue.name), queue=queue.table, **parts) for queue in queues

@@ -1,5 +1,5 @@
--- One probe of the vt index: null when the queue is empty, else seconds until its next message is due. What is due
--- beyond the year 9999 is never due.
+-- One probe of the vt index: null when the queue is empty, else seconds until its next message is due.
+-- Infinity: the message is due beyond the year 9999, so never.
 SELECT {name}, (
     SELECT CASE
         WHEN vt <= clock_timestamp() THEN 0

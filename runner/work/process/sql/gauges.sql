@@ -1,5 +1,6 @@
--- By the indexes of msg_id and vt, whatever the depth; counts stop at the cap. The oldest message that is due, or
--- claimed, is sought among those due the longest, those due next and those that were sent first.
+-- The indexes on msg_id and vt bound the cost, whatever the depth; counts stop at the cap. The oldest message
+-- that is due or claimed is sought in three places: those due the longest, those due next and those sent
+-- first.
 SELECT
     {name},
     (SELECT count(*) FROM (SELECT FROM {queue} LIMIT {cap}) AS capped),
@@ -22,6 +23,6 @@ SELECT
     (SELECT count(*) FROM (SELECT FROM {letters} LIMIT {letters_cap}) AS capped),
     (
         SELECT coalesce(sum(pg_stat_get_dead_tuples(relid)), 0)::float8
-        -- A table that is not partitioned is in no tree.
+        -- pg_partition_tree has no row for a table that is not partitioned.
         FROM (SELECT {table}::regclass AS relid UNION SELECT relid FROM pg_partition_tree({table}::regclass)) AS part
     )

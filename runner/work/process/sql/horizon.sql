@@ -1,5 +1,5 @@
--- How many transactions the oldest snapshot lies back that keeps this database's dead rows from being removed, by
--- who holds it. A vacuum's own snapshot holds back nothing.
+-- The age, in transactions, of the oldest snapshot that keeps this database's dead rows from removal, by
+-- holder. The snapshot of a vacuum itself holds nothing back.
 SELECT holder, coalesce(max(age(oldest)), 0)::float8
 FROM unnest(ARRAY['backend', 'standby', 'slot', 'prepared']) AS holder
 LEFT JOIN (
