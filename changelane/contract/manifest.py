@@ -89,7 +89,7 @@ class Capture(Record):
     ``declared``, the generator's reason for row triggers, or empty.
     """
 
-    # What an older version wrote of a capture and nothing needs any more is passed over.
+    # An older version wrote fields that nothing needs any more.
     model_config = ConfigDict(extra="ignore")
 
     name: str

@@ -1,6 +1,6 @@
-"""Schema ``changelane``: the SQL that makes it, its version, and the hash that tells whether it was changed.
+"""Schema ``changelane``: the SQL that creates it, its version, and the hash that reveals drift.
 
-``sql_out/schema.sql`` is this text, so that people review it, and ``apply`` runs it from there.
+``sql_out/schema.sql`` holds this text, so that people review it. ``apply`` runs it from there.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 _SQL = Path(__file__).parent / "sql"
 
 SCHEMA_VERSION = 9
-"""Raised with each change of ``sql/schema.sql``; kept in the schema's COMMENT."""
+"""Each change of ``sql/schema.sql`` raises the version, which the schema's COMMENT stores."""
 
 SCHEMA_LIVE = (_SQL / "schema_live.sql").read_text()
 """SQL of the live hash of the schema's functions."""
 
 SHARED = ("add_trace", "digest", "key_only", "measure", "new_id", "send_all")
-"""The functions that capture functions call, with the rights of their owner."""
+"""The functions that capture functions call, each as the capture function's owner."""
 
 _MARK = """
 -- The version, which older ones of Changelane read, and a hash of the functions as they are now.
@@ -32,7 +32,7 @@ END $do$;
 SCHEMA_SQL = (_SQL / "schema.sql").read_text() + _MARK.replace("{version}", str(SCHEMA_VERSION)).replace(
     "{live}", SCHEMA_LIVE.strip().replace("\n", "\n        ")
 )
-"""Makes the schema and all that is in it but capture functions; it may run again at any time."""
+"""Creates the schema and everything in it except capture functions. It may run again at any time."""
 
 _COMMENT = re.compile(r"changelane:schema (\d+)")
 

@@ -48,7 +48,7 @@ def _parse_long(digits: str) -> int:
 
 
 LONGEST_ID = 200
-"""Characters of an id: a longer text is none of ours, and no handler is to store it."""
+"""The most characters of an id. A longer text is not an id, and no handler should have to store it."""
 
 _TEXTS = ("op", "schema", "table", "txid")
 _ROWS = ("new", "old", "key", "extra")
@@ -216,7 +216,7 @@ def read_message(delivery: Delivery) -> Message[Any]:
 
 
 def _read_id(value: Any) -> str:
-    """Empty where it is none of ours."""
+    """The id, or empty when the value is not one."""
     return value if isinstance(value, str) and len(value) <= LONGEST_ID else ""
 
 
