@@ -223,3 +223,10 @@ def test_names_ranges_and_steps_are_right(cron: str) -> None:
     assert re.fullmatch(
         r"2026-\d\d-\d\d", str(Timing(cron=cron, every=None).find_next(at("2026-01-01")).date())
     ) or (cron in ("@yearly", "@annually"))
+
+
+def test_an_hourly_run_comes_twice_in_a_half_hour_that_is_repeated() -> None:
+    timing = Timing(cron="30 * * * *", every=None, timezone="Australia/Lord_Howe")
+    runs = list(islice(timing._list_runs(datetime(2026, 4, 4, 13, tzinfo=UTC)), 4))
+    # 00:30, 01:30 before and after the clock goes back by half an hour, 02:30.
+    assert [f"{run:%H:%M}" for run in runs] == ["13:30", "14:30", "15:00", "16:00"]

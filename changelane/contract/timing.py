@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -37,6 +38,8 @@ GRACE = timedelta(seconds=60)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
+_LONGEST_SHIFT = timedelta(hours=3)
+"""More than any zone was put back by at once since 1970, but for changes of the date line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,29 +174,37 @@ class Timing:
         """Runs later than ``after``, in their order."""
         assert self.cron is not None
         expression = MACROS.get(self.cron.lower(), self.cron)
-        fields = expression.split()
-        local = after.astimezone(self._zone)
-        last = after
-        if _covers_day(fields[1]):
-            # The library steps through real time where the hours are free.
-            fields[1] = "*"
-            for aware in CronSim(" ".join(fields), local):
-                run = aware.astimezone(UTC)
-                if run > last:
-                    last = run
-                    yield run
-            raise ValueError(f"{self.cron} has no run after {after}")
-        for wall in CronSim(expression, local.replace(tzinfo=None)):
+        repeats = _covers_day(expression.split()[1])
+        # Earlier times on the wall may come again, later than ``after``.
+        start = after.astimezone(self._zone).replace(tzinfo=None) - _LONGEST_SHIFT
+        last, again = after, list[datetime]()
+        for wall in CronSim(expression, start):
             run = self._place(wall)
-            if run > last:
-                last = run
-                yield run
+            due = []
+            while again and again[0] < run:
+                due.append(heappop(again))
+            if repeats:
+                first, second = self._read(wall)
+                if second > first:
+                    heappush(again, second)
+                if second >= first:
+                    due.append(run)
+            else:
+                due.append(run)
+            for one in due:
+                if one > last:
+                    last = one
+                    yield one
         raise ValueError(f"{self.cron} has no run after {after}")
+
+    def _read(self, wall: datetime) -> tuple[datetime, datetime]:
+        """Both instants of a wall time, equal unless it comes twice. In a gap, the second is earlier."""
+        first = wall.replace(tzinfo=self._zone).astimezone(UTC)
+        return first, wall.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
 
     def _place(self, wall: datetime) -> datetime:
         """The instant of a time on the wall: the first of two, or the end of the gap that skips it."""
-        early = wall.replace(tzinfo=self._zone).astimezone(UTC)
-        late = wall.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
+        early, late = self._read(wall)
         if early <= late:
             return early
         # In a gap both are wrong, one on each side of it. Zones change at whole seconds.
