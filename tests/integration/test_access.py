@@ -377,8 +377,22 @@ def test_what_a_role_holds_by_hand_that_nothing_declares_is_told(
     assert "jobs for pg_monitor: it may DELETE, and nothing declares it" in told
 
 
-def test_a_schema_without_its_mark_is_anothers_and_left_alone(conn: Connection, declared: Declared) -> None:
+def test_a_schema_that_lost_its_mark_is_adopted(conn: Connection, declared: Declared) -> None:
     conn.execute("COMMENT ON SCHEMA pgmq_public IS NULL")
+    assert find_wrong(conn, declared) == ["drifted api pgmq_public"]
+    bring(conn, declared)
+    assert find_wrong(conn, declared) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "COMMENT ON SCHEMA pgmq_public IS 'of someone'",
+        "COMMENT ON SCHEMA pgmq_public IS NULL; DROP FUNCTION pgmq_public.pop(text)",
+    ],
+)
+def test_a_schema_of_others_is_left_alone(conn: Connection, declared: Declared, change: str) -> None:
+    conn.execute(change.encode())
     assert find_wrong(conn, declared) == ["foreign api pgmq_public"]
     assert not bring(conn, declared).steps
 

@@ -55,7 +55,7 @@ def test_no_token_is_explicit_on_loopback_only_and_warned_of(
     for options in (["--no-token", "--host", "0.0.0.0"], ["--no-token", "--url", "https://x.example"]):
         refused = run_changelane("dashboard", "--port", "0", *options)
         assert refused.returncode == 1
-        assert "takes a token" in refused.stderr
+        assert "needs a token" in refused.stderr
     both = run_changelane("dashboard", "--port", "0", "--no-token", "--token", TOKEN)
     assert "contradicts" in both.stderr
     short = run_changelane("dashboard", "--port", "0", "--token", "hunter2")

@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow
 from changelane.change import Change
 from changelane.errors import ChangelaneError
 from changelane.runner.live.database import connect
-from changelane.runner.queue import archive_pruner, ordered
+from changelane.runner.queue import ordered, pruning
 from changelane.runner.queue.worker_rights import describe_lack, list_worker_grants
 from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.process import worker as workers
@@ -137,8 +137,8 @@ def drain(declared: Declared, conn: Connection, url: str, *, seconds: int = 5) -
     try:
         work(declared, url)
         with connect(url) as worker:
-            archive_pruner.prune(worker, queue="jobs", keep=86400, limit=1)
-            archive_pruner.prune_letters(worker, queue="jobs_dlq", keep=86400, limit=1)
+            pruning.prune(worker, queue="jobs", keep=86400, limit=1)
+            pruning.prune_letters(worker, queue="jobs_dlq", keep=86400, limit=1)
     except (ChangelaneError, psycopg.Error, TimeoutError):
         return None
     finally:

@@ -105,7 +105,7 @@ def test_the_files_of_routes_and_queues_work_by_hand(
     declare(tmp_path)
     run_changelane("inspect")
     run_changelane("generate")
-    for name in ("queues/jobs.sql", "routes/things.sql"):
+    for name in ("schema.sql", "queues/jobs.sql", "routes/things.sql"):
         with things.transaction():
             things.execute((tmp_path / "sql_out" / name).read_bytes())
     things.execute("INSERT INTO things VALUES (1, 'a')")

@@ -342,20 +342,19 @@ DO $do$ BEGIN
                 proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')
             ) ORDER BY ours.position)
             FROM unnest(ARRAY[
-                'advance_schedule(text, text, text, timestamptz, timestamptz, timestamptz, bigint, timestamptz)',
+                'advance_schedule(text, text, text, timestamp with time zone, timestamp with time zone,'
+                    ' timestamp with time zone, bigint, timestamp with time zone)',
                 'pause_schedule(text, text)', 'resume_schedule(text, text)', 'run_schedule(text, text)',
-                'send_scheduled(changelane.schedules, timestamptz)',
+                'send_scheduled(changelane.schedules, timestamp with time zone)',
                 'add_trace(jsonb)', 'digest(text)', 'doze(text[], double precision)',
                 'key_only(text, text, text, text, jsonb, jsonb)', 'measure(record)', 'new_id()',
                 'pause(text)', 'resume(text)', 'rouse(text[])',
                 'send_all(refcursor, text[], jsonb, integer, boolean)'
             ]) WITH ORDINALITY AS ours (signature, position)
+            -- Without a look-up by name, for which a role needs USAGE on the schema.
             JOIN pg_catalog.pg_proc AS proc
-                -- Before the table is made, its type is an error and not merely missing.
-                ON proc.oid = CASE
-                    WHEN ours.signature !~ '[.]' OR pg_catalog.to_regclass('changelane.schedules') IS NOT NULL
-                    THEN pg_catalog.to_regprocedure('changelane.' || ours.signature)
-                END
+                ON proc.pronamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'changelane')
+                AND proc.proname || '(' || oidvectortypes(proc.proargtypes) || ')' = ours.signature
             JOIN pg_catalog.pg_language AS language ON language.oid = proc.prolang
         ), '[]')::text, 'UTF8')), 'hex'), 12)
     );
