@@ -298,7 +298,7 @@ def test_an_async_handler_that_blocks_its_loop_is_fenced_out_and_holds_up_no_oth
     bench.send("1")
     with bench.worker() as process:
         bench.wait(lambda: "blocks its event loop" in bench.log)
-        bench.conn.execute("SELECT pgmq.send('others', message) FROM pgmq.q_jobs")
+        bench.conn.execute("SELECT pgmq.send('others', message, headers) FROM pgmq.q_jobs")
         bench.wait(lambda: bench.notes == ["other"])
         assert bench.count("effects") == 0
         (bench.folder / "go").touch()

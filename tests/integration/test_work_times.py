@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -93,7 +94,7 @@ def test_a_block_is_known_by_its_note_and_not_by_its_time(
     bench.conn.execute(
         "CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)"
     )
-    group = json.dumps({"x-pgmq-group": "a"})
+    group = json.dumps({"route": "things", "x-pgmq-group": "a"})
     bench.declare(
         "def handle(change: Change) -> None: raise ValueError('no')",
         ordering="key",
@@ -150,7 +151,8 @@ def test_the_oldest_is_of_those_that_are_due_and_the_others_are_counted_apart(be
     (queue,) = open_queues(bench.conn, [("jobs", "jobs_dlq")])
 
     def ask() -> tuple[Any, ...]:
-        row = bench.conn.execute(_compose([queue])).fetchone()
+        consumer: Any = SimpleNamespace(queue=queue, spec=SimpleNamespace(dead_letters=None))
+        row = bench.conn.execute(_compose([consumer])).fetchone()
         assert row is not None
         return row
 
