@@ -75,9 +75,7 @@ def test_an_old_pgmq_and_rights_that_are_missing_are_told(
     assert found.returncode == 1
     assert "error[CL402]: pgmq in the database is too old" in found.stderr
     assert "error[CL403]: role pg_read_all_data may not create schema changelane" in found.stderr
-    assert (
-        "error[CL403]: role pg_read_all_data may not make triggers on public.orders" in found.stderr
-    )
+    assert "error[CL403]: role pg_read_all_data may not make triggers on public.orders" in found.stderr
 
 
 def test_mistakes_of_the_spec_and_against_the_catalog_are_told_in_one_run(

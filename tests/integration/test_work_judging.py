@@ -93,7 +93,7 @@ def test_a_lack_of_resources_and_errors_of_other_connections_are_the_handlers(be
 def test_a_transient_error_that_never_ends_is_a_failure_in_the_end(bench: Bench) -> None:
     bench.declare(
         """
-        from changelane.runner.work import verdict
+        from changelane.runner.work.outcome import verdict
         verdict.FIRST_RELEASE = verdict.LAST_RELEASE = 0.001
 
         def handle(change: Change, tx: psycopg.Connection) -> None:
