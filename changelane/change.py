@@ -118,7 +118,7 @@ class Failed(Outcome):
 
     An error is any exception, Retry, Discard and DeadLetter among them, or a text. The others are
     acknowledged; in a transaction, which is rolled back, the handler is called anew with them alone. Raises
-    ValueError where none is named, TypeError for what is no error.
+    ValueError for an empty mapping, TypeError for a value that is neither an exception nor a text.
     """
 
     def __init__(self, errors: Errors) -> None:

@@ -97,8 +97,9 @@ BEGIN
 END
 $resume$;
 
--- For workers: go on from a run that is due to the next one, and send it in the same transaction, unless another
--- worker did, or it was paused or declared anew. A null expected sets the first run; a null run sends nothing.
+-- Workers call it: advance a schedule from a due run to the next, and send that run in the same transaction.
+-- Nothing happens if another worker was first, or if the schedule was paused or declared anew. Null expected
+-- sets the first run; null run sends nothing.
 CREATE OR REPLACE FUNCTION changelane.advance_schedule(
     project text, name text, spec text, since timestamptz, expected timestamptz, run timestamptz,
     passed_over bigint, next_at timestamptz
@@ -129,8 +130,8 @@ BEGIN
     RETURN true;
 END
 $advance$;
-CREATE OR REPLACE FUNCTION changelane.send_scheduled(held changelane.schedules, run timestamptz) RETURNS bigint
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+CREATE OR REPLACE FUNCTION changelane.send_scheduled(held changelane.schedules, run timestamptz)
+    RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $send$
 DECLARE
     sent bigint;

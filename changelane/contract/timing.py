@@ -133,7 +133,7 @@ class Timing:
         return ZoneInfo(self.timezone)
 
     def find_next(self, after: datetime) -> datetime:
-        """The first run later than ``after``. Raises ValueError where none is left, as in the year 9999."""
+        """The first run later than ``after``. Raises ValueError after the last run, near the year 9999."""
         if self.every is not None:
             interval = timedelta(seconds=self.every)
             return _EPOCH + ((after - _EPOCH) // interval + 1) * interval

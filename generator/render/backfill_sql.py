@@ -39,8 +39,8 @@ class Backfill:
 def list_backfills(
     document: Document, catalog: Catalog, *, route: str, table: str | None = None, where: str | None = None
 ) -> tuple[list[Backfill], list[str]]:
-    """One for each table that bears the route's triggers, or for ``table`` (``schema.name``) alone; and the
-    tables that a glob of the route matches and that have no primary key to go by.
+    """A backfill for each table with the route's triggers, or for ``table`` (``schema.name``) alone; and the
+    tables without a primary key that a glob of the route matches.
 
     Raises ChangelaneError for a route, a table or an expression that is not one, and where a table that is
     named, or every table, has no primary key to go by.

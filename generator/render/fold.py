@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from pglast.parser import scan
 
 WIDTH = 110
 """Characters that a line of generated SQL has at most, but for names and literals of the user's."""
@@ -10,37 +10,36 @@ WIDTH = 110
 _LEAST = 40
 """A break further left leaves a stub."""
 
-_TOKEN = re.compile(
-    # What is quoted, and comments, which stay whole; brackets; and places for a break, before or after them.
-    r"""(?P<whole>[eE]'(?:[^'\\]|\\.|'')*'|'[^']*'|"[^"]*"|--[^\n]*)|(?P<open>[(\[])|(?P<close>[)\]])"""
-    r"|(?P<after>, )|(?P<before> (?:AND|OR|and|or|THEN|ELSE|FROM|WHERE|REFERENCING|FULL JOIN|\|\||\+|SET) )"
-    r"|(?P<line>\n)",
-    re.DOTALL,
-)
+_BEFORE = frozenset(["AND", "OR", "THEN", "ELSE", "FROM", "WHERE", "REFERENCING", "FULL", "SET", "||", "+"])
+"""Tokens before which a line may be broken."""
 
 
 def fold(sql: str, *, width: int = WIDTH) -> str:
-    """Break each line that is too long, at the outermost place that does, and indent what follows."""
+    """Break each line that is too long, at the outermost place that does, and indent what follows.
+
+    Postgres' own scanner says where a token ends: no literal, name or comment is ever broken.
+    """
     if all(len(line) <= width for line in sql.split("\n")):
         return sql
     folded = []
-    start = 0
+    start = end = depth = 0
     breaks: list[tuple[int, int]] = []
-    depth = 0
-    for token in _TOKEN.finditer(sql):
-        kind = token.lastgroup
-        if kind == "open":
-            depth += 1
-        elif kind == "close":
-            depth -= 1
-        elif kind == "after":
-            breaks.append((depth, token.end() - 1 - start))
-        elif kind == "before":
-            breaks.append((depth, token.start() - start))
-        elif kind == "line":
-            folded.append(_fold_line(sql[start : token.start()], breaks, width))
-            start, breaks = token.end(), []
-    folded.append(_fold_line(sql[start:], breaks, width))
+    comma = False
+    for token in scan(sql):
+        text = sql[token.start : token.end + 1]
+        gap = sql[end : token.start]
+        while "\n" in gap:
+            stop = end + gap.index("\n")
+            folded.append(_fold_line(sql[start:stop], breaks, width))
+            start = end = stop + 1
+            gap, breaks = sql[end : token.start], []
+        if gap == " " and (comma or text.upper() in _BEFORE):
+            breaks.append((depth, end - start))
+        depth += (text in ("(", "[")) - (text in (")", "]"))
+        comma, end = text == ",", token.end + 1
+    for line in sql[start:].split("\n") if "\n" in sql[end:] else [sql[start:]]:
+        folded.append(_fold_line(line, breaks, width))
+        breaks = []
     return "\n".join(folded)
 
 

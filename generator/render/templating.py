@@ -119,8 +119,10 @@ def render_queue_settings(queue: Queue) -> str:
 
 
 def _render_queue(template: str, queue: Queue, **values: str) -> str:
-    return _ENVIRONMENT.get_template(f"{template}.sql.j2").render(
-        queue=queue, table=f"q_{queue.name}", archive=f"a_{queue.name}", **values
+    return fold(
+        _ENVIRONMENT.get_template(f"{template}.sql.j2").render(
+            queue=queue, table=f"q_{queue.name}", archive=f"a_{queue.name}", **values
+        )
     )
 
 

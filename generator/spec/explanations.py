@@ -22,7 +22,7 @@ Path = tuple[Step, ...]
 
 
 def suggest(word: object, known: Iterable[object]) -> str:
-    """The nearest of ``known``, as a question; empty when none is near.
+    """The name in ``known`` that is most alike, as a question; an empty text if all differ too much.
 
     Only the few names that begin and end most alike are compared in full: a hostile spec may hold many.
     """

@@ -16,7 +16,7 @@ from changelane.generator.sql.typesystem import UNKNOWN, TypeSystem
 def choose_operator(
     candidates: Sequence[Signature], inputs: Sequence[str], types: TypeSystem
 ) -> Signature | None:
-    """The operator; None when none fits, or none is the best. Of equal ones, the first."""
+    """The operator; None without a candidate that fits, or without a best one. Of equal ones, the first."""
     known = _drop_hidden(found for found in candidates if len(found.arguments) == len(inputs))
     assumed = tuple(inputs)
     literal = len(inputs) == 2 and UNKNOWN in inputs
@@ -34,7 +34,7 @@ def choose_operator(
 def choose_function(
     candidates: Sequence[Signature], inputs: Sequence[str], types: TypeSystem
 ) -> Signature | None:
-    """The function, with as many arguments as inputs; None when none fits, or none is the best."""
+    """The function, with as many arguments as inputs; None without a fitting one, or without a best one."""
     known = _drop_hidden(fit for found in candidates if (fit := _fit(found, len(inputs))))
     for found in known:
         if found.arguments == tuple(inputs):

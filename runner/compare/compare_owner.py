@@ -69,8 +69,8 @@ def list_lacks(capture: Capture, observed: Observed) -> list[Lack]:
 
 
 def find_lack(capture: Capture, observed: Observed) -> tuple[str, str]:
-    """The reason why writes would fail for lack of the owner's rights, and the help; empty if none is
-    missing.
+    """The rights without which the owner's captures fail, in words, and the help. Empty texts: it has all
+    rights.
     """
     lacks = list_lacks(capture, observed)
     if not lacks:

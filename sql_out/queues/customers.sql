@@ -6,13 +6,15 @@ BEGIN
         PERFORM pgmq.create('customers');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_customers',
-            'changelane:1 project=shop queue=customers spec=9a640c4e4aa0 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=customers spec=9a640c4e4aa0 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_customers" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_customers" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 
 DO $changelane$
 BEGIN
@@ -20,10 +22,12 @@ BEGIN
         PERFORM pgmq.create('customers_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_customers_dlq',
-            'changelane:1 project=shop queue=customers_dlq spec=6e96dad8500b live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=customers_dlq spec=6e96dad8500b live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_customers_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_customers_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);

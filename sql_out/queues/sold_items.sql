@@ -6,13 +6,15 @@ BEGIN
         PERFORM pgmq.create('sold_items');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_sold_items',
-            'changelane:1 project=shop queue=sold_items spec=a4c1dde490a8 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=sold_items spec=a4c1dde490a8 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_sold_items" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_sold_items" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 
 DO $changelane$
 BEGIN
@@ -20,10 +22,12 @@ BEGIN
         PERFORM pgmq.create('sold_items_failed');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_sold_items_failed',
-            'changelane:1 project=shop queue=sold_items_failed spec=1815f480db77 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=sold_items_failed spec=1815f480db77 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_sold_items_failed" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_sold_items_failed" SET (autovacuum_vacuum_cost_delay = 0,
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);

@@ -65,7 +65,7 @@ class Pool:
 
     @contextmanager
     def lend(self) -> Iterator[psycopg.Connection[Any]]:
-        """Lend a connection in autocommit. Raises Away if none is available."""
+        """Lend a connection in autocommit. Raises Away while the database gives no connection."""
         with self._slot():
             conn = self._take()
             try:
@@ -75,8 +75,8 @@ class Pool:
 
     @contextmanager
     def lend_new(self) -> Iterator[psycopg.Connection[Any]]:
-        """Lend a new connection for a user's statements, which is closed afterwards. Raises Away if none is
-        available.
+        """Lend a new connection for a user's statements, which is closed afterwards. Raises Away
+        while the database gives no connection.
         """
         with self._slot(), self._open(kind=Connection) as conn:
             with self._lock:

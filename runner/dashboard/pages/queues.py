@@ -123,8 +123,8 @@ def find_queue(conn: psycopg.Connection[Any], session: Session, name: str) -> Qu
 
 
 def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
-    """The right that is missing to read a queue or its archive, in the words of GRANT; empty if none is
-    missing.
+    """The right that is missing to read a queue or its archive, in the words of GRANT; empty if the
+    role has every right.
     """
     if not session.uses_pgmq:
         return "USAGE ON SCHEMA pgmq"

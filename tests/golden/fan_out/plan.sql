@@ -102,8 +102,9 @@ BEGIN
 END
 $resume$;
 
--- For workers: go on from a run that is due to the next one, and send it in the same transaction, unless another
--- worker did, or it was paused or declared anew. A null expected sets the first run; a null run sends nothing.
+-- Workers call it: advance a schedule from a due run to the next, and send that run in the same transaction.
+-- Nothing happens if another worker was first, or if the schedule was paused or declared anew. Null expected
+-- sets the first run; null run sends nothing.
 CREATE OR REPLACE FUNCTION changelane.advance_schedule(
     project text, name text, spec text, since timestamptz, expected timestamptz, run timestamptz,
     passed_over bigint, next_at timestamptz
@@ -134,8 +135,8 @@ BEGIN
     RETURN true;
 END
 $advance$;
-CREATE OR REPLACE FUNCTION changelane.send_scheduled(held changelane.schedules, run timestamptz) RETURNS bigint
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+CREATE OR REPLACE FUNCTION changelane.send_scheduled(held changelane.schedules, run timestamptz)
+    RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $send$
 DECLARE
     sent bigint;
@@ -365,48 +366,56 @@ BEGIN
         PERFORM pgmq.create('mails');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails',
-            'changelane:1 project=golden queue=mails spec=4ebf55430950 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=mails spec=4ebf55430950 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
-ALTER TABLE pgmq."q_mails" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_mails" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'mails_dlq') THEN
         PERFORM pgmq.create('mails_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails_dlq',
-            'changelane:1 project=golden queue=mails_dlq spec=592bb83c18b7 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=mails_dlq spec=592bb83c18b7 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
-ALTER TABLE pgmq."q_mails_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_mails_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'stock') THEN
         PERFORM pgmq.create('stock');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock',
-            'changelane:1 project=golden queue=stock spec=f603ee4ecd3f live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=stock spec=f603ee4ecd3f live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
-ALTER TABLE pgmq."q_stock" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_stock" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'stock_failed') THEN
         PERFORM pgmq.create('stock_failed');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock_failed',
-            'changelane:1 project=golden queue=stock_failed spec=375d7eca5a34 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=stock_failed spec=375d7eca5a34 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
-ALTER TABLE pgmq."q_stock_failed" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_stock_failed" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off

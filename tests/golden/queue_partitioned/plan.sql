@@ -102,8 +102,9 @@ BEGIN
 END
 $resume$;
 
--- For workers: go on from a run that is due to the next one, and send it in the same transaction, unless another
--- worker did, or it was paused or declared anew. A null expected sets the first run; a null run sends nothing.
+-- Workers call it: advance a schedule from a due run to the next, and send that run in the same transaction.
+-- Nothing happens if another worker was first, or if the schedule was paused or declared anew. Null expected
+-- sets the first run; null run sends nothing.
 CREATE OR REPLACE FUNCTION changelane.advance_schedule(
     project text, name text, spec text, since timestamptz, expected timestamptz, run timestamptz,
     passed_over bigint, next_at timestamptz
@@ -134,8 +135,8 @@ BEGIN
     RETURN true;
 END
 $advance$;
-CREATE OR REPLACE FUNCTION changelane.send_scheduled(held changelane.schedules, run timestamptz) RETURNS bigint
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+CREATE OR REPLACE FUNCTION changelane.send_scheduled(held changelane.schedules, run timestamptz)
+    RETURNS bigint LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $send$
 DECLARE
     sent bigint;
@@ -372,7 +373,8 @@ BEGIN
         CREATE INDEX "q_events_msg_id_idx" ON pgmq."q_events" (msg_id);
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=df816b12640d live=a7afd69eb918 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events spec=df816b12640d live=a7afd69eb918 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
@@ -417,12 +419,14 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=f8e3deaa2294 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=events_dlq spec=f8e3deaa2294 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
-ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off

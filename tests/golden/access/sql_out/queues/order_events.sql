@@ -37,13 +37,15 @@ BEGIN
         END;
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events',
-            'changelane:1 project=golden_access queue=order_events spec=08f5e0bcc450 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden_access queue=order_events spec=08f5e0bcc450 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_order_events" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_order_events" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 
 DO $changelane$
 BEGIN
@@ -81,13 +83,15 @@ BEGIN
         END;
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events_dlq',
-            'changelane:1 project=golden_access queue=order_events_dlq spec=032cd1e2ac58 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden_access queue=order_events_dlq spec=032cd1e2ac58 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_order_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_order_events_dlq" SET (autovacuum_vacuum_cost_delay = 0,
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 
 -- "golden_worker" may send, read, delete.
 -- Literals in the expressions, and what the catalog says of them, are the same whatever the session's settings.

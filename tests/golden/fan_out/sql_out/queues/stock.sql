@@ -6,13 +6,15 @@ BEGIN
         PERFORM pgmq.create('stock');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock',
-            'changelane:1 project=golden queue=stock spec=f603ee4ecd3f live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=stock spec=f603ee4ecd3f live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_stock" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_stock" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 
 DO $changelane$
 BEGIN
@@ -20,10 +22,12 @@ BEGIN
         PERFORM pgmq.create('stock_failed');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock_failed',
-            'changelane:1 project=golden queue=stock_failed spec=375d7eca5a34 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=stock_failed spec=375d7eca5a34 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_stock_failed" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_stock_failed" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);

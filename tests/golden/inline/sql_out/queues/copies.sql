@@ -6,13 +6,15 @@ BEGIN
         PERFORM pgmq.create('copies');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies',
-            'changelane:1 project=golden queue=copies spec=59e3d76f3c14 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=copies spec=59e3d76f3c14 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_copies" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_copies" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 
 DO $changelane$
 BEGIN
@@ -20,10 +22,12 @@ BEGIN
         PERFORM pgmq.create('copies_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies_dlq',
-            'changelane:1 project=golden queue=copies_dlq spec=394ab2572bba live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=golden queue=copies_dlq spec=394ab2572bba live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_copies_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_copies_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);

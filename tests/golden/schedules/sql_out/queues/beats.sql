@@ -6,13 +6,15 @@ BEGIN
         PERFORM pgmq.create('beats');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_beats',
-            'changelane:1 project=shop queue=beats spec=ed854ac1bf77 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=beats spec=ed854ac1bf77 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_beats" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_beats" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 
 DO $changelane$
 BEGIN
@@ -20,10 +22,12 @@ BEGIN
         PERFORM pgmq.create('beats_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_beats_dlq',
-            'changelane:1 project=shop queue=beats_dlq spec=7f7c6305545d live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=beats_dlq spec=7f7c6305545d live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_beats_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_beats_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);

@@ -6,13 +6,15 @@ BEGIN
         PERFORM pgmq.create('reports');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_reports',
-            'changelane:1 project=shop queue=reports spec=1642cd93a2b6 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=reports spec=1642cd93a2b6 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_reports" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_reports" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 
 DO $changelane$
 BEGIN
@@ -20,10 +22,12 @@ BEGIN
         PERFORM pgmq.create('reports_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_reports_dlq',
-            'changelane:1 project=shop queue=reports_dlq spec=fafe2ba5c138 live=950705191495 pg=' || current_setting('server_version_num')::int / 10000
+            'changelane:1 project=shop queue=reports_dlq spec=fafe2ba5c138 live=950705191495 pg='
+                || current_setting('server_version_num')::int / 10000
         );
     END IF;
 END
 $changelane$;
 
-ALTER TABLE pgmq."q_reports_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
+ALTER TABLE pgmq."q_reports_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
