@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from changelane.errors import LockNotObtained
 from changelane.runner.live.database import connect
+from changelane.runner.live.jitter import vary
 from changelane.runner.live.pinned import is_pooled
 
 _SQL = Path(__file__).parent / "sql"
@@ -41,7 +41,7 @@ class Patience:
         left = self._deadline - time.monotonic()
         if left <= 0:
             return False
-        time.sleep(min(left, self._pause * random.uniform(0.5, 1.5)))  # noqa: S311
+        time.sleep(min(left, vary(self._pause, 0.5, 1.5)))
         self._pause = min(self._pause * 2, 5.0)
         return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from psycopg import Connection, Error
 from changelane.errors import DatabaseError
 from changelane.runner.live.connection_watchdog import OVERRUN, OwnConnection, WatchedConnection, Wire
 from changelane.runner.live.database import connect
+from changelane.runner.live.jitter import vary
 from changelane.runner.live.pinned import PinnedConnection
 from changelane.runner.live.transient import is_passing
 
@@ -49,7 +49,7 @@ class Outage:
             self._began = now
             return 0.0
         whole = min(LAST_PAUSE, max(FIRST_PAUSE, (now - self._began) * PATIENCE))
-        return random.uniform(0.5, 1.0) * whole  # noqa: S311
+        return vary(whole, 0.5, 1.0)
 
 
 class Link:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import wraps
 from types import CoroutineType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor, Connection
@@ -91,8 +91,7 @@ _FORBIDDEN = "the worker ends this transaction, together with the acknowledgemen
 class _PlainCursor(psycopg.Cursor[Any]):
     def execute(self, *arguments: Any, **options: Any) -> Self:
         super().execute(*arguments, **options)
-        memory: _Memory = self.connection.memory  # type: ignore[attr-defined]
-        memory.count(self.statusmessage)
+        cast(LentConnection, self.connection).memory.count(self.statusmessage)
         return self
 
 
@@ -171,14 +170,13 @@ def _remembered(method: _Method) -> _Method:
         owner.memory.add(made)
         return made
 
-    return call  # type: ignore[return-value]
+    return cast(_Method, call)
 
 
 class _LentCursor(AsyncCursor[Any]):
     async def _execute_counted(self, *arguments: Any, **options: Any) -> Self:
         await super().execute(*arguments, **options)
-        memory: _Memory = self.connection.memory  # type: ignore[attr-defined]
-        memory.count(self.statusmessage)
+        cast(LentAsyncConnection, self.connection).memory.count(self.statusmessage)
         return self
 
     execute = _remembered(_execute_counted)

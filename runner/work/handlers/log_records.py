@@ -37,7 +37,7 @@ class Records(logging.Handler):
         level = max(10, min(50, record.levelno // 10 * 10))
         try:
             self._log.log(level, text, **values)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - logging reports it on stderr, and the handler goes on
             self.handleError(record)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from typing import Literal
 
 from changelane.contract.manifest import Retry as Policy
+from changelane.runner.live.jitter import vary
 from changelane.runner.work.handlers.fault import Fault, read_fault
 
 Action = Literal["ack", "retry", "release", "dead_letter", "archive", "block"]
@@ -66,11 +66,11 @@ def judge(
     if fault.kind in ("released", "lost"):
         return Verdict("release", failed, released + 1, returned)
     if fault.kind == "crowded":
-        wait = random.uniform(0.5, 1.0) * CROWDED  # noqa: S311
+        wait = vary(CROWDED, 0.5, 1.0)
         return Verdict("release", failed, released + 1, returned, delay=wait)
     pardoned = returned < PARDONED and not suspect
     if (fault.kind == "transient" and returned < PARDONED) or (fault.kind == "interrupted" and pardoned):
-        wait = random.uniform(0.5, 1.0) * min(LAST_RELEASE, FIRST_RELEASE * 2.0 ** min(returned, 16))  # noqa: S311
+        wait = vary(min(LAST_RELEASE, FIRST_RELEASE * 2.0 ** min(returned, 16)), 0.5, 1.0)
         noted = released + (fault.kind == "transient")
         return Verdict(
             "release", failed, noted, returned + 1, delay=wait, error=fault.text, place=fault.place
@@ -111,4 +111,4 @@ def compute_backoff(policy: Policy, *, attempt: int) -> float:
             whole = policy.first * attempt
         case "constant":
             whole = policy.first
-    return random.uniform(0.5, 1.0) * min(whole, policy.max)  # noqa: S311
+    return vary(min(whole, policy.max), 0.5, 1.0)

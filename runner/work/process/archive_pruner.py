@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,6 +11,7 @@ import psycopg
 
 from changelane.contract.manifest import Consumer
 from changelane.errors import DatabaseError
+from changelane.runner.live.jitter import vary
 from changelane.runner.live.reconnecting import Link
 from changelane.runner.queue.pruning import prune, prune_letters
 
@@ -63,7 +63,7 @@ class Pruner:
                     self._log.warning(f"{kind} not pruned; trying again later", queue=queue, error=message)
             self._link.close()
             # So that many processes do not start their rounds at once.
-            if self._stopped.wait(EVERY * random.uniform(0.8, 1.2)):  # noqa: S311
+            if self._stopped.wait(vary(EVERY, 0.8, 1.2)):
                 return
 
     def _prune(self, kind: str, queue: str, chore: _Chore) -> None:
