@@ -59,6 +59,19 @@ def test_update_of_asks_for_a_real_change_of_value(rig: Rig, way: dict[str, str]
     assert ops(rig) == ["update"] * 4
 
 
+@pytest.mark.parametrize("quote", ["'", "$long$"])
+@ways
+def test_a_long_text_in_an_expression_stays_as_it_was_written(
+    rig: Rig, way: dict[str, str], quote: str
+) -> None:
+    text = "a, " * 30 + "b AND " * 20 + "/* c, " * 10
+    rig.capture(
+        {**way, "when": f"new.status = {quote}{text}{quote}", "payload": {"extra": {"e": "$e$f, g$e$"}}}
+    )
+    rig.run(f"INSERT INTO t (id, status) VALUES (1, '{text}'), (2, 'other')", "INSERT INTO t (id) VALUES (3)")
+    assert [change.key for change in rig.changes()] == [{"id": 1}]
+
+
 @ways
 def test_when_sees_new_old_and_op_and_null_is_false(rig: Rig, way: dict[str, str]) -> None:
     rig.capture(
