@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, Literal
+from typing import TYPE_CHECKING, Any, Generic
 
+from changelane.contract.envelope import Operation, Row
 from changelane.message import Message
-
-Operation = Literal["insert", "update", "delete", "truncate", "snapshot"]
-Row = dict[str, Any]
 
 LATEST = 10 * 365 * 86400.0
 """Seconds after which a message may be asked for again, at most."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic
 
+from changelane.contract.envelope import ID
+
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
@@ -37,7 +39,7 @@ class Message(Generic[BodyT_co]):
     @property
     def id(self) -> str:
         """The header ``id`` where it is a text, else ``queue:msg_id``: the identity for de-duplication."""
-        given = self.headers.get("id")
+        given = self.headers.get(ID)
         return given if isinstance(given, str) and given else f"{self.queue}:{self.msg_id}"
 
     def __hash__(self) -> int:

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from changelane.change import LATEST
-from changelane.contract.access import RESERVED
+from changelane.contract.envelope import RESERVED
 from changelane.encoding import encode
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
-
-GROUP = "x-pgmq-group"
 
 _SQL = (Path(__file__).parent / "sql" / "send.sql").read_bytes()
 _HELP = "give a psycopg.Connection or AsyncConnection, or SQLAlchemy's or Django's over psycopg 3"

@@ -33,9 +33,6 @@ COLUMNS = tuple(COLUMN_TYPES)
 OPTIONAL_COLUMN = "last_read_at"
 """A column of both tables since pgmq 1.10. The right on it is granted where the column exists."""
 
-RESERVED = ("route", "changelane", "dead_letter")
-"""Headers that only capture functions and workers write. The header ``route`` marks a captured change."""
-
 _ARCHIVED = ("msg_id", "vt", "read_ct", "enqueued_at", OPTIONAL_COLUMN, "message", "headers")
 
 

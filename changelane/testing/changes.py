@@ -14,7 +14,8 @@ from itertools import count
 from typing import Any, TypeVar, cast, overload
 from uuid import UUID
 
-from changelane.change import Change, Operation, Row, RowT_co
+from changelane.change import Change, RowT_co
+from changelane.contract.envelope import Operation, Row
 from changelane.encoding import encode
 from changelane.message import Message
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from changelane.contract.access import (
     OPERATIONS,
     POLICIES,
-    RESERVED,
     Operation,
     Place,
     Policy,
@@ -18,6 +17,7 @@ from changelane.contract.access import (
     works,
 )
 from changelane.contract.access import OPTIONAL_COLUMN as OPTIONAL
+from changelane.contract.envelope import RESERVED
 from changelane.generator.spec.loading import Document
 from changelane.generator.spec.models import Spec
 

@@ -15,10 +15,10 @@ from changelane.contract.access import (
     API_NAMES,
     API_SCHEMA,
     OPTIONAL_COLUMN,
-    RESERVED,
     Place,
     find_functions,
 )
+from changelane.contract.envelope import RESERVED
 from changelane.contract.marker import (
     ANCHOR,
     API_LIVE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from changelane.contract.envelope import GROUP
 from changelane.contract.manifest import Partition, Queue
 from changelane.contract.units import spell_interval
 from changelane.runner.compare.object import Object
@@ -29,7 +30,7 @@ _STEPS = {
     ("logged", "unlogged"): "ALTER TABLE pgmq.q_{name} SET UNLOGGED; UPDATE pgmq.meta SET is_unlogged = true "
     "WHERE queue_name = '{name}'  -- rewrites the table, and senders wait meanwhile",
 }
-_KEY_INDEX = "btree (hashtextextended((headers ->> 'x-pgmq-group'::text), (0)::bigint), msg_id)"
+_KEY_INDEX = f"btree (hashtextextended((headers ->> '{GROUP}'::text), (0)::bigint), msg_id)"
 """The definition as ``pg_get_indexdef`` prints it."""
 
 _INDEXES = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from changelane.contract.envelope import GROUP
 from changelane.contract.marker import SCHEMA, format_marker, hash_function
 from changelane.runner.compare.object import Withdrawal
 
@@ -42,7 +43,9 @@ _INDEXES = {
     "key": (
         "q_{}",
         "q_{}_key_idx",
-        sql.SQL("(pg_catalog.hashtextextended(headers OPERATOR(pg_catalog.->>) 'x-pgmq-group', 0)), msg_id"),
+        sql.SQL("(pg_catalog.hashtextextended(headers OPERATOR(pg_catalog.->>) {}, 0)), msg_id").format(
+            GROUP
+        ),
     ),
     "archive": ("a_{}", "a_{}_age_idx", sql.SQL("archived_at")),
 }

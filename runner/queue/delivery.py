@@ -27,14 +27,13 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from changelane.change import Change
+from changelane.contract.envelope import LONGEST_ID, NOTES, ROUTE, ROWS, TEXTS, Envelope
 from changelane.message import Message
 from changelane.runner.queue.unreadable import Unreadable
 
-NOTES = "changelane"
-ROUTE = "route"
 MOST = 1_000_000
 """The limit up to which attempts and releases are counted."""
 
@@ -46,12 +45,6 @@ def _parse_long(digits: str) -> int:
     # int() refuses more than 4300 digits; jsonb holds up to 131072.
     return int(digits) if len(digits) < 4000 else int(Decimal(digits))
 
-
-LONGEST_ID = 200
-"""The most characters of an id. A longer text is not an id, and no handler should have to store it."""
-
-_TEXTS = ("op", "schema", "table", "txid")
-_ROWS = ("new", "old", "key", "extra")
 
 # jsonb prints no space around the value, so this skips the search for its end that decode() makes.
 _decode = json.JSONDecoder(parse_float=Decimal).raw_decode
@@ -222,19 +215,20 @@ def _read_id(value: Any) -> str:
 
 def read_change(delivery: Delivery) -> Change[Any]:
     """The change of a delivery. Raises Malformed for a message of another kind."""
-    body = decode_json(delivery.text) if delivery.text else None
-    if not isinstance(body, dict):
+    value = decode_json(delivery.text) if delivery.text else None
+    if not isinstance(value, dict):
         raise Malformed("the message is not a JSON object")
-    read = body.get
+    # Until the checks below, the types of its values are what a sender should have written.
+    body = cast(Envelope, value)
     route = delivery.headers.get(ROUTE)
     try:
         change: Change[Any] = Change(
             op=body["op"],
             schema=body["schema"],
             table=body["table"],
-            key=read("key"),
-            new=read("new"),
-            old=read("old"),
+            key=body.get("key"),
+            new=body.get("new"),
+            old=body.get("old"),
             at=_read_time(body["at"]),
             txid=body["txid"],
             route=route if isinstance(route, str) else "",
@@ -242,18 +236,18 @@ def read_change(delivery: Delivery) -> Change[Any]:
             msg_id=delivery.msg_id,
             attempt=delivery.failed + 1,
             headers=delivery.headers,
-            extra=read("extra") or {},
-            truncated=read("truncated") is True,
-            id=_read_id(read("id")),
+            extra=body.get("extra") or {},
+            truncated=body.get("truncated") is True,
+            id=_read_id(body.get("id")),
         )
     except KeyError as missing:
         raise Malformed(f"the message is not a change: it lacks {missing}") from None
     except (TypeError, ValueError):
         raise Malformed("the message is not a change: 'at' is not a time stamp") from None
-    for name in _TEXTS:
+    for name in TEXTS:
         if not isinstance(getattr(change, name), str):
             raise Malformed(f"the message is not a change: {name!r} is not a text")
-    for name in _ROWS:
+    for name in ROWS:
         if not isinstance(getattr(change, name), dict | None):
             raise Malformed(f"the message is not a change: {name!r} is not an object")
     return change

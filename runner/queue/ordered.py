@@ -20,9 +20,9 @@ from typing import Any
 
 from psycopg import Connection, sql
 
+from changelane.contract.envelope import GROUP
 from changelane.contract.manifest import Consumer
 from changelane.errors import DatabaseError
-from changelane.producing import GROUP
 from changelane.runner.live.sql_text import load_sql
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue, open_queues, read_rows

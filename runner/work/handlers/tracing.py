@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from changelane.change import Change, Outcome
+from changelane.contract.envelope import TRACE
 from changelane.runner.queue.delivery import Content
 from changelane.runner.work.handlers.signature import Handler
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 SYSTEM = "pgmq"
 NAME = "changelane"
-CARRIED = ("traceparent", "tracestate")
 
 
 def trace_handlers(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
@@ -62,7 +62,7 @@ def _open(tracer: Tracer, queue: str, contents: Sequence[Content], *, batch: boo
 
     # Anyone can send headers, so only texts are read.
     carriers = [
-        {name: value for name in CARRIED if isinstance(value := content.headers.get(name), str)}
+        {name: value for name in TRACE if isinstance(value := content.headers.get(name), str)}
         for content in contents
     ]
     contexts = [
