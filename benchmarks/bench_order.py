@@ -22,10 +22,11 @@ import psycopg
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live import pgmq
 from changelane.runner.queue.ordered import open_worked
-from changelane.runner.work.handlers.scarcity import Scarcity
+from changelane.runner.work.handlers.plan import HandlerPlan
 from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.process.log import open_log
+from changelane.runner.work.sinks.connection_shares import ConnectionShares
 
 COUNT = 5_000
 SHALLOW = 1_000
@@ -69,10 +70,10 @@ def work(conn: psycopg.Connection[Any], url: str, *, count: int) -> float:
     consumer = Consumer(
         spec=spec,
         queue=queue,
-        handler=handler,
+        plan=HandlerPlan(spec, handler),
         conninfo=url,
         cell=threading.Lock(),
-        scarcity=Scarcity(),
+        shares=ConnectionShares(),
         log=open_log(),
     )
     began = time.perf_counter()

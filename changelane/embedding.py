@@ -31,11 +31,11 @@ def run_worker(
     from changelane.contract.manifest import load_manifest
     from changelane.runner.live.database import resolve
     from changelane.runner.live.session import explain
-    from changelane.runner.work.handlers.signature import resolve_handlers
     from changelane.runner.work.process.choice import choose_consumers
     from changelane.runner.work.process.clock import Clock
     from changelane.runner.work.process.log import flush, open_log
     from changelane.runner.work.process.worker import Worker
+    from changelane.runner.work.sink_plans import plan_sinks
 
     manifest = load_manifest(Path(out))
     specs = choose_consumers(manifest, queues)
@@ -43,7 +43,7 @@ def run_worker(
     try:
         worker = Worker(
             specs=specs,
-            handlers=resolve_handlers(specs),
+            sinks=plan_sinks(specs),
             conninfo=resolve(database_url),
             drain=drain,
             grace=grace,

@@ -23,6 +23,7 @@ from rig import Rig
 
 from changelane.change import Change
 from changelane.contract.manifest import Consumer
+from changelane.runner.work.handlers.plan import HandlerPlan
 from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.handlers.takes import Takes
 from changelane.runner.work.process.worker import Worker
@@ -54,17 +55,17 @@ def keep(changes: list[Change], tx: psycopg.Connection[Any]) -> None:
 
 def drain(rig: Rig, queues: Sequence[str], *, handler: Callable[..., None] = keep, **consumer: Any) -> None:
     """Work these queues until they are empty."""
+    specs = [
+        Consumer(
+            queue=queue, handler="shadow:keep", mode="transactional", batch=500, concurrency=1,
+            dead_letter=f"{queue}_dlq", **consumer,
+        )
+        for queue in queues
+    ]  # fmt: skip
+    call = Handler(function=handler, asynchronous=False, transaction=True, takes=Takes(batch=True))
     worker = Worker(
-        specs=[
-            Consumer(
-                queue=queue, handler="shadow:keep", mode="transactional", batch=500, concurrency=1,
-                dead_letter=f"{queue}_dlq", **consumer,
-            )
-            for queue in queues
-        ],
-        handlers=dict.fromkeys(
-            queues, Handler(function=handler, asynchronous=False, transaction=True, takes=Takes(batch=True))
-        ),
+        specs=specs,
+        sinks={spec.queue: HandlerPlan(spec, call) for spec in specs},
         conninfo=rig.url,
         drain=True,
         grace=5.0,

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from changelane.change import Change, DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Consumer
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.work.handlers.fault import Fault, LeaseLost, Released, TimedOut
-from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.handlers.takes import CHANGES
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.settle import Fate
+from changelane.runner.work.sinks.fault import Fault, LeaseLost, Released, TimedOut
+from changelane.runner.work.sinks.job import Job
 
 CONSUMER = Consumer(queue="jobs", handler="a:b", dead_letter="jobs_dlq")
 
@@ -34,7 +34,7 @@ def deliver(*msg_ids: int) -> list[Delivery]:
 
 
 def end(job: Job, error: BaseException | Fault | None) -> Job:
-    job.start(CHANGES)
+    job.start(CHANGES.read)
     job.end(error)
     return job
 
@@ -134,7 +134,7 @@ def test_each_is_judged_once_and_only_the_guilty_are_charged(
     order: list[int] = []
     job: Job | None = Job(deliver(*range(1, size + 1)))
     while job is not None:
-        changes = job.start(CHANGES)
+        changes = job.start(CHANGES.read)
         bad = {change: ValueError() for change in changes if change.msg_id in guilty}
         error = None if not bad else Failed(bad) if names else ValueError()
         job.end(error, acked=transaction and error is None)

@@ -13,7 +13,8 @@ from changelane.change import DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Retry as Policy
 from changelane.errors import DatabaseError
 from changelane.runner.live.transient import is_transient
-from changelane.runner.work.handlers.fault import (
+from changelane.runner.work.outcome.verdict import PARDONED, Verdict, compute_backoff, judge
+from changelane.runner.work.sinks.fault import (
     ERROR_LIMIT,
     TRACE_LIMIT,
     Fault,
@@ -22,7 +23,6 @@ from changelane.runner.work.handlers.fault import (
     Unfinished,
     read_fault,
 )
-from changelane.runner.work.outcome.verdict import PARDONED, Verdict, compute_backoff, judge
 
 POLICY = Policy(attempts=3, first=1, max=60)
 

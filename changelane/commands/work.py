@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,12 @@ from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
 from changelane.commands.size import parse_size
 from changelane.contract.digest import find_change
-from changelane.contract.manifest import Consumer, load_manifest
+from changelane.contract.manifest import load_manifest
 from changelane.runner.live.database import connect, resolve
 from changelane.runner.live.pinned import PinnedConnection
 from changelane.runner.live.session import explain
 from changelane.runner.queue.ordered import open_worked
 from changelane.runner.work.handlers.log_records import join_logging
-from changelane.runner.work.handlers.signature import Handler, resolve_handlers
-from changelane.runner.work.handlers.tracing import trace_handlers
 from changelane.runner.work.process.choice import choose_consumers
 from changelane.runner.work.process.clock import Clock
 from changelane.runner.work.process.last_resort import watch_over
@@ -34,6 +32,7 @@ from changelane.runner.work.process.log import flush, open_log
 from changelane.runner.work.process.shutdown import Ending
 from changelane.runner.work.process.supervisor import KILLED_AFTER, Line, supervise
 from changelane.runner.work.process.worker import Worker
+from changelane.runner.work.sink_plans import plan_sinks
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -138,11 +137,13 @@ def command(
     signals = socket.socketpair()
     if not supervised and not several:
         watch_over(signals[0], limit=grace + KILLED_AFTER, hurry=HURRIED)
-    # Check handlers here even if child processes will run them, so that a mistake is reported once.
-    handlers = resolve_handlers(specs)
+    # Check sinks here even if child processes will run them, so that a mistake is reported once.
+    sinks = plan_sinks(specs)
     conninfo = resolve(settings.database_url)
     if not supervised:
-        warn_of_handlers(handlers, specs, log=log)
+        for spec in specs:
+            if warning := sinks[spec.queue].warning:
+                log.warning(warning, queue=spec.queue)
     if not supervised and (change := find_change(settings.file, manifest, out=settings.out)):
         log.warning(f"{change.what}: working by {settings.out}; {change.help}")
     if not supervised and several:
@@ -164,13 +165,12 @@ def command(
                 grace=grace,
                 log=log,
             )
-    handlers = trace_handlers(handlers)
     ending = Ending(log=log)
     line = Line() if supervised else None
     try:
         worker = Worker(
             specs=specs,
-            handlers=handlers,
+            sinks=sinks,
             conninfo=conninfo,
             drain=drain,
             grace=grace,
@@ -211,20 +211,6 @@ def command(
         sys.stdout.flush()
         os._exit(code)
     return code
-
-
-def warn_of_handlers(
-    handlers: Mapping[str, Handler], specs: Sequence[Consumer], *, log: FilteringBoundLogger
-) -> None:
-    """Warn of each transactional consumer whose handler takes no connection: the mode has no effect there."""
-    for spec in specs:
-        if spec.mode == "transactional" and not handlers[spec.queue].transaction:
-            log.warning(
-                "mode: transactional, but the handler takes no connection: what it writes does not commit "
-                "with the ack; give it a second parameter, tx, or set mode: at_least_once",
-                queue=spec.queue,
-                handler=spec.handler,
-            )
 
 
 @contextmanager

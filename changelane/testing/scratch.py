@@ -27,9 +27,9 @@ from changelane.runner.live import pgmq
 from changelane.runner.live.database import connect
 from changelane.runner.live.inspect import inspect
 from changelane.runner.operate.dead_letter import Letter, choose, find_place, read
-from changelane.runner.work.handlers.signature import resolve_handlers
 from changelane.runner.work.process.log import open_log
 from changelane.runner.work.process.worker import Worker
+from changelane.runner.work.sink_plans import plan_sinks
 
 PREFIX = "changelane_scratch_"
 """The prefix of test databases' names; the process id follows. Databases that a killed run left may be
@@ -90,7 +90,7 @@ class Scratch:
         before = {spec.queue: len(self.dead_letters(spec.queue)) for spec in specs}
         worker = Worker(
             specs=specs,
-            handlers=resolve_handlers(specs),
+            sinks=plan_sinks(specs),
             conninfo=self.url,
             drain=True,
             grace=1.0,

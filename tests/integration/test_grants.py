@@ -23,6 +23,7 @@ from changelane.errors import ChangelaneError
 from changelane.runner.live.database import connect
 from changelane.runner.queue import ordered, pruning
 from changelane.runner.queue.worker_rights import describe_lack, list_worker_grants
+from changelane.runner.work.handlers.plan import HandlerPlan
 from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.process import worker as workers
 
@@ -74,10 +75,12 @@ def work(declared: Declared, url: str) -> int:
 
     quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
     known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    (spec,) = declared.manifest.consumers
+    plan = HandlerPlan(spec, Handler(function=handle, asynchronous=False, transaction=False))
     try:
         return workers.Worker(
-            specs=list(declared.manifest.consumers),
-            handlers={"jobs": Handler(function=handle, asynchronous=False, transaction=False)},
+            specs=[spec],
+            sinks={"jobs": plan},
             conninfo=url,
             drain=True,
             grace=1.0,

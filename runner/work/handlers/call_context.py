@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from changelane.runner.live.causes import get
-from changelane.runner.work.handlers.job import Job
+from changelane.runner.work.sinks.job import Job
 
 _JOB: ContextVar[Job | None] = ContextVar("changelane_job", default=None)
 

@@ -33,6 +33,11 @@ class LendingLink(Link):
         assert isinstance(connection, LentConnection)
         return connection
 
+    @property
+    def lent(self) -> LentConnection | None:
+        """The connection as it was lent last."""
+        return self.connection if isinstance(self.connection, LentConnection) else None
+
     def _examine(self, connection: WatchedConnection) -> None:
         self.pooled = is_pooled(connection)
         if self.pooled:

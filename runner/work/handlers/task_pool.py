@@ -7,7 +7,6 @@ import os
 import selectors
 import threading
 from collections import deque
-from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -16,46 +15,43 @@ from changelane.runner.live.forked_child import end_child, keep_from_children
 from changelane.runner.live.reconnecting import FIRST_PAUSE
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Content
-from changelane.runner.queue.fenced import Queue
 from changelane.runner.work.handlers.call_context import Inside, find_job, make_context
-from changelane.runner.work.handlers.fault import LeaseLost, Released, TimedOut
-from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.handlers.lending import AsyncLink
-from changelane.runner.work.handlers.scarcity import PAUSE, Scarcity, Shed
 from changelane.runner.work.handlers.signature import Handler, check_result
 from changelane.runner.work.handlers.transaction import blame, check_awaited, check_transaction, excusing
+from changelane.runner.work.sinks.connection_shares import PAUSE, GiveUpConnection
+from changelane.runner.work.sinks.fault import LeaseLost, Released, TimedOut
+from changelane.runner.work.sinks.job import Job
+from changelane.runner.work.sinks.protocol import Host
 
 
 class Tasks:
-    """``size`` tasks that take jobs in order; ``report`` is called, in the loop's thread, after each."""
+    """A sink of ``size`` tasks that take jobs in order, and report each in the thread of their event loop."""
 
-    def __init__(
-        self,
-        *,
-        handler: Handler,
-        queue: Queue,
-        conninfo: str,
-        size: int,
-        timeout: float | None,
-        scarcity: Scarcity,
-        report: Callable[[Job], None],
-    ) -> None:
+    cancels = True
+    overrun = "handler past its timeout, and not to be cancelled, for something blocks its event loop"
+    held_until = 0.0
+    failure = None
+
+    def __init__(self, *, handler: Handler, host: Host, size: int, timeout: float | None) -> None:
+        self.batch = handler.batch
+        self.transaction = handler.transaction
         self.size = size
         self.running: dict[Job, asyncio.Task[Any] | None] = {}
         self._exits: dict[Job, BaseException] = {}
         self._handler = handler
-        self._queue = queue
-        self._conninfo = conninfo
+        self._queue = host.queue
+        self._conninfo = host.conninfo
         self._timeout = timeout
-        self._report = report
+        self._report = host.report
         # Each queue has its own loop, so a handler that blocks it delays only its own queue.
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
         keep_from_children(self)
-        self._scarcity = scarcity
+        self._shares = host.shares
         self._links: list[AsyncLink] = []
-        self._shedding = False
-        self._waiting: deque[Job | Shed] = deque()
+        self._giving_up = False
+        self._waiting: deque[Job | GiveUpConnection] = deque()
         self._ready: deque[asyncio.Future[None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
@@ -68,11 +64,11 @@ class Tasks:
     def connected(self) -> int:
         return sum(link.connection is not None for link in self._links)
 
-    def shed(self) -> None:
+    def give_up_connection(self) -> None:
         """Give a connection up as soon as a task is free. Thread-safe."""
-        if not self._shedding:
-            self._shedding = True
-            self._waiting.append(Shed())
+        if not self._giving_up:
+            self._giving_up = True
+            self._waiting.append(GiveUpConnection())
             self._loop.call_soon_threadsafe(self._rouse)
 
     def start(self) -> None:
@@ -140,7 +136,7 @@ class Tasks:
                 sleeper.set_result(None)
                 count -= 1
 
-    async def _take(self) -> Job | Shed | None:
+    async def _take(self) -> Job | GiveUpConnection | None:
         while True:
             try:
                 return self._waiting.popleft()
@@ -160,11 +156,11 @@ class Tasks:
         link = AsyncLink(
             self._conninfo,
             name=f"changelane work {self._queue.name}",
-            refused=lambda: self._scarcity.report(self),
+            refused=lambda: self._shares.report(self),
         )
         self._links.append(link)
         while (job := await self._take()) is not None:
-            if isinstance(job, Shed):
+            if isinstance(job, GiveUpConnection):
                 await self._give_up(link)
                 continue
             self.running[job] = asyncio.current_task()
@@ -186,12 +182,12 @@ class Tasks:
     async def _give_up(self, link: AsyncLink) -> None:
         if link.connection is None:
             # Only a task that has a connection can give one up.
-            self._waiting.append(Shed())
+            self._waiting.append(GiveUpConnection())
             self._rouse()
             await asyncio.sleep(FIRST_PAUSE)
             return
         await link.close()
-        self._shedding = False
+        self._giving_up = False
         await asyncio.sleep(PAUSE)
 
     async def _handle(self, job: Job, link: AsyncLink) -> bool:
@@ -211,7 +207,7 @@ class Tasks:
                     if fresh:
                         return False
                     continue
-                fault = blame(error, job.connection, begun=job.begun, never=self._handler.never)
+                fault = blame(error, link.connection, begun=job.begun, never=self._handler.never)
                 if fault.kind == "transient":
                     # The connection itself may be the cause: it is read-only, or holds stale plans.
                     await link.close()
@@ -232,7 +228,7 @@ class Tasks:
 
     async def _run(self, job: Job, link: AsyncLink) -> None:
         if not self._handler.transaction:
-            contents = job.start(self._handler.takes)
+            contents = job.start(self._handler.takes.read)
             if contents:
                 await self._call(job, contents)
             job.end()
@@ -241,7 +237,7 @@ class Tasks:
         connection.wire.cancels, connection.wire.limit = False, BEGIN
         async with connection.hold():
             link.outage.end()
-            contents = job.start(self._handler.takes)
+            contents = job.start(self._handler.takes.read)
             if not contents:
                 job.end()
                 return

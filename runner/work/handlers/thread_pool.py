@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -14,42 +13,40 @@ from changelane.runner.live.forked_child import end_child
 from changelane.runner.live.reconnecting import FIRST_PAUSE
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Content
-from changelane.runner.queue.fenced import Queue
 from changelane.runner.work.handlers.call_context import make_context
-from changelane.runner.work.handlers.fault import LeaseLost
-from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.handlers.lending import LendingLink
-from changelane.runner.work.handlers.scarcity import PAUSE, Scarcity, Shed
 from changelane.runner.work.handlers.signature import Handler, check_result
 from changelane.runner.work.handlers.transaction import blame, check_transaction, excusing
+from changelane.runner.work.sinks.connection_shares import PAUSE, GiveUpConnection
+from changelane.runner.work.sinks.fault import LeaseLost
+from changelane.runner.work.sinks.job import Job
+from changelane.runner.work.sinks.protocol import Host
 
 
 class Threads:
-    """``size`` threads that take jobs in order; ``report`` is called, in the thread, after each."""
+    """A sink of ``size`` threads that take jobs in order, and report each themselves."""
 
-    def __init__(
-        self,
-        *,
-        handler: Handler,
-        queue: Queue,
-        conninfo: str,
-        size: int,
-        scarcity: Scarcity,
-        report: Callable[[Job], None],
-    ) -> None:
+    cancels = False
+    overrun = "handler past its timeout; its thread cannot be stopped and keeps its slot"
+    held_until = 0.0
+    failure = None
+
+    def __init__(self, *, handler: Handler, host: Host, size: int) -> None:
+        self.batch = handler.batch
+        self.transaction = handler.transaction
         self.size = size
         self.running: set[Job] = set()
         self._handler = handler
-        self._queue = queue
-        self._conninfo = conninfo
-        self._report = report
-        self._scarcity = scarcity
+        self._queue = host.queue
+        self._conninfo = host.conninfo
+        self._report = host.report
+        self._shares = host.shares
         self._links: list[LendingLink] = []
-        self._shedding = False
-        self._waiting: SimpleQueue[Job | Shed | None] = SimpleQueue()
+        self._giving_up = False
+        self._waiting: SimpleQueue[Job | GiveUpConnection | None] = SimpleQueue()
         self._closing = threading.Event()
         self._threads = [
-            threading.Thread(target=self._serve, name=f"{queue.name}-{number}", daemon=True)
+            threading.Thread(target=self._serve, name=f"{host.queue.name}-{number}", daemon=True)
             for number in range(size)
         ]
 
@@ -61,11 +58,11 @@ class Threads:
     def connected(self) -> int:
         return sum(link.connection is not None for link in self._links)
 
-    def shed(self) -> None:
+    def give_up_connection(self) -> None:
         """Give a connection up as soon as a thread is free."""
-        if not self._shedding:
-            self._shedding = True
-            self._waiting.put(Shed())
+        if not self._giving_up:
+            self._giving_up = True
+            self._waiting.put(GiveUpConnection())
 
     def start(self) -> None:
         for thread in self._threads:
@@ -99,11 +96,11 @@ class Threads:
         link = LendingLink(
             self._conninfo,
             name=f"changelane work {self._queue.name}",
-            refused=lambda: self._scarcity.report(self),
+            refused=lambda: self._shares.report(self),
         )
         self._links.append(link)
         while (job := self._waiting.get()) is not None:
-            if isinstance(job, Shed):
+            if isinstance(job, GiveUpConnection):
                 self._give_up(link)
                 continue
             self.running.add(job)
@@ -122,11 +119,11 @@ class Threads:
     def _give_up(self, link: LendingLink) -> None:
         if link.connection is None:
             # Only a thread that has a connection can give one up.
-            self._waiting.put(Shed())
+            self._waiting.put(GiveUpConnection())
             self._closing.wait(FIRST_PAUSE)
             return
         link.close()
-        self._shedding = False
+        self._giving_up = False
         self._closing.wait(PAUSE)
 
     def _handle(self, job: Job, link: LendingLink) -> bool:
@@ -141,7 +138,7 @@ class Threads:
                     if fresh:
                         return False
                     continue
-                fault = blame(error, job.connection, begun=job.begun, never=self._handler.never)
+                fault = blame(error, link.lent, begun=job.begun, never=self._handler.never)
                 if fault.kind == "transient":
                     # The connection itself may be the cause: it is read-only, or holds stale plans.
                     link.close()
@@ -150,7 +147,7 @@ class Threads:
 
     def _run(self, job: Job, link: LendingLink) -> None:
         if not self._handler.transaction:
-            contents = job.start(self._handler.takes)
+            contents = job.start(self._handler.takes.read)
             if contents:
                 self._call(job, contents)
             job.end()
@@ -159,7 +156,7 @@ class Threads:
         connection.wire.cancels, connection.wire.limit = False, BEGIN
         with connection.hold():
             link.outage.end()
-            contents = job.start(self._handler.takes)
+            contents = job.start(self._handler.takes.read)
             if not contents:
                 job.end()
                 return

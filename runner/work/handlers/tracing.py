@@ -7,7 +7,7 @@ Nothing is imported or wrapped unless the process already uses OpenTelemetry: a 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,18 +24,17 @@ SYSTEM = "pgmq"
 NAME = "changelane"
 
 
-def trace_handlers(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
-    """The handlers by their queues; each call is a span of kind consumer when the process traces.
+def trace_handler(handler: Handler, *, queue: str) -> Handler:
+    """The handler; each call is a span of kind consumer when the process traces.
 
     A span links to the ``traceparent`` header of each message. A writer's session sets that header by
     ``changelane.traceparent``. The span is the current one while the handler runs.
     """
     if "opentelemetry.trace" not in sys.modules:
-        return dict(handlers)
+        return handler
     from opentelemetry import trace
 
-    tracer = trace.get_tracer(NAME)
-    return {queue: _wrap(handler, queue=queue, tracer=tracer) for queue, handler in handlers.items()}
+    return _wrap(handler, queue=queue, tracer=trace.get_tracer(NAME))
 
 
 def _wrap(handler: Handler, *, queue: str, tracer: Tracer) -> Handler:

@@ -12,8 +12,8 @@ from psycopg import AsyncConnection, Connection
 from psycopg.pq import TransactionStatus
 
 from changelane.runner.live.transient import is_passing
-from changelane.runner.work.handlers.fault import Fault, LeaseLost, read_fault
 from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection
+from changelane.runner.work.sinks.fault import Fault, LeaseLost, read_fault
 
 
 class TransactionMisused(Exception):

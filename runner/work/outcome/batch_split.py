@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from changelane.contract.manifest import Consumer
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.work.handlers.fault import Fault
-from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.outcome.settle import Fate, judge_delivery, judge_job, judge_rest, release
+from changelane.runner.work.sinks.fault import Fault
+from changelane.runner.work.sinks.job import Job
 
 Part = tuple[Delivery, ...]
 

@@ -14,9 +14,9 @@ from changelane.contract.manifest import Consumer
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue
-from changelane.runner.work.handlers.fault import Fault
-from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.outcome.verdict import ACK, Verdict, judge
+from changelane.runner.work.sinks.fault import Fault
+from changelane.runner.work.sinks.job import Job
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -7,7 +7,7 @@ from typing import Literal
 
 from changelane.contract.manifest import Retry as Policy
 from changelane.runner.live.jitter import vary
-from changelane.runner.work.handlers.fault import Fault, read_fault
+from changelane.runner.work.sinks.fault import Fault, read_fault
 
 Action = Literal["ack", "retry", "release", "dead_letter", "archive", "block"]
 

@@ -1,4 +1,4 @@
-"""Works one queue: claims messages and hands them to handlers. One thread, one connection."""
+"""Works one queue: claims messages and hands them to its sink. One thread, one connection."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live.reconnecting import Link
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue, explain
-from changelane.runner.work.handlers.fault import Released, TimedOut
-from changelane.runner.work.handlers.job import Job
-from changelane.runner.work.handlers.pool import make_pool
-from changelane.runner.work.handlers.scarcity import Scarcity
-from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.process.prefetch import Stock
 from changelane.runner.work.process.rate_limit import Pace
 from changelane.runner.work.process.settler import Settler
+from changelane.runner.work.sinks.connection_shares import ConnectionShares
+from changelane.runner.work.sinks.fault import Released, TimedOut
+from changelane.runner.work.sinks.job import Job
+from changelane.runner.work.sinks.protocol import Host, SinkPlan
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -37,11 +36,14 @@ SILENCE = 30.0
 """Seconds without an answer from the database after which a consumer is not healthy."""
 
 BLOCKED = 1.0
-"""Seconds past its timeout after which an async handler must be blocking its event loop."""
+"""Seconds past its timeout after which a job that its sink should have cancelled is ended by the loop."""
+
+LEAVE = 5.0
+"""Seconds that running jobs get to end after their sink failed."""
 
 
 class Consumer:
-    """Claims for one handler, no more than it can soon use.
+    """Claims for one sink, no more than it can soon use.
 
     ``idle`` means that no message can be claimed until ``wake``.
     """
@@ -51,10 +53,10 @@ class Consumer:
         *,
         spec: Spec,
         queue: Queue,
-        handler: Handler,
+        plan: SinkPlan,
         conninfo: str,
         cell: threading.Lock,
-        scarcity: Scarcity,
+        shares: ConnectionShares,
         log: FilteringBoundLogger,
     ) -> None:
         self.spec = spec
@@ -66,24 +68,25 @@ class Consumer:
         self._stopping = threading.Event()
         self._deadline: float | None = None
         name = f"changelane work {queue.name}"
-        self._link = Link(conninfo, name=name, refused=scarcity.report)
+        self._link = Link(conninfo, name=name, refused=shares.report)
         self._woken = False
         self._claimed_at = time.monotonic()
         self._pace = Pace(rate=spec.rate)
         self.settler = Settler(
-            spec=spec, queue=queue, transaction=handler.transaction, conninfo=conninfo,
-            stopping=self._stopping, progress=self.wake, scarcity=scarcity, log=log,
+            spec=spec, queue=queue, conninfo=conninfo, stopping=self._stopping, progress=self.wake,
+            shares=shares, log=log,
         )  # fmt: skip
-        self._pool = make_pool(
-            handler=handler,
-            queue=queue,
-            spec=spec,
-            conninfo=conninfo,
-            scarcity=scarcity,
-            report=self._report,
+        self._sink = plan.open(
+            Host(
+                queue=queue,
+                conninfo=conninfo,
+                shares=shares,
+                log=log,
+                report=self._report,
+                wake=self.wake,
+            )
         )
-        self._stock = Stock(spec=spec, handler=handler, pool=self._pool, cell=cell, conclude=self.settler.put)
-        self._asynchronous = handler.asynchronous
+        self._stock = Stock(spec=spec, sink=self._sink, cell=cell, conclude=self.settler.put)
         self._thread = threading.Thread(target=self._run, name=f"consume-{queue.name}", daemon=True)
 
     @property
@@ -97,8 +100,8 @@ class Consumer:
         return self.settler.counts
 
     def start(self) -> None:
-        self.settler.start(pool=self._pool, stock=self._stock)
-        self._pool.start()
+        self.settler.start(sink=self._sink, stock=self._stock)
+        self._sink.start()
         self._thread.start()
 
     def wake(self) -> None:
@@ -130,11 +133,16 @@ class Consumer:
     @property
     def stuck(self) -> bool:
         """Whether handlers still run."""
-        return bool(self._pool.running)
+        return bool(self._sink.running)
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended because its sink failed. The worker goes on without it."""
+        return self._sink.failure is not None and not self.alive
 
     @property
     def silent(self) -> bool:
@@ -149,37 +157,35 @@ class Consumer:
     @property
     def jammed(self) -> bool:
         """Whether a handler that ran past its timeout and cannot be stopped occupies every slot."""
-        late = [job.finished for job in self._pool.running.copy() if job.finished is not None]
-        return len(late) >= self._pool.size and max(late) < time.monotonic() - BLOCKED
+        late = [job.finished for job in list(self._sink.running) if job.finished is not None]
+        return len(late) >= self._sink.size and max(late) < time.monotonic() - BLOCKED
 
     def find_waiting(self, *, seconds: float) -> list[Wire]:
         """Connections on which a handler has waited this long for an answer and whose server process is
         known.
         """
         limit = time.monotonic() - seconds
-        connections = [job.connection for job in list(self._pool.running)]
+        connections = [job.connection for job in list(self._sink.running)]
         wires = [connection.wire for connection in connections if connection is not None]
         return [wire for wire in wires if wire.pid is not None and (wire.began or inf) < limit]
 
     def expire(self) -> list[int]:
         """Fail jobs that ran past their timeout; returns the server processes of their transactions.
 
-        This covers threads, which cannot be stopped, and async handlers that block their event loop, so that
-        it cannot cancel them. A later result is discarded. The slot stays occupied until the handler returns.
+        This covers jobs that their sink cannot cancel, or did not. A later result is discarded. The slot
+        stays occupied until the sink frees it.
         """
         timeout = self.spec.timeout
         if timeout is None:
             return []
         backends = []
-        limit = time.monotonic() - timeout - (BLOCKED if self._asynchronous else 0.0)
-        for job in self._pool.running.copy():
+        limit = time.monotonic() - timeout - (BLOCKED if self._sink.cancels else 0.0)
+        for job in list(self._sink.running):
             if job.started is None or job.started > limit or job.ended:
                 continue
             if job.end(TimedOut(f"the handler ran longer than its timeout of {timeout:g} s")):
                 self._log.error(
-                    "handler past its timeout, and not to be cancelled, for something blocks its event loop"
-                    if self._asynchronous
-                    else "handler past its timeout; its thread cannot be stopped and keeps its slot",
+                    self._sink.overrun,
                     queue=self.queue.name,
                     msg_ids=[delivery.msg_id for delivery in job.deliveries],
                     timeout=timeout,
@@ -194,15 +200,17 @@ class Consumer:
 
     def _report(self, job: Job) -> None:
         self.settler.report(job)
-        if not self._pool.waiting and not self._event.is_set():
+        if not self._sink.waiting and not self._event.is_set():
             self._event.set()
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and self._sink.failure is None:
                 self._attempt(self._turn)
+            if not self._stopping.is_set():
+                self.stop(deadline=time.monotonic() + LEAVE)
             self._finish()
-            self.failure = self.settler.failure
+            self.failure = self.settler.failure or self._sink.failure
         except BaseException as error:  # noqa: BLE001
             self.failure = error
         finally:
@@ -214,12 +222,13 @@ class Consumer:
         self._link.attempt(step, until=self._stopping, log=self._log, queue=self.queue.name)
 
     def _turn(self, connection: psycopg.Connection[Any]) -> None:
-        if self.paused:
+        now = time.monotonic()
+        held_until = self._sink.held_until
+        if self.paused or held_until > now:
             self._stock.give_back()
         self._stock.dispatch_suspects(connection, self.queue)
         room = self._stock.measure_room()
-        limit = self._pace.admit(room)
-        now = time.monotonic()
+        limit = self._pace.admit(room) if held_until <= now else 0
         beat = self._link.spoke_at + HEARTBEAT
         # A consumer that was woken while it judged itself idle must look again.
         if limit and (self._woken or not self.idle or now >= min(self.queue.next_at, beat)):
@@ -230,7 +239,9 @@ class Consumer:
             connection.execute("SELECT", prepare=False)
             return
         pause = beat - now
-        if room and not self.paused:
+        if held_until > now:
+            pause = min(pause, held_until - now)
+        elif room and not self.paused:
             pause = min(pause, self.queue.next_at - now if self.idle else self._pace.measure_pause())
         self._event.wait(max(pause, 0.001))
         self._event.clear()
@@ -248,23 +259,23 @@ class Consumer:
         self.settler.join()
         self._stock.give_back()
         self._attempt(self.settler.settle)
-        while self._pool.running and time.monotonic() < (self._deadline or 0.0):
+        while self._sink.running and time.monotonic() < (self._deadline or 0.0):
             self._event.wait(0.1)
             self._event.clear()
             # A job that found no connection is back among the jobs that no handler has begun.
             self._stock.give_back()
             self._attempt(self.settler.settle)
-        if self._pool.running:
+        if self._sink.running:
             self._log.warning(
                 "handlers still running at the end of the grace; their messages are released",
                 queue=self.queue.name,
-                running=len(self._pool.running),
+                running=len(self._sink.running),
             )
-            self._pool.cancel()
+            self._sink.cancel()
             self._event.wait(0.5)
-            for job in self._pool.running.copy():
+            for job in list(self._sink.running):
                 if job.end(Released()):
                     self.settler.put(job)
         self._stock.give_back()
         self._attempt(self.settler.settle)
-        self._pool.close()
+        self._sink.close()

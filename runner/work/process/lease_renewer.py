@@ -17,8 +17,8 @@ from changelane.errors import DatabaseError
 from changelane.runner.live.connection_watchdog import OVERRUN, Wire
 from changelane.runner.live.reconnecting import Link
 from changelane.runner.live.sql_text import load_sql
-from changelane.runner.work.handlers.scarcity import Scarcity
 from changelane.runner.work.process.consumer import Consumer
+from changelane.runner.work.sinks.connection_shares import ConnectionShares
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -32,7 +32,12 @@ class Keeper:
     """Renews the leases of all consumers of a process, several times within the shortest lease."""
 
     def __init__(
-        self, *, consumers: Sequence[Consumer], conninfo: str, scarcity: Scarcity, log: FilteringBoundLogger
+        self,
+        *,
+        consumers: Sequence[Consumer],
+        conninfo: str,
+        shares: ConnectionShares,
+        log: FilteringBoundLogger,
     ) -> None:
         self._consumers = consumers
         self._log = log
@@ -44,7 +49,7 @@ class Keeper:
         # A renewal that fails leaves time for another one.
         shortest = min(consumer.spec.lease for consumer in consumers)
         limit = min(OVERRUN, max(1.0, shortest / 4))
-        self._link = Link(conninfo, name="changelane work leases", limit=limit, refused=scarcity.report)
+        self._link = Link(conninfo, name="changelane work leases", limit=limit, refused=shares.report)
         self._probed_at = 0.0
         self._doubtful: dict[Wire, float] = {}
         self._terminate = load_sql(__name__, "terminate")

@@ -25,10 +25,10 @@ from changelane.runner.live.schedule_runs import list_schedules
 from changelane.runner.live.schedules import sees_schedules
 from changelane.runner.live.sql_text import load_sql
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
-from changelane.runner.work.handlers.job import Job
 from changelane.runner.work.outcome.settle import Fate
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.process.schedule_metrics import measure_schedules
+from changelane.runner.work.sinks.job import Job
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -133,9 +133,15 @@ class Metrics(Collector):
         claim = GaugeMetricFamily(
             "changelane_last_claim_seconds", "Seconds since the last claim that succeeded.", labels=["queue"]
         )
+        stopped = GaugeMetricFamily(
+            "changelane_consumer_stopped",
+            "1 when the consumer stopped because of its configuration, and its messages wait, else 0.",
+            labels=["queue"],
+        )
         now = time.monotonic()
         for consumer in self._consumers:
             name = consumer.spec.queue
+            stopped.add_metric([name], consumer.stopped)
             for outcome in OUTCOMES:
                 counts.add_metric([name, outcome], consumer.counts[outcome])
             flying.add_metric([name], len(consumer.held))
@@ -143,6 +149,7 @@ class Metrics(Collector):
         yield counts
         yield flying
         yield claim
+        yield stopped
         yield from self.ask()
 
     def describe(self) -> Iterable[Metric]:
@@ -152,10 +159,11 @@ class Metrics(Collector):
     @property
     def alive(self) -> bool:
         """Whether every consumer works, is in touch with the database, and has a slot that can become
-        free.
+        free. A consumer that stopped because its sink failed is not counted: a restart would not help it.
         """
         return all(
-            consumer.alive and not consumer.jammed and not consumer.silent for consumer in self._consumers
+            consumer.stopped or (consumer.alive and not consumer.jammed and not consumer.silent)
+            for consumer in self._consumers
         )
 
     @property

@@ -13,24 +13,23 @@ import psycopg
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue
-from changelane.runner.work.handlers.fault import Crowded, LeaseLost, Released, Unfinished
-from changelane.runner.work.handlers.job import Job
-from changelane.runner.work.handlers.pool import Pool
-from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.outcome.settle import VANISHED, charge
+from changelane.runner.work.sinks.fault import Crowded, LeaseLost, Released, Unfinished
+from changelane.runner.work.sinks.job import Job
+from changelane.runner.work.sinks.protocol import Sink
 
 BRISK = 0.1
-"""Seconds. Handlers that finish their prefetched messages faster have more of them claimed meanwhile."""
+"""Seconds. Sinks that finish their prefetched messages faster have more of them claimed meanwhile."""
 
 AHEAD = 4
-"""Prefetches for fast handlers: one being claimed, one handled, one acked, and one to spare."""
+"""Prefetches for fast sinks: one being claimed, one handled, one acked, and one to spare."""
 
 
 class Stock:
-    """Feeds ``pool`` with claimed messages; ``conclude`` gets the jobs that end without a handler.
+    """Feeds ``sink`` with claimed messages; ``conclude`` gets the jobs that end before it took them.
 
-    A handler of single changes has at most ``size`` messages prefetched: the larger of the consumer's batch
-    and concurrency, or several times that while the handler is fast. A handler of batches gets the messages
+    A sink of single messages has at most ``size`` messages prefetched: the larger of the consumer's batch
+    and concurrency, or several times that while the sink is fast. A sink of batches gets the messages
     of one claim, made when a slot is free. So at most ``batch`` times ``concurrency`` are held. ``cell`` is
     locked while a suspect runs; one suspect runs in the whole process.
     """
@@ -39,15 +38,13 @@ class Stock:
         self,
         *,
         spec: Spec,
-        handler: Handler,
-        pool: Pool,
+        sink: Sink,
         cell: threading.Lock,
         conclude: Callable[[Job], None],
     ) -> None:
         self.size = max(spec.batch, spec.concurrency)
         self._spec = spec
-        self._batch = handler.batch
-        self._pool = pool
+        self._sink = sink
         self._cell = cell
         self._inmate: Delivery | None = None
         self._conclude = conclude
@@ -71,15 +68,15 @@ class Stock:
             # Suspects wait for free slots. A prefetch that is filled up again would never leave one.
             return 0
         slots = self._count_slots()
-        if self._batch:
-            room = self._spec.batch * self._pool.size - len(self._held)
+        if self._sink.batch:
+            room = self._spec.batch * self._sink.size - len(self._held)
             return min(self._spec.batch, room) if slots > 0 else 0
         free = self.size * (AHEAD if self._brisk else 1) - len(self._held)
         enough = self.size if self._brisk else max(1, self.size // 2)
         return min(self._spec.batch, free) if free >= enough or free > 0 < slots else 0
 
     def add(self, claimed: list[Delivery]) -> None:
-        """Hold claimed messages, and pass those on that a handler may have."""
+        """Hold claimed messages, and pass those on that the sink may have."""
         with self._lock:
             self._held.update((delivery.msg_id, delivery) for delivery in claimed)
         fit = []
@@ -91,7 +88,7 @@ class Stock:
             else:
                 fit.append(delivery)
         if fit:
-            self._pool.submit([Job(fit)] if self._batch else [Job([delivery]) for delivery in fit])
+            self._sink.submit([Job(fit)] if self._sink.batch else [Job([delivery]) for delivery in fit])
 
     def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: Queue) -> None:
         """Charge the attempt of one suspect and run it, once a slot is free; put the others off.
@@ -112,7 +109,7 @@ class Stock:
                 raise
             self._suspects.popleft()
             if charged:
-                self._pool.submit([Job(charged)])
+                self._sink.submit([Job(charged)])
             else:
                 self._leave_cell()
                 self._end(suspect, LeaseLost())
@@ -132,8 +129,8 @@ class Stock:
             self._settled, self._settled_at = 0, now
 
     def give_back(self) -> None:
-        """Release the messages that no handler took."""
-        for job in self._pool.withdraw():
+        """Release the messages that the sink has not begun."""
+        for job in self._sink.withdraw():
             if job.end(Released()):
                 self._conclude(job)
         while self._suspects:
@@ -144,7 +141,7 @@ class Stock:
         self._cell.release()
 
     def _count_slots(self) -> int:
-        return self._pool.size - len(self._pool.running) - self._pool.waiting
+        return self._sink.size - len(self._sink.running) - self._sink.waiting
 
     def _end(self, delivery: Delivery, error: BaseException) -> None:
         job = Job([delivery])

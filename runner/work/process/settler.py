@@ -12,12 +12,12 @@ import psycopg
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live.reconnecting import Link
 from changelane.runner.queue.fenced import Queue
-from changelane.runner.work.handlers.job import Job
-from changelane.runner.work.handlers.pool import Pool
-from changelane.runner.work.handlers.scarcity import Scarcity
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.settle import Fate, settle
 from changelane.runner.work.process.prefetch import Stock
+from changelane.runner.work.sinks.connection_shares import ConnectionShares
+from changelane.runner.work.sinks.job import Job
+from changelane.runner.work.sinks.protocol import Sink
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -41,11 +41,10 @@ class Settler:
         *,
         spec: Spec,
         queue: Queue,
-        transaction: bool,
         conninfo: str,
         stopping: threading.Event,
         progress: Callable[[], None],
-        scarcity: Scarcity,
+        shares: ConnectionShares,
         log: FilteringBoundLogger,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -54,19 +53,18 @@ class Settler:
         self.renewal = threading.Lock()
         self._spec = spec
         self._queue = queue
-        self._transaction = transaction
         self._stopping = stopping
         self._progress = progress
         self._log = log
-        self._link = Link(conninfo, name=f"changelane work {queue.name}", refused=scarcity.report)
+        self._link = Link(conninfo, name=f"changelane work {queue.name}", refused=shares.report)
         self._ended: deque[Job] = deque()
         self._unsettled: list[Fate] = []
         self._some = threading.Event()
         self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"settle-{queue.name}", daemon=True)
 
-    def start(self, *, pool: Pool, stock: Stock) -> None:
-        self._pool = pool
+    def start(self, *, sink: Sink, stock: Stock) -> None:
+        self._sink = sink
         self._stock = stock
         self._thread.start()
 
@@ -83,7 +81,7 @@ class Settler:
         self._ended.append(job)
         if not self._some.is_set():
             self._some.set()
-        if (len(self._ended) * 2 >= self._stock.size or not self._pool.waiting) and not self._due.is_set():
+        if (len(self._ended) * 2 >= self._stock.size or not self._sink.waiting) and not self._due.is_set():
             self._due.set()
 
     def join(self) -> None:
@@ -110,7 +108,7 @@ class Settler:
                 for delivery in job.handed:
                     self._queue.note_settled(delivery)
             fates, following = divide(
-                job, consumer=self._spec, transaction=self._transaction, stopping=self._stopping.is_set()
+                job, consumer=self._spec, transaction=self._sink.transaction, stopping=self._stopping.is_set()
             )
             self._unsettled += fates
             if self.meter is not None:
@@ -119,7 +117,7 @@ class Settler:
                 self._log.warning("a batch failed; part of it is run again", queue=self._queue.name)
                 again.append(following)
         if again:
-            self._pool.submit(again)
+            self._sink.submit(again)
 
     def _write(self, connection: psycopg.Connection[Any]) -> None:
         if not self._unsettled:

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,6 @@ from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.fenced import Queue, explain
 from changelane.runner.queue.ordered import OrderedQueue, open_worked
 from changelane.runner.queue.worker_rights import describe_lack
-from changelane.runner.work.handlers.scarcity import Scarcity
-from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.process.archive_pruner import Pruner
 from changelane.runner.work.process.clock import Clock
 from changelane.runner.work.process.consumer import Consumer
@@ -35,6 +33,8 @@ from changelane.runner.work.process.lifetime import FOREVER, Lifetime
 from changelane.runner.work.process.signals import obeying
 from changelane.runner.work.process.supervisor import REPLACE, WORKING
 from changelane.runner.work.process.wakeup import Bell
+from changelane.runner.work.sinks.connection_shares import ConnectionShares
+from changelane.runner.work.sinks.protocol import SinkPlan
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -72,7 +72,7 @@ class Worker:
         self,
         *,
         specs: Sequence[Spec],
-        handlers: dict[str, Handler],
+        sinks: Mapping[str, SinkPlan],
         conninfo: str,
         drain: bool,
         grace: float,
@@ -98,9 +98,9 @@ class Worker:
         self._hurry = threading.Event()
         self._watchdog = Watchdog(log=log)
         self._watchdog.start()
-        scarcity = Scarcity()
-        self._link = Link(conninfo, name="changelane work", refused=scarcity.report)
-        dated = [queue for queue, handler in handlers.items() if handler.takes.message]
+        shares = ConnectionShares()
+        self._link = Link(conninfo, name="changelane work", refused=shares.report)
+        dated = [queue for queue, plan in sinks.items() if plan.dated]
         queues = open_worked(self._link.open(), specs, dated=dated)
         # Before any thread or event loop starts, which would remain if the server were gone.
         self._opened = self._link.open().execute(load_sql(__name__, "opened")).fetchone() == (True,)
@@ -109,21 +109,22 @@ class Worker:
             Consumer(
                 spec=spec,
                 queue=queue,
-                handler=handlers[spec.queue],
+                plan=sinks[spec.queue],
                 conninfo=conninfo,
                 cell=cell,
-                scarcity=scarcity,
+                shares=shares,
                 log=log,
             )
             for spec, queue in zip(specs, queues, strict=True)
         ]
-        self._keeper = Keeper(consumers=self._consumers, conninfo=conninfo, scarcity=scarcity, log=log)
+        self._keeper = Keeper(consumers=self._consumers, conninfo=conninfo, shares=shares, log=log)
         self._pruner = Pruner(specs=specs, conninfo=conninfo, log=log)
         self._by_queue = {consumer.spec.queue: consumer for consumer in self._consumers}
         self._bell = Bell(queues=list(self._by_queue), conninfo=conninfo, log=log)
         if not self._opened:
             log.warning(f"no wake-up and no pause: {describe_lack(self._link.open())}")
         self._asked_at = 0.0
+        self._stopped: set[str] = set()
         self._roused: dict[str, tuple[int, float]] = {}
         pauses = sql.SQL("changelane.pauses" if self._opened else load_sql(__name__, "closed"))
         self._due = _compose("due", queues, pauses=pauses)
@@ -203,7 +204,7 @@ class Worker:
             now = time.monotonic()
             if now < next_look and heard.total() < CROWD:
                 continue
-            if any(not consumer.alive for consumer in self._consumers):
+            if self._has_ended():
                 return
             if now >= next_summary:
                 self._summarize()
@@ -237,6 +238,19 @@ class Worker:
                 else:
                     next_look = min(next_look, now + seconds + 0.001)
 
+    def _has_ended(self) -> bool:
+        """Whether a consumer gave up, or none is left because the sinks of all failed."""
+        for consumer in self._consumers:
+            if consumer.stopped and consumer.spec.queue not in self._stopped:
+                self._stopped.add(consumer.spec.queue)
+                self._log.error(
+                    "consumer stopped; its messages stay in the queue",
+                    queue=consumer.spec.queue,
+                    error=str(consumer.failure),
+                )
+        ended = [consumer for consumer in self._consumers if not consumer.alive]
+        return len(ended) > len(self._stopped) or len(self._stopped) == len(self._consumers)
+
     @property
     def _scheduled_at(self) -> float:
         """When schedules are looked at next. What drains looks once, so that it comes to an end."""
@@ -264,7 +278,7 @@ class Worker:
         if self._drain or not self._opened:
             return False
         working = {name for name, consumer in self._by_queue.items() if not consumer.idle}
-        asleep = [name for name in asleep if not self._by_queue[name].paused]
+        asleep = [name for name in asleep if name not in self._stopped and not self._by_queue[name].paused]
         try:
             connection = self._link.open()
             self._bell.attach(connection)
@@ -289,7 +303,11 @@ class Worker:
         self._heed(rows)
         if not self._drain:
             return False
-        left = [(name, seconds, paused) for name, seconds, paused in rows if seconds is not None]
+        left = [
+            (name, seconds, paused)
+            for name, seconds, paused in rows
+            if seconds is not None and name not in self._stopped
+        ]
         never = [name for name, seconds, _ in left if seconds == inf]
         if len(never) == len(left):
             if never:

@@ -1,20 +1,19 @@
-"""One call of a handler: its deliveries, and how the call ended."""
+"""What a sink takes at once: some deliveries, and how it ended with them."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from changelane.change import DeadLetter
-from changelane.runner.queue.delivery import Content, Delivery, Malformed
-from changelane.runner.work.handlers.fault import Fault, read_fault
+from changelane.runner.live.connection_watchdog import WatchedAsyncConnection, WatchedConnection
+from changelane.runner.queue.delivery import Delivery, Malformed
+from changelane.runner.work.sinks.fault import Fault, read_fault
 
-if TYPE_CHECKING:
-    from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection
-    from changelane.runner.work.handlers.takes import Takes
+T = TypeVar("T")
 
 _ending = threading.Lock()
 
@@ -36,7 +35,7 @@ class Job:
     unfit: Sequence[tuple[Delivery, BaseException]] = ()
     started: float | None = None
     finished: float | None = None
-    connection: LentConnection | LentAsyncConnection | None = None
+    connection: WatchedConnection | WatchedAsyncConnection | None = None
     begun: bool = False
     ended: bool = False
     settled: bool = False
@@ -44,9 +43,12 @@ class Job:
     fault: Fault | None = None
     rest: tuple[tuple[Delivery, ...], ...] = ()
 
-    def start(self, takes: Takes) -> list[Content]:
-        """The handler's argument as a list. It is empty when nothing is left to hand over, or the job has
-        ended.
+    def start(self, read: Callable[[Delivery], T]) -> list[T]:
+        """What ``read`` makes of each delivery. It is empty when nothing is left to hand over, or the job
+        has ended.
+
+        A delivery for which ``read`` raises Malformed goes to the dead letters; any other error is a failed
+        attempt.
         """
         if self.ended:
             return []
@@ -60,7 +62,7 @@ class Job:
                 missed.append(item)
                 continue
             try:
-                contents.append(takes.read(item))
+                contents.append(read(item))
                 handed.append(item)
             except Malformed as problem:
                 unfit.append((item, DeadLetter(str(problem))))

@@ -1,0 +1,44 @@
+"""The first kind of sink: a Python handler, in threads when plain, in tasks when async."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from changelane.contract.manifest import Consumer
+from changelane.runner.work.handlers.signature import Handler
+from changelane.runner.work.handlers.task_pool import Tasks
+from changelane.runner.work.handlers.thread_pool import Threads
+from changelane.runner.work.handlers.tracing import trace_handler
+from changelane.runner.work.sinks.protocol import Host, Sink
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerPlan:
+    """Calls ``handler`` for the messages of ``consumer``, in as many slots as its concurrency."""
+
+    consumer: Consumer
+    handler: Handler
+
+    @property
+    def dated(self) -> bool:
+        return self.handler.takes.message
+
+    @property
+    def warning(self) -> str:
+        if self.consumer.mode != "transactional" or self.handler.transaction:
+            return ""
+        return (
+            f"mode: transactional, but {self.consumer.handler} takes no connection: what it writes does not "
+            "commit with the ack; give it a second parameter, tx, or set mode: at_least_once"
+        )
+
+    def open(self, host: Host) -> Sink:
+        pool: Threads | Tasks
+        handler = trace_handler(self.handler, queue=self.consumer.queue)
+        size = self.consumer.concurrency
+        if handler.asynchronous:
+            pool = Tasks(handler=handler, host=host, size=size, timeout=self.consumer.timeout)
+        else:
+            pool = Threads(handler=handler, host=host, size=size)
+        host.shares.add(pool)
+        return pool
