@@ -8,17 +8,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
+from support.command_line import RunChangelane
+from support.databases import SETTINGS, address, create, drop, lend
 
 from changelane.errors import ServerError
 from changelane.runner.live import database as databases
@@ -28,17 +27,10 @@ from changelane.runner.local import server as servers
 ROOT = "CHANGELANE_TEST_ROOT"
 URL = "CHANGELANE_TEST_URL"
 PREFIX = "changelane-test-"
-SETTINGS = {
-    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
-    # Tests prepare transactions, and have workers be woken; never both at once.
-    "max_prepared_transactions": "20", "changelane.wake": "on",
-}  # fmt: skip
 
 # A machine that is busy with other things fails no test.
 settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
-
-RunChangelane = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,7 +59,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     root = Path(os.environ.pop(ROOT))
     if os.environ.get(URL):
         with databases.connect(os.environ[URL]) as conn:
-            _drop(conn, _template_name(root))
+            drop(conn, _template_name(root))
     servers.remove(root)
 
 
@@ -86,9 +78,9 @@ def template(server: str) -> str:
         known = conn.execute("SELECT FROM pg_database WHERE datname = %s", [name])
         if known.fetchone() is None:
             partial = f"{name}_partial"
-            _drop(conn, partial)
-            _create(conn, partial, template="template0")
-            with databases.connect(_address(server, partial)) as inside:
+            drop(conn, partial)
+            create(conn, partial, template="template0")
+            with databases.connect(address(server, partial)) as inside:
                 pgmq.install(inside)
             conn.execute(
                 sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
@@ -101,13 +93,13 @@ def template(server: str) -> str:
 @pytest.fixture
 def database(server: str, template: str) -> Iterator[str]:
     """The URL of a fresh database with pgmq."""
-    yield from _lend(server, template)
+    yield from lend(server, template)
 
 
 @pytest.fixture
 def bare_database(server: str) -> Iterator[str]:
     """The URL of a fresh database without pgmq."""
-    yield from _lend(server, "template0")
+    yield from lend(server, "template0")
 
 
 @pytest.fixture
@@ -162,32 +154,5 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _lend(server: str, template: str) -> Iterator[str]:
-    name = f"changelane_test_{uuid.uuid4().hex[:16]}"
-    with databases.connect(server) as conn:
-        _create(conn, name, template=template)
-    yield _address(server, name)
-    with databases.connect(server) as conn:
-        _drop(conn, name)
-
-
-def _create(conn: psycopg.Connection[Any], name: str, *, template: str) -> None:
-    conn.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-    )
-
-
-def _drop(conn: psycopg.Connection[Any], name: str) -> None:
-    conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 def _template_name(root: Path) -> str:
     return f"changelane_template_{root.name.rpartition('-')[2]}"
-
-
-def _address(server: str, name: str) -> str:
-    """The server's URL with another database, as a URL again, which every program takes."""
-    from urllib.parse import quote, urlencode
-
-    parts = {key: str(value) for key, value in conninfo_to_dict(server).items()} | {"dbname": name}
-    return f"postgresql:///{quote(parts.pop('dbname'))}?{urlencode(parts, quote_via=quote)}"

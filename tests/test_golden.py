@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from partman import install_partman
 from psycopg.rows import TupleRow
-from sample import SESSION
+from support.manifest_by_hand import SESSION
+from support.pg_partman import install_partman
 
 from changelane.contract.catalog import Catalog, load_catalog
 from changelane.contract.manifest import Manifest

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from sample import Sample
+from support.manifest_by_hand import Sample
 
 from changelane.contract.manifest import load_manifest, read_files, read_step
 from changelane.errors import ManifestError

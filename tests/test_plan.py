@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from sample import Sample, with_function, with_trigger
+from support.manifest_by_hand import Sample, with_function, with_trigger
 
 from changelane.contract.manifest import Step as Slice
 from changelane.contract.schema import SCHEMA_VERSION

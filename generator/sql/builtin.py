@@ -1,6 +1,6 @@
 """The types, implicit casts, operators and functions in Postgres' own ``pg_catalog``.
 
-``tests/builtin.sql`` read ``builtin.txt`` from PostgreSQL 18; one fact a line.
+``tests/support/builtin.sql`` read ``builtin.txt`` from PostgreSQL 18; one fact a line.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ import psycopg
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from panel import open_panel  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
+from support.dashboard import open_panel  # noqa: E402
 
 from changelane.runner.live.database import connect  # noqa: E402
 from changelane.runner.local import server  # noqa: E402

@@ -14,11 +14,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare
-from panel import Panel, open_panel
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from psycopg.rows import TupleRow
-from surfer import PATIENCE, find_url, surf, walk
+from support.browser import PATIENCE, find_url, surf, walk
+from support.dashboard import Panel, open_panel
+from support.deployment import bring, declare
 
 Connection = psycopg.Connection[TupleRow]
 

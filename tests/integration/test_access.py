@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg import errors, sql
 from psycopg.rows import TupleRow
-from roles import lend_roles
+from support.api_roles import lend_roles
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.runner.compare.compare import compare
 from changelane.runner.live.observe import observe

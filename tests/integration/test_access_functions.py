@@ -9,11 +9,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
-from roles import lend_roles
+from support.api_roles import lend_roles
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.errors import PreflightError
 from changelane.runner.apply.destroy import destroy

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
-from sample import Sample
+from support.manifest_by_hand import Sample
 
 from changelane.errors import ChangelaneError, DatabaseError, PreflightError
 from changelane.runner.apply.apply import apply

@@ -11,9 +11,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare, find_wrong
 from psycopg.rows import TupleRow
-from sample import Sample
+from support.deployment import bring, declare, find_wrong
+from support.manifest_by_hand import Sample
 
 from changelane.errors import DatabaseError, LockNotObtained
 from changelane.runner.apply.apply import apply

@@ -5,8 +5,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.errors import PreflightError
 from changelane.runner.apply.plan import Plan, plan

@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, declare, find_wrong
 from psycopg.rows import TupleRow
+from support.deployment import Declared, declare, find_wrong
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from conftest import RunChangelane
-from declared import Declared, bring, declare, find_wrong
+from support.command_line import RunChangelane
+from support.deployment import Declared, bring, declare, find_wrong
+from support.workers import Bench
 
 from changelane.contract.manifest import Archive, Retry
 from changelane.runner.apply.plan import Plan, plan

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from rig import WAYS, Rig, name_way
+from support.captures import WAYS, Rig, name_way
 from test_encodings import lend_encoded
 
 from changelane.runner.live import pgmq

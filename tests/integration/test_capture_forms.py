@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from rig import WAYS, Rig, lend_rig, name_way, sort
+from support.captures import WAYS, Rig, lend_rig, name_way, sort
 
 BLOCKED = "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
 

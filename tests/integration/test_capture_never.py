@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from rig import WAYS, Rig, lend_rig, name_way
+from support.captures import WAYS, Rig, lend_rig, name_way
 
 from changelane.runner.apply.plan import plan
 from changelane.runner.live.observe import observe

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from rig import ALL, WAYS, Rig, lend_rig, name_way
+from support.captures import ALL, WAYS, Rig, lend_rig, name_way
 
 from changelane.errors import PreflightError, ProblemsError, SpecError
 from changelane.runner.apply.plan import plan

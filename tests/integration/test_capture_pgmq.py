@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
-from rig import WAYS, Rig
-from shadow import LEDGER, check_shadow, drain, keep
+from support.captures import WAYS, Rig
+from support.shadow_table import LEDGER, check_shadow, drain, keep
 
 from changelane.change import Change
 from changelane.contract.manifest import Retry
@@ -17,7 +17,7 @@ from changelane.runner.live import pgmq
 from changelane.runner.live.database import connect
 from changelane.runner.live.observe import observe
 
-OLD = (Path(__file__).parent.parent / "pgmq_1_5.sql").read_text()
+OLD = (Path(__file__).parent.parent / "support" / "pgmq_1_5.sql").read_text()
 
 
 def test_the_whole_way_works_on_queues_of_the_shape_of_1_5(bare_database: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from rig import WAYS, Rig, lend_rig, name_way, sort
+from support.captures import WAYS, Rig, lend_rig, name_way, sort
 
 from changelane.errors import SpecError
 from changelane.runner.apply.plan import plan

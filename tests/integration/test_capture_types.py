@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from rig import Rig, lend_rig
+from support.captures import Rig, lend_rig
 
 HOSTILE = {
     "DateStyle": "'SQL, DMY'",

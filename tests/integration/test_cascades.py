@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rig import Rig, lend_rig
+from support.captures import Rig, lend_rig
 
 ACTIONS = ("CASCADE", "SET NULL", "SET DEFAULT")
 WRITES = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare
+from support.deployment import bring, declare
 
 SPEC = """
 version: 1

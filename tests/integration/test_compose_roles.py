@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import RunChangelane
 from psycopg import errors, sql
 from psycopg.conninfo import make_conninfo
+from support.command_line import RunChangelane
 
 from changelane.runner.live import database as databases
 from changelane.runner.local import server as local

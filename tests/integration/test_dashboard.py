@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from panel import Panel, open_panel
+from support.command_line import RunChangelane
+from support.dashboard import Panel, open_panel
 
 from changelane.runner.live import database as databases
 

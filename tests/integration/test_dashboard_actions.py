@@ -11,9 +11,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare
-from panel import Panel, open_panel
 from psycopg.rows import TupleRow
+from support.dashboard import Panel, open_panel
+from support.deployment import Declared, bring, declare
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare
-from panel import Answer, Panel, open_panel
 from psycopg import sql
 from psycopg.rows import TupleRow
+from support.dashboard import Answer, Panel, open_panel
+from support.deployment import bring, declare
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from panel import Panel, open_panel
+from support.command_line import RunChangelane
+from support.dashboard import Panel, open_panel
 
 TOKEN = "a token of more than sixteen characters"
 

@@ -9,10 +9,10 @@ from subprocess import CompletedProcess
 
 import psycopg
 import pytest
-from bench import Bench
-from declared import Declared, bring, declare
 from psycopg.rows import TupleRow
-from roles import lend_roles
+from support.api_roles import lend_roles
+from support.deployment import Declared, bring, declare
+from support.workers import Bench
 
 from changelane.contract.manifest import DeadLetters
 from changelane.runner.queue.pruning import prune_letters

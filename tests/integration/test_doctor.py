@@ -13,10 +13,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
+from support.deployment import Declared, bring, declare
 
 from changelane.errors import LockNotObtained
 from changelane.runner.doctor.examine import examine

@@ -12,9 +12,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare
 from psycopg import sql
 from psycopg.rows import TupleRow
+from support.deployment import Declared, bring, declare
 
 from changelane.contract.manifest import Manifest
 from changelane.runner.doctor import examine as examination

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.runner.live import pgmq
 from changelane.runner.live.database import connect

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from bench import Bench
 from psycopg.rows import TupleRow
+from support.workers import Bench
 
 HANDLER = """
 def handle(change: Change, tx) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from conftest import RunChangelane, _address, _drop
-from panel import open_panel
-from pooler import run_pooler
 from psycopg import sql
+from support.command_line import RunChangelane
+from support.dashboard import open_panel
+from support.databases import address, drop
+from support.pgbouncer import run_pooler
+from support.workers import Bench
 
 from changelane.contract.manifest import Retry
 from changelane.runner.live import database as databases
@@ -147,9 +148,9 @@ def lend_encoded(server: str, encoding: str) -> Iterator[str]:
     create = sql.SQL("CREATE DATABASE {} ENCODING {} LOCALE 'C' TEMPLATE template0")
     with databases.connect(server) as conn:
         conn.execute(create.format(sql.Identifier(name), sql.Literal(encoding)))
-    yield _address(server, name)
+    yield address(server, name)
     with databases.connect(server) as conn:
-        _drop(conn, name)
+        drop(conn, name)
 
 
 def test_errors_that_a_database_s_encoding_lacks_are_written_down_as_escapes(

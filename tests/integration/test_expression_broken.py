@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from declared import bring, declare, find_wrong
+from support.command_line import RunChangelane
+from support.deployment import bring, declare, find_wrong
 
 from changelane.errors import ProblemsError
 from changelane.runner.live.expressions import observe_expressions

@@ -170,9 +170,9 @@ FUNCTIONS = [
 @pytest.fixture(scope="module")
 def places(server: str, template: str) -> Iterator[tuple[Any, Any, Catalog]]:
     """The owner's ordinary session, one that sees what a capture function sees, and the catalog."""
-    from conftest import _lend
+    from support.databases import lend
 
-    for url in _lend(server, template):
+    for url in lend(server, template):
         with connect(url) as owner:
             owner.execute(SCHEMA)
             name = sql.Identifier(owner.info.dbname)

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare, find_wrong
 from psycopg import sql
+from support.deployment import bring, declare, find_wrong
 
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError

@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from declared import bring, declare, find_wrong
-from panel import open_panel
-from roles import lend_roles
+from support.api_roles import lend_roles
+from support.command_line import RunChangelane
+from support.dashboard import open_panel
+from support.deployment import bring, declare, find_wrong
 
 from changelane.contract.catalog import load_catalog
 from changelane.errors import SpecError
@@ -177,7 +177,7 @@ def test_the_built_in_operators_and_functions_are_those_of_the_server(
 ) -> None:
     path = Path(builtin.__file__).with_name("builtin.txt")
     known = set(path.read_text().splitlines())
-    query = (Path(__file__).parent.parent / "builtin.sql").read_bytes()
+    query = (Path(__file__).parent.parent / "support" / "builtin.sql").read_bytes()
     found = {f"{fact} {text}" for fact, text in conn.execute(query).fetchall()}
     if request.config.getoption("--update-golden"):
         path.write_text("".join(f"{line}\n" for line in sorted(known | found)))

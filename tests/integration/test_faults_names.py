@@ -9,11 +9,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare, find_wrong
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.rows import TupleRow
+from support.deployment import bring, declare, find_wrong
 
 from changelane.errors import SpecError
 from changelane.runner.apply.destroy import destroy

@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from declared import bring, declare, find_wrong
-from rig import Rig, lend_rig
+from support.captures import Rig, lend_rig
+from support.command_line import RunChangelane
+from support.deployment import bring, declare, find_wrong
 
 from changelane.runner.apply.plan import plan
 from changelane.runner.compare.order_risk import find_risks

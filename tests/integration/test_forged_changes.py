@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import PREAMBLE, Bench
-from conftest import RunChangelane
-from declared import Declared, bring, declare, find_wrong
 from psycopg import errors, sql
-from roles import lend_roles
+from support.api_roles import lend_roles
+from support.command_line import RunChangelane
+from support.deployment import Declared, bring, declare, find_wrong
+from support.workers import PREAMBLE, Bench
 
 Connection = psycopg.Connection[Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.errors import IncompleteError, PreflightError, SpecError
 from changelane.generator.render.sql_out import generate

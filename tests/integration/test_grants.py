@@ -12,11 +12,11 @@ from pathlib import Path
 import psycopg
 import pytest
 import structlog
-from conftest import RunChangelane
-from declared import Declared, bring, declare
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
+from support.command_line import RunChangelane
+from support.deployment import Declared, bring, declare
 
 from changelane.change import Change
 from changelane.errors import ChangelaneError

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from panel import open_panel
+from support.dashboard import open_panel
 
 Connection = psycopg.Connection[Any]
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from declared import bring, declare
+from support.command_line import RunChangelane
+from support.deployment import bring, declare
 
 from changelane.runner.doctor.examine import examine
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from declared import Declared, bring, declare, find_wrong
+from support.command_line import RunChangelane
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.runner.apply.plan import Plan, plan
 from changelane.runner.live import pgmq
@@ -24,7 +24,7 @@ from changelane.runner.local import server as servers
 from changelane.runner.queue.fenced import open_queues
 
 Connection = psycopg.Connection[Any]
-OLD = (Path(__file__).parent.parent / "pgmq_1_5.sql").read_bytes()
+OLD = (Path(__file__).parent.parent / "support" / "pgmq_1_5.sql").read_bytes()
 
 SPEC = """
 version: 1

@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare
 from psycopg.rows import TupleRow
-from roles import lend_roles
+from support.api_roles import lend_roles
+from support.deployment import bring, declare
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from declared import bring, declare, find_wrong
 from psycopg.rows import TupleRow
+from support.deployment import bring, declare, find_wrong
 
 from changelane.contract.manifest import load_manifest
 from changelane.errors import IncompleteError

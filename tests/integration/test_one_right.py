@@ -8,11 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from declared import bring, declare, find_wrong
 from psycopg import errors, sql
 from psycopg.rows import TupleRow
-from roles import lend_roles
+from support.api_roles import lend_roles
+from support.deployment import bring, declare, find_wrong
+from support.workers import Bench
 
 from changelane.contract.access import OPERATIONS
 from changelane.contract.manifest import Archive

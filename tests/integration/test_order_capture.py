@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
+from support.command_line import RunChangelane
 
 SPEC = """
 version: 1

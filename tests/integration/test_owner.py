@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.errors import PreflightError
 from changelane.runner.apply.destroy import destroy

@@ -10,9 +10,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from declared import Declared, bring, declare, find_wrong
-from partman import install_partman
+from support.command_line import RunChangelane
+from support.deployment import Declared, bring, declare, find_wrong
+from support.pg_partman import install_partman
 
 from changelane.errors import PreflightError
 from changelane.runner.apply.plan import Plan, plan

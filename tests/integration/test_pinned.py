@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pooler import run_pooler
+from support.pgbouncer import run_pooler
 
 from changelane.runner.live.database import connect
 from changelane.runner.live.pinned import PATH, PinnedConnection

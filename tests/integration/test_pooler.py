@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from pooler import run_pooler
+from support.pgbouncer import run_pooler
+from support.workers import Bench
 
 from changelane.contract.schema import SCHEMA_SQL
 

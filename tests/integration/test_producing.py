@@ -13,11 +13,11 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from bench import Bench
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 from pydantic import BaseModel, Field
+from support.workers import Bench
 
 import changelane
 from changelane.contract.manifest import Retry

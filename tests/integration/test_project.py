@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from panel import open_panel
 from psycopg.rows import TupleRow
+from support.dashboard import open_panel
 
 Connection = psycopg.Connection[TupleRow]
 

@@ -15,10 +15,10 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from programs import OPERATIONS, Program, run_programs
-from rig import WAYS, Rig, lend_rig
-from shadow import LEDGER, check_pairs, check_shadow, drain
-from shape import KEYS, NAMES, VALUES, Shape, Table
+from support.captures import WAYS, Rig, lend_rig
+from support.random_statements import OPERATIONS, Program, run_programs
+from support.random_tables import KEYS, NAMES, VALUES, Shape, Table
+from support.shadow_table import LEDGER, check_pairs, check_shadow, drain
 
 TOTAL = int(os.environ.get("CHANGELANE_PROGRAMS", "2048"))
 PROGRAMS = 16

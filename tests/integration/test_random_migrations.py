@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare
 from psycopg.rows import TupleRow
+from support.deployment import Declared, bring, declare
 
 from changelane.errors import IncompleteError, PreflightError
 from changelane.runner.apply.plan import plan

@@ -15,11 +15,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from oracle import AUDIT, Change, Route, draw_route, expect, normalise
-from programs import OPERATIONS, run_programs
-from rig import Rig, lend_rig
-from shadow import encode
-from shape import KEYS, NAMES, VALUES, Shape, Table
+from support.captures import Rig, lend_rig
+from support.random_routes import AUDIT, Change, Route, draw_route, expect, normalise
+from support.random_statements import OPERATIONS, run_programs
+from support.random_tables import KEYS, NAMES, VALUES, Shape, Table
+from support.shadow_table import encode
 from test_encodings import lend_encoded
 
 from changelane.runner.live import pgmq

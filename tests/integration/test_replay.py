@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
+from support.command_line import RunChangelane
 
 from changelane.contract.schema import SCHEMA_SQL
 

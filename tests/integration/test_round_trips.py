@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
-from roles import lend_roles
+from support.api_roles import lend_roles
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.runner.doctor.examine import examine
 from changelane.runner.live.database import connect
@@ -63,9 +63,9 @@ def declared(conn: Connection, tmp_path: Path) -> Iterator[Declared]:
 @pytest.fixture
 def other(declared: Declared, database: str, server: str, template: str) -> Iterator[str]:
     """A database with pgmq and nothing else; gone before the roles that its objects name."""
-    from conftest import _lend
+    from support.databases import lend
 
-    yield from _lend(server, template)
+    yield from lend(server, template)
 
 
 def dump(database: str, *options: str) -> str:

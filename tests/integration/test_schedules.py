@@ -17,8 +17,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from declared import bring, declare, find_wrong
+from support.command_line import RunChangelane
+from support.deployment import bring, declare, find_wrong
 
 from changelane.errors import PreflightError
 from changelane.runner.apply.destroy import destroy

@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from declared import Declared, bring, declare
-from panel import Panel, open_panel
+from support.dashboard import Panel, open_panel
+from support.deployment import Declared, bring, declare
+from support.workers import Bench
 from test_work_metrics import find_url, scrape
 
 from changelane.runner.doctor.examine import examine

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare, find_wrong
 from psycopg.conninfo import make_conninfo
+from support.deployment import bring, declare, find_wrong
 from test_owner import Roles, count, run, write_spec
 
 from changelane.errors import PreflightError

@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg import errors
 from psycopg.rows import namedtuple_row
-from schemas import SCHEMAS, Schema
+from support.deployment import Declared, bring, declare, find_wrong
+from support.known_schemas import SCHEMAS, Schema
 
 from changelane.generator.spec.loading import read_spec
 from changelane.generator.spec.starter import suggest
@@ -33,7 +33,7 @@ queues: {{changes: {{}}}}
 routes:
   - {{name: all, tables: ["app.*"], events: [insert, update, delete], queue: changes{capture}}}
 """
-SHAPE = (Path(__file__).parent.parent / "shape.sql").read_bytes()
+SHAPE = (Path(__file__).parent.parent / "support" / "schema_shape.sql").read_bytes()
 LEFT = """
 SELECT kind, name FROM (
     SELECT 'trigger', tgrelid::regclass || ' ' || tgname || ' ' || pg_get_triggerdef(oid) FROM pg_trigger

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import bring, declare, find_wrong
+from support.deployment import bring, declare, find_wrong
 
 SPEC = """
 version: 1

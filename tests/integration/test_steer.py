@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from conftest import RunChangelane
 from psycopg import sql
+from support.command_line import RunChangelane
+from support.workers import Bench
 
 from changelane.contract.manifest import Retry
 from changelane.contract.schema import SCHEMA_SQL
@@ -22,7 +22,7 @@ from changelane.runner.operate.send import send
 from changelane.runner.queue.identity import Queue, find_queue
 
 Connection = psycopg.Connection[Any]
-OLD = (Path(__file__).parent.parent / "pgmq_1_5.sql").read_text()
+OLD = (Path(__file__).parent.parent / "support" / "pgmq_1_5.sql").read_text()
 WAKE = "LISTEN changelane_jobs"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from declared import Declared, bring, declare, find_wrong
-from supabase import Project, lend_project
+from support.deployment import Declared, bring, declare, find_wrong
+from support.supabase import Project, lend_project
 
 from changelane.errors import PreflightError
 from changelane.runner.apply.destroy import destroy

@@ -9,14 +9,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
 from psycopg import errors, sql
-from supabase import Project, lend_project
+from support.command_line import RunChangelane
+from support.supabase import Project, lend_project
 
 from changelane.runner.live.database import connect
 from changelane.runner.local import binaries
 
-OLD = (Path(__file__).parent.parent / "pgmq_1_5.sql").read_bytes()
+OLD = (Path(__file__).parent.parent / "support" / "pgmq_1_5.sql").read_bytes()
 SPEC = """
 version: 1
 project: todos

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.errors import SpecError
 from changelane.generator.render.sql_out import generate

@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from declared import Declared, bring, declare, find_wrong
 from psycopg.rows import TupleRow
-from roles import lend_roles
+from support.api_roles import lend_roles
+from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.contract.manifest import read_step
 from changelane.runner.compare.statement import withdraw

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from bench import Bench
-from conftest import RunChangelane
-from panel import open_panel
 from psycopg import sql
+from support.command_line import RunChangelane
+from support.dashboard import open_panel
+from support.workers import Bench
 from test_encodings import lend_encoded
 
 from changelane.contract.manifest import Retry

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from rig import WAYS, Rig, lend_rig, name_way
+from support.captures import WAYS, Rig, lend_rig, name_way
 
 from changelane.runner.compare.compare import compare
 from changelane.runner.live.observe import observe

@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from conftest import RunChangelane
+from support.command_line import RunChangelane
+from support.workers import Bench
 
 from changelane.contract.manifest import Retry
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
+from support.workers import Bench
 
 from changelane.contract.manifest import Retry
 

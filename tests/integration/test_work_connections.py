@@ -13,12 +13,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from conftest import SETTINGS
-from pooler import run_pooler
-from proxy import run_proxy
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from support.databases import SETTINGS
+from support.pgbouncer import run_pooler
+from support.tcp_proxy import run_proxy
+from support.workers import Bench
 
 from changelane.contract.manifest import Retry
 from changelane.runner.live import database as databases

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
 from psycopg import sql
+from support.workers import Bench
 
 from changelane.contract.manifest import Retry
 

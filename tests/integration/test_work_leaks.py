@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
 from psycopg import sql
+from support.workers import Bench
 
 from changelane.contract.manifest import Archive, Retry
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
 from prometheus_client.parser import text_string_to_metric_families
 from psycopg import sql
+from support.workers import Bench
 
 from changelane.contract.manifest import DeadLetters, Retry
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from conftest import RunChangelane
-from declared import bring, declare
 from psycopg import sql
+from support.command_line import RunChangelane
+from support.deployment import bring, declare
+from support.workers import Bench
 
 from changelane.contract.manifest import Archive, Retry
 from changelane.runner.dashboard.data.samples import Queue as Sampled

@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from bench import Bench
-from conftest import RunChangelane
-from proxy import run_proxy
+from support.command_line import RunChangelane
+from support.tcp_proxy import run_proxy
+from support.workers import Bench
 
 from changelane.contract.manifest import Retry
 from changelane.contract.schema import SCHEMA_SQL

@@ -31,8 +31,8 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "project"), str(HERE.parent)]
 
 from fleet import STOP_SECONDS, Fleet  # noqa: E402
-from proxy import Proxy, run_proxy  # noqa: E402
 from storm import SETTINGS, Storm  # noqa: E402
+from support.tcp_proxy import Proxy, run_proxy  # noqa: E402
 from verdict import Verdict, judge  # noqa: E402
 from watchdog import Watchdog  # noqa: E402
 from writers import FEW, KEYS, KINDS, RARE_SECONDS, Writer  # noqa: E402

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psycopg
 from fleet import Fleet, Member
-from proxy import Proxy
 from psycopg import sql
+from support.tcp_proxy import Proxy
 
 from changelane.runner.local import postmaster, server
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
-from shape import KEYS, Table
+
+from support.random_tables import KEYS, Table
 
 Operation = tuple[int, int, int, int]
 """Which session, which operation, and two numbers to vary it by."""

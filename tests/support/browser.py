@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from panel import Panel
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
+
+from support.dashboard import Panel
 
 PATIENCE = 30_000
 """Milliseconds that a page may take to be as a test wants it."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from rig import ALL, WAYS
-from shadow import encode
-from shape import Table
+from support.captures import ALL, WAYS
+from support.random_tables import Table
+from support.shadow_table import encode
 
 Row = dict[str, Any]
 Change = tuple[str, Row | None, Row | None, bool]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from conftest import _lend
 from psycopg import sql
 
 from changelane.change import Change
@@ -23,6 +22,7 @@ from changelane.runner.apply.apply import apply
 from changelane.runner.live.inspect import inspect
 from changelane.runner.queue.delivery import read_delivery
 from changelane.runner.work.handlers.takes import CHANGES
+from support.databases import lend
 
 WAYS = [{"capture": capture, "send": send} for capture in ("statement", "row") for send in ("pgmq", "inline")]
 """Every way that a change can reach its queue."""
@@ -168,6 +168,6 @@ def sort(sent: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def lend_rig(server: str, template: str) -> Iterator[Rig]:
     """A rig over a database of its own, for the fixtures of a module."""
-    for url in _lend(server, template):
+    for url in lend(server, template):
         with psycopg.connect(url, autocommit=True) as conn:
             yield Rig(conn, url)

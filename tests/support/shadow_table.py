@@ -19,7 +19,6 @@ from typing import Any
 import orjson
 import psycopg
 import structlog
-from rig import Rig
 
 from changelane.change import Change
 from changelane.contract.manifest import Consumer
@@ -27,6 +26,7 @@ from changelane.runner.work.handlers.plan import HandlerPlan
 from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.handlers.takes import Takes
 from changelane.runner.work.process.worker import Worker
+from support.captures import Rig
 
 LEDGER = (
     "CREATE TABLE IF NOT EXISTS public.ledger"
