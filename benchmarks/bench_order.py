@@ -72,7 +72,7 @@ def work(conn: psycopg.Connection[Any], url: str, *, count: int) -> float:
         queue=queue,
         plan=HandlerPlan(spec, handler),
         conninfo=url,
-        cell=threading.Lock(),
+        alone=threading.Lock(),
         shares=ConnectionShares(),
         log=open_log(),
     )

@@ -13,7 +13,7 @@ from changelane.change import DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Retry as Policy
 from changelane.errors import DatabaseError
 from changelane.runner.live.transient import is_transient
-from changelane.runner.work.outcome.verdict import PARDONED, Verdict, compute_backoff, judge
+from changelane.runner.work.outcome.verdict import FREE_RETURNS, Verdict, compute_backoff, judge
 from changelane.runner.work.sinks.fault import (
     ERROR_LIMIT,
     TRACE_LIMIT,
@@ -93,8 +93,8 @@ def test_transient_errors_spend_no_attempt_and_wait_longer_each_time() -> None:
 
 @pytest.mark.parametrize("kind", ["transient", "interrupted"])
 def test_what_comes_back_for_ever_is_a_failure_in_the_end(kind: Literal["transient", "interrupted"]) -> None:
-    assert decide(Fault(kind), returned=PARDONED).action == "retry"
-    assert decide(Fault(kind), returned=PARDONED, failed=2).action == "dead_letter"
+    assert decide(Fault(kind), returned=FREE_RETURNS).action == "retry"
+    assert decide(Fault(kind), returned=FREE_RETURNS, failed=2).action == "dead_letter"
 
 
 def test_a_lost_session_counts_as_the_death_of_a_worker_and_fails_a_suspect() -> None:

@@ -158,7 +158,7 @@ def command(
         # The environment hides the value; every user of the machine can read a command line.
         environment = {"DATABASE_URL": conninfo} if conninfo else {}
         ports = choose_ports(host=metrics_host, first=metrics_port, count=processes)
-        with ending_in_peace():
+        with ignoring_signals():
             return supervise(
                 commands=[[*arguments, *port] for port in ports],
                 environment=environment,
@@ -187,7 +187,7 @@ def command(
     code = 1
     try:
         with (
-            ending_in_peace(),
+            ignoring_signals(),
             serve(
                 worker,
                 project=manifest.project,
@@ -214,7 +214,7 @@ def command(
 
 
 @contextmanager
-def ending_in_peace() -> Iterator[None]:
+def ignoring_signals() -> Iterator[None]:
     """Ignore signals from now on: a signal would kill the process while the interpreter ends."""
     try:
         yield

@@ -52,7 +52,7 @@ class Outage:
         return vary(whole, 0.5, 1.0)
 
 
-class Link:
+class ReconnectingConnection:
     """Lends one autocommit connection at a time, under this ``application_name``.
 
     ``pooled``: a pooler is in between, and nothing is prepared. A statement may take ``limit`` seconds before

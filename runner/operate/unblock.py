@@ -66,7 +66,7 @@ def unblock(
             held = bool(worked.ack(conn, [delivery]))
         else:
             notes_ = {"attempts": message.attempts, "error": message.error, "traceback": ""}
-            held = worked.bury(conn, delivery, notes=notes_)
+            held = worked.move_to_dead_letters(conn, delivery, notes=notes_)
         if held:
             done.append(message.id)
     if done:

@@ -220,7 +220,9 @@ class Queue:
         values["notes"] = [_spell(notes, connection) for _, _, notes in entries]
         return _ids(connection.execute(self._postpone, values, prepare=False))
 
-    def bury(self, connection: Connection[Any], delivery: Delivery, *, notes: dict[str, Any]) -> bool:
+    def move_to_dead_letters(
+        self, connection: Connection[Any], delivery: Delivery, *, notes: dict[str, Any]
+    ) -> bool:
         """Move the message to the dead-letter queue; False when another worker holds it now."""
         notes = {"queue": self.name, "msg_id": delivery.msg_id, **notes}
         values = {

@@ -22,7 +22,7 @@ from support.deployment import bring, declare, find_wrong
 
 from changelane.errors import PreflightError
 from changelane.runner.apply.destroy import destroy
-from changelane.runner.live.reconnecting import Link
+from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.local import server
 from changelane.runner.work.process.clock import Clock
 from changelane.runner.work.process.log import open_log
@@ -57,10 +57,10 @@ def apply(conn: psycopg.Connection[Any], tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture
 def clock(database: str) -> Iterator[Callable[[], None]]:
     """One look at the schedules, as each worker of project shop takes it."""
-    link = Link(database, name="test clock")
+    reconnecting = ReconnectingConnection(database, name="test clock")
     one = Clock(project="shop", declared=True, log=open_log("error"))
-    yield lambda: one.tick(link)
-    link.close()
+    yield lambda: one.tick(reconnecting)
+    reconnecting.close()
 
 
 @contextmanager
@@ -184,18 +184,18 @@ def test_two_that_look_at_the_same_run_send_one(
     apply: Callable[..., Any], conn: psycopg.Connection[Any], database: str
 ) -> None:
     apply(YEARLY)
-    link = Link(database, name="test clock")
+    reconnecting = ReconnectingConnection(database, name="test clock")
     clocks = [Clock(project="shop", declared=True, log=open_log("error")) for _ in range(2)]
-    clocks[0].tick(link)
+    clocks[0].tick(reconnecting)
     run = set_next(conn, "-1 second")
     with psycopg.connect(database) as other:
         # As another worker in the midst of it: this one neither waits nor sends.
         other.execute("SELECT FROM changelane.schedules FOR UPDATE")
-        clocks[0].tick(link)
+        clocks[0].tick(reconnecting)
         assert list_runs(conn) == []
     for clock in clocks:
-        clock.tick(link)
-    link.close()
+        clock.tick(reconnecting)
+    reconnecting.close()
     assert list_runs(conn) == [run]
     assert one(conn, "SELECT message FROM pgmq.q_beats") == ([1, 1, None],)
 
@@ -304,12 +304,12 @@ def test_a_role_that_may_only_work_runs_schedules(
     role = f"worker_{os.getpid()}_{time.time_ns()}"
     conn.execute(f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA changelane TO {role}".encode())
     try:
-        link = Link(f"{database}&options=-c%20role%3D{role}", name="test clock")
+        reconnecting = ReconnectingConnection(f"{database}&options=-c%20role%3D{role}", name="test clock")
         clock = Clock(project="shop", declared=True, log=open_log("error"))
-        clock.tick(link)
+        clock.tick(reconnecting)
         run = set_next(conn, "-1 second")
-        clock.tick(link)
-        link.close()
+        clock.tick(reconnecting)
+        reconnecting.close()
         assert list_runs(conn) == [run]
     finally:
         conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())

@@ -47,7 +47,7 @@ def test_a_stale_holder_changes_nothing(conn: psycopg.Connection[Any], queue: Qu
     assert queue.ack_within(conn, stale) == queue.ack_within(conn, stale[:1]) == 0
     assert queue.renew(conn, stale, lease=3600) == set()
     assert queue.postpone(conn, [(item, 0.0, "{}") for item in stale]) == set()
-    assert not queue.bury(conn, stale[0], notes={})
+    assert not queue.move_to_dead_letters(conn, stale[0], notes={})
     assert not queue.archive(conn, stale[0])
     assert state(conn) == before
     assert conn.execute("SELECT count(*) FROM pgmq.q_jobs_dlq").fetchone() == (0,)
@@ -77,7 +77,7 @@ def test_notes_go_into_headers_of_any_shape(
     kept = headers if isinstance(headers, dict) else {}
     assert state(conn)[0][3] == {**kept, "changelane": {"attempts": 2}}
     claimed[0].msg_id, claimed[0].read_ct = state(conn)[0][:2]
-    assert queue.bury(conn, claimed[0], notes={"error": "e"})
+    assert queue.move_to_dead_letters(conn, claimed[0], notes={"error": "e"})
     found = conn.execute("SELECT headers FROM pgmq.q_jobs_dlq").fetchone()
     assert found is not None
     letter = found[0].pop("dead_letter")

@@ -17,7 +17,7 @@ from changelane.contract.manifest import Retry
 from changelane.contract.schema import SCHEMA_SQL
 from changelane.runner.work.process import wakeup as bells
 from changelane.runner.work.process.log import flush, open_log
-from changelane.runner.work.process.wakeup import Bell
+from changelane.runner.work.process.wakeup import Wakeup
 
 WAKE = (
     "SELECT pg_notify('changelane_jobs', '') FROM changelane.sleepers WHERE queue = 'jobs' AND until > now()"
@@ -102,53 +102,53 @@ def test_a_worker_whose_keys_all_wait_asks_little(bench: Bench) -> None:
 def test_where_notifications_do_not_arrive_it_is_said_once(
     bench: Bench, bare_database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bell = Bell(queues=["jobs"], conninfo=bare_database, log=open_log())
+    wakeup = Wakeup(queues=["jobs"], conninfo=bare_database, log=open_log())
     for _ in range(2):
-        bell.attach(bench.conn)
-    assert not bell.works
+        wakeup.attach(bench.conn)
+    assert not wakeup.works
     flush()
     assert capsys.readouterr().err.count("notifications do not arrive") == 1
-    bell.close()
+    wakeup.close()
 
 
 def test_where_transactions_can_be_prepared_none_is_kept_from_it_by_a_notification(
     bench: Bench, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.conn.execute("SET changelane.wake = off")
-    bell = Bell(queues=["jobs"], conninfo=database, log=open_log())
+    wakeup = Wakeup(queues=["jobs"], conninfo=database, log=open_log())
     for _ in range(2):
-        bell.attach(bench.conn)
-        assert not bell.update(bench.conn, asleep=["jobs"], awake=[])
+        wakeup.attach(bench.conn)
+        assert not wakeup.update(bench.conn, asleep=["jobs"], awake=[])
     flush()
     assert capsys.readouterr().err.count("lets transactions be prepared") == 1
     assert bench.rows(ASLEEP) == []
     bench.conn.execute("SET changelane.wake = on")
-    bell = Bell(queues=["jobs"], conninfo=database, log=open_log())
-    bell.attach(bench.conn)
-    assert bell.update(bench.conn, asleep=["jobs"], awake=[])
+    wakeup = Wakeup(queues=["jobs"], conninfo=database, log=open_log())
+    wakeup.attach(bench.conn)
+    assert wakeup.update(bench.conn, asleep=["jobs"], awake=[])
     with bench.conn.transaction(force_rollback=True):
         bench.conn.execute(WAKE)
         with pytest.raises(psycopg.errors.FeatureNotSupported, match="NOTIFY"):
             bench.conn.execute("PREPARE TRANSACTION 'woken'")
-    bell.close()
+    wakeup.close()
 
 
 def test_a_bell_outlives_its_connection(bench: Bench, database: str) -> None:
-    bell = Bell(queues=["jobs"], conninfo=database, log=open_log())
-    bell.attach(bench.conn)
-    assert bell.update(bench.conn, asleep=["jobs"], awake=[])
+    wakeup = Wakeup(queues=["jobs"], conninfo=database, log=open_log())
+    wakeup.attach(bench.conn)
+    assert wakeup.update(bench.conn, asleep=["jobs"], awake=[])
     bench.conn.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE application_name = 'changelane work wake-up' AND datname = current_database()"
     )
-    bench.wait(lambda: not bell.wait(0.1) and not bell.works)
-    bell.attach(bench.conn)
-    assert bell.update(bench.conn, asleep=["jobs"], awake=[])
+    bench.wait(lambda: not wakeup.wait(0.1) and not wakeup.works)
+    wakeup.attach(bench.conn)
+    assert wakeup.update(bench.conn, asleep=["jobs"], awake=[])
     bench.conn.execute(WAKE)
-    assert bell.wait(5) == {"jobs": 1}
-    assert not bell.update(bench.conn, asleep=[], awake=["jobs"])
+    assert wakeup.wait(5) == {"jobs": 1}
+    assert not wakeup.update(bench.conn, asleep=[], awake=["jobs"])
     assert bench.rows(ASLEEP) == []
-    bell.close()
+    wakeup.close()
 
 
 def test_a_paused_queue_rests_until_it_is_resumed(bench: Bench, run_changelane: RunChangelane) -> None:
@@ -233,18 +233,18 @@ def test_a_wake_up_connection_that_fell_silent_is_made_anew(
     monkeypatch.setattr(bells, "QUIET", 0.2)
     monkeypatch.setattr(bells, "FLAG", 1.0)
     with run_proxy(bench.url) as proxy:
-        bell = Bell(queues=["jobs"], conninfo=proxy.url, log=open_log())
+        wakeup = Wakeup(queues=["jobs"], conninfo=proxy.url, log=open_log())
 
         def look() -> bool:
-            bell.wait(0.05)
-            bell.update(bench.conn, asleep=[], awake=[])
-            return bell.works
+            wakeup.wait(0.05)
+            wakeup.update(bench.conn, asleep=[], awake=[])
+            return wakeup.works
 
-        bell.attach(bench.conn)
+        wakeup.attach(bench.conn)
         assert all(look() for _ in range(20))
         proxy.silence(new=False)
         bench.wait(lambda: not look())
-        bell.attach(bench.conn)
+        wakeup.attach(bench.conn)
         bench.conn.execute("SELECT pg_notify('changelane_jobs', '')")
-        bench.wait(lambda: bell.wait(0.05)["jobs"])
-        bell.close()
+        bench.wait(lambda: wakeup.wait(0.05)["jobs"])
+        wakeup.close()

@@ -37,7 +37,7 @@ def find_job(trace: TracebackType | None) -> Job | None:
     return None
 
 
-class Inside:
+class InContext:
     """An awaitable whose steps all run in one context, inside the task that awaits it.
 
     A task of its own would give the same result but take ten times as long.

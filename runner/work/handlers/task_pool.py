@@ -15,10 +15,15 @@ from changelane.runner.live.forked_child import end_child, keep_from_children
 from changelane.runner.live.reconnecting import FIRST_PAUSE
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Content
-from changelane.runner.work.handlers.call_context import Inside, find_job, make_context
-from changelane.runner.work.handlers.lending import AsyncLink
+from changelane.runner.work.handlers.call_context import InContext, find_job, make_context
+from changelane.runner.work.handlers.lender import AsyncLender
 from changelane.runner.work.handlers.signature import Handler, check_result
-from changelane.runner.work.handlers.transaction import blame, check_awaited, check_transaction, excusing
+from changelane.runner.work.handlers.transaction import (
+    blame,
+    check_awaited,
+    check_transaction,
+    marking_ack_failures,
+)
 from changelane.runner.work.sinks.connection_shares import PAUSE, GiveUpConnection
 from changelane.runner.work.sinks.fault import LeaseLost, Released, TimedOut
 from changelane.runner.work.sinks.job import Job
@@ -49,7 +54,7 @@ class Tasks:
         self._loop = asyncio.SelectorEventLoop(self._selector)
         keep_from_children(self)
         self._shares = host.shares
-        self._links: list[AsyncLink] = []
+        self._lenders: list[AsyncLender] = []
         self._giving_up = False
         self._waiting: deque[Job | GiveUpConnection] = deque()
         self._ready: deque[asyncio.Future[None]] = deque()
@@ -62,14 +67,14 @@ class Tasks:
 
     @property
     def connected(self) -> int:
-        return sum(link.connection is not None for link in self._links)
+        return sum(lender.connection is not None for lender in self._lenders)
 
     def give_up_connection(self) -> None:
         """Give a connection up as soon as a task is free. Thread-safe."""
         if not self._giving_up:
             self._giving_up = True
             self._waiting.append(GiveUpConnection())
-            self._loop.call_soon_threadsafe(self._rouse)
+            self._loop.call_soon_threadsafe(self._wake_tasks)
 
     def start(self) -> None:
         async def begin() -> None:
@@ -105,7 +110,7 @@ class Tasks:
 
     def submit(self, jobs: list[Job]) -> None:
         self._waiting.extend(jobs)
-        self._loop.call_soon_threadsafe(self._rouse)
+        self._loop.call_soon_threadsafe(self._wake_tasks)
 
     def withdraw(self) -> list[Job]:
         """Take back the jobs that no task has taken yet."""
@@ -126,9 +131,9 @@ class Tasks:
     def close(self) -> None:
         """Let the tasks end and close their connections when they are idle."""
         self._closing = True
-        self._loop.call_soon_threadsafe(self._rouse)
+        self._loop.call_soon_threadsafe(self._wake_tasks)
 
-    def _rouse(self) -> None:
+    def _wake_tasks(self) -> None:
         count = self.size if self._closing else len(self._waiting)
         while count and self._ready:
             sleeper = self._ready.popleft()
@@ -153,19 +158,19 @@ class Tasks:
                         raise
 
     async def _serve(self) -> None:
-        link = AsyncLink(
+        lender = AsyncLender(
             self._conninfo,
             name=f"changelane work {self._queue.name}",
             refused=lambda: self._shares.report(self),
         )
-        self._links.append(link)
+        self._lenders.append(lender)
         while (job := await self._take()) is not None:
             if isinstance(job, GiveUpConnection):
-                await self._give_up(link)
+                await self._give_up(lender)
                 continue
             self.running[job] = asyncio.current_task()
             try:
-                done = await self._handle(job, link)
+                done = await self._handle(job, lender)
             finally:
                 task = self.running.pop(job)
                 self._exits.pop(job, None)
@@ -175,27 +180,27 @@ class Tasks:
             if not done and not job.ended:
                 # Another task may have a connection.
                 self._waiting.appendleft(job)
-                self._rouse()
-                await asyncio.sleep(link.outage.measure_pause())
-        await link.close()
+                self._wake_tasks()
+                await asyncio.sleep(lender.outage.measure_pause())
+        await lender.close()
 
-    async def _give_up(self, link: AsyncLink) -> None:
-        if link.connection is None:
+    async def _give_up(self, lender: AsyncLender) -> None:
+        if lender.connection is None:
             # Only a task that has a connection can give one up.
             self._waiting.append(GiveUpConnection())
-            self._rouse()
+            self._wake_tasks()
             await asyncio.sleep(FIRST_PAUSE)
             return
-        await link.close()
+        await lender.close()
         self._giving_up = False
         await asyncio.sleep(PAUSE)
 
-    async def _handle(self, job: Job, link: AsyncLink) -> bool:
+    async def _handle(self, job: Job, lender: AsyncLender) -> bool:
         """Run a job; False when its handler could not begin because no connection was available."""
         while True:
-            fresh = link.connection is None
+            fresh = lender.connection is None
             try:
-                await self._run(job, link)
+                await self._run(job, lender)
             except asyncio.CancelledError as error:
                 if self._closing:
                     job.end(Released())
@@ -203,14 +208,14 @@ class Tasks:
                 job.end(self._exits.get(job, error))
             except BaseException as error:  # noqa: BLE001
                 if not job.begun and is_passing(error):
-                    await link.close()
+                    await lender.close()
                     if fresh:
                         return False
                     continue
-                fault = blame(error, link.connection, begun=job.begun, never=self._handler.never)
+                fault = blame(error, lender.connection, begun=job.begun, never=self._handler.never)
                 if fault.kind == "transient":
                     # The connection itself may be the cause: it is read-only, or holds stale plans.
-                    await link.close()
+                    await lender.close()
                 job.end(fault)
             return True
 
@@ -226,17 +231,17 @@ class Tasks:
                     raise
             task.uncancel()
 
-    async def _run(self, job: Job, link: AsyncLink) -> None:
+    async def _run(self, job: Job, lender: AsyncLender) -> None:
         if not self._handler.transaction:
             contents = job.start(self._handler.takes.read)
             if contents:
                 await self._call(job, contents)
             job.end()
             return
-        connection = job.connection = await link.lend()
+        connection = job.connection = await lender.lend()
         connection.wire.cancels, connection.wire.limit = False, BEGIN
         async with connection.hold():
-            link.outage.end()
+            lender.outage.end()
             contents = job.start(self._handler.takes.read)
             if not contents:
                 job.end()
@@ -245,10 +250,10 @@ class Tasks:
             try:
                 await self._call(job, contents, connection)
             finally:
-                connection.wire.limit = link.limit
+                connection.wire.limit = lender.limit
             check_awaited(connection)
             check_transaction(connection)
-            with excusing():
+            with marking_ack_failures():
                 clean = connection.memory.waits == 0
                 held = await self._queue.ack_within_async(connection, job.handed, clean=clean)
             if held != len(job.handed):
@@ -266,7 +271,7 @@ class Tasks:
             async with scope:
                 try:
                     call = context.run(self._handler.function, argument, *arguments)
-                    result = await Inside(context, call)
+                    result = await InContext(context, call)
                 except BaseException as error:
                     end_child(parent, error)
                     raise

@@ -14,9 +14,9 @@ from changelane.runner.live.reconnecting import FIRST_PAUSE
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Content
 from changelane.runner.work.handlers.call_context import make_context
-from changelane.runner.work.handlers.lending import LendingLink
+from changelane.runner.work.handlers.lender import Lender
 from changelane.runner.work.handlers.signature import Handler, check_result
-from changelane.runner.work.handlers.transaction import blame, check_transaction, excusing
+from changelane.runner.work.handlers.transaction import blame, check_transaction, marking_ack_failures
 from changelane.runner.work.sinks.connection_shares import PAUSE, GiveUpConnection
 from changelane.runner.work.sinks.fault import LeaseLost
 from changelane.runner.work.sinks.job import Job
@@ -41,7 +41,7 @@ class Threads:
         self._conninfo = host.conninfo
         self._report = host.report
         self._shares = host.shares
-        self._links: list[LendingLink] = []
+        self._lenders: list[Lender] = []
         self._giving_up = False
         self._waiting: SimpleQueue[Job | GiveUpConnection | None] = SimpleQueue()
         self._closing = threading.Event()
@@ -56,7 +56,7 @@ class Threads:
 
     @property
     def connected(self) -> int:
-        return sum(link.connection is not None for link in self._links)
+        return sum(lender.connection is not None for lender in self._lenders)
 
     def give_up_connection(self) -> None:
         """Give a connection up as soon as a thread is free."""
@@ -93,19 +93,19 @@ class Threads:
             self._waiting.put(None)
 
     def _serve(self) -> None:
-        link = LendingLink(
+        lender = Lender(
             self._conninfo,
             name=f"changelane work {self._queue.name}",
             refused=lambda: self._shares.report(self),
         )
-        self._links.append(link)
+        self._lenders.append(lender)
         while (job := self._waiting.get()) is not None:
             if isinstance(job, GiveUpConnection):
-                self._give_up(link)
+                self._give_up(lender)
                 continue
             self.running.add(job)
             try:
-                done = self._handle(job, link)
+                done = self._handle(job, lender)
             finally:
                 self.running.discard(job)
             if done or job.ended:
@@ -113,49 +113,49 @@ class Threads:
             else:
                 # Another thread may have a connection.
                 self._waiting.put(job)
-                self._closing.wait(link.outage.measure_pause())
-        link.close()
+                self._closing.wait(lender.outage.measure_pause())
+        lender.close()
 
-    def _give_up(self, link: LendingLink) -> None:
-        if link.connection is None:
+    def _give_up(self, lender: Lender) -> None:
+        if lender.connection is None:
             # Only a thread that has a connection can give one up.
             self._waiting.put(GiveUpConnection())
             self._closing.wait(FIRST_PAUSE)
             return
-        link.close()
+        lender.close()
         self._giving_up = False
         self._closing.wait(PAUSE)
 
-    def _handle(self, job: Job, link: LendingLink) -> bool:
+    def _handle(self, job: Job, lender: Lender) -> bool:
         """Run a job; False when its handler could not begin because no connection was available."""
         while True:
-            fresh = link.connection is None
+            fresh = lender.connection is None
             try:
-                self._run(job, link)
+                self._run(job, lender)
             except BaseException as error:  # noqa: BLE001
                 if not job.begun and is_passing(error):
-                    link.close()
+                    lender.close()
                     if fresh:
                         return False
                     continue
-                fault = blame(error, link.lent, begun=job.begun, never=self._handler.never)
+                fault = blame(error, lender.lent, begun=job.begun, never=self._handler.never)
                 if fault.kind == "transient":
                     # The connection itself may be the cause: it is read-only, or holds stale plans.
-                    link.close()
+                    lender.close()
                 job.end(fault)
             return True
 
-    def _run(self, job: Job, link: LendingLink) -> None:
+    def _run(self, job: Job, lender: Lender) -> None:
         if not self._handler.transaction:
             contents = job.start(self._handler.takes.read)
             if contents:
                 self._call(job, contents)
             job.end()
             return
-        connection = job.connection = link.lend()
+        connection = job.connection = lender.lend()
         connection.wire.cancels, connection.wire.limit = False, BEGIN
         with connection.hold():
-            link.outage.end()
+            lender.outage.end()
             contents = job.start(self._handler.takes.read)
             if not contents:
                 job.end()
@@ -164,9 +164,9 @@ class Threads:
             try:
                 self._call(job, contents, connection)
             finally:
-                connection.wire.limit = link.limit
+                connection.wire.limit = lender.limit
             check_transaction(connection)
-            with excusing():
+            with marking_ack_failures():
                 clean = connection.memory.waits == 0
                 held = self._queue.ack_within(connection, job.handed, clean=clean)
             if held != len(job.handed):

@@ -49,7 +49,7 @@ class AckFailed(Exception):
 
 
 @contextmanager
-def excusing() -> Iterator[None]:
+def marking_ack_failures() -> Iterator[None]:
     """Put this around the ack: when a server timeout or a person ends it, the handler is not at fault."""
     try:
         yield

@@ -34,7 +34,7 @@ def divide(
 
 def _split(job: Job, *, consumer: Consumer, transaction: bool) -> tuple[list[Fate], tuple[Part, ...]]:
     handed = tuple(job.handed)
-    spared = judge_rest(job, consumer=consumer)
+    rest = judge_rest(job, consumer=consumer)
     fault = job.fault
     if fault is not None and fault.kind == "divided":
         causes = {item: fault.parts[item.name] for item in handed if item.name in fault.parts}
@@ -42,8 +42,8 @@ def _split(job: Job, *, consumer: Consumer, transaction: bool) -> tuple[list[Fat
             others = tuple(item for item in handed if item not in causes)
             fates = [judge_delivery(item, cause, consumer=consumer) for item, cause in causes.items()]
             if transaction and others:
-                return fates + spared, (others,)
-            return fates + spared + [judge_delivery(item, None, consumer=consumer) for item in others], ()
+                return fates + rest, (others,)
+            return fates + rest + [judge_delivery(item, None, consumer=consumer) for item in others], ()
         text = "ValueError: Failed names what the handler was not given"
         job.fault = Fault("failed", text=text, place=fault.place)
     elif fault is None or fault.kind != "failed":
@@ -51,4 +51,4 @@ def _split(job: Job, *, consumer: Consumer, transaction: bool) -> tuple[list[Fat
     if len(handed) < 2:
         return judge_job(job, consumer=consumer), ()
     middle = (len(handed) + 1) // 2
-    return spared, (handed[:middle], handed[middle:])
+    return rest, (handed[:middle], handed[middle:])

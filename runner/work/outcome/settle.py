@@ -40,13 +40,13 @@ def judge_job(job: Job, *, consumer: Consumer) -> list[Fate]:
     """
     if job.fault is not None and job.fault.kind == "lost":
         return [release(item) for item in job.deliveries]
-    spared = judge_rest(job, consumer=consumer) if job.missed or job.unfit else []
+    others = judge_rest(job, consumer=consumer) if job.missed or job.unfit else []
     if job.acked:
-        return spared
+        return others
     if job.fault is None:
-        return spared + [(item, ACK) for item in job.handed]
+        return others + [(item, ACK) for item in job.handed]
     judged = job.deliveries if job.started is None else job.handed
-    return spared + [judge_delivery(item, job.fault, consumer=consumer) for item in judged]
+    return others + [judge_delivery(item, job.fault, consumer=consumer) for item in judged]
 
 
 def judge_rest(job: Job, *, consumer: Consumer) -> list[Fate]:
@@ -170,11 +170,11 @@ def _retire(
     """Move one message out of the queue. A message that cannot be moved stays, so that it is not lost:
     stuck.
     """
-    buried = verdict.action == "dead_letter"
+    dead = verdict.action == "dead_letter"
     try:
-        if buried:
+        if dead:
             notes = {"attempts": verdict.failed, "error": verdict.error, "traceback": verdict.traceback}
-            moved = queue.bury(connection, delivery, notes=notes)
+            moved = queue.move_to_dead_letters(connection, delivery, notes=notes)
         else:
             moved = queue.archive(connection, delivery)
     except psycopg.Error as error:
@@ -183,19 +183,19 @@ def _retire(
         log.error(
             "could not move a message out of its queue; run `changelane verify`",
             msg_id=delivery.msg_id,
-            to=queue.dead_letter if buried else "archive",
+            to=queue.dead_letter if dead else "archive",
             error=_first_line(str(error)),
         )
         return "stuck"
     if not moved:
         return "lost"
     log.error(
-        "dead letter" if buried else "archived unhandled",
+        "dead letter" if dead else "archived unhandled",
         msg_id=delivery.msg_id,
         attempts=verdict.failed,
         **_explain(verdict),
     )
-    return "dead" if buried else "archived"
+    return "dead" if dead else "archived"
 
 
 def _tell(delivery: Delivery, verdict: Verdict, *, log: FilteringBoundLogger) -> None:

@@ -11,7 +11,7 @@ from changelane.runner.work.sinks.fault import Fault, read_fault
 
 Action = Literal["ack", "retry", "release", "dead_letter", "archive", "block"]
 
-PARDONED = 20
+FREE_RETURNS = 20
 """How often a message is handled again after a database error; each further time is a failed attempt."""
 
 BLOCKED = 100 * 365 * 86400.0
@@ -20,7 +20,7 @@ BLOCKED = 100 * 365 * 86400.0
 FIRST_RELEASE = 0.1
 LAST_RELEASE = 30.0
 
-CROWDED = 1.0
+LONGEST_WAIT = 1.0
 """The longest delay, in seconds, of a message that must run alone."""
 
 
@@ -65,11 +65,11 @@ def judge(
         return ACK
     if fault.kind in ("released", "lost"):
         return Verdict("release", failed, released + 1, returned)
-    if fault.kind == "crowded":
-        wait = vary(CROWDED, 0.5, 1.0)
+    if fault.kind == "must_wait":
+        wait = vary(LONGEST_WAIT, 0.5, 1.0)
         return Verdict("release", failed, released + 1, returned, delay=wait)
-    pardoned = returned < PARDONED and not suspect
-    if (fault.kind == "transient" and returned < PARDONED) or (fault.kind == "interrupted" and pardoned):
+    free = returned < FREE_RETURNS and not suspect
+    if (fault.kind == "transient" and returned < FREE_RETURNS) or (fault.kind == "interrupted" and free):
         wait = vary(min(LAST_RELEASE, FIRST_RELEASE * 2.0 ** min(returned, 16)), 0.5, 1.0)
         noted = released + (fault.kind == "transient")
         return Verdict(

@@ -12,7 +12,7 @@ import psycopg
 from changelane.contract.manifest import Consumer
 from changelane.errors import DatabaseError
 from changelane.runner.live.jitter import vary
-from changelane.runner.live.reconnecting import Link
+from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.pruning import prune, prune_letters
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ EVERY = 60.0
 _Chore = Callable[[psycopg.Connection[Any]], int | None]
 
 
-class Pruner:
+class ArchivePruner:
     """Prunes archives and dead letters of a process' consumers, now and again, in a thread of its own. Its
     connection is open only during a round.
     """
@@ -40,7 +40,7 @@ class Pruner:
                 self._chores.append(("dead letters", spec.queue, chore))
         self._log = log
         self._stopped = threading.Event()
-        self._link = Link(conninfo, name="changelane work archives")
+        self._reconnecting = ReconnectingConnection(conninfo, name="changelane work archives")
         self._thread = threading.Thread(target=self._run, name="archives", daemon=True)
 
     def start(self) -> None:
@@ -58,10 +58,10 @@ class Pruner:
                 try:
                     self._prune(kind, queue, chore)
                 except (psycopg.Error, DatabaseError) as error:
-                    self._link.close()
+                    self._reconnecting.close()
                     message = str(error).partition("\n")[0]
                     self._log.warning(f"{kind} not pruned; trying again later", queue=queue, error=message)
-            self._link.close()
+            self._reconnecting.close()
             # So that many processes do not start their rounds at once.
             if self._stopped.wait(vary(EVERY, 0.8, 1.2)):
                 return
@@ -69,7 +69,7 @@ class Pruner:
     def _prune(self, kind: str, queue: str, chore: _Chore) -> None:
         pruned = 0
         while not self._stopped.is_set():
-            count = chore(self._link.open())
+            count = chore(self._reconnecting.open())
             pruned += count or 0
             if not count:
                 break

@@ -23,7 +23,7 @@ from changelane.runner.live.transient import is_passing
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from changelane.runner.live.reconnecting import Link
+    from changelane.runner.live.reconnecting import ReconnectingConnection
 
 LOOK_EVERY = 5.0
 """Seconds from one look at the schedules to the next, at most."""
@@ -94,11 +94,11 @@ class Clock:
         self._log = log
         self._said = ""
 
-    def tick(self, link: Link) -> None:
+    def tick(self, reconnecting: ReconnectingConnection) -> None:
         """Send what is due. Whatever the database refuses is logged, and tried again later."""
         wait = AGAIN
         try:
-            wait = self._look(link.open())
+            wait = self._look(reconnecting.open())
         except _REFUSED as error:
             if self._declared:
                 self._warn(f"no schedule runs: {_first_line(error)}; run `changelane apply`")
@@ -107,7 +107,7 @@ class Clock:
                 self._warn(f"schedules were not looked at; trying again: {_first_line(error)}")
             else:
                 # Lost, or unable to write, as after a failover: another one may do.
-                link.close()
+                reconnecting.close()
                 wait = LOOK_EVERY / 5
         self.due_at = time.monotonic() + wait
 
@@ -117,11 +117,11 @@ class Clock:
             schedules = cursor.execute(load_sql(__name__, "schedules"), [self._project]).fetchall()
         wait = LOOK_EVERY
         for schedule in schedules:
-            following = self._heed(connection, schedule)
+            following = self._advance(connection, schedule)
             wait = min(wait, max(SOONEST, (following - schedule.now) / timedelta(seconds=1)))
         return wait
 
-    def _heed(self, connection: psycopg.Connection[Any], schedule: Schedule) -> datetime:
+    def _advance(self, connection: psycopg.Connection[Any], schedule: Schedule) -> datetime:
         """Advance one schedule if it is due; returns when to look at it again."""
         later = schedule.now + timedelta(seconds=AGAIN)
         try:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from changelane.contract.manifest import Consumer as Spec
-from changelane.runner.live.reconnecting import Link
+from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue, explain
-from changelane.runner.work.process.prefetch import Stock
-from changelane.runner.work.process.rate_limit import Pace
+from changelane.runner.work.process.prefetch import Prefetch
+from changelane.runner.work.process.rate_limit import RateLimit
 from changelane.runner.work.process.settler import Settler
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.fault import Released, TimedOut
@@ -55,7 +55,7 @@ class Consumer:
         queue: Queue,
         plan: SinkPlan,
         conninfo: str,
-        cell: threading.Lock,
+        alone: threading.Lock,
         shares: ConnectionShares,
         log: FilteringBoundLogger,
     ) -> None:
@@ -68,10 +68,10 @@ class Consumer:
         self._stopping = threading.Event()
         self._deadline: float | None = None
         name = f"changelane work {queue.name}"
-        self._link = Link(conninfo, name=name, refused=shares.report)
+        self._reconnecting = ReconnectingConnection(conninfo, name=name, refused=shares.report)
         self._woken = False
         self._claimed_at = time.monotonic()
-        self._pace = Pace(rate=spec.rate)
+        self._rate_limit = RateLimit(rate=spec.rate)
         self.settler = Settler(
             spec=spec, queue=queue, conninfo=conninfo, stopping=self._stopping, progress=self.wake,
             shares=shares, log=log,
@@ -86,13 +86,13 @@ class Consumer:
                 wake=self.wake,
             )
         )
-        self._stock = Stock(spec=spec, sink=self._sink, cell=cell, conclude=self.settler.put)
+        self._prefetch = Prefetch(spec=spec, sink=self._sink, alone=alone, conclude=self.settler.put)
         self._thread = threading.Thread(target=self._run, name=f"consume-{queue.name}", daemon=True)
 
     @property
     def held(self) -> list[Delivery]:
         """The deliveries that are claimed and not settled; a copy."""
-        return self._stock.snapshot()
+        return self._prefetch.snapshot()
 
     @property
     def counts(self) -> Counter[str]:
@@ -100,7 +100,7 @@ class Consumer:
         return self.settler.counts
 
     def start(self) -> None:
-        self.settler.start(sink=self._sink, stock=self._stock)
+        self.settler.start(sink=self._sink, prefetch=self._prefetch)
         self._sink.start()
         self._thread.start()
 
@@ -112,11 +112,11 @@ class Consumer:
 
     @property
     def paused(self) -> bool:
-        return self._pace.paused
+        return self._rate_limit.paused
 
     def pause(self, paused: bool) -> None:
         """Stop claiming and give back what no handler has taken; or go on."""
-        self._pace.paused = paused
+        self._rate_limit.paused = paused
         self.wake()
 
     def stop(self, *, deadline: float) -> None:
@@ -147,7 +147,7 @@ class Consumer:
     @property
     def silent(self) -> bool:
         """Whether the database has not answered for long."""
-        return time.monotonic() - self._link.spoke_at > SILENCE
+        return time.monotonic() - self._reconnecting.spoke_at > SILENCE
 
     @property
     def claimed_at(self) -> float:
@@ -214,22 +214,22 @@ class Consumer:
         except BaseException as error:  # noqa: BLE001
             self.failure = error
         finally:
-            self._link.close()
+            self._reconnecting.close()
             if isinstance(self.failure, psycopg.Error):
                 self.failure = explain(self.failure, queue=self.queue.name)
 
     def _attempt(self, step: Callable[[psycopg.Connection[Any]], None]) -> None:
-        self._link.attempt(step, until=self._stopping, log=self._log, queue=self.queue.name)
+        self._reconnecting.attempt(step, until=self._stopping, log=self._log, queue=self.queue.name)
 
     def _turn(self, connection: psycopg.Connection[Any]) -> None:
         now = time.monotonic()
         held_until = self._sink.held_until
         if self.paused or held_until > now:
-            self._stock.give_back()
-        self._stock.dispatch_suspects(connection, self.queue)
-        room = self._stock.measure_room()
-        limit = self._pace.admit(room) if held_until <= now else 0
-        beat = self._link.spoke_at + HEARTBEAT
+            self._prefetch.give_back()
+        self._prefetch.dispatch_suspects(connection, self.queue)
+        room = self._prefetch.measure_room()
+        limit = self._rate_limit.admit(room) if held_until <= now else 0
+        beat = self._reconnecting.spoke_at + HEARTBEAT
         # A consumer that was woken while it judged itself idle must look again.
         if limit and (self._woken or not self.idle or now >= min(self.queue.next_at, beat)):
             self._claim(connection, limit=limit)
@@ -242,7 +242,7 @@ class Consumer:
         if held_until > now:
             pause = min(pause, held_until - now)
         elif room and not self.paused:
-            pause = min(pause, self.queue.next_at - now if self.idle else self._pace.measure_pause())
+            pause = min(pause, self.queue.next_at - now if self.idle else self._rate_limit.measure_pause())
         self._event.wait(max(pause, 0.001))
         self._event.clear()
 
@@ -250,20 +250,20 @@ class Consumer:
         self._woken = False
         claimed = self.queue.claim(connection, limit=limit, lease=self.spec.lease)
         self._claimed_at = time.monotonic()
-        self._stock.add(claimed)
-        self._pace.spend(len(claimed))
+        self._prefetch.add(claimed)
+        self._rate_limit.spend(len(claimed))
         self.idle = self.queue.next_at > time.monotonic() and not self._woken
 
     def _finish(self) -> None:
         """Release what no handler took, wait for those that run, cancel them past the deadline."""
         self.settler.join()
-        self._stock.give_back()
+        self._prefetch.give_back()
         self._attempt(self.settler.settle)
         while self._sink.running and time.monotonic() < (self._deadline or 0.0):
             self._event.wait(0.1)
             self._event.clear()
             # A job that found no connection is back among the jobs that no handler has begun.
-            self._stock.give_back()
+            self._prefetch.give_back()
             self._attempt(self.settler.settle)
         if self._sink.running:
             self._log.warning(
@@ -276,6 +276,6 @@ class Consumer:
             for job in list(self._sink.running):
                 if job.end(Released()):
                     self.settler.put(job)
-        self._stock.give_back()
+        self._prefetch.give_back()
         self._attempt(self.settler.settle)
         self._sink.close()

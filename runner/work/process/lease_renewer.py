@@ -15,7 +15,7 @@ import psycopg
 
 from changelane.errors import DatabaseError
 from changelane.runner.live.connection_watchdog import OVERRUN, Wire
-from changelane.runner.live.reconnecting import Link
+from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.sql_text import load_sql
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
@@ -28,7 +28,7 @@ PROBE = 10.0
 """Seconds between two checks of handlers that wait for the database."""
 
 
-class Keeper:
+class LeaseRenewer:
     """Renews the leases of all consumers of a process, several times within the shortest lease."""
 
     def __init__(
@@ -49,7 +49,9 @@ class Keeper:
         # A renewal that fails leaves time for another one.
         shortest = min(consumer.spec.lease for consumer in consumers)
         limit = min(OVERRUN, max(1.0, shortest / 4))
-        self._link = Link(conninfo, name="changelane work leases", limit=limit, refused=shares.report)
+        self._reconnecting = ReconnectingConnection(
+            conninfo, name="changelane work leases", limit=limit, refused=shares.report
+        )
         self._probed_at = 0.0
         self._doubtful: dict[Wire, float] = {}
         self._terminate = load_sql(__name__, "terminate")
@@ -71,9 +73,9 @@ class Keeper:
                     self._renew(consumer)
                 self._probe()
             except (psycopg.Error, DatabaseError) as error:
-                self._link.close()
+                self._reconnecting.close()
                 self._log.warning("leases not renewed; trying again", error=str(error).partition("\n")[0])
-        self._link.close()
+        self._reconnecting.close()
 
     def _renew(self, consumer: Consumer) -> None:
         lease = consumer.spec.lease
@@ -86,7 +88,7 @@ class Keeper:
             ]
             if not old:
                 return
-            kept = consumer.queue.renew(self._link.open(), old, lease=lease)
+            kept = consumer.queue.renew(self._reconnecting.open(), old, lease=lease)
         for delivery in old:
             if delivery.msg_id in kept:
                 delivery.leased_until = now + lease
@@ -96,7 +98,7 @@ class Keeper:
     def _expire(self, consumer: Consumer) -> None:
         for backend in consumer.expire():
             # This ends the transaction at once, with its locks, although the thread runs on.
-            self._link.open().execute(self._terminate, {"pid": backend})
+            self._reconnecting.open().execute(self._terminate, {"pid": backend})
 
     def _probe(self) -> None:
         """Close handlers' connections that wait for an answer while the server runs no statement for them."""
@@ -109,7 +111,7 @@ class Keeper:
             self._doubtful = {}
             return
         pids = [wire.pid for wire in wires]
-        rows = self._link.open().execute(self._active, {"pids": pids}).fetchall()
+        rows = self._reconnecting.open().execute(self._active, {"pids": pids}).fetchall()
         active = {pid for (pid,) in rows}
         doubtful = {wire: wire.began for wire in wires if wire.pid not in active}
         for wire, began in doubtful.items():

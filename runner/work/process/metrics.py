@@ -20,7 +20,7 @@ from psycopg import sql
 
 from changelane.change import Change
 from changelane.errors import DatabaseError
-from changelane.runner.live.reconnecting import Link
+from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.schedule_runs import list_schedules
 from changelane.runner.live.schedules import sees_schedules
 from changelane.runner.live.sql_text import load_sql
@@ -93,7 +93,9 @@ class Metrics(Collector):
     ) -> None:
         self._project = project
         self._consumers = consumers
-        self._link = Link(conninfo, name="changelane work metrics", limit=TIMEOUT / 1000)
+        self._reconnecting = ReconnectingConnection(
+            conninfo, name="changelane work metrics", limit=TIMEOUT / 1000
+        )
         self._changed = threading.Condition()
         self._asking = False
         self._log = log
@@ -197,11 +199,11 @@ class Metrics(Collector):
         with self._changed:
             self._changed.wait_for(lambda: not self._asking, PATIENCE)
             if not self._asking:
-                self._link.close()
+                self._reconnecting.close()
 
     def _query(self) -> list[Metric]:
         try:
-            connection = self._link.open()
+            connection = self._reconnecting.open()
             with connection.transaction():
                 # For this transaction only: a pooler would pass a session setting on to others.
                 connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(TIMEOUT)])
@@ -210,7 +212,7 @@ class Metrics(Collector):
                 seen = sees_schedules(connection)
                 schedules = list_schedules(connection, self._project) if seen else []
         except (psycopg.Error, DatabaseError) as error:
-            self._link.close()
+            self._reconnecting.close()
             said = str(error).partition("\n")[0]
             if said != self._said:
                 self._log.warning("metrics of the queues are left out", error=said)

@@ -14,23 +14,23 @@ from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue
 from changelane.runner.work.outcome.settle import VANISHED, charge
-from changelane.runner.work.sinks.fault import Crowded, LeaseLost, Released, Unfinished
+from changelane.runner.work.sinks.fault import LeaseLost, MustWait, Released, Unfinished
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Sink
 
-BRISK = 0.1
+FAST = 0.1
 """Seconds. Sinks that finish their prefetched messages faster have more of them claimed meanwhile."""
 
 AHEAD = 4
 """Prefetches for fast sinks: one being claimed, one handled, one acked, and one to spare."""
 
 
-class Stock:
+class Prefetch:
     """Feeds ``sink`` with claimed messages; ``conclude`` gets the jobs that end before it took them.
 
     A sink of single messages has at most ``size`` messages prefetched: the larger of the consumer's batch
     and concurrency, or several times that while the sink is fast. A sink of batches gets the messages
-    of one claim, made when a slot is free. So at most ``batch`` times ``concurrency`` are held. ``cell`` is
+    of one claim, made when a slot is free. So at most ``batch`` times ``concurrency`` are held. ``alone`` is
     locked while a suspect runs; one suspect runs in the whole process.
     """
 
@@ -39,19 +39,19 @@ class Stock:
         *,
         spec: Spec,
         sink: Sink,
-        cell: threading.Lock,
+        alone: threading.Lock,
         conclude: Callable[[Job], None],
     ) -> None:
         self.size = max(spec.batch, spec.concurrency)
         self._spec = spec
         self._sink = sink
-        self._cell = cell
-        self._inmate: Delivery | None = None
+        self._alone = alone
+        self._running_alone: Delivery | None = None
         self._conclude = conclude
         self._lock = threading.Lock()
         self._held: dict[int, Delivery] = {}
         self._suspects: deque[Delivery] = deque()
-        self._brisk = False
+        self._fast = False
         self._settled = 0
         self._settled_at = 0.0
 
@@ -71,8 +71,8 @@ class Stock:
         if self._sink.batch:
             room = self._spec.batch * self._sink.size - len(self._held)
             return min(self._spec.batch, room) if slots > 0 else 0
-        free = self.size * (AHEAD if self._brisk else 1) - len(self._held)
-        enough = self.size if self._brisk else max(1, self.size // 2)
+        free = self.size * (AHEAD if self._fast else 1) - len(self._held)
+        enough = self.size if self._fast else max(1, self.size // 2)
         return min(self._spec.batch, free) if free >= enough or free > 0 < slots else 0
 
     def add(self, claimed: list[Delivery]) -> None:
@@ -98,20 +98,20 @@ class Stock:
         """
         while self._suspects and self._count_slots() > 0:
             suspect = self._suspects[0]
-            if not self._cell.acquire(blocking=False):
-                self._end(self._suspects.popleft(), Crowded())
+            if not self._alone.acquire(blocking=False):
+                self._end(self._suspects.popleft(), MustWait())
                 continue
-            self._inmate = suspect
+            self._running_alone = suspect
             try:
                 charged = charge(connection, queue, [suspect], lease=self._spec.lease)
             except psycopg.Error:
-                self._leave_cell()
+                self._stop_running_alone()
                 raise
             self._suspects.popleft()
             if charged:
                 self._sink.submit([Job(charged)])
             else:
-                self._leave_cell()
+                self._stop_running_alone()
                 self._end(suspect, LeaseLost())
 
     def drop(self, deliveries: Sequence[Delivery]) -> None:
@@ -120,12 +120,12 @@ class Stock:
             for delivery in deliveries:
                 if self._held.get(delivery.msg_id) is delivery:
                     del self._held[delivery.msg_id]
-                if self._inmate is delivery:
-                    self._leave_cell()
+                if self._running_alone is delivery:
+                    self._stop_running_alone()
         self._settled += len(deliveries)
         if self._settled >= self.size:
             now = time.monotonic()
-            self._brisk = now - self._settled_at < BRISK
+            self._fast = now - self._settled_at < FAST
             self._settled, self._settled_at = 0, now
 
     def give_back(self) -> None:
@@ -136,9 +136,9 @@ class Stock:
         while self._suspects:
             self._end(self._suspects.popleft(), Released())
 
-    def _leave_cell(self) -> None:
-        self._inmate = None
-        self._cell.release()
+    def _stop_running_alone(self) -> None:
+        self._running_alone = None
+        self._alone.release()
 
     def _count_slots(self) -> int:
         return self._sink.size - len(self._sink.running) - self._sink.waiting

@@ -8,7 +8,7 @@ BURST = 0.1
 """Seconds of the rate that may be saved up, so that a batch is not broken into single messages."""
 
 
-class Pace:
+class RateLimit:
     """Counts claims against a rate in messages a second."""
 
     def __init__(self, *, rate: float | None) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from changelane.contract.manifest import Consumer as Spec
-from changelane.runner.live.reconnecting import Link
+from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.fenced import Queue
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.settle import Fate, settle
-from changelane.runner.work.process.prefetch import Stock
+from changelane.runner.work.process.prefetch import Prefetch
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Sink
@@ -56,16 +56,18 @@ class Settler:
         self._stopping = stopping
         self._progress = progress
         self._log = log
-        self._link = Link(conninfo, name=f"changelane work {queue.name}", refused=shares.report)
+        self._reconnecting = ReconnectingConnection(
+            conninfo, name=f"changelane work {queue.name}", refused=shares.report
+        )
         self._ended: deque[Job] = deque()
         self._unsettled: list[Fate] = []
         self._some = threading.Event()
         self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"settle-{queue.name}", daemon=True)
 
-    def start(self, *, sink: Sink, stock: Stock) -> None:
+    def start(self, *, sink: Sink, prefetch: Prefetch) -> None:
         self._sink = sink
-        self._stock = stock
+        self._prefetch = prefetch
         self._thread.start()
 
     def put(self, job: Job) -> None:
@@ -81,7 +83,7 @@ class Settler:
         self._ended.append(job)
         if not self._some.is_set():
             self._some.set()
-        if (len(self._ended) * 2 >= self._stock.size or not self._sink.waiting) and not self._due.is_set():
+        if (len(self._ended) * 2 >= self._prefetch.size or not self._sink.waiting) and not self._due.is_set():
             self._due.set()
 
     def join(self) -> None:
@@ -104,7 +106,7 @@ class Settler:
             job.settled = True
             if job.acked:
                 self.counts["handled"] += len(job.handed)
-                self._stock.drop(job.handed)
+                self._prefetch.drop(job.handed)
                 for delivery in job.handed:
                     self._queue.note_settled(delivery)
             fates, following = divide(
@@ -126,7 +128,7 @@ class Settler:
             for delivery, _ in self._unsettled:
                 delivery.settling = True
         self.counts += settle(connection, self._queue, self._unsettled, log=self._log)
-        self._stock.drop([delivery for delivery, _ in self._unsettled])
+        self._prefetch.drop([delivery for delivery, _ in self._unsettled])
         for delivery, verdict in self._unsettled:
             self._queue.note_settled(delivery, after=verdict.delay)
         self._unsettled = []
@@ -141,7 +143,7 @@ class Settler:
                     self._due.clear()
                 self._judge()
                 if self._unsettled:
-                    self._link.attempt(
+                    self._reconnecting.attempt(
                         self._write, until=self._stopping, log=self._log, queue=self._queue.name
                     )
                 self._progress()
@@ -150,4 +152,4 @@ class Settler:
             self._stopping.set()
             self._progress()
         finally:
-            self._link.close()
+            self._reconnecting.close()

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import Connection, sql
 
 from changelane.errors import DatabaseError
-from changelane.runner.live.reconnecting import Link
+from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.sql_text import load_sql
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _LISTEN = sql.SQL("LISTEN {}")
 _UNLISTEN = sql.SQL("UNLISTEN {}")
 
 
-class Bell:
+class Wakeup:
     """``works``: notifications arrive. They need a connection of their own, and do not pass every pooler.
 
     ``lost``: the last wait found that connection gone.
@@ -52,7 +52,7 @@ class Bell:
         self.works = False
         self.lost = False
         self._log = log
-        self._link = Link(conninfo, name="changelane work wake-up")
+        self._reconnecting = ReconnectingConnection(conninfo, name="changelane work wake-up")
         self._channels = {f"changelane_{queue}": queue for queue in queues}
         self._refused_until = 0.0
         self._warned = False
@@ -63,11 +63,11 @@ class Bell:
         self._out, self._in = os.pipe()
         os.set_blocking(self._out, False)
         os.set_blocking(self._in, False)
-        self._doze = load_sql(__name__, "doze")
-        self._rouse = load_sql(__name__, "rouse")
+        self._flag_sleeping = load_sql(__name__, "flag_sleeping")
+        self._flag_awake = load_sql(__name__, "flag_awake")
         self._refuses = load_sql(__name__, "refuses_notify")
 
-    def ring(self) -> None:
+    def interrupt(self) -> None:
         """End the wait, from a signal handler or another thread."""
         if self._in >= 0:
             try:
@@ -92,7 +92,7 @@ class Bell:
                     "where nobody prepares any, ALTER DATABASE ... SET changelane.wake = on"
                 )
                 return
-            listening = self._link.open()
+            listening = self._reconnecting.open()
             listening.execute(_LISTEN.format(sql.Identifier(probe)))
             connection.execute("SELECT pg_notify(%s, '')", [probe])
             works = any(note.channel == probe for note in listening.notifies(timeout=PROBE, stop_after=1))
@@ -108,7 +108,7 @@ class Bell:
             return
         if not self.works:
             self._refused_until = time.monotonic() + AGAIN
-            self._link.close()
+            self._reconnecting.close()
             if not self._warned:
                 self._log.warning(
                     "notifications do not arrive, as through a pooler in transaction mode: polling instead, "
@@ -117,14 +117,14 @@ class Bell:
             self._warned = True
 
     def wait(self, timeout: float) -> Counter[str]:
-        """Wait for ``timeout`` seconds, a ring or notifications; returns the number of notifications by
+        """Wait for ``timeout`` seconds, an interrupt or notifications; returns the number of notifications by
         queue.
         """
         self.lost = False
         heard: Counter[str] = Counter()
         poll = select.poll()
         poll.register(self._out, select.POLLIN)
-        connection = self._link.connection if self.works else None
+        connection = self._reconnecting.connection if self.works else None
         if connection is not None:
             poll.register(connection.fileno(), select.POLLIN)
         ready = {descriptor for descriptor, _ in poll.poll(max(0.0, timeout) * 1000)}
@@ -158,19 +158,19 @@ class Bell:
             connection.execute("SELECT pg_notify(%s, '')", [self._probe])
         lowered = sorted(name for name in awake if self._flags.get(name, 0.0) > now)
         if lowered:
-            connection.execute(self._rouse, [lowered])
+            connection.execute(self._flag_awake, [lowered])
             for name in lowered:
                 del self._flags[name]
         ending = sorted(name for name in asleep if self._flags.get(name, 0.0) - now < FLAG / 2)
         raised = any(self._flags.get(name, 0.0) <= now for name in ending)
         if ending:
-            connection.execute(self._doze, {"queues": ending, "seconds": FLAG})
+            connection.execute(self._flag_sleeping, {"queues": ending, "seconds": FLAG})
             self._flags.update(dict.fromkeys(ending, now + FLAG))
         return raised
 
     def close(self) -> None:
-        self._link.close()
+        self._reconnecting.close()
 
     def _detach(self) -> None:
         self.works = False
-        self._link.close()
+        self._reconnecting.close()

@@ -19,20 +19,20 @@ from psycopg import sql
 from changelane.contract.manifest import Consumer as Spec
 from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.live.connection_watchdog import Watchdog
-from changelane.runner.live.reconnecting import Link
+from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.sql_text import load_sql
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.fenced import Queue, explain
 from changelane.runner.queue.ordered import OrderedQueue, open_worked
 from changelane.runner.queue.worker_rights import describe_lack
-from changelane.runner.work.process.archive_pruner import Pruner
+from changelane.runner.work.process.archive_pruner import ArchivePruner
 from changelane.runner.work.process.clock import Clock
 from changelane.runner.work.process.consumer import Consumer
-from changelane.runner.work.process.lease_renewer import Keeper
+from changelane.runner.work.process.lease_renewer import LeaseRenewer
 from changelane.runner.work.process.lifetime import FOREVER, Lifetime
 from changelane.runner.work.process.signals import obeying
 from changelane.runner.work.process.supervisor import REPLACE, WORKING
-from changelane.runner.work.process.wakeup import Bell
+from changelane.runner.work.process.wakeup import Wakeup
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.protocol import SinkPlan
 
@@ -44,10 +44,10 @@ LAST_POLL = 1.0
 WAIT = 2.0
 """Seconds until a consumer that took none of the due messages is woken for them again."""
 
-CROWD = 20
+MANY = 20
 """Notifications after which the worker checks whether polling is cheaper."""
 
-CROWD_RATE = 300.0
+POLLED_RATE = 300.0
 """Messages a second above which a queue is polled: a notifying commit takes a lock that all share."""
 
 HURRY = 1.0
@@ -99,33 +99,35 @@ class Worker:
         self._watchdog = Watchdog(log=log)
         self._watchdog.start()
         shares = ConnectionShares()
-        self._link = Link(conninfo, name="changelane work", refused=shares.report)
+        self._reconnecting = ReconnectingConnection(conninfo, name="changelane work", refused=shares.report)
         dated = [queue for queue, plan in sinks.items() if plan.dated]
-        queues = open_worked(self._link.open(), specs, dated=dated)
+        queues = open_worked(self._reconnecting.open(), specs, dated=dated)
         # Before any thread or event loop starts, which would remain if the server were gone.
-        self._opened = self._link.open().execute(load_sql(__name__, "opened")).fetchone() == (True,)
-        cell = threading.Lock()
+        self._opened = self._reconnecting.open().execute(load_sql(__name__, "opened")).fetchone() == (True,)
+        alone = threading.Lock()
         self._consumers = [
             Consumer(
                 spec=spec,
                 queue=queue,
                 plan=sinks[spec.queue],
                 conninfo=conninfo,
-                cell=cell,
+                alone=alone,
                 shares=shares,
                 log=log,
             )
             for spec, queue in zip(specs, queues, strict=True)
         ]
-        self._keeper = Keeper(consumers=self._consumers, conninfo=conninfo, shares=shares, log=log)
-        self._pruner = Pruner(specs=specs, conninfo=conninfo, log=log)
+        self._lease_renewer = LeaseRenewer(
+            consumers=self._consumers, conninfo=conninfo, shares=shares, log=log
+        )
+        self._archive_pruner = ArchivePruner(specs=specs, conninfo=conninfo, log=log)
         self._by_queue = {consumer.spec.queue: consumer for consumer in self._consumers}
-        self._bell = Bell(queues=list(self._by_queue), conninfo=conninfo, log=log)
+        self._wakeup = Wakeup(queues=list(self._by_queue), conninfo=conninfo, log=log)
         if not self._opened:
-            log.warning(f"no wake-up and no pause: {describe_lack(self._link.open())}")
+            log.warning(f"no wake-up and no pause: {describe_lack(self._reconnecting.open())}")
         self._asked_at = 0.0
         self._stopped: set[str] = set()
-        self._roused: dict[str, tuple[int, float]] = {}
+        self._woken_for: dict[str, tuple[int, float]] = {}
         pauses = sql.SQL("changelane.pauses" if self._opened else load_sql(__name__, "closed"))
         self._due = _compose("due", queues, pauses=pauses)
         self._backlog = _compose("backlog", queues, cap=sql.Literal(BACKLOG_CAP + 1))
@@ -142,7 +144,7 @@ class Worker:
             self._hurry.set()
         self._limit(seconds, self._code)
         self._stop.set()
-        self._bell.ring()
+        self._wakeup.interrupt()
 
     def retire(self, *, leave: Callable[[], None]) -> None:
         """Stop claiming, ``leave`` the port to the successor, and end when the running handlers have
@@ -152,7 +154,7 @@ class Worker:
         self._log.info("another process works in this one's place; finishing")
         self._deadline = self._deadline or inf
         self._stop.set()
-        self._bell.ring()
+        self._wakeup.interrupt()
 
     def run(self, *, signals: bool = True) -> int:
         """Work; returns the exit code: 0, or 130 after SIGINT. Raises the error that made a consumer give up.
@@ -161,11 +163,11 @@ class Worker:
         """
         with obeying(self.stop, self._signals) if signals else nullcontext():
             # Before the first claim: a paused queue must not be claimed from.
-            self._heed(self._ask(self._due) or ())
+            self._obey_pauses(self._ask(self._due) or ())
             if self._clock:
-                self._clock.tick(self._link)
-            self._keeper.start()
-            self._pruner.start()
+                self._clock.tick(self._reconnecting)
+            self._lease_renewer.start()
+            self._archive_pruner.start()
             for consumer in self._consumers:
                 consumer.start()
             self._log.info(
@@ -192,17 +194,17 @@ class Worker:
         next_summary = looked_at + SUMMARY_EVERY
         heard: Counter[str] = Counter()
         while not self._stop.is_set():
-            notified = self._bell.wait(min(next_look, self._scheduled_at) - time.monotonic())
+            notified = self._wakeup.wait(min(next_look, self._scheduled_at) - time.monotonic())
             if self._clock and time.monotonic() >= self._scheduled_at:
-                self._clock.tick(self._link)
-            if self._bell.lost:
+                self._clock.tick(self._reconnecting)
+            if self._wakeup.lost:
                 # Messages sent since then were not announced.
                 next_look = min(next_look, time.monotonic() + FIRST_POLL)
             for queue in notified:
                 self._by_queue[queue].wake()
             heard += notified
             now = time.monotonic()
-            if now < next_look and heard.total() < CROWD:
+            if now < next_look and heard.total() < MANY:
                 continue
             if self._has_ended():
                 return
@@ -212,7 +214,9 @@ class Worker:
             total = Counter({name: consumer.counts.total() for name, consumer in self._by_queue.items()})
             self._check_lifetime(total.total())
             span = max(now - looked_at, 0.001)
-            busy = {name for name in total if (total[name] - handled[name] + heard[name]) / span > CROWD_RATE}
+            busy = {
+                name for name in total if (total[name] - handled[name] + heard[name]) / span > POLLED_RATE
+            }
             interval = FIRST_POLL if total != handled else min(LAST_POLL, interval * 2)
             looked_at, handled = now, total
             heard.clear()
@@ -234,7 +238,7 @@ class Worker:
                 if queue not in idle or paused or seconds is None:
                     continue
                 if seconds <= 0:
-                    self._rouse(queue, handled=total[queue], now=now)
+                    self._wake_for_due(queue, handled=total[queue], now=now)
                 else:
                     next_look = min(next_look, now + seconds + 0.001)
 
@@ -263,12 +267,16 @@ class Worker:
             self._log.info("to be replaced", reason=reason)
             self._tell(REPLACE)
 
-    def _rouse(self, name: str, *, handled: int, now: float) -> None:
+    def _wake_for_due(self, name: str, *, handled: int, now: float) -> None:
         """Wake a consumer for due messages. If these may only wait for their key's turn, wake it rarely."""
         waits = isinstance(self._by_queue[name].queue, OrderedQueue)
-        if waits and self._roused.get(name, (-1, 0.0))[0] == handled and now < self._roused[name][1] + WAIT:
+        if (
+            waits
+            and self._woken_for.get(name, (-1, 0.0))[0] == handled
+            and now < self._woken_for[name][1] + WAIT
+        ):
             return
-        self._roused[name] = handled, now
+        self._woken_for[name] = handled, now
         self._by_queue[name].wake()
 
     def _flag(self, *, asleep: Collection[str], busy: Collection[str]) -> bool:
@@ -280,16 +288,16 @@ class Worker:
         working = {name for name, consumer in self._by_queue.items() if not consumer.idle}
         asleep = [name for name in asleep if name not in self._stopped and not self._by_queue[name].paused]
         try:
-            connection = self._link.open()
-            self._bell.attach(connection)
-            return self._bell.update(connection, asleep=asleep, awake={*busy, *working})
+            connection = self._reconnecting.open()
+            self._wakeup.attach(connection)
+            return self._wakeup.update(connection, asleep=asleep, awake={*busy, *working})
         except (psycopg.Error, DatabaseError) as error:
             if isinstance(error, psycopg.Error) and not is_passing(error):
                 raise explain(error, queue=", ".join(self._by_queue)) from error
-            self._link.close()
+            self._reconnecting.close()
             return False
 
-    def _heed(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _obey_pauses(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Pause and resume consumers."""
         for name, _, paused in rows:
             if paused != self._by_queue[name].paused:
@@ -300,7 +308,7 @@ class Worker:
         """Obey pauses; True when all queues are drained. Raises ChangelaneError for a queue that cannot be
         drained.
         """
-        self._heed(rows)
+        self._obey_pauses(rows)
         if not self._drain:
             return False
         left = [
@@ -332,17 +340,17 @@ class Worker:
         queue = consumer.queue
         if not isinstance(queue, OrderedQueue) or consumer.held or not consumer.idle:
             return False
-        blocked, others = queue.count_blocked(self._link.open())
+        blocked, others = queue.count_blocked(self._reconnecting.open())
         return bool(blocked) and not others
 
     def _ask(self, statement: sql.Composed) -> list[tuple[Any, ...]] | None:
         """Rows of a statement over all queues, or None while the database is away."""
         try:
-            return self._link.open().execute(statement).fetchall()
+            return self._reconnecting.open().execute(statement).fetchall()
         except (psycopg.Error, DatabaseError) as error:
             if isinstance(error, psycopg.Error) and not is_passing(error):
                 raise explain(error, queue=", ".join(item.spec.queue for item in self._consumers)) from error
-            self._link.close()
+            self._reconnecting.close()
             return None
 
     def _summarize(self) -> None:
@@ -372,13 +380,13 @@ class Worker:
                 deadline = wanted
                 for consumer in self._consumers:
                     consumer.stop(deadline=deadline)
-        self._keeper.stop()
-        self._pruner.stop()
-        self._bell.close()
+        self._lease_renewer.stop()
+        self._archive_pruner.stop()
+        self._wakeup.close()
         self._watchdog.stop()
         for consumer in self._consumers:
             self._log.info("stopped", queue=consumer.spec.queue, **_shown(consumer.counts))
-        self._link.close()
+        self._reconnecting.close()
 
     @property
     def consumers(self) -> Sequence[Consumer]:

@@ -20,7 +20,7 @@ from changelane.runner.live.causes import follow, get, is_kind
 
 Kind = Literal[
     "failed", "retry", "discard", "dead_letter", "divided", "transient", "interrupted",
-    "released", "crowded", "unfinished", "lost",
+    "released", "must_wait", "unfinished", "lost",
 ]  # fmt: skip
 
 ERROR_LIMIT = 500
@@ -38,7 +38,7 @@ class Released(Exception):
     """The worker stops before the handler ran or ended; the message goes back at once."""
 
 
-class Crowded(Exception):
+class MustWait(Exception):
     """Another possible crasher runs in this process, so this one must wait."""
 
 
@@ -77,8 +77,12 @@ class Fault:
 
 
 _OWN: dict[type[BaseException], Kind] = {
-    Released: "released", Crowded: "crowded", LeaseLost: "lost", TimedOut: "failed", Unfinished: "unfinished",
-}  # fmt: skip
+    Released: "released",
+    MustWait: "must_wait",
+    LeaseLost: "lost",
+    TimedOut: "failed",
+    Unfinished: "unfinished",
+}
 
 
 def read_fault(

@@ -11,7 +11,7 @@ from changelane.errors import DatabaseError
 from changelane.runner.live.connection_watchdog import OVERRUN, WatchedConnection
 from changelane.runner.live.database import connect_async
 from changelane.runner.live.pinned import is_pooled
-from changelane.runner.live.reconnecting import Link, Outage, next_limit
+from changelane.runner.live.reconnecting import Outage, ReconnectingConnection, next_limit
 from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection
 
 
@@ -22,8 +22,8 @@ class ReadOnlySession(DatabaseError):
         super().__init__("the session is read-only", help="connect to the primary, as a role that may write")
 
 
-class LendingLink(Link):
-    """A Link whose connection is for handlers."""
+class Lender(ReconnectingConnection):
+    """A ReconnectingConnection whose connection is for handlers."""
 
     KIND = LentConnection
 
@@ -48,8 +48,8 @@ class LendingLink(Link):
             raise ReadOnlySession
 
 
-class AsyncLink:
-    """As LendingLink, for async handlers."""
+class AsyncLender:
+    """As Lender, for async handlers."""
 
     def __init__(self, conninfo: str, *, name: str, refused: Callable[[], None]) -> None:
         self._conninfo = conninfo
