@@ -174,16 +174,16 @@ def explain(error: Exception) -> ChangelaneError:
     if isinstance(error, ModuleNotFoundError) and (part := find_part(error)):
         return ChangelaneError(
             f"this command needs the part {part!r} of Changelane, which is not installed",
-            help=f"pip install 'changelane[{part}]'",
+            fix=f"pip install 'changelane[{part}]'",
         )
     if isinstance(error, OSError) and error.filename:
         return ChangelaneError(
             f"{error.filename}: {error.strerror}",
-            help="let this user read and write it, or name other places with --file and --out",
+            fix="let this user read and write it, or name other places with --file and --out",
         )
     return ChangelaneError(
         f"{type(error).__name__}: {error}",
-        help="this is unexpected; run again with --debug for the traceback",
+        fix="this is unexpected; run again with --debug for the traceback",
     )
 
 
@@ -198,7 +198,7 @@ def find_part(error: ModuleNotFoundError) -> str | None:
 
 
 def show_error(error: ChangelaneError) -> None:
-    """Print an error on stderr: first the error, then the help."""
+    """Print an error on stderr: first the error, then the fix."""
     if isinstance(error, SpecError):
         from changelane.diagnostic import render_text
 
@@ -207,5 +207,5 @@ def show_error(error: ChangelaneError) -> None:
         for problem in error.problems:
             show_error(problem)
     click.echo(f"error: {error.what}", err=True)
-    if error.help:
-        click.echo(f"  help: {error.help}", err=True)
+    if error.fix:
+        click.echo(f"  fix: {error.fix}", err=True)

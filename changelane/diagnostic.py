@@ -20,12 +20,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Diagnostic:
-    """``code`` is stable; ``summary`` says what is wrong, ``help`` what mends it, ``source`` is the line."""
+    """``code`` is stable; ``summary`` says what is wrong, ``fix`` what to do, ``source`` is the line."""
 
     span: Span
     code: str
     summary: str
-    help: str = ""
+    fix: str = ""
     source: str = ""
     severity: Literal["error", "warning"] = "error"
 
@@ -49,14 +49,14 @@ def _render_one(diagnostic: Diagnostic) -> str:
         gutter = f"{span.line:>5} | "
         width = max(1, min(span.end_column, len(diagnostic.source) + 1) - span.column)
         lines += [gutter + diagnostic.source, " " * (len(gutter) + span.column - 1) + "^" * width]
-    if diagnostic.help:
-        lines.append(f"  help: {diagnostic.help}")
+    if diagnostic.fix:
+        lines.append(f"  fix: {diagnostic.fix}")
     return "\n".join(lines) + "\n"
 
 
 def render_json(diagnostics: Sequence[Diagnostic]) -> str:
     return json.dumps(
-        {"format_version": 1, "diagnostics": [asdict(diagnostic) for diagnostic in diagnostics]}, indent=2
+        {"format_version": 2, "diagnostics": [asdict(diagnostic) for diagnostic in diagnostics]}, indent=2
     )
 
 

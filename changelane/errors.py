@@ -1,4 +1,4 @@
-"""Every error that Changelane raises for a person to mend."""
+"""Every error that Changelane raises for a person to fix."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class ChangelaneError(Exception):
-    """Something that the user can mend: ``what`` went wrong and ``help``, the command or edit that mends it.
+    """Something that the user can fix: ``what`` went wrong and ``fix``, the command or edit.
 
     ``exit_code`` is what the command line exits with.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, help: str = "") -> None:
+    def __init__(self, what: str, *, fix: str = "") -> None:
         super().__init__(what)
         self.what = what
-        self.help = help
+        self.fix = fix
 
 
 class SpecError(ChangelaneError):
@@ -54,7 +54,7 @@ class HandlerError(ChangelaneError):
 
 
 class ProblemsError(ChangelaneError):
-    """Several problems at once, each an error with its own help."""
+    """Several problems at once, each an error with its own fix."""
 
     def __init__(self, what: str, problems: Sequence[ChangelaneError]) -> None:
         super().__init__(what)

@@ -36,7 +36,7 @@ def test_a_missing_manifest_is_one_line_and_its_help(
     assert run("--out", str(tmp_path), "work") == 1
     error = capsys.readouterr().err.splitlines()
     assert error[0] == f"error: {tmp_path / 'manifest.json'} does not exist"
-    assert error[1].startswith("  help: run `changelane generate`")
+    assert error[1].startswith("  fix: run `changelane generate`")
     assert len(error) == 2
 
 

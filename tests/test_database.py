@@ -117,7 +117,7 @@ def test_a_malformed_conninfo_is_an_error_that_says_why_and_tells_no_secret(
         databases.connect(conninfo)
     assert "\n" not in caught.value.what
     assert "hunter" not in caught.value.what
-    assert caught.value.help
+    assert caught.value.fix
 
 
 def test_an_unreachable_server_is_an_error_of_one_line(environment: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_an_unreachable_server_is_an_error_of_one_line(environment: pytest.Monke
     assert "postgresql://app:***@127.0.0.1:1,[::1]:1/app" in caught.value.what
     assert "127.0.0.1" in caught.value.what
     assert "\n" not in caught.value.what
-    assert "--database-url" in caught.value.help
+    assert "--database-url" in caught.value.fix
 
 
 def test_an_unknown_database_is_named(server: str) -> None:
@@ -196,7 +196,7 @@ def test_a_role_that_may_not_install_pgmq_is_told_so(bare_database: str) -> None
             conn.execute(sql.SQL("SET SESSION AUTHORIZATION {}").format(role))
             with pytest.raises(DatabaseError, match="may not install it") as caught:
                 pgmq.install(conn)
-            assert "CREATE EXTENSION pgmq" in caught.value.help
+            assert "CREATE EXTENSION pgmq" in caught.value.fix
             assert pgmq.detect(conn) is None
         finally:
             conn.execute("RESET SESSION AUTHORIZATION")

@@ -6,7 +6,7 @@ WRONG = Diagnostic(
     span=Span(file="pipelines.yaml", line=3, column=8, end_column=12),
     code="CL104",
     summary="`old` must be `full`, not `ful`",
-    help="did you mean `full`?",
+    fix="did you mean `full`?",
     source="  old: full",
 )
 
@@ -16,7 +16,7 @@ def test_text_underlines_the_place_and_ends_with_the_help() -> None:
         "pipelines.yaml:3:8: error[CL104]: `old` must be `full`, not `ful`\n"
         "    3 |   old: full\n"
         "               ^^^^\n"
-        "  help: did you mean `full`?\n"
+        "  fix: did you mean `full`?\n"
     )
 
 
@@ -40,13 +40,13 @@ def test_problems_are_sorted_by_file_line_and_column() -> None:
 
 def test_json_holds_every_field() -> None:
     assert json.loads(render_json([WRONG])) == {
-        "format_version": 1,
+        "format_version": 2,
         "diagnostics": [
             {
                 "span": {"file": "pipelines.yaml", "line": 3, "column": 8, "end_column": 12},
                 "code": "CL104",
                 "summary": "`old` must be `full`, not `ful`",
-                "help": "did you mean `full`?",
+                "fix": "did you mean `full`?",
                 "source": "  old: full",
                 "severity": "error",
             }

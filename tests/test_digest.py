@@ -89,7 +89,7 @@ def test_what_is_compared_is_said(tmp_path: Path) -> None:
         found = find_change(spec, manifest, out=out)
         assert found is not None
         assert said in found.what
-        assert "changelane generate" in found.help
+        assert "changelane generate" in found.fix
     spec.unlink()
     spec.mkdir()
     found = find_change(spec, manifest, out=out)

@@ -93,7 +93,7 @@ def test_an_example_yields_its_code_and_what_is_printed(
     if example.code == Code.TOO_MANY:
         found = found[-1:]
     assert [problem.code for problem in found] == [example.code]
-    assert found[0].help or example.code in (Code.TOO_MANY, Code.OUT_OF_RANGE, Code.LIMIT, Code.CHARACTER)
+    assert found[0].fix or example.code in (Code.TOO_MANY, Code.OUT_OF_RANGE, Code.LIMIT, Code.CHARACTER)
     printed = render_text(found)
     if request.config.getoption("--update-golden"):
         page = PAGE.read_text()

@@ -32,7 +32,7 @@ def test_a_step_is_the_slice_of_its_file(out: Path) -> None:
 def test_a_missing_manifest_says_what_writes_it(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="does not exist") as caught:
         load_manifest(tmp_path)
-    assert "changelane generate" in caught.value.help
+    assert "changelane generate" in caught.value.fix
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "not json"])

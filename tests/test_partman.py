@@ -26,7 +26,7 @@ def test_versions_that_pgmq_knows_are_no_obstacle(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "what", "help"),
+    ("facts", "what", "fix"),
     [
         (
             {"version": None, "offered": False},
@@ -42,10 +42,10 @@ def test_versions_that_pgmq_knows_are_no_obstacle(version: str) -> None:
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
-def test_what_is_missing_is_said_with_what_mends_it(facts: dict[str, Any], what: str, help: str) -> None:
+def test_what_is_missing_is_said_with_what_fixes_it(facts: dict[str, Any], what: str, fix: str) -> None:
     found = find_obstacle(Partman(**{**GOOD, **facts}), role="app", has_pgmq=True)
     assert what in found[0]
-    assert help in found[1]
+    assert fix in found[1]
 
 
 def test_an_old_partman_is_known_to_a_pgmq_that_does_not_ask_for_its_version() -> None:

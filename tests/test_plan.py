@@ -280,9 +280,9 @@ def test_a_queue_of_another_kind_is_a_problem(sample: Sample) -> None:
     queue = replace(observed.queues["events"], kind="unlogged")
     planned = make_plan(sample, replace(observed, queues={"events": queue}))
     assert planned.steps == ()
-    ((what, help),) = planned.problems
+    ((what, fix),) = planned.problems
     assert what == "queue events: it is unlogged, declared logged"
-    assert "SET LOGGED" in help
+    assert "SET LOGGED" in fix
 
 
 @pytest.mark.parametrize(
@@ -302,9 +302,9 @@ def test_a_capture_that_its_table_cannot_bear_is_blocked(facts: dict[str, object
     assert states(sample, observed) == {"schema": "ok", "function": "blocked", "trigger": "blocked"}
     planned = make_plan(sample, observed)
     assert planned.problems == ()
-    ((problem, help),) = planned.explain_left()
+    ((problem, fix),) = planned.explain_left()
     assert problem.startswith(what)
-    assert help
+    assert fix
 
 
 def test_a_missing_table_is_left_and_said_once(sample: Sample) -> None:
@@ -365,7 +365,7 @@ def test_only_narrows_to_a_route_and_its_queues() -> None:
 def test_an_unknown_route_is_an_error_that_names_the_closest(sample: Sample) -> None:
     with pytest.raises(ChangelaneError, match="no route is called payd") as caught:
         make_plan(sample, sample.empty, only="payd")
-    assert caught.value.help == "did you mean paid?"
+    assert caught.value.fix == "did you mean paid?"
 
 
 def test_missing_privileges_are_found_all_together(sample: Sample) -> None:
@@ -385,7 +385,7 @@ def test_missing_privileges_are_found_all_together(sample: Sample) -> None:
 
 def test_the_json_begins_with_its_version_and_holds_every_statement(sample: Sample) -> None:
     text = render_json(make_plan(sample, sample.empty), sample.contents)
-    assert text.startswith('{\n  "format_version": 1,')
+    assert text.startswith('{\n  "format_version": 2,')
     content = json.loads(text)
     assert content["summary"] == {"add": 4, "change": 0, "destroy": 0}
     assert all(step["sql"] for step in content["steps"])
@@ -480,8 +480,8 @@ def test_a_queue_of_another_kind_comes_with_the_steps_of_its_change(sample: Samp
         ("partitioned", "work events off"),
     ):
         queue = replace(sample.applied.queues["events"], kind=kind)
-        ((_, help),) = make_plan(sample, replace(sample.applied, queues={"events": queue})).problems
-        assert steps in help
+        ((_, fix),) = make_plan(sample, replace(sample.applied, queues={"events": queue})).problems
+        assert steps in fix
 
 
 def test_a_queues_table_that_pgmq_did_not_make_so_is_drift(sample: Sample) -> None:

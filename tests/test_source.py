@@ -179,7 +179,7 @@ def test_what_is_not_utf_8_is_refused_with_its_line(
 def test_a_key_that_yaml_reads_as_a_boolean_is_said_to_be_one(spec: Path) -> None:
     (problem,) = refuse(spec, "on: 1\n")
     assert problem.summary == "YAML 1.1 reads the key `on` as a boolean, not as text"
-    assert problem.help == 'put it in quotes: "on"'
+    assert problem.fix == 'put it in quotes: "on"'
 
 
 HOSTILE = {
@@ -213,7 +213,7 @@ def test_a_list_as_deep_as_allowed_is_read() -> None:
 def test_a_file_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ChangelaneError, match="does not exist") as caught:
         read_source(tmp_path / "none.yaml")
-    assert "changelane init" in caught.value.help
+    assert "changelane init" in caught.value.fix
     with pytest.raises(ChangelaneError, match="cannot be read"):
         read_source(tmp_path)
 

@@ -108,7 +108,7 @@ def test_problems_bear_the_source_line_and_a_guess(spec: Path) -> None:
         read_spec(spec)
     lines = TEN.splitlines()
     assert all(problem.source == lines[problem.span.line - 1] for problem in caught.value.diagnostics)
-    helps = {problem.span.line: problem.help for problem in caught.value.diagnostics}
+    helps = {problem.span.line: problem.fix for problem in caught.value.diagnostics}
     assert helps[2] == "write shop"
     assert helps[4] == "did you mean `dead_letter`?"
     assert helps[8] == "write public.orders"

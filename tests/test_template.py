@@ -125,7 +125,7 @@ def test_a_wrong_template_is_refused_where_it_is_wrong(engine: Engine, text: str
     with pytest.raises(TemplateError) as caught:
         parse_template(text, engine=engine)
     assert caught.value.at == at
-    assert caught.value.help
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize("engine", ENGINES)

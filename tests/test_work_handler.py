@@ -126,13 +126,13 @@ def test_a_handler_that_cannot_work_is_refused(folder: Path, source: str, mode: 
         resolve(folder, source, mode=mode)
     assert caught.value.what.startswith("consumer jobs: handler shop:handle ")
     assert what in caught.value.what
-    assert caught.value.help
+    assert caught.value.fix
 
 
 def test_a_misspelt_function_is_guessed(folder: Path) -> None:
     with pytest.raises(HandlerError) as caught:
         resolve(folder, "def handel(change): ...")
-    assert caught.value.help == "did you mean handel?"
+    assert caught.value.fix == "did you mean handel?"
 
 
 def test_a_missing_handler_module_is_told_from_a_missing_import_of_it(folder: Path) -> None:
@@ -179,7 +179,7 @@ def test_exceptions_are_found_by_their_names(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "what", "help"),
+    ("name", "what", "fix"),
     [
         ("ValuError", "does not exist: builtins has no ValuError", "did you mean ValueError?"),
         ("Missing", "does not exist: builtins has no Missing", "as in app.errors:Missing"),
@@ -194,11 +194,11 @@ def test_exceptions_are_found_by_their_names(folder: Path) -> None:
         ("changelane:DeadLetter", "decides itself what becomes of a message", "take it out of `never`"),
     ],
 )
-def test_what_is_no_exception_is_refused_at_start(folder: Path, name: str, what: str, help: str) -> None:
+def test_what_is_no_exception_is_refused_at_start(folder: Path, name: str, what: str, fix: str) -> None:
     with pytest.raises(HandlerError) as refused:
         resolve_never(folder, name)
     assert refused.value.what == f"consumer jobs: retry.never: {name} {what}"
-    assert help in refused.value.help
+    assert fix in refused.value.fix
 
 
 def test_wrong_exceptions_are_told_together_with_a_wrong_handler(folder: Path) -> None:

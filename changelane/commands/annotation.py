@@ -18,7 +18,7 @@ Taken = Literal["changes", "messages", "both"]
 def find_misfits(
     handlers: Mapping[str, str], *, routes: Mapping[str, Collection[str]], folder: Path
 ) -> Iterator[tuple[str, str]]:
-    """Each queue whose handler takes another kind of message than it gets, as (warning, help).
+    """Each queue whose handler takes another kind of message than it gets, as (warning, fix).
 
     ``handlers`` and ``routes`` are by queue. Handlers are looked for in ``folder``; nothing is said of those
     that are not found there, or whose annotation names neither Change nor Message.
@@ -75,7 +75,7 @@ def warn_of_sending(out: Path, queue: str) -> None:
         if consumer.queue == queue and read_annotation(consumer.handler, folder=Path.cwd()) == "changes":
             click.echo(
                 f"warning: {consumer.handler} takes captured changes alone: it becomes a dead letter\n"
-                "  help: annotate Change | Message to take both",
+                "  fix: annotate Change | Message to take both",
                 err=True,
             )
 
@@ -86,8 +86,8 @@ def warn_of_misfits(manifest: Manifest) -> None:
 
 
 def _warn(handlers: Mapping[str, str], routes: Mapping[str, Collection[str]]) -> None:
-    for what, help in find_misfits(handlers, routes=routes, folder=Path.cwd()):
-        click.echo(f"warning: {what}\n  help: {help}", err=True)
+    for what, fix in find_misfits(handlers, routes=routes, folder=Path.cwd()):
+        click.echo(f"warning: {what}\n  fix: {fix}", err=True)
 
 
 def read_annotation(handler: str, *, folder: Path) -> Taken | None:

@@ -99,7 +99,7 @@ def ask(question: str, *, needs: str, terminal: bool = True) -> bool:
     """
     if not (terminal and sys.stdin.isatty() and sys.stdout.isatty()):
         raise ChangelaneError(
-            f"{needs} asks for confirmation, and there is no terminal; nothing was changed", help="add --yes"
+            f"{needs} asks for confirmation, and there is no terminal; nothing was changed", fix="add --yes"
         )
     if not click.confirm(question):
         raise ChangelaneError("not confirmed; nothing was changed")

@@ -64,7 +64,7 @@ def command(
     document, output = build(settings.file, catalog := load_catalog(settings.out / "catalog.json"))
     if find_stale(output, settings.out):
         raise ChangelaneError(
-            f"{settings.out} is not what {settings.file} says", help="run `changelane generate`, then apply"
+            f"{settings.out} is not what {settings.file} says", fix="run `changelane generate`, then apply"
         )
     found, skipped = list_backfills(document, catalog, route=route, table=table, where=where)
     for name in skipped:
@@ -83,7 +83,7 @@ def command(
         if wrong:
             raise ChangelaneError(
                 f"changes made meanwhile would be lost: {', '.join(wrong)}",
-                help="run `changelane apply` first",
+                fix="run `changelane apply` first",
             )
         for entry in found:
             source = _describe(manifest, entry)

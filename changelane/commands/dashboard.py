@@ -69,12 +69,12 @@ def command(
     # The login strips blanks around the token, so do the same here.
     if token is not None and not (token := token.strip()):
         raise ChangelaneError(
-            "the token is empty: not started", help="give a long random text, or no token on loopback"
+            "the token is empty: not started", fix="give a long random text, or no token on loopback"
         )
     if token is not None and no_token:
         raise ChangelaneError(
             "--no-token contradicts the token that was given: not started",
-            help="leave out --no-token, or --token and CHANGELANE_DASHBOARD_TOKEN",
+            fix="leave out --no-token, or --token and CHANGELANE_DASHBOARD_TOKEN",
         )
     invites = token is None and not no_token
     options = Options(

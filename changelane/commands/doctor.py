@@ -32,11 +32,11 @@ def command(settings: Settings, *, form: str) -> int:
         click.echo(f"note: {note}", err=True)
     if form == "json":
         records = [asdict(finding) for finding in findings]
-        click.echo(json.dumps({"format_version": 1, "findings": records, "notes": notes}, indent=2))
+        click.echo(json.dumps({"format_version": 2, "findings": records, "notes": notes}, indent=2))
     elif findings:
         click.echo(
             "\n\n".join(
-                f"{finding.what} [{finding.code}]\n  why: {finding.why}\n  mend: {finding.mend}"
+                f"{finding.what} [{finding.code}]\n  why: {finding.why}\n  fix: {finding.fix}"
                 for finding in findings
             )
         )

@@ -54,7 +54,7 @@ def check_stale(output: Output, settings: Settings, *, notes: bool) -> int:
     for name in stale:
         click.echo(f"stale: {settings.out / name}", err=notes)
     if stale:
-        click.echo("  help: run `changelane generate` and commit what it writes", err=True)
+        click.echo("  fix: run `changelane generate` and commit what it writes", err=True)
         return 2
     click.echo(f"{settings.out}: up to date", err=notes)
     return 0
@@ -94,6 +94,6 @@ def describe_left(output: Output, settings: Settings) -> str:
     return (
         f"warning: project {old.project} is project {new} now. What was applied as {old.project} stays in "
         f"the database, and its triggers go on sending: {'; '.join(filter(None, counted)) or 'nothing'}\n"
-        f"  help: after the next apply, changes are sent twice until `changelane destroy --project "
+        f"  fix: after the next apply, changes are sent twice until `changelane destroy --project "
         f"{old.project}` removes all of it but the queues. Or take the old name again, and generate"
     )

@@ -20,7 +20,7 @@ def load_generated(settings: Settings) -> tuple[Manifest, dict[str, bytes]]:
     try:
         return manifest, read_files(manifest, settings.out)
     except ManifestError as error:
-        raise ManifestError(f"{error.what}\n{_explain(settings, manifest)}", help=error.help) from None
+        raise ManifestError(f"{error.what}\n{_explain(settings, manifest)}", fix=error.fix) from None
 
 
 def _explain(settings: Settings, manifest: Manifest) -> str:

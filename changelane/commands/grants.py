@@ -33,7 +33,7 @@ def command(settings: Settings, queues: tuple[str, ...], role: str, form: str) -
     with reach(settings.database_url, doing="grants") as conn:
         if absent := find_absent(conn, [consumer.queue for consumer in consumers]):
             raise ChangelaneError(
-                f"queue {', '.join(absent)} is not there", help="run `changelane apply` first"
+                f"queue {', '.join(absent)} is not there", fix="run `changelane apply` first"
             )
         grants = list_worker_grants(conn, consumers, role=role)
     notes = [
@@ -55,7 +55,7 @@ def _choose(manifest: Manifest, queues: tuple[str, ...]) -> list[Consumer]:
     if unknown := [queue for queue in queues if queue not in consumers]:
         raise ChangelaneError(
             f"no consumer is declared for queue {', '.join(unknown)}",
-            help=f"those with one are: {', '.join(sorted(consumers)) or 'none'}",
+            fix=f"those with one are: {', '.join(sorted(consumers)) or 'none'}",
         )
     return [consumers[queue] for queue in queues or consumers]
 

@@ -23,7 +23,7 @@ def command(settings: Settings, *, force: bool) -> None:
     for each large schema. Tables of migration tools and columns that look secret are left out.
     """
     path = settings.file
-    exists = ChangelaneError(f"{path} exists", help="name another with --file, or overwrite it with --force")
+    exists = ChangelaneError(f"{path} exists", fix="name another with --file, or overwrite it with --force")
     if path.exists() and not force:
         raise exists
     with reach(settings.database_url, doing="init") as conn:
@@ -44,7 +44,7 @@ def command(settings: Settings, *, force: bool) -> None:
         raise exists from None
     except OSError as error:
         raise ChangelaneError(
-            f"{path} cannot be written: {error.strerror}", help="name another file with --file"
+            f"{path} cannot be written: {error.strerror}", fix="name another file with --file"
         ) from None
     click.echo(f"{path}: written, {text.count('  # - name: ')} routes, all switched off")
     click.echo(

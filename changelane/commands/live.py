@@ -42,11 +42,11 @@ def find_live_problems(settings: Settings, saved: Catalog | None) -> tuple[Diagn
         installed = pgmq.detect(conn)
         planned = plan(manifest, observed)
         refused = check(planned, observed)
-        refused += [DatabaseError(what, help=help) for what, help in planned.explain_left()]
+        refused += [DatabaseError(what, fix=fix) for what, fix in planned.explain_left()]
     if saved is not None and (stale := _find_stale(settings, saved, live, output)):
         problems.append(stale)
     problems += _check_pgmq(document, installed, refused=bool(refused))
-    problems += [document.diagnose(Code.REFUSED, error.what, "project", help=error.help) for error in refused]
+    problems += [document.diagnose(Code.REFUSED, error.what, "project", fix=error.fix) for error in refused]
     return tuple(sorted(set(problems)))
 
 
@@ -57,7 +57,7 @@ def _check_pgmq(document: Document, installed: pgmq.Pgmq | None, *, refused: boo
             "pgmq is not installed in the database",
             "queues",
             key=True,
-            help="`changelane apply` installs it",
+            fix="`changelane apply` installs it",
             severity="warning",
         )
     elif installed is not None and not installed.headers:
@@ -66,7 +66,7 @@ def _check_pgmq(document: Document, installed: pgmq.Pgmq | None, *, refused: boo
             "pgmq in the database is too old: its `send` takes no headers",
             "queues",
             key=True,
-            help="upgrade it to 1.5.1 or newer: ALTER EXTENSION pgmq UPDATE",
+            fix="upgrade it to 1.5.1 or newer: ALTER EXTENSION pgmq UPDATE",
         )
 
 
@@ -85,7 +85,7 @@ def _find_stale(settings: Settings, saved: Catalog, live: Catalog, output: Outpu
         span=Span(file=str(path), line=1, column=1, end_column=2),
         code=Code.STALE_CATALOG.value,
         summary=f"the catalog is not what the database holds now: {shown}",
-        help="run `changelane inspect`, then `changelane generate`"
+        fix="run `changelane inspect`, then `changelane generate`"
         if matters
         else "the SQL stays the same; `changelane inspect` writes it anew",
         severity="error" if matters else "warning",

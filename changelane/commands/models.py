@@ -32,7 +32,7 @@ def command(settings: Settings, *, output: Path | None, check: bool) -> int:
         return 0
     if check:
         click.echo(f"stale: {output}")
-        click.echo(f"  help: run `changelane models --output {output}` and commit what it writes", err=True)
+        click.echo(f"  fix: run `changelane models --output {output}` and commit what it writes", err=True)
         return 2
     write_whole(output, text)
     click.echo(f"wrote {output}")

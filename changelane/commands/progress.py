@@ -116,9 +116,9 @@ class Events:
             self._say(
                 "error",
                 what=error.what,
-                help=error.help,
+                fix=error.fix,
                 exit_code=error.exit_code,
-                problems=[{"what": problem.what, "help": problem.help} for problem in problems],
+                problems=[{"what": problem.what, "fix": problem.fix} for problem in problems],
             )
         elif isinstance(error, KeyboardInterrupt):
             self._say("interrupted")
@@ -138,4 +138,4 @@ class Events:
         self._say("end", summary={"add": add, "change": change, "destroy": destroy})
 
     def _say(self, event: str, **facts: object) -> None:
-        click.echo(json.dumps({"format_version": 1, "event": event} | facts))
+        click.echo(json.dumps({"format_version": 2, "event": event} | facts))

@@ -28,7 +28,7 @@ def load_noted(settings: Settings) -> Manifest:
     """The manifest; a warning says that the spec changed since it was generated."""
     manifest = load_manifest(settings.out)
     if change := find_change(settings.file, manifest, out=settings.out):
-        click.echo(f"warning: {change.what}\n  help: {change.help}", err=True)
+        click.echo(f"warning: {change.what}\n  fix: {change.fix}", err=True)
     return manifest
 
 
@@ -39,7 +39,7 @@ def announce(settings: Settings, *, quiet: bool = False) -> Manifest:
     """
     manifest = load_manifest(settings.out)
     if isinstance(change := find_change(settings.file, manifest, out=settings.out), ProjectError):
-        change.help += f"; `changelane destroy --project {manifest.project}` removes what that one left"
+        change.fix += f"; `changelane destroy --project {manifest.project}` removes what that one left"
         raise change
     click.echo(f"Project {manifest.project}", err=quiet)
     return manifest

@@ -36,8 +36,8 @@ def command(settings: Settings, *, form: str) -> None:
 def tell_hidden(objects: Iterable[Object]) -> None:
     """Print on stderr the grant that lets this role see the schema."""
     for thing in objects:
-        if thing.kind == "schema" and thing.state == "blocked" and thing.help:
-            click.echo(f"  help: {thing.help}", err=True)
+        if thing.kind == "schema" and thing.state == "blocked" and thing.fix:
+            click.echo(f"  fix: {thing.fix}", err=True)
 
 
 def to_rows(objects: Iterable[Object]) -> list[dict[str, str]]:

@@ -57,5 +57,5 @@ def command(settings: Settings, *, live: bool, form: str) -> int:
         click.echo(f"{settings.file} is valid")
         if not live and not (path := settings.out / "catalog.json").exists():
             click.echo(f"{path} does not exist: tables and columns were not checked", err=True)
-            click.echo("  help: run `changelane inspect` to write it, or add --live", err=True)
+            click.echo("  fix: run `changelane inspect` to write it, or add --live", err=True)
     return code

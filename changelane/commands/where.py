@@ -39,4 +39,4 @@ def resolve_where(value: str, *, out: Path, shown: str) -> str:
     try:
         return qualify(expression, columns=COLUMN_TYPES, types=TypeSystem(load_catalog(path))).text
     except ExpressionError as error:
-        raise ChangelaneError(f"{shown}: {error.what}", help=error.help) from None
+        raise ChangelaneError(f"{shown}: {error.what}", fix=error.fix) from None

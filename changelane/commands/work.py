@@ -145,7 +145,7 @@ def command(
             if warning := sinks[spec.queue].warning:
                 log.warning(warning, queue=spec.queue)
     if not supervised and (change := find_change(settings.file, manifest, out=settings.out)):
-        log.warning(f"{change.what}: working by {settings.out}; {change.help}")
+        log.warning(f"{change.what}: working by {settings.out}; {change.fix}")
     if not supervised and several:
         with connect(conninfo, application_name="changelane work", kind=PinnedConnection) as connection:
             open_worked(connection, specs)

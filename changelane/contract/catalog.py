@@ -173,9 +173,9 @@ def load_catalog(path: Path) -> Catalog:
     try:
         return Catalog.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise ManifestError(f"{path} does not exist", help="run `changelane inspect` to write it") from None
+        raise ManifestError(f"{path} does not exist", fix="run `changelane inspect` to write it") from None
     except ValidationError as error:
         raise ManifestError(
             f"{path} is not a catalog of format {FORMAT_VERSION}: {error.errors()[0]['msg']}",
-            help="run `changelane inspect` to write it anew",
+            fix="run `changelane inspect` to write it anew",
         ) from None

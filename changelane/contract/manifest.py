@@ -290,11 +290,11 @@ def load_manifest(out: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise ManifestError(f"{path} does not exist", help="run `changelane generate` to write it") from None
+        raise ManifestError(f"{path} does not exist", fix="run `changelane generate` to write it") from None
     except ValidationError as error:
         raise ManifestError(
             f"{path} is not a manifest of format {FORMAT_VERSION}: {error.errors()[0]['msg']}",
-            help="run `changelane generate` to write it anew",
+            fix="run `changelane generate` to write it anew",
         ) from None
 
 
@@ -323,7 +323,7 @@ def read_files(manifest: Manifest, out: Path) -> dict[str, bytes]:
     if wrong:
         raise ManifestError(
             f"{', '.join(str(out / name) for name in wrong)}: not as generated (edited by hand, or missing)",
-            help="edit pipelines.yaml instead, then run `changelane generate`; nothing was applied",
+            fix="edit pipelines.yaml instead, then run `changelane generate`; nothing was applied",
         )
     return contents
 
@@ -333,6 +333,6 @@ def read_step(step: Step, files: dict[str, bytes]) -> str:
     content = files.get(step.file, b"")[step.start : step.end]
     if hashlib.sha256(content).hexdigest() != step.sha256:
         raise ManifestError(
-            f"a step of {step.file} is not what the manifest says", help="run `changelane generate`"
+            f"a step of {step.file} is not what the manifest says", fix="run `changelane generate`"
         )
     return content.decode()

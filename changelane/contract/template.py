@@ -56,10 +56,10 @@ _ALLOWED: dict[Engine, str] = {
 class TemplateError(ValueError):
     """A template that can never be filled. ``at`` is the place of the fault in the text, from 0."""
 
-    def __init__(self, message: str, *, at: int, help: str) -> None:
+    def __init__(self, message: str, *, at: int, fix: str) -> None:
         super().__init__(message)
         self.at = at
-        self.help = help
+        self.fix = fix
 
 
 class Unfillable(ValueError):
@@ -103,7 +103,7 @@ def parse_template(text: str, *, engine: Engine) -> Template:
             raise TemplateError(
                 f"{found[0]} opens or closes no place",
                 at=found.start(),
-                help=f"write {found[0] * 2} for the character itself",
+                fix=f"write {found[0] * 2} for the character itself",
             )
         else:
             parts.append(_parse_place(found[1], at=found.start()))
@@ -156,7 +156,7 @@ def _parse_place(text: str, *, at: int) -> Place:
     if (name in PLACES and name == text) or (name in SIDES and column):
         return Place(name, column, at)
     known = ", ".join(f"{{{place}}}" for place in (*PLACES, "new.COLUMN", "old.COLUMN"))
-    raise TemplateError(f"{{{text}}} is no place of a template", at=at, help=f"places are {known}")
+    raise TemplateError(f"{{{text}}} is no place of a template", at=at, fix=f"places are {known}")
 
 
 def _check(template: Template, text: str) -> None:
@@ -164,16 +164,16 @@ def _check(template: Template, text: str) -> None:
     engine = template.engine
     shape = "".join(part if isinstance(part, str) else "x" for part in template.parts)
     if not shape:
-        raise TemplateError("an empty name", at=0, help="write a name, such as shop.{table}")
+        raise TemplateError("an empty name", at=0, fix="write a name, such as shop.{table}")
     if bad := _REFUSED[engine].search(shape):
         raise TemplateError(
             f"{bad[0]!r} has no place in a name of {engine}",
             at=max(0, text.find(bad[0])),
-            help=f"names of {engine} have {_ALLOWED[engine]}",
+            fix=f"names of {engine} have {_ALLOWED[engine]}",
         )
     if (size := len(shape.encode())) > LONGEST[engine]:
         raise TemplateError(
-            f"a name of {size} bytes", at=0, help=f"{engine} takes at most {LONGEST[engine]} bytes"
+            f"a name of {size} bytes", at=0, fix=f"{engine} takes at most {LONGEST[engine]} bytes"
         )
 
 

@@ -113,7 +113,7 @@ class Scratch:
     @property
     def _applied(self) -> Manifest:
         if self._manifest is None:
-            raise ManifestError("nothing is applied to the scratch database", help="call apply() first")
+            raise ManifestError("nothing is applied to the scratch database", fix="call apply() first")
         return self._manifest
 
     def _choose(self, queues: tuple[str, ...]) -> list[Consumer]:
@@ -122,7 +122,7 @@ class Scratch:
         if unknown or not consumers:
             raise ManifestError(
                 f"queue {', '.join(unknown)} has no consumer" if unknown else "the spec has no consumers",
-                help="add it under `consumers` in the spec",
+                fix="add it under `consumers` in the spec",
             )
         return [consumers[queue] for queue in queues] or list(consumers.values())
 

@@ -21,14 +21,14 @@ def check_firing(route: Route, targets: Targets, captures: Iterable[Capture], *,
             report(
                 Code.WRONG_KIND,
                 f"{table} is a hypertable, and TimescaleDB lets none of its triggers fire {route.fire}",
-                *base, "fire", help="delete the key, or take the table out",
+                *base, "fire", fix="delete the key, or take the table out",
             )  # fmt: skip
         elif table.kind == "hypertable":
             report(
                 Code.FIRING,
                 f"{table} is a hypertable: each chunk gets a copy of the trigger, and chunks that are "
                 "dropped or compressed send nothing",
-                *base, "name", help="apply wants TimescaleDB 2.12 or newer, which replaces such triggers",
+                *base, "name", fix="apply wants TimescaleDB 2.12 or newer, which replaces such triggers",
                 warning=True,
             )  # fmt: skip
     if route.fire != "origin" and any(
@@ -38,6 +38,6 @@ def check_firing(route: Route, targets: Targets, captures: Iterable[Capture], *,
             Code.FIRING,
             f"`fire: {route.fire}` with statement triggers misses what logical replication applies: "
             "that fires row triggers only",
-            *base, "fire", help="add `capture: row`, or ignore this if no subscription writes the table",
+            *base, "fire", fix="add `capture: row`, or ignore this if no subscription writes the table",
             warning=True,
         )  # fmt: skip

@@ -84,7 +84,7 @@ class _Resolver:
         for double in find_doubles(self.result.captures, self.tables):
             self._report(
                 Code.TWICE, str(double), "routes", self.places[double.route], "name", warning=True,
-                help="leave the table out of one of them, with `except` where that is a glob",
+                fix="leave the table out of one of them, with `except` where that is a glob",
             )  # fmt: skip
         return self.result
 
@@ -94,7 +94,7 @@ class _Resolver:
             return qualify(expression, columns=COLUMN_TYPES, types=self.types).text
         except ExpressionError as error:
             within = (error.start, error.length)
-            self._report(Code.EXPRESSION, error.what, *path, help=error.help, within=within)
+            self._report(Code.EXPRESSION, error.what, *path, fix=error.fix, within=within)
             return text
 
     def _report(
@@ -102,14 +102,14 @@ class _Resolver:
         code: Code,
         summary: str,
         *path: str | int,
-        help: str = "",
+        fix: str = "",
         key: bool = False,
         within: tuple[int, int] | None = None,
         warning: bool = False,
     ) -> None:
         severity: Literal["error", "warning"] = "warning" if warning else "error"
         diagnostic = self.document.diagnose(
-            code, summary, *path, help=help, key=key, within=within, severity=severity
+            code, summary, *path, fix=fix, key=key, within=within, severity=severity
         )
         self.result.diagnostics.append(diagnostic)
 
@@ -152,7 +152,7 @@ class _Resolver:
             return parse_expression(text)
         except ExpressionError as error:
             self._report(
-                Code.EXPRESSION, error.what, *path, help=error.help, within=(error.start, error.length)
+                Code.EXPRESSION, error.what, *path, fix=error.fix, within=(error.start, error.length)
             )
             return None
 
@@ -165,7 +165,7 @@ class _Resolver:
                 self._report(
                     Code.NO_KEY,
                     f"consumer {queue} keeps the order of keys, and {table} has no primary key",
-                    *route.queue_path(position), help="add `key: [...]` to the route",
+                    *route.queue_path(position), fix="add `key: [...]` to the route",
                 )  # fmt: skip
 
     def _check_mask(self, route: Route, table: Table) -> None:
@@ -180,12 +180,12 @@ class _Resolver:
                     f"{name} is masked, but the payload leaves it out",
                     *path,
                     key=True,
-                    help="delete this line",
+                    fix="delete this line",
                 )
             if how == "redact" and name in key:
                 self._report(
                     Code.BAD_VALUE, f"{name} is part of the key: redacted, it tells no rows apart", *path,
-                    help="write sha256, which keeps keys apart",
+                    fix="write sha256, which keeps keys apart",
                 )  # fmt: skip
 
     def _check_expression(self, table: Table, expression: Expression | None, *path: str | int) -> None:
@@ -202,7 +202,7 @@ class _Resolver:
             return qualify(expression, columns=columns, types=self.types)
         except ExpressionError as error:
             within = (error.start, error.length)
-            self._report(Code.EXPRESSION, f"{table}: {error.what}", *path, help=error.help, within=within)
+            self._report(Code.EXPRESSION, f"{table}: {error.what}", *path, fix=error.fix, within=within)
             return expression
 
     def _check_columns(self, route: Route, table: Table) -> None:
@@ -217,7 +217,7 @@ class _Resolver:
         for name in sorted(_RESERVED & {column.name for column in table.columns}):
             self._report(
                 Code.WRONG_KIND, f"{table} has a column {name}, which capture itself needs", *base, "name",
-                help="rename the column",
+                fix="rename the column",
             )  # fmt: skip
         for column in table.columns:
             if (
@@ -229,7 +229,7 @@ class _Resolver:
                     Code.VIRTUAL_COLUMN,
                     f"{table} column {column.name} is a virtual generated column, which triggers see as null:"
                     " messages leave it out",
-                    *base, "name", help="make it stored, or list it under payload.exclude", warning=True,
+                    *base, "name", fix="make it stored, or list it under payload.exclude", warning=True,
                 )  # fmt: skip
 
     def _check_projection(self, route: Route, targets: Targets) -> None:
@@ -252,7 +252,7 @@ class _Resolver:
                     f"no table of route {route.name} has a column {name}",
                     *path,
                     key="mask" in path,
-                    help=suggest(name, sorted(known)) or "run `changelane inspect` if it is new",
+                    fix=suggest(name, sorted(known)) or "run `changelane inspect` if it is new",
                 )
                 continue
             for table in declared:
@@ -274,13 +274,13 @@ class _Resolver:
             close = suggest(name, [column.name for column in table.columns])
             self._report(
                 Code.NO_COLUMN, f"{table} has no column {name}", *path, key=key, within=within,
-                help=close or "run `changelane inspect` if it is new",
+                fix=close or "run `changelane inspect` if it is new",
             )  # fmt: skip
         elif column.generated == "virtual" and not virtual:
             self._report(
                 Code.VIRTUAL_COLUMN,
                 f"{table} column {name} is a virtual generated column, which triggers see as null",
-                *path, key=key, within=within, help="make it stored, or use the columns that it is made of",
+                *path, key=key, within=within, fix="make it stored, or use the columns that it is made of",
             )  # fmt: skip
 
     def _capture(

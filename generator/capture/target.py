@@ -20,7 +20,7 @@ class Report(Protocol):
     """Takes a problem at a path of the spec."""
 
     def __call__(
-        self, code: Code, summary: str, *path: str | int, help: str = "", warning: bool = False
+        self, code: Code, summary: str, *path: str | int, fix: str = "", warning: bool = False
     ) -> None: ...
 
 
@@ -46,7 +46,7 @@ def find_targets(route: Route, tables: Mapping[Identity, Table], *, report: Repo
         elif not selection.match(pattern, tables):
             report(
                 Code.NO_TABLE, f"no table matches {text}", *path,
-                help="run `changelane inspect` if it is new",
+                fix="run `changelane inspect` if it is new",
             )  # fmt: skip
     _check_exceptions(route, selection, tables, report)
     return Targets(selection, declared)
@@ -67,20 +67,20 @@ def _check_named(
         why = "a temporary table" if schema.startswith("pg_temp") else "a system table"
         report(
             Code.WRONG_KIND, f"{schema}.{name} is {why} and cannot be captured", *path,
-            help="route the ordinary table that your application writes",
+            fix="route the ordinary table that your application writes",
         )  # fmt: skip
     elif table is None:
         close = suggest(f"{schema}.{name}", tables.values())
         first = f"{close} Else " if close else ""
         report(
             Code.NO_TABLE, f"table {schema}.{name} is not in the catalog", *path,
-            help=f"{first}run `changelane inspect` if it is new",
+            fix=f"{first}run `changelane inspect` if it is new",
         )  # fmt: skip
     elif why_not := REFUSED_KINDS.get(table.kind):
         kind = "foreign table" if table.kind == "foreign" else table.kind
         report(
             Code.WRONG_KIND, f"{table} is a {kind} and cannot be captured: {why_not}", *path,
-            help="route the tables beneath it" if kind.endswith("view") else "route it there",
+            fix="route the tables beneath it" if kind.endswith("view") else "route it there",
         )  # fmt: skip
     elif above := [parent for parent in list_ancestors(identity, tables) if parent in meant]:
         parent = ".".join(above[0])
@@ -88,12 +88,12 @@ def _check_named(
             Code.TWICE,
             f"{table} is a partition of {parent}, which the route captures, too: its changes are sent once, "
             "as those of its parent",
-            *path, help="delete it here", warning=True,
+            *path, fix="delete it here", warning=True,
         )  # fmt: skip
     elif selection.excepts(identity):
         report(
             Code.ONE_OF, f"{table} is both named and left out by `except`", *path,
-            help="delete it here, or narrow `except`",
+            fix="delete it here, or narrow `except`",
         )  # fmt: skip
 
 
@@ -114,6 +114,6 @@ def _check_exceptions(
             report(
                 Code.NO_TABLE, f"{text} leaves out no table that the route's globs match",
                 "routes", route.index, "except", position,
-                help=suggest(text, (f"{schema}.{name}" for schema, name in matched))
+                fix=suggest(text, (f"{schema}.{name}" for schema, name in matched))
                 or "delete it, unless such tables are to come", warning=True,
             )  # fmt: skip

@@ -54,13 +54,13 @@ def list_backfills(
         routes = [declared.name for declared in document.spec.routes]
         raise ChangelaneError(
             f"no route {route} sends rows",
-            help=suggest(route, routes) or f"the routes are: {', '.join(routes)}",
+            fix=suggest(route, routes) or f"the routes are: {', '.join(routes)}",
         )
     names = {".".join(identity): capture for identity, capture in captures.items()}
     if table is not None and table not in names:
         raise ChangelaneError(
             f"route {route} captures no table {table}",
-            help=suggest(table, names) or f"it captures: {', '.join(sorted(names))}",
+            fix=suggest(table, names) or f"it captures: {', '.join(sorted(names))}",
         )
     chosen = [names[table]] if table else list(captures.values())
     keyless = [capture.table for capture in chosen if not capture.table.primary_key]
@@ -69,7 +69,7 @@ def list_backfills(
     if refused or len(keyless) == len(chosen):
         raise ChangelaneError(
             f"no primary key to go by: {', '.join(refused or map(str, keyless))}",
-            help="add one, or send these rows by an UPDATE that the route captures",
+            fix="add one, or send these rows by an UPDATE that the route captures",
         )
     types = TypeSystem(catalog)
     found = [_describe(capture, where=where, types=types) for capture in chosen if capture.table.primary_key]
@@ -98,20 +98,20 @@ def _bind(capture: Capture, where: str, types: TypeSystem) -> str:
     try:
         expression = parse_expression(where)
     except ExpressionError as error:
-        raise ChangelaneError(f"--where {where!r}: {error.what}", help=error.help or _EXAMPLE) from None
+        raise ChangelaneError(f"--where {where!r}: {error.what}", fix=error.fix or _EXAMPLE) from None
     for reference in expression.references:
         if reference.row == "old":
-            raise ChangelaneError(f"--where {where!r}: a row that is there has no old side", help=_EXAMPLE)
+            raise ChangelaneError(f"--where {where!r}: a row that is there has no old side", fix=_EXAMPLE)
         if reference.column and reference.column not in columns:
             raise ChangelaneError(
                 f"--where {where!r}: {capture.table} has no column {reference.column}",
-                help=suggest(reference.column, columns) or _EXAMPLE,
+                fix=suggest(reference.column, columns) or _EXAMPLE,
             )
 
     try:
         expression = qualify(expression, columns=columns, types=types)
     except ExpressionError as error:
-        raise ChangelaneError(f"--where {where!r}: {error.what}", help=error.help or _EXAMPLE) from None
+        raise ChangelaneError(f"--where {where!r}: {error.what}", fix=error.fix or _EXAMPLE) from None
 
     def replace_(reference: Reference) -> str:
         if reference.row == "op":

@@ -35,7 +35,7 @@ def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]
         role = _text(entry.step("role"))
         if role in _NO_ROLE:
             message = f"{show(role)} is not a role to whom access can be given"
-            yield source.diagnose(Code.ACCESS, message, *place, "role", help=_NO_ROLE[role])
+            yield source.diagnose(Code.ACCESS, message, *place, "role", fix=_NO_ROLE[role])
         allowed = [_text(node) for node in _list(entry.step("allow"))]
         for position, operation in enumerate(allowed):
             line = source.locate(*place, "allow", position).line
@@ -45,7 +45,7 @@ def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]
                     Code.ACCESS,
                     f"{show(role)} is allowed {show(operation)} already",
                     *place, "allow", position,
-                    help=f"it is on line {its_line}: write one entry, its expressions joined by OR",
+                    fix=f"it is on line {its_line}: write one entry, its expressions joined by OR",
                 )  # fmt: skip
         via = _text(entry.step("via")) or "tables"
         way, its_line = ways.setdefault(role, (via, source.locate(*place).line))
@@ -54,7 +54,7 @@ def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]
                 Code.ACCESS,
                 f"{show(role)} has access by {way} already, and no function holds back rights on tables",
                 *place, *(("via",) if entry.step("via") else ()),
-                help=f"it is on line {its_line}: write the same `via` in both entries",
+                fix=f"it is on line {its_line}: write the same `via` in both entries",
             )  # fmt: skip
         using = _text(entry.step("using"))
         if using:
@@ -80,7 +80,7 @@ def _check_together(source: Source, path: tuple[Step, ...], entries: list[Node])
                     Code.ACCESS,
                     f"{show(role)} may {other} other messages than it may {one}: no policy keeps these apart",
                     *path, max(first, second),
-                    help=f"write one entry for both, or do not allow {show(other)}",
+                    fix=f"write one entry for both, or do not allow {show(other)}",
                 )  # fmt: skip
 
 
@@ -89,13 +89,13 @@ def _check_using(source: Source, text: str, path: tuple[Step, ...], *, reads: bo
         expression = parse_message_expression(text, columns=COLUMNS)
     except ExpressionError as error:
         within = (error.start, error.length)
-        yield source.diagnose(Code.EXPRESSION, error.what, *path, help=error.help, within=within)
+        yield source.diagnose(Code.EXPRESSION, error.what, *path, fix=error.fix, within=within)
         return
     if reads and (found := _find_changed(expression)):
         yield source.diagnose(
             Code.ACCESS,
             f"reading a message sets its {found[2]}, and what is read must still meet the expression",
-            *path, within=found[:2], help="use another column, or declare `read` in an entry of its own",
+            *path, within=found[:2], fix="use another column, or declare `read` in an entry of its own",
         )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def _check_repeats(source: Source, node: Node, path: tuple[Step, ...]) -> Iterat
             continue
         if child.content in seen:
             message = f"{show(child.content)} stands in this list twice"
-            yield source.diagnose(Code.REPEATED, message, *path, position, help="delete one of them")
+            yield source.diagnose(Code.REPEATED, message, *path, position, fix="delete one of them")
         seen.add(child.content)
 
 
@@ -96,8 +96,8 @@ def _check_routes(source: Source) -> Iterator[Diagnostic]:
         name = _text(source, *route, "name")
         if name in lines:
             message = f"a route {show(name)} is declared already"
-            help = f"the first is on line {lines[name]}; rename one"
-            yield source.diagnose(Code.DUPLICATE_ROUTE, message, *route, "name", help=help)
+            fix = f"the first is on line {lines[name]}; rename one"
+            yield source.diagnose(Code.DUPLICATE_ROUTE, message, *route, "name", fix=fix)
         elif name:
             lines[name] = source.locate(*route, "name").line
         yield from _check_either(source, route, "table", "tables", example="public.orders")
@@ -115,7 +115,7 @@ def _check_either(
 ) -> Iterator[Diagnostic]:
     if source.find(*path, one) is None and source.find(*path, several) is None:
         message = f"`{one}` is missing in route {int(path[-1]) + 1}"
-        yield source.diagnose(Code.MISSING_KEY, message, *path, help=f"for example `{one}: {example}`")
+        yield source.diagnose(Code.MISSING_KEY, message, *path, fix=f"for example `{one}: {example}`")
     yield from _check_both(source, path, one, several)
 
 
@@ -124,7 +124,7 @@ def _check_both(source: Source, path: tuple[Step, ...], one: str, other: str) ->
     if first and second and not (one == "columns" and first.content == "reviewed"):
         late = one if first.start > second.start else other
         message = f"both `{one}` and `{other}` are given"
-        yield source.diagnose(Code.ONE_OF, message, *path, late, key=True, help="keep one of them")
+        yield source.diagnose(Code.ONE_OF, message, *path, late, key=True, fix="keep one of them")
 
 
 def _check_update_of(source: Source, route: tuple[Step, ...]) -> Iterator[Diagnostic]:
@@ -137,7 +137,7 @@ def _check_update_of(source: Source, route: tuple[Step, ...]) -> Iterator[Diagno
                 *route,
                 key,
                 key=True,
-                help=f"add update to `events`, or delete `{key}`",
+                fix=f"add update to `events`, or delete `{key}`",
             )
     yield from _check_both(source, route, "update_of", "unchanged")
 
@@ -159,7 +159,7 @@ def _check_queue(source: Source, *path: Step, key: bool = False) -> Iterator[Dia
         f"the queue {show(name)} is not declared",
         *path,
         key=key,
-        help=suggest(name, _keys(source, "queues")) or f"add `{name[:QUEUE_LENGTH]}: {{}}` under `queues`",
+        fix=suggest(name, _keys(source, "queues")) or f"add `{name[:QUEUE_LENGTH]}: {{}}` under `queues`",
     )
 
 
@@ -169,12 +169,12 @@ def _check_kinds(source: Source) -> Iterator[Diagnostic]:
         partitioned = _text(source, *path, "kind") == "partitioned"
         if partitioned and source.find(*path, "partition") is None:
             message = "`kind: partitioned` lacks `partition`, which says how the queue is cut"
-            help = "for example `partition: {interval: 1 day, retain: 14 days}`"
-            yield source.diagnose(Code.PARTITION, message, *path, "kind", help=help)
+            fix = "for example `partition: {interval: 1 day, retain: 14 days}`"
+            yield source.diagnose(Code.PARTITION, message, *path, "kind", fix=fix)
         if not partitioned and source.find(*path, "partition") is not None:
             message = "`partition` is given, but the queue is not partitioned"
-            help = "add `kind: partitioned`, or delete `partition`"
-            yield source.diagnose(Code.PARTITION, message, *path, "partition", key=True, help=help)
+            fix = "add `kind: partitioned`, or delete `partition`"
+            yield source.diagnose(Code.PARTITION, message, *path, "partition", key=True, fix=fix)
         yield from _check_retention(source, *path)
         delay = _seconds(source, *path, "autovacuum", "cost_delay")
         if delay is not None and delay > 0.1:
@@ -197,7 +197,7 @@ def _check_retention(source: Source, *path: Step) -> Iterator[Diagnostic]:
             f"`retain` ({_text(source, *places[1])}) is shorter than `interval` "
             f"({_text(source, *places[0])}): messages are dropped by whole partitions"
         )
-        yield source.diagnose(Code.PARTITION, message, *places[1], help="raise `retain`, or lower `interval`")
+        yield source.diagnose(Code.PARTITION, message, *places[1], fix="raise `retain`, or lower `interval`")
 
 
 def _check_consumers(source: Source) -> Iterator[Diagnostic]:
@@ -208,9 +208,9 @@ def _check_consumers(source: Source) -> Iterator[Diagnostic]:
         if lease is not None and lease < 1:
             yield source.diagnose(Code.OUT_OF_RANGE, "`lease` must be at least 1s", *path, "lease")
         if _seconds(source, *path, "timeout") == 0:
-            help = "delete the key for no limit"
+            fix = "delete the key for no limit"
             message = "`timeout` must be more than 0"
-            yield source.diagnose(Code.OUT_OF_RANGE, message, *path, "timeout", help=help)
+            yield source.diagnose(Code.OUT_OF_RANGE, message, *path, "timeout", fix=fix)
         yield from _check_retry(source, *path, "retry")
         if _text(source, *path, "on_exhausted") == "block" and _text(source, *path, "ordering") != "key":
             yield source.diagnose(
@@ -218,7 +218,7 @@ def _check_consumers(source: Source) -> Iterator[Diagnostic]:
                 "`on_exhausted: block` holds back a key, and this consumer keeps no order of keys",
                 *path,
                 "on_exhausted",
-                help="add `ordering: key`, or let it be dead_letter",
+                fix="add `ordering: key`, or let it be dead_letter",
             )
 
 
@@ -232,12 +232,12 @@ def _check_schedules(source: Source) -> Iterator[Diagnostic]:
         yield from _check_both(source, path, "cron", "every")
         if "cron" not in content and "every" not in content:
             message = f"schedule {show(name)} does not say when it runs"
-            help = 'for example `cron: "0 3 * * *"`, or `every: 30s`'
-            yield source.diagnose(Code.MISSING_KEY, message, *path, key=True, help=help)
+            fix = 'for example `cron: "0 3 * * *"`, or `every: 30s`'
+            yield source.diagnose(Code.MISSING_KEY, message, *path, key=True, fix=fix)
         if "timezone" in content and "every" in content and "cron" not in content:
             message = "`timezone` is given, but `every` counts seconds, which are the same in all zones"
-            help = "delete `timezone`, or write `cron`"
-            yield source.diagnose(Code.SCHEDULE, message, *path, "timezone", key=True, help=help)
+            fix = "delete `timezone`, or write `cron`"
+            yield source.diagnose(Code.SCHEDULE, message, *path, "timezone", key=True, fix=fix)
         every = _whole_seconds(source, *path, "every")
         if every is not None and not 0 < every <= YEAR:
             bound = "at least 1s" if every == 0 else "at most 1 year"
@@ -251,7 +251,7 @@ def _check_retry(source: Source, *path: Step) -> Iterator[Diagnostic]:
         shown = [_text(source, *path, "first") or "1s", _text(source, *path, "max") or "10m"]
         message = f"the first pause ({shown[0]}) is longer than the longest, `max` ({shown[1]})"
         key = "first" if source.find(*path, "first") else "max"
-        yield source.diagnose(Code.RETRY, message, *path, key, help="raise `max`, or lower `first`")
+        yield source.diagnose(Code.RETRY, message, *path, key, fix="raise `max`, or lower `first`")
 
 
 def _check_dead_letters(source: Source) -> Iterator[Diagnostic]:
@@ -260,24 +260,24 @@ def _check_dead_letters(source: Source) -> Iterator[Diagnostic]:
         path = ("queues", queue)
         target = _text(source, *path, "dead_letter")
         place: tuple[Step, ...] = (*path, "dead_letter") if target else path
-        help = "name another queue as `dead_letter`"
+        fix = "name another queue as `dead_letter`"
         target = target or f"{queue}_dlq"
         if len(target) > QUEUE_LENGTH and place == path:
             message = (
                 f"the name {show(target)} of its dead-letter queue is longer than {QUEUE_LENGTH} characters"
             )
-            help = "name one of at most 47 characters: `dead_letter: ...`"
+            fix = "name one of at most 47 characters: `dead_letter: ...`"
         elif target == queue:
             message = f"the queue {show(queue)} is its own dead-letter queue"
         elif (kind := _text(source, "queues", target, "kind")) in _LOSES:
             message = f"{show(target)} is {kind}: {_LOSES[kind]} would lose dead letters of {show(queue)}"
-            help = f"let {show(target)} be `kind: logged`, or name another queue as `dead_letter`"
+            fix = f"let {show(target)} be `kind: logged`, or name another queue as `dead_letter`"
         elif target in owners:
             message = f"{show(target)} is the dead-letter queue of {show(owners[target])} already"
         else:
             owners[target] = queue
             continue
-        yield source.diagnose(Code.DEAD_LETTER, message, *place, help=help, key=place == path)
+        yield source.diagnose(Code.DEAD_LETTER, message, *place, fix=fix, key=place == path)
     yield from _check_circles(source, {queue: target for target, queue in owners.items()})
 
 
@@ -293,5 +293,5 @@ def _check_circles(source: Source, targets: dict[str, str]) -> Iterator[Diagnost
                 message = f"dead letters of {show(start)} come back to it through {show(targets[start])}"
                 path = ("queues", start, "dead_letter")
                 yield source.diagnose(
-                    Code.DEAD_LETTER, message, *path, help="name another queue as `dead_letter`"
+                    Code.DEAD_LETTER, message, *path, fix="name another queue as `dead_letter`"
                 )

@@ -1,4 +1,4 @@
-"""Turns pydantic's errors into plain sentences with a help line."""
+"""Turns pydantic's errors into plain sentences with a fix."""
 
 from __future__ import annotations
 
@@ -63,17 +63,15 @@ def _explain_one(
     match detail["type"]:
         case "extra_forbidden":
             known = supported_keys(model, path[:-1])
-            help = suggest(path[-1], known) or f"known here: {', '.join(known)}"
+            fix = suggest(path[-1], known) or f"known here: {', '.join(known)}"
             where = f" in {_name(path[:-1])}" if len(path) > 1 else ""
             return source.diagnose(
-                Code.UNKNOWN_KEY, f"unknown key {show(path[-1])}{where}", *path, help=help, key=True
+                Code.UNKNOWN_KEY, f"unknown key {show(path[-1])}{where}", *path, fix=fix, key=True
             )
         case "missing":
             where = f" in {_name(path[:-1])}" if len(path) > 1 else ""
-            help = _exemplify(model, path)
-            return source.diagnose(
-                Code.MISSING_KEY, f"{subject} is missing{where}", *path, help=help, key=True
-            )
+            fix = _exemplify(model, path)
+            return source.diagnose(Code.MISSING_KEY, f"{subject} is missing{where}", *path, fix=fix, key=True)
         case "literal_error":
             values = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
             return _refuse_value(detail["input"], subject, values, source, path)
@@ -82,7 +80,7 @@ def _explain_one(
                 Code.EMPTY,
                 f"{subject} is empty",
                 *path,
-                help=_exemplify(model, path) or "name at least one, or delete the key",
+                fix=_exemplify(model, path) or "name at least one, or delete the key",
             )
         case "greater_than_equal" | "less_than_equal":
             bound = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']:,}"
@@ -92,12 +90,12 @@ def _explain_one(
             return _refuse_type(detail, subject, source, path)
     message = f"{subject} {context.get('message', detail['msg'])}"
     code = detail["type"] if detail["type"] in set(Code) else Code.BAD_VALUE
-    help = str(context.get("help", ""))
+    fix = str(context.get("fix", ""))
     if code == Code.EMPTY:
-        help = _exemplify(model, path) or help
+        fix = _exemplify(model, path) or fix
     if path[-1] in ("table", "queue") and isinstance(detail["input"], list):
-        help = f"write `{path[-1]}s:` for several"
-    return source.diagnose(code, message, *path, help=help, key=names_key, within=context.get("within"))
+        fix = f"write `{path[-1]}s:` for several"
+    return source.diagnose(code, message, *path, fix=fix, key=names_key, within=context.get("within"))
 
 
 def _refuse_value(value: object, subject: str, allowed: list[str], source: Source, path: Path) -> Diagnostic:
@@ -108,14 +106,14 @@ def _refuse_value(value: object, subject: str, allowed: list[str], source: Sourc
         )
     if resolve(value) is None:
         return source.diagnose(
-            Code.EMPTY, f"{subject} has no value", *path, help=f"write {_enumerate(allowed)}"
+            Code.EMPTY, f"{subject} has no value", *path, fix=f"write {_enumerate(allowed)}"
         )
     quoted = not isinstance(value, Plain) and value in allowed
     return source.diagnose(
         Code.BAD_VALUE,
         f"{subject} must be {_enumerate(allowed)}, not {'the text ' if quoted else ''}{show(value)}",
         *path,
-        help="delete the quotes" if quoted else suggest(value, allowed),
+        fix="delete the quotes" if quoted else suggest(value, allowed),
     )
 
 
@@ -125,16 +123,16 @@ def _refuse_type(detail: ErrorDetails, subject: str, source: Source, path: Path)
     got = "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else "one value"
     if resolve(value) is None:
         return source.diagnose(
-            Code.EMPTY, f"{subject} has no value", *path, help=f"it is {wants}: fill it, or delete the key"
+            Code.EMPTY, f"{subject} has no value", *path, fix=f"it is {wants}: fill it, or delete the key"
         )
-    help = ""
+    fix = ""
     if wants == "a list" and isinstance(value, str):
-        help = f"write [{value}]" if len(value) < 60 else "write it in brackets"
+        fix = f"write [{value}]" if len(value) < 60 else "write it in brackets"
     elif wants == "a list":
-        help = "start each item with `- `"
+        fix = "start each item with `- `"
     elif got == "a list":
-        help = "write `name: value` lines, without `- `"
-    return source.diagnose(Code.WRONG_TYPE, f"{subject} must be {wants}, not {got}", *path, help=help)
+        fix = "write `name: value` lines, without `- `"
+    return source.diagnose(Code.WRONG_TYPE, f"{subject} must be {wants}, not {got}", *path, fix=fix)
 
 
 def _name(path: Path) -> str:

@@ -44,7 +44,7 @@ class Document:
         code: str,
         summary: str,
         *path: Step,
-        help: str = "",
+        fix: str = "",
         key: bool = False,
         within: tuple[int, int] | None = None,
         severity: Literal["error", "warning"] = "error",
@@ -52,9 +52,7 @@ class Document:
         """A problem at a path's value, at its key, or at a part of its scalar, ``within`` (offset and
         length).
         """
-        return self.source.diagnose(
-            code, summary, *path, help=help, key=key, within=within, severity=severity
-        )
+        return self.source.diagnose(code, summary, *path, fix=fix, key=key, within=within, severity=severity)
 
 
 def read_spec(path: Path) -> Document:
@@ -146,4 +144,4 @@ def limit(problems: list[Diagnostic]) -> list[Diagnostic]:
         return ordered
     rest = ordered[LIMIT_PROBLEMS]
     summary = f"more problems follow; these are the first {LIMIT_PROBLEMS}"
-    return [*ordered[:LIMIT_PROBLEMS], replace(rest, code=Code.TOO_MANY, summary=summary, help="")]
+    return [*ordered[:LIMIT_PROBLEMS], replace(rest, code=Code.TOO_MANY, summary=summary, fix="")]

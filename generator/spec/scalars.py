@@ -36,10 +36,10 @@ YEAR = 366 * 86400
 
 
 def refuse(
-    code: Code, message: str, *, help: str = "", within: tuple[int, int] | None = None
+    code: Code, message: str, *, fix: str = "", within: tuple[int, int] | None = None
 ) -> PydanticCustomError:
     """The error of a value: ``message`` is what follows the key's name, ``within`` an offset and a length."""
-    return PydanticCustomError(code.value, "{message}", {"message": message, "help": help, "within": within})
+    return PydanticCustomError(code.value, "{message}", {"message": message, "fix": fix, "within": within})
 
 
 def show(text: object) -> str:
@@ -55,11 +55,11 @@ def read_text(value: object) -> str:
     if isinstance(value, dict):
         raise refuse(Code.WRONG_TYPE, "must be one value, not a mapping")
     if not isinstance(value, str):
-        raise refuse(Code.WRONG_TYPE, "must be text", help="put it in quotes")
+        raise refuse(Code.WRONG_TYPE, "must be text", fix="put it in quotes")
     if isinstance(value, Plain) and value in ("", "~"):
-        raise refuse(Code.EMPTY, "has no value", help="give it one, or delete the key")
+        raise refuse(Code.EMPTY, "has no value", fix="give it one, or delete the key")
     if not value.strip():
-        raise refuse(Code.EMPTY, "is empty", help="give it a value, or delete the key")
+        raise refuse(Code.EMPTY, "is empty", fix="give it a value, or delete the key")
     return str(value)
 
 
@@ -71,7 +71,7 @@ def check_quoted(value: object, text: str) -> str:
         raise refuse(
             Code.WRONG_TYPE,
             f"must be text, and YAML reads {show(text)} as {kind}",
-            help=f'put it in quotes: "{text[:60]}"',
+            fix=f'put it in quotes: "{text[:60]}"',
         )
     return text
 
@@ -86,7 +86,7 @@ def read_integer(value: object) -> int:
     raise refuse(
         Code.WRONG_TYPE,
         f"must be a whole number, not {'the text ' if quoted else ''}{show(text)}",
-        help="delete the quotes" if quoted else "",
+        fix="delete the quotes" if quoted else "",
     )
 
 
@@ -101,7 +101,7 @@ def read_boolean(value: object) -> bool:
     raise refuse(
         Code.WRONG_TYPE,
         f"must be true or false, not {'the text ' if quoted else ''}{show(text)}",
-        help="delete the quotes" if quoted else "",
+        fix="delete the quotes" if quoted else "",
     )
 
 
@@ -123,10 +123,10 @@ def read_whole_seconds(value: object) -> int:
 
 def _read_duration(text: str, *, pattern: str, kind: str) -> float:
     if not re.fullmatch(pattern, text):
-        help = "write a number and its unit, as in 30s, 5m, 1h or 2 days"
+        fix = "write a number and its unit, as in 30s, 5m, 1h or 2 days"
         if re.fullmatch("[0-9]{1,9}", text):
-            help = f"a unit is missing: did you mean `{text}s`?"
-        raise refuse(Code.BAD_VALUE, f"must be {kind}, not {show(text)}", help=help)
+            fix = f"a unit is missing: did you mean `{text}s`?"
+        raise refuse(Code.BAD_VALUE, f"must be {kind}, not {show(text)}", fix=fix)
     number, unit = re.fullmatch(r"([0-9.]+) ?([a-z]*)", text).groups()  # type: ignore[union-attr]
     scale = next((_SECONDS[key] for key, words in _WORDS.items() if re.fullmatch(words, unit)), 1)
     return round(float(number) * scale, 6)
@@ -141,7 +141,7 @@ def read_size(value: object) -> int:
         raise refuse(
             Code.BAD_VALUE,
             f"must be a size, not {show(text)}",
-            help="write a number and its unit (B, kB, MB, GB), as in 256 kB",
+            fix="write a number and its unit (B, kB, MB, GB), as in 256 kB",
         )
     number, unit = re.fullmatch(r"([0-9]+) ?(.*)", text).groups()  # type: ignore[union-attr]
     return int(number) * _BYTES[unit]
@@ -153,7 +153,7 @@ def read_table(value: object) -> str:
     try:
         parse_table(text)
     except ValueError as error:
-        raise refuse(Code.BAD_TABLE, f"must be schema.name, not {show(text)}", help=str(error)) from None
+        raise refuse(Code.BAD_TABLE, f"must be schema.name, not {show(text)}", fix=str(error)) from None
     return check_quoted(value, text)
 
 
@@ -164,7 +164,7 @@ def read_exception(value: object) -> str:
         parse_exception(text)
     except ValueError as error:
         raise refuse(
-            Code.BAD_TABLE, f"must be schema.name or a name alone, not {show(text)}", help=str(error)
+            Code.BAD_TABLE, f"must be schema.name or a name alone, not {show(text)}", fix=str(error)
         ) from None
     return check_quoted(value, text)
 
@@ -180,7 +180,7 @@ def _match(pattern: str, rule: str, *, length: int | None = None) -> Callable[[o
     def read(value: object) -> str:
         text = read_text(value)
         if not re.fullmatch(pattern, text):
-            raise refuse(Code.BAD_NAME, f"must be {rule}, not {show(text)}", help=_suggest(text, pattern))
+            raise refuse(Code.BAD_NAME, f"must be {rule}, not {show(text)}", fix=_suggest(text, pattern))
         return check_quoted(value, text)
 
     return read
@@ -207,7 +207,7 @@ def _read_owner(value: object) -> str:
         raise refuse(
             Code.BAD_NAME,
             f"is a name that no role of yours can have: {show(text)}",
-            help="write changelane_capture, which apply creates",
+            fix="write changelane_capture, which apply creates",
         )
     return text
 
@@ -215,7 +215,7 @@ def _read_owner(value: object) -> str:
 def _read_expression(value: object) -> str:
     text = read_text(value)
     if resolve(value) is None:
-        raise refuse(Code.EMPTY, "has no value", help="give it an SQL expression, or delete the key")
+        raise refuse(Code.EMPTY, "has no value", fix="give it an SQL expression, or delete the key")
     return check_quoted(value, text)
 
 
@@ -233,7 +233,7 @@ def read_exception_name(value: object) -> str:
     raise refuse(
         Code.BAD_VALUE,
         f"must be a built-in exception or module.path:Class, not {show(text)}",
-        help=f"did you mean `{close[0]}`?"
+        fix=f"did you mean `{close[0]}`?"
         if close
         else f"write the module before it, as in app.errors:{text[:60]}",
     )

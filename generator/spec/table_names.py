@@ -14,7 +14,7 @@ EXCEPTION = rf"(?:({_PART})\.)?({_PART})"
 
 
 def parse_table(text: str) -> TablePattern:
-    """Read ``schema.name``. Raises ValueError for other text; the error's text is the help line."""
+    """Read ``schema.name``. Raises ValueError for other text; the error's text is the fix."""
     found = re.fullmatch(PATTERN, text)
     if found is None:
         raise ValueError(_advise(text))
@@ -23,9 +23,7 @@ def parse_table(text: str) -> TablePattern:
 
 
 def parse_exception(text: str) -> TablePattern:
-    """Read ``schema.name`` or ``name``. Raises ValueError for other text; the error's text is the help
-    line.
-    """
+    """Read ``schema.name`` or ``name``. Raises ValueError for other text; the error's text is the fix."""
     found = re.fullmatch(EXCEPTION, text)
     if found is None:
         raise ValueError("write schema.name, or a name alone for tables of every schema")

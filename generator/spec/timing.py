@@ -30,12 +30,12 @@ def read_cron(value: object) -> str:
         if error.field is not None:
             what = f"{show(error.term)}, which is no {error.field.name}" if error.term else "a comma too many"
             raise refuse(
-                Code.CRON, f"has {what}", help=_help_term(error.term, error.field), within=within
+                Code.CRON, f"has {what}", fix=_help_term(error.term, error.field), within=within
             ) from None
-        help = _help_whole(text)
+        fix = _help_whole(text)
         if str(error) == "never comes":
-            help = "the days of the month, the months and the days of the week have no day in common"
-        raise refuse(Code.CRON, f"{error}: {show(error.term or text)}", help=help, within=within) from None
+            fix = "the days of the month, the months and the days of the week have no day in common"
+        raise refuse(Code.CRON, f"{error}: {show(error.term or text)}", fix=fix, within=within) from None
     return check_quoted(value, text)
 
 
@@ -79,7 +79,7 @@ def read_timezone(value: object) -> str:
     raise refuse(
         Code.TIMEZONE,
         f"is no time zone: {show(text)}",
-        help=f"did you mean `{near}`?" if near else "write Area/City, as in Europe/Paris, or UTC",
+        fix=f"did you mean `{near}`?" if near else "write Area/City, as in Europe/Paris, or UTC",
     )
 
 
@@ -106,7 +106,7 @@ def read_json(value: object) -> JsonValue:
         raise refuse(
             Code.WRONG_TYPE,
             f"holds {show(text)}, which readers of YAML do not agree on",
-            help="put it in quotes",
+            fix="put it in quotes",
         )
     return number if set(text) & set(".eE") else int(text)
 
@@ -115,7 +115,7 @@ def _read_string(value: object) -> str:
     text = str(value)
     if "\0" in text:
         raise refuse(
-            Code.BAD_VALUE, "holds a NUL character, which Postgres stores in no jsonb", help="delete it"
+            Code.BAD_VALUE, "holds a NUL character, which Postgres stores in no jsonb", fix="delete it"
         )
     return text
 

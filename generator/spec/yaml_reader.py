@@ -53,15 +53,15 @@ class _Reader:
     root: Node | None = None
     documents: int = 0
 
-    def report(self, code: Code, summary: str, start: int, end: int, *, help: str = "") -> Diagnostic:
-        return self.source.report(code, summary, self.source.span(start, end), help=help)
+    def report(self, code: Code, summary: str, start: int, end: int, *, fix: str = "") -> Diagnostic:
+        return self.source.report(code, summary, self.source.span(start, end), fix=fix)
 
-    def note(self, code: Code, summary: str, start: int, end: int, *, help: str = "") -> None:
+    def note(self, code: Code, summary: str, start: int, end: int, *, fix: str = "") -> None:
         if len(self.problems) < LIMIT_PROBLEMS:
-            self.problems.append(self.report(code, summary, start, end, help=help))
+            self.problems.append(self.report(code, summary, start, end, fix=fix))
 
-    def stop(self, code: Code, summary: str, start: int, end: int, *, help: str = "") -> SpecError:
-        return SpecError(sorted([*self.problems, self.report(code, summary, start, end, help=help)]))
+    def stop(self, code: Code, summary: str, start: int, end: int, *, fix: str = "") -> SpecError:
+        return SpecError(sorted([*self.problems, self.report(code, summary, start, end, fix=fix)]))
 
     def accept(self, event: yaml.Event) -> None:
         if event.start_mark is None or event.end_mark is None:
@@ -80,7 +80,7 @@ class _Reader:
                         "a second document starts here",
                         start,
                         end,
-                        help="a spec is one document: delete this line and all that follows",
+                        fix="a spec is one document: delete this line and all that follows",
                     )
             case yaml.ScalarEvent():
                 self.accept_scalar(event, start, end)
@@ -130,7 +130,7 @@ class _Reader:
                 f"the alias `*{anchor}` names no anchor above it",
                 start,
                 end,
-                help=f"mark the value meant with `&{anchor}`",
+                fix=f"mark the value meant with `&{anchor}`",
             )
         node = self.anchors[anchor]
         if node is None:
@@ -147,7 +147,7 @@ class _Reader:
                 f"the tag `{shown[:60]}` is not allowed",
                 start,
                 end,
-                help="a spec holds plain text, numbers, lists and mappings: delete the tag",
+                fix="a spec holds plain text, numbers, lists and mappings: delete the tag",
             )
 
     def place(self, node: Node) -> None:
@@ -187,7 +187,7 @@ class _Reader:
                 "a key must be text, not a collection",
                 node.start,
                 node.end,
-                help="write `key: value`",
+                fix="write `key: value`",
             )
             return False
         if isinstance(key, Plain) and (kind := _read_as(key)):
@@ -197,7 +197,7 @@ class _Reader:
                     "merge keys (`<<`) are not supported",
                     node.start,
                     node.end,
-                    help="repeat the keys, or use an alias for a whole value",
+                    fix="repeat the keys, or use an alias for a whole value",
                 )
             else:
                 self.note(
@@ -205,7 +205,7 @@ class _Reader:
                     f"YAML 1.1 reads the key `{key[:60]}` as {kind}, not as text",
                     node.start,
                     node.end,
-                    help=f'put it in quotes: "{key[:60]}"',
+                    fix=f'put it in quotes: "{key[:60]}"',
                 )
             return False
         if key in parent.keys:
@@ -215,7 +215,7 @@ class _Reader:
                 f"the key `{key[:60]}` is given twice",
                 node.start,
                 node.end,
-                help=f"the first is on line {first}; keep one of them",
+                fix=f"the first is on line {first}; keep one of them",
             )
             return False
         return True
@@ -257,11 +257,11 @@ def parse_source(source: Source) -> list[Diagnostic]:
             # libyaml scans ahead of its events, and from 0.2.6 on has a limit of its own.
             raise reader.stop(Code.LIMIT, _TOO_DEEP, place, place + 1) from None
         summary = f"not YAML: {error.problem}{_tell_context(error)}"
-        help = _advise(error, source.text[place : place + 1])
-        raise reader.stop(Code.SYNTAX, summary, place, place + 1, help=help) from None
+        fix = _advise(error, source.text[place : place + 1])
+        raise reader.stop(Code.SYNTAX, summary, place, place + 1, fix=fix) from None
     root = reader.root
     if root is None or root.start == root.end:
-        raise reader.stop(Code.NOT_A_SPEC, "the file is empty", 0, 0, help="start it with `version: 1`")
+        raise reader.stop(Code.NOT_A_SPEC, "the file is empty", 0, 0, fix="start it with `version: 1`")
     if not isinstance(root.content, dict):
         kind = "a list" if isinstance(root.content, list) else "one value"
         raise reader.stop(
@@ -269,7 +269,7 @@ def parse_source(source: Source) -> list[Diagnostic]:
             f"the file holds {kind}, not a mapping of keys to values",
             root.start,
             root.end,
-            help="start it with `version: 1`",
+            fix="start it with `version: 1`",
         )
     source.root = root
     return reader.problems
@@ -288,4 +288,4 @@ def _advise(error: yaml.MarkedYAMLError, character: str) -> str:
         if character == "\t":
             return "indent with blanks, not with tabs"
         return f"put a value that starts with `{character}` in quotes"
-    return next((help for part, help in _HELP if part in problem), "")
+    return next((fix for part, fix in _HELP if part in problem), "")

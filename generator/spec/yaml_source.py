@@ -186,7 +186,7 @@ class Source:
         summary: str,
         span: Span,
         *,
-        help: str = "",
+        fix: str = "",
         severity: Literal["error", "warning"] = "error",
     ) -> Diagnostic:
         """A problem at a span, with its source line."""
@@ -194,7 +194,7 @@ class Source:
         if span.column > len(source) + 1:
             source = ""
         return Diagnostic(
-            span=span, code=str(code), summary=summary, help=help, source=source, severity=severity
+            span=span, code=str(code), summary=summary, fix=fix, source=source, severity=severity
         )
 
     def diagnose(
@@ -202,7 +202,7 @@ class Source:
         code: str,
         summary: str,
         *path: Step,
-        help: str = "",
+        fix: str = "",
         key: bool = False,
         within: tuple[int, int] | None = None,
         severity: Literal["error", "warning"] = "error",
@@ -211,7 +211,7 @@ class Source:
         length).
         """
         span = self.locate(*path, key=key) if within is None else self.locate_within(*within, *path)
-        return self.report(code, summary, span, help=help, severity=severity)
+        return self.report(code, summary, span, fix=fix, severity=severity)
 
 
 def _map(index: int, *, inked: list[int], places: list[int]) -> int:
@@ -232,18 +232,18 @@ def read_source(path: Path) -> Source:
             content = file.read(LIMIT_BYTES + 1)
     except FileNotFoundError:
         raise ChangelaneError(
-            f"{path} does not exist", help="`changelane init` writes a first one; or name another with --file"
+            f"{path} does not exist", fix="`changelane init` writes a first one; or name another with --file"
         ) from None
     except OSError as error:
         raise ChangelaneError(
-            f"{path} cannot be read: {error.strerror}", help="name another file with --file"
+            f"{path} cannot be read: {error.strerror}", fix="name another file with --file"
         ) from None
     file_name = str(path)
     if len(content) > LIMIT_BYTES:
         source = Source("", file=file_name)
         message = f"the file is larger than {LIMIT_BYTES:,} bytes"
         raise SpecError(
-            [source.report(Code.LIMIT, message, source.span(0, 0), help="split the project in two")]
+            [source.report(Code.LIMIT, message, source.span(0, 0), fix="split the project in two")]
         )
     # Half of the bytes of ASCII text in UTF-16 or UTF-32 are zero.
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff")) or content[:4].count(0) > 1
@@ -257,13 +257,13 @@ def read_source(path: Path) -> Source:
     if wrong is not None:
         place = source.span(wrong, wrong + 1)
         message = "the file is not UTF-8 text"
-        raise SpecError([source.report(Code.CHARACTER, message, place, help="save it as UTF-8")])
+        raise SpecError([source.report(Code.CHARACTER, message, place, fix="save it as UTF-8")])
     refused = [
         source.report(
             Code.CHARACTER,
             f"the character {_name(found[0])} is not allowed here",
             source.span(found.start(), found.end()),
-            help="delete it; in a quoted value an escape such as \\t may stand for it",
+            fix="delete it; in a quoted value an escape such as \\t may stand for it",
         )
         for found, _ in zip(REFUSED.finditer(text), range(100), strict=False)
     ]

@@ -21,16 +21,16 @@ _LONGEST = 100_000
 
 
 class ExpressionError(Exception):
-    """``what`` is the problem in ``length`` characters from ``start`` of the expression; ``help`` is the
+    """``what`` is the problem in ``length`` characters from ``start`` of the expression; ``fix`` is the
     fix.
     """
 
-    def __init__(self, what: str, *, start: int = 0, length: int = 1, help: str = "") -> None:
+    def __init__(self, what: str, *, start: int = 0, length: int = 1, fix: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.start = start
         self.length = max(1, length)
-        self.help = help
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _parse(text: str, *, columns: Collection[str], example: str) -> Expression:
             f"not an SQL expression: {message}", start=max(0, start), length=_length_at(tokens, start)
         ) from None
     if len(statements) != 1:
-        raise ExpressionError("more than one statement", length=len(text), help="write one expression")
+        raise ExpressionError("more than one statement", length=len(text), fix="write one expression")
     value = take_value(statements[0].stmt, text, example=example)
     check = _Check(text=text, tokens=tokens, columns=columns)
     check(value)
@@ -136,11 +136,11 @@ def call_is_steady(call: ast.FuncCall) -> bool:
 
 def _scan(text: str, *, over: str) -> Sequence[Token]:
     if not text.strip():
-        raise ExpressionError("an empty expression", help=f"write SQL over {over}, or leave the key out")
+        raise ExpressionError("an empty expression", fix=f"write SQL over {over}, or leave the key out")
     if len(text) > _LONGEST:
         raise ExpressionError(
             f"an expression of more than {_LONGEST:,} characters",
-            help="keep such lists in a table, and let the handler look there",
+            fix="keep such lists in a table, and let the handler look there",
         )
     if "\0" in text:
         raise ExpressionError("a NUL character in an expression", start=text.index("\0"))
@@ -157,7 +157,7 @@ def _scan(text: str, *, over: str) -> Sequence[Token]:
                 "a comment inside an expression",
                 start=token.start,
                 length=token.end - token.start + 1,
-                help="write the comment in YAML, with #",
+                fix="write the comment in YAML, with #",
             )
     return tokens
 
@@ -188,7 +188,7 @@ def take_value(statement: ast.Node | None, text: str, *, example: str) -> ast.No
     """The expression of ``SELECT (expression)``. Raises for anything around it, which the text has added."""
 
     def refuse(what: str) -> ExpressionError:
-        return ExpressionError(what, length=len(text), help=f"write one expression, such as {example}")
+        return ExpressionError(what, length=len(text), fix=f"write one expression, such as {example}")
 
     if not isinstance(statement, ast.SelectStmt) or any(getattr(statement, name) for name in _CLAUSES):
         raise refuse("a statement where an expression is expected")
@@ -267,19 +267,19 @@ class _Check(Visitor):
         elif names[0] in ("new", "old"):
             raise ExpressionError(
                 f"{shown}: only one column of a row can be named",
-                start=start, length=end - start, help=f"write {names[0]}.<column>",
+                start=start, length=end - start, fix=f"write {names[0]}.<column>",
             )  # fmt: skip
         else:
             raise ExpressionError(
                 f"{shown}: expressions see new, old and op only",
-                start=start, length=end - start, help=f"write new.{names[-1]} or old.{names[-1]}",
+                start=start, length=end - start, fix=f"write new.{names[-1]} or old.{names[-1]}",
             )  # fmt: skip
 
     def _refer_to_message(self, start: int, end: int, names: Sequence[str]) -> None:
         if len(names) != 1 or names[0] not in self.columns:
             raise ExpressionError(
                 f"{self.text[start:end]}: this expression sees the columns of a message only",
-                start=start, length=end - start, help=f"they are {', '.join(self.columns)}",
+                start=start, length=end - start, fix=f"they are {', '.join(self.columns)}",
             )  # fmt: skip
         self.references.append(Reference(start=start, end=end, row="message", column=names[0]))
 
@@ -314,9 +314,9 @@ class _Check(Visitor):
         self.swayed |= schema not in ([], ["pg_catalog"]) or name not in _STEADY_CASTS
 
     def _refuse_definer_value(self, node: ast.Node) -> None:
-        what, help = ("", "") if self.columns else find_definer_value(node)
+        what, fix = ("", "") if self.columns else find_definer_value(node)
         if what:
-            self._refuse(node, what, help)
+            self._refuse(node, what, fix)
 
     def visit_SQLValueFunction(self, ancestors: object, node: ast.SQLValueFunction) -> None:
         self._refuse_definer_value(node)
@@ -330,10 +330,10 @@ class _Check(Visitor):
         if node.over or node.agg_star or node.agg_distinct or node.agg_order or node.agg_filter:
             self._refuse(node, "an aggregate or window call", f"an expression sees {self.sees}")
 
-    def _refuse(self, node: ast.Node, what: str, help: str) -> None:
+    def _refuse(self, node: ast.Node, what: str, fix: str) -> None:
         location = getattr(node, "location", None)
         start = max(0, location - len(PREFIX)) if isinstance(location, int) and location >= 0 else 0
         raise ExpressionError(
             f"{what} is not allowed in an expression",
-            start=start, length=_length_at(self.tokens, start), help=help,
+            start=start, length=_length_at(self.tokens, start), fix=fix,
         )  # fmt: skip

@@ -348,7 +348,7 @@ class Inference:
         try:
             meaning = self.lookup.find_function(name, inputs, schema=schema[0] if schema else "")
         except Undecided as undecided:
-            self._refuse(node, undecided.why, undecided.help)
+            self._refuse(node, undecided.why, undecided.fix)
         wanted = meaning.found.arguments if meaning.found else meaning.taken
         self._refuse_name(node, check_call(name, node.args, inputs, wanted, self.types))
         if meaning.found:
@@ -364,7 +364,7 @@ class Inference:
         try:
             return self.lookup.find_operator(name, inputs, schema=schema)
         except Undecided as undecided:
-            self._refuse(node, undecided.why, undecided.help)
+            self._refuse(node, undecided.why, undecided.fix)
 
     def _compare(
         self, name: str, meaning: Meaning, nodes: Sequence[Any], inputs: Sequence[str]
@@ -397,8 +397,8 @@ class Inference:
         if problem:
             self._refuse(node, *problem)
 
-    def _refuse(self, node: Any, why: str, help: str) -> NoReturn:
-        raise ExpressionError(why, start=max(0, (node.location or 0) - len(PREFIX)), help=help)
+    def _refuse(self, node: Any, why: str, fix: str) -> NoReturn:
+        raise ExpressionError(why, start=max(0, (node.location or 0) - len(PREFIX)), fix=fix)
 
     _METHODS: ClassVar[Mapping[type, Callable[[Inference, Any], _Typed]]] = {
         ast.A_ArrayExpr: _take_array,

@@ -14,12 +14,12 @@ Choose = Callable[[Sequence[Signature], Sequence[str], TypeSystem], Signature | 
 
 
 class Undecided(Exception):
-    """The catalog does not decide the meaning: ``why``, and ``help`` with the text to write."""
+    """The catalog does not decide the meaning: ``why``, and ``fix`` with the text to write."""
 
-    def __init__(self, why: str, help: str) -> None:
+    def __init__(self, why: str, fix: str) -> None:
         super().__init__(why)
         self.why = why
-        self.help = help
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)

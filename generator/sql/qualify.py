@@ -52,7 +52,7 @@ def _qualify(expression: Expression, *, columns: Mapping[str, str], types: TypeS
         raise ExpressionError(
             "this expression cannot be written with the schemas of its operators and functions",
             length=len(expression.text),
-            help="write them yourself: OPERATOR(schema.=), schema.function(...)",
+            fix="write them yourself: OPERATOR(schema.=), schema.function(...)",
         )
     written = parse_like(expression, text)
     return replace(written, repeatable=expression.repeatable, swayed=expression.swayed, plain=expression)

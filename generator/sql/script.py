@@ -34,7 +34,7 @@ def split_script(text: str) -> tuple[Statement, ...]:
         message, offset = error.args
         # The parser gives None for the end of the input.
         offset = len(text) if offset is None else offset
-        raise ChangelaneError(f"{message} ({locate(text, offset)})", help="nothing was run") from None
+        raise ChangelaneError(f"{message} ({locate(text, offset)})", fix="nothing was run") from None
     statements = []
     for raw in found:
         length = raw.stmt_len or None
@@ -42,17 +42,17 @@ def split_script(text: str) -> tuple[Statement, ...]:
             word = text[raw.stmt_location :].split(maxsplit=1)[0].rstrip(";").upper()
             raise ChangelaneError(
                 f"{word} would end or begin a transaction; nothing was run",
-                help="leave it out: all statements run in one transaction, which is rolled back",
+                fix="leave it out: all statements run in one transaction, which is rolled back",
             )
         if isinstance(raw.stmt, ast.CopyStmt) and (not raw.stmt.is_from or not raw.stmt.filename):
             raise ChangelaneError(
                 "COPY between the table and the client, or to a file, cannot be tried; nothing was run",
-                help="write INSERT, or COPY ... FROM a file of the server",
+                fix="write INSERT, or COPY ... FROM a file of the server",
             )
         if isinstance(raw.stmt, ast.CopyStmt) and raw.stmt.is_program:
             raise ChangelaneError(
                 "COPY ... FROM PROGRAM cannot be tried: no rollback undoes a program; nothing was run",
-                help="write INSERT, or COPY ... FROM a file of the server",
+                fix="write INSERT, or COPY ... FROM a file of the server",
             )
         # Blanks replace the text before it, so that positions in it are positions in the whole text.
         before, own = text[: raw.stmt_location], text[raw.stmt_location :][:length]
@@ -61,6 +61,6 @@ def split_script(text: str) -> tuple[Statement, ...]:
         statements.append(Statement(re.sub(r"\S", " ", before) + own, command))
     if not statements:
         raise ChangelaneError(
-            "there is no statement to try", help='for example: changelane try "UPDATE t SET a = a"'
+            "there is no statement to try", fix='for example: changelane try "UPDATE t SET a = a"'
         )
     return tuple(statements)

@@ -52,7 +52,7 @@ def apply(
         planned = plan(manifest, observed, prune=prune, only=only)
         if saved is not None:
             check_saved(saved, planned, files)
-        left = [DatabaseError(what, help=help) for what, help in planned.explain_left()]
+        left = [DatabaseError(what, fix=fix) for what, fix in planned.explain_left()]
         problems = check(planned, observed)
         if problems or (left and together):
             raise PreflightError([*problems, *left])
@@ -61,7 +61,7 @@ def apply(
             return planned
         if asked and plan(manifest, observe(conn, manifest), prune=prune, only=only) != planned:
             raise ChangelaneError(
-                "the database changed after the plan was shown; nothing was changed", help="run again"
+                "the database changed after the plan was shown; nothing was changed", fix="run again"
             )
         run(
             conn,
@@ -84,12 +84,12 @@ def _verify(after: Plan, planned: Plan) -> None:
         thing
         for thing in after.differences
         if str(thing) not in left
-        and (thing.remedy not in ("drop", "retire") or after.steps)
-        and (thing.state != "orphaned" or thing.remedy)
+        and (thing.action not in ("drop", "retire") or after.steps)
+        and (thing.state != "orphaned" or thing.action)
     ]
     if wrong:
         raise DatabaseError(
             "applied, but the database does not report what was applied: "
             + "; ".join(f"{thing} is {thing.state}" for thing in wrong),
-            help="another session may have changed it meanwhile; run `changelane plan` to see the difference",
+            fix="another session may have changed it meanwhile; run `changelane plan` to see the difference",
         )

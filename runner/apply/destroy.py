@@ -59,7 +59,7 @@ def destroy(
         left = [str(thing) for thing in find_remains(manifest.project, after)]
         left += [f"queue {name} (a message came meanwhile)" for name in owned if name in after.queues]
         if left:
-            raise DatabaseError(f"still there: {', '.join(left)}", help="run `changelane destroy` again")
+            raise DatabaseError(f"still there: {', '.join(left)}", fix="run `changelane destroy` again")
     return planned
 
 
@@ -112,7 +112,7 @@ def plan_destroy(
     elif owned:
         notes.append(f"kept: queues {', '.join(owned)}; --drop-queues drops them")
     shared = any(row.project != project for row in observed.schedules.values())
-    functions = sum(thing.kind == "function" and thing.remedy == "drop" for thing in remains)
+    functions = sum(thing.kind == "function" and thing.action == "drop" for thing in remains)
     session = observed.session
     ours = (session.schema_comment or "").startswith("changelane:schema ")
     if ours and session.schema_objects == functions and not shared:
@@ -145,7 +145,7 @@ def _drop_owners(project: str, observed: Observed) -> Iterator[Step]:
 
 
 def _find_dependents(dropped: Iterable[Object], observed: Observed) -> list[tuple[str, str]]:
-    """Triggers that still call a function to be dropped: (what, help) of each."""
+    """Triggers that still call a function to be dropped: (what, fix) of each."""
     dropped = tuple(dropped)
     functions = {f"changelane.{thing.name}" for thing in dropped if thing.kind == "function"}
     triggers = {(*thing.table, thing.name) for thing in dropped if thing.kind == "trigger" and thing.table}

@@ -59,7 +59,7 @@ def run(
                 if not patience.wait():
                     raise LockNotObtained(
                         f"not obtained within {max_wait:g} s: {held}",
-                        help=f"{len(steps) - len(left)} of {len(steps)} steps are done and hold; "
+                        fix=f"{len(steps) - len(left)} of {len(steps)} steps are done and hold; "
                         f"run again to do the other {len(left)}, or wait longer with --max-wait",
                     )
                 notify(f"waiting for {held}")
@@ -160,7 +160,7 @@ def _explain(
     doubt = lost and step is transaction[-1]
     return DatabaseError(
         cause.what,
-        help=f"{cause.help}. {done} of {done + len(left)} steps are done and hold; "
+        fix=f"{cause.fix}. {done} of {done + len(left)} steps are done and hold; "
         f"the transaction {transaction[0].transaction!r} {'may hold or not' if doubt else 'left nothing'}; "
         f"the next run does what is missing, beginning with {left[0]}",
     )

@@ -31,7 +31,7 @@ SETUP = "schema, queues and functions"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``steps`` are in the order of execution. ``problems`` holds (what, help) of each reason for which apply
+    """``steps`` are in the order of execution. ``problems`` holds (what, fix) of each reason for which apply
     refuses. ``left`` are the objects that apply leaves alone while it does the rest. ``drift`` are objects
     changed outside of Changelane, ``notes`` lines for a person.
 
@@ -55,10 +55,10 @@ class Plan:
         return tuple(thing for thing in self.objects if thing.state in ("drifted", "disabled"))
 
     def explain_left(self) -> tuple[tuple[str, str], ...]:
-        """(what, help) of each object in ``left``, without repetition."""
+        """(what, fix) of each object in ``left``, without repetition."""
         # A problem of a table blocks its function and its trigger; it is reported once, for the table.
         told = [
-            (f"{thing}: {thing.detail}" if thing.state == "orphaned" else thing.detail, thing.help)
+            (f"{thing}: {thing.detail}" if thing.state == "orphaned" else thing.detail, thing.fix)
             for thing in self.left
         ]
         return tuple(dict.fromkeys(told))
@@ -108,9 +108,9 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     steps += drop((rename.explain_double() for rename in ended), server=server)
     steps += drop((rename.function for rename in ended if rename.function), server=server)
     problems = [
-        (f"{thing}: {thing.detail}" if thing.capture is None else thing.detail, thing.help)
+        (f"{thing}: {thing.detail}" if thing.capture is None else thing.detail, thing.fix)
         for thing in objects
-        if thing.help and thing.state != "orphaned" and not _holds_back_itself(thing)
+        if thing.fix and thing.state != "orphaned" and not _holds_back_itself(thing)
     ]
     problems += [
         (
@@ -124,10 +124,10 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     problems += [
         (
             f"{rename.trigger}: it would go on sending what {rename.capture.name} is to send",
-            rename.trigger.help,
+            rename.trigger.fix,
         )
         for rename in renames
-        if not rename.trigger.remedy
+        if not rename.trigger.action
     ]
     renamed = [thing for rename in renames for thing in rename.objects]
     orphans = [
@@ -136,7 +136,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         if thing.state == "orphaned" and thing not in renamed and not thing.withdrawal
     ]
     left = [thing for thing in objects if _holds_back_itself(thing)]
-    notes = [f"{thing}: {thing.detail}; {thing.help}" for thing in orphans if not thing.remedy]
+    notes = [f"{thing}: {thing.detail}; {thing.fix}" for thing in orphans if not thing.action]
     notes += [f"{thing}: {note}" for thing in objects for note in list_notes(thing, observed)]
     notes += list_access_notes(objects, observed)
     notes += map(explain_retired, list_retired(manifest.project, observed))
@@ -151,19 +151,19 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         ]
     notes += [f"{risk.what}: {risk.why}; {risk.fix}" for risk in find_risks(manifest, observed)]
     if prune:
-        dropped = [thing for thing in orphans if thing.remedy in ("drop", "retire")]
+        dropped = [thing for thing in orphans if thing.action in ("drop", "retire")]
         steps += [
             *drop_schedules(dropped, project=manifest.project),
             *drop(dropped, server=server),
             *(drop_api(thing) for thing in dropped if thing.kind == "api"),
         ]
     else:
-        left += [thing for thing in orphans if thing.remedy and thing.help]
+        left += [thing for thing in orphans if thing.action and thing.fix]
         left += [rename.explain_double() for rename in doubles if not rename.known]
         notes += [
             f"orphaned: {thing}{f': {thing.detail}' if thing.detail else ''}; run with --prune to drop"
             for thing in orphans
-            if thing.remedy and not thing.help
+            if thing.action and not thing.fix
         ]
         notes += [
             f"{thing}: {thing.detail}; declare it, or run with --prune to revoke it"
@@ -197,7 +197,7 @@ def _narrow(
         close = get_close_matches(route, routes, n=1)
         raise ChangelaneError(
             f"no route is called {route}",
-            help=f"did you mean {close[0]}?" if close else f"the routes are: {', '.join(routes)}",
+            fix=f"did you mean {close[0]}?" if close else f"the routes are: {', '.join(routes)}",
         )
     queues = {name for capture in manifest.captures if capture.route == route for name in capture.queues}
     queues |= {queue.dead_letter for queue in manifest.queues if queue.name in queues and queue.dead_letter}
@@ -223,7 +223,7 @@ def _set_up(
     functions: list[Step] = []
     apart: list[Step] = []
     for thing in objects:
-        if thing.remedy in ("", "drop", "retire"):
+        if thing.action in ("", "drop", "retire"):
             continue
         if thing.kind == "schema":
             pgmq = thing.name == "pgmq"
@@ -236,8 +236,8 @@ def _set_up(
     # A new owner has no rights yet on objects that this transaction creates, so grant them afterwards.
     made = any(step.action == "add" for step in steps)
     for thing in objects:
-        if thing.owner and thing.state != "blocked" and (thing.remedy or made):
-            owner = replace(thing, remedy=thing.remedy or "replace")
+        if thing.owner and thing.state != "blocked" and (thing.action or made):
+            owner = replace(thing, action=thing.action or "replace")
             steps.append(do(owner, sql=(thing.owner.step,), transaction=SETUP))
     steps += declare_schedules(objects, transaction=SETUP)
     return [*steps, *lend_schema(functions, manifest, observed), *apart]
@@ -249,7 +249,7 @@ def _replaced_together(objects: Iterable[Object], renames: Iterable[Rename]) -> 
     A function for rows fails under a trigger for statements, and the other way round; the application's write
     fails with it. So both change in the one transaction that holds the table's lock.
     """
-    replaced = [thing for thing in objects if thing.remedy == "replace"]
+    replaced = [thing for thing in objects if thing.action == "replace"]
     functions = {thing.name for thing in replaced if thing.kind == "function"}
     triggers = {thing.capture.name for thing in replaced if thing.kind == "trigger" and thing.capture}
     return frozenset(
@@ -266,14 +266,14 @@ def _change_tables(
     steps = []
     for thing in objects:
         capture = thing.capture
-        if thing.kind != "trigger" or capture is None or not thing.remedy:
+        if thing.kind != "trigger" or capture is None or not thing.action:
             continue
         transaction = f"table {thing.place}"
         if capture.name in together:
             step = _do_function(functions[capture.name], manifest, observed, transaction=transaction)
             steps += lend_schema([step], manifest, observed)
         sql: Sql = (capture.trigger_step,)
-        if thing.remedy == "comment":
+        if thing.action == "comment":
             mark = statement.mark_trigger(
                 thing.name,
                 table=capture.identity,
@@ -283,9 +283,9 @@ def _change_tables(
                 live=capture.trigger_live,
             )
             sql = (mark,)
-        elif thing.remedy == "enable":
+        elif thing.action == "enable":
             sql = (statement.enable_trigger(thing.name, table=capture.identity, fire=capture.fire),)
-        mode: Mode = "ACCESS SHARE" if thing.remedy == "comment" else "SHARE ROW EXCLUSIVE"
+        mode: Mode = "ACCESS SHARE" if thing.action == "comment" else "SHARE ROW EXCLUSIVE"
         relation = observed.relations[capture.identity]
         steps.append(
             do(
@@ -304,7 +304,7 @@ def _do_function(thing: Object, manifest: Manifest, observed: Observed, *, trans
     capture = thing.capture
     assert capture is not None
     sql: Sql = (capture.function_step,)
-    if thing.remedy == "comment":
+    if thing.action == "comment":
         mark = statement.mark_function(
             thing.name,
             project=manifest.project,
@@ -316,7 +316,7 @@ def _do_function(thing: Object, manifest: Manifest, observed: Observed, *, trans
         sql = (mark,)
     live = observed.functions.get(thing.name)
     owner = manifest.owner.role if manifest.owner else None
-    if thing.remedy == "own":
+    if thing.action == "own":
         sql = (statement.own_function(thing.name, role=owner),)
     elif live and owner is None and not live.owner_creates:
         # CREATE OR REPLACE keeps the present owner.
@@ -352,11 +352,11 @@ def _rename(steps: Sequence[Step], renames: Iterable[Rename], *, server: int) ->
         drops: list[str] = []
         for rename in found:
             assert rename.trigger.table is not None
-            if rename.trigger.remedy == "drop":
+            if rename.trigger.action == "drop":
                 drops.append(statement.drop_trigger(rename.trigger.name, table=rename.trigger.table))
             drops += [end_function(rename.function, server=server)] if rename.function else []
         mode: Mode = (
-            step.mode if any(rename.trigger.remedy != "drop" for rename in found) else "ACCESS EXCLUSIVE"
+            step.mode if any(rename.trigger.action != "drop" for rename in found) else "ACCESS EXCLUSIVE"
         )
         reason = "; ".join([f"{was}, and takes its place in one transaction", *filter(None, [step.reason])])
         renamed.append(replace(step, action="rename", mode=mode, reason=reason, sql=(*drops, *step.sql)))

@@ -27,7 +27,7 @@ def render_text(plan: Plan, *, out: str = "sql_out") -> str:
         ("Cannot be applied:", plan.problems),
         ("Left as it is:", plan.explain_left()),
     ):
-        lines = [f"  {what}" + (f"\n    help: {help}" if help else "") for what, help in told]
+        lines = [f"  {what}" + (f"\n    fix: {fix}" if fix else "") for what, fix in told]
         parts += ["\n".join([title, *lines])] if lines else []
     if plan.notes:
         parts.append("\n".join(f"note: {note}" for note in plan.notes))
@@ -52,7 +52,7 @@ def to_record(plan: Plan, files: dict[str, bytes]) -> dict[str, object]:
     """The plan as JSON-able data."""
     add, change, destroy = plan.counts
     return {
-        "format_version": 1,
+        "format_version": 2,
         "project": plan.project,
         "manifest": plan.manifest,
         "observed": plan.observed,
@@ -81,8 +81,8 @@ def to_record(plan: Plan, files: dict[str, bytes]) -> dict[str, object]:
             }
             for step in plan.steps
         ],
-        "problems": [{"what": what, "help": help} for what, help in plan.problems],
-        "left": [{"what": what, "help": help} for what, help in plan.explain_left()],
+        "problems": [{"what": what, "fix": fix} for what, fix in plan.problems],
+        "left": [{"what": what, "fix": fix} for what, fix in plan.explain_left()],
         "notes": plan.notes,
     }
 

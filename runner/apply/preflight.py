@@ -21,7 +21,7 @@ def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:
     problems += check_owner(plan.objects, observed)
     problems += check_functions(plan.objects, observed)
     problems += _find_unable_senders(plan, observed)
-    return [DatabaseError(what, help=help) for what, help in dict.fromkeys(problems)]
+    return [DatabaseError(what, fix=fix) for what, fix in dict.fromkeys(problems)]
 
 
 def _find_unable_senders(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]:

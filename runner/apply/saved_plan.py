@@ -15,7 +15,7 @@ from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.plan_text import render_json, to_record
 from changelane.runner.compare.fingerprint import find_differences
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class Options(BaseModel):
@@ -32,7 +32,7 @@ class Saved(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     project: str
     manifest: str
     observed: Mapping[str, str]
@@ -54,12 +54,12 @@ def load_plan(path: Path) -> Saved:
         return Saved.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ChangelaneError(
-            f"cannot read {path}: {error.strerror}", help=f"run `changelane plan --save {path}` to write it"
+            f"cannot read {path}: {error.strerror}", fix=f"run `changelane plan --save {path}` to write it"
         ) from None
     except ValidationError as error:
         raise ChangelaneError(
             f"{path} is not a plan of format {FORMAT_VERSION}: {error.errors()[0]['msg']}",
-            help=f"run `changelane plan --save {path}` to write it anew",
+            fix=f"run `changelane plan --save {path}` to write it anew",
         ) from None
 
 
@@ -78,5 +78,5 @@ def check_saved(saved: Saved, now: Plan, files: dict[str, bytes]) -> None:
     if reasons:
         raise ChangelaneError(
             f"the saved plan is stale: {'; '.join(reasons)}; nothing was changed",
-            help="run `changelane plan --save` again, and review what it says",
+            fix="run `changelane plan --save` again, and review what it says",
         )

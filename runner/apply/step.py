@@ -86,8 +86,8 @@ def do(
     lockable: bool = True,
     reason: str = "",
 ) -> Step:
-    """The step that carries out an object's remedy; ``table`` overrides the object's own."""
-    if thing.kind == "trigger" and thing.remedy in ("create", "replace") and thing.capture:
+    """The step that carries out an object's action; ``table`` overrides the object's own."""
+    if thing.kind == "trigger" and thing.action in ("create", "replace") and thing.capture:
         level, why = thing.capture.level, thing.capture.reason
         chosen = f"{level} capture: {why}" if why else ""
         reason = reason or "; ".join(filter(None, [thing.detail, chosen]))
@@ -95,7 +95,7 @@ def do(
         missed = "by statement: what logical replication applies does not fire it"
         reason = "; ".join(filter(None, [reason or thing.detail, missed]))
     return Step(
-        action=_ACTIONS[thing.remedy],
+        action=_ACTIONS[thing.action],
         kind=thing.kind,
         name=thing.name,
         table=table or thing.table,
@@ -126,7 +126,7 @@ def drop(objects: Iterable[Object], *, server: int) -> list[Step]:
             relation=thing.relation,
         )
         for thing in objects
-        if thing.kind == "trigger" and thing.table and thing.remedy != "retire"
+        if thing.kind == "trigger" and thing.table and thing.action != "retire"
     ]
     functions = [
         do(thing, sql=(end_function(thing, server=server),), transaction="drop functions")
@@ -139,7 +139,7 @@ def drop(objects: Iterable[Object], *, server: int) -> list[Step]:
 def end_function(function: Object, *, server: int) -> str:
     """SQL that drops an orphaned function, or replaces its body by nothing if a trigger still calls it."""
     marker = function.marker
-    if function.remedy != "retire" or marker is None:
+    if function.action != "retire" or marker is None:
         return statement.drop_function(function.name)
     return statement.retire_function(
         function.name, project=marker.project, route=marker.name, spec=marker.spec, server=server

@@ -19,14 +19,14 @@ def change_access(objects: Iterable[Object], *, api: Api | None) -> list[Step]:
     """
     objects = tuple(objects)
     withdrawn = [(thing.withdrawal.queue, 0, thing) for thing in objects if thing.withdrawal]
-    given = [(thing.access.queue, 1, thing) for thing in objects if thing.access and thing.remedy]
+    given = [(thing.access.queue, 1, thing) for thing in objects if thing.access and thing.action]
     steps = [
         _change_queue(queue, thing)
         for queue, _, thing in sorted([*withdrawn, *given], key=lambda entry: entry[:2])
     ]
     for thing in objects:
-        if thing.kind == "api" and api is not None and thing.remedy:
-            sql: Sql = (api.grant_step,) if thing.remedy == "set" else (api.step, api.grant_step)
+        if thing.kind == "api" and api is not None and thing.action:
+            sql: Sql = (api.grant_step,) if thing.action == "set" else (api.step, api.grant_step)
             steps.append(do(thing, sql=sql, transaction="api"))
     return steps
 

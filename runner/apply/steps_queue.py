@@ -14,7 +14,7 @@ from changelane.runner.live.observe import Observed
 
 
 def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, transaction: str) -> Step:
-    """The step that carries out a queue's remedy. A step that may wait for a lock is a transaction of its
+    """The step that carries out a queue's action. A step that may wait for a lock is a transaction of its
     own, so that ``transaction``, which holds the other steps, never waits.
     """
     mark = statement.mark_queue(
@@ -23,16 +23,16 @@ def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, t
     live = observed.queues.get(queue.name)
     if live is None:
         return do(thing, sql=(queue.step, queue.settings_step), transaction=transaction)
-    if thing.remedy == "comment":
+    if thing.action == "comment":
         return do(thing, sql=(mark,), transaction=transaction)
     # A queue of another project keeps its settings and its marker.
     ours = live.marker is not None and live.marker.project == project
     settings: Sql = (queue.settings_step, mark) if ours else ()
     partitioned = queue.kind == "partitioned"
     # Postgres cannot create an index concurrently on a partitioned table.
-    mode: Mode = "SHARE" if partitioned and thing.remedy == "index" else "SHARE UPDATE EXCLUSIVE"
-    name = "index" if thing.remedy == "index" else "settings"
-    missing = list_missing_indexes(queue, live) if thing.remedy == "index" else []
+    mode: Mode = "SHARE" if partitioned and thing.action == "index" else "SHARE UPDATE EXCLUSIVE"
+    name = "index" if thing.action == "index" else "settings"
+    missing = list_missing_indexes(queue, live) if thing.action == "index" else []
     return do(
         thing,
         sql=(*(sql for index in missing for sql in statement.index_queue(queue.name, index)), *settings),
@@ -50,7 +50,7 @@ def list_notes(thing: Object, observed: Observed) -> Iterator[str]:
         return
     if queue.kind == "unlogged" and live is None:
         yield "a crash of the server empties it; its archive and its dead letters are kept"
-    if queue.partition and thing.remedy in ("create", "set"):
+    if queue.partition and thing.action in ("create", "set"):
         age = spell_interval(queue.partition.retain)
         yield f"messages older than {age} are dropped with their partition, read or not"
     if queue.dead_letter and queue.archive is None and live is not None and live.archived:

@@ -15,7 +15,7 @@ _DELETE = sql.SQL("DELETE FROM changelane.schedules WHERE project = {project} AN
 def declare_schedules(objects: Iterable[Object], *, transaction: str) -> Iterator[Step]:
     """Steps for schedules that are missing, or not as declared."""
     for thing in objects:
-        if thing.schedule and thing.remedy:
+        if thing.schedule and thing.action:
             yield do(thing, sql=(thing.schedule.step,), transaction=transaction)
 
 

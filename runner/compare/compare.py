@@ -1,4 +1,4 @@
-"""Compares manifest and Observed: the state of every object, and its remedy."""
+"""Compares manifest and Observed: the state of every object, and the action of apply."""
 
 from __future__ import annotations
 
@@ -131,9 +131,9 @@ def _compare_function(
     )
 
     if block[0]:
-        return make(state="blocked", detail=block[0], help=block[1])
+        return make(state="blocked", detail=block[0], fix=block[1])
     if live is None:
-        return make(state="missing", remedy="create")
+        return make(state="missing", action="create")
     found = live.live
     right = found == capture.function_live
     owned = owner is None or live.owner == owner
@@ -145,49 +145,49 @@ def _compare_function(
             return make(
                 state="drifted",
                 detail="its comment was removed",
-                remedy="comment" if owned and kept else "replace",
+                action="comment" if owned and kept else "replace",
             )
         if _is_capture(capture, live):
-            return make(state="drifted", detail="its comment was removed, and more", remedy="replace")
+            return make(state="drifted", detail="its comment was removed, and more", action="replace")
         return make(
             state="foreign",
             detail=f"changelane.{capture.name} exists and is not Changelane's",
-            help=f'DROP FUNCTION changelane."{capture.name}"() if nothing needs it',
+            fix=f'DROP FUNCTION changelane."{capture.name}"() if nothing needs it',
         )
     if marker.project != project:
         return make(
             state="foreign",
             detail=f"changelane.{capture.name} belongs to project {marker.project}",
-            help=_part(marker.project),
+            fix=_part(marker.project),
         )
     if found != marker.live:
         return make(
             state="drifted",
             detail=_explain(live),
-            remedy="comment" if right and owned and kept else "replace",
+            action="comment" if right and owned and kept else "replace",
         )
     if not owned and marker.spec == capture.spec:
         return make(
             state="drifted",
             detail=f"its owner became {live.owner}, declared is {owner}",
-            remedy="own" if right else "replace",
+            action="own" if right else "replace",
         )
     if not owner and not live.owner_creates:
         return make(
             state="drifted",
             detail=f"its owner became {live.owner}, who may not create in schema changelane",
-            remedy="own" if right and marker.spec == capture.spec else "replace",
+            action="own" if right and marker.spec == capture.spec else "replace",
         )
     if not right:
-        return make(state="outdated", detail="its definition changes", remedy="replace")
+        return make(state="outdated", detail="its definition changes", action="replace")
     if not owned:
-        return make(state="outdated", detail=f"its owner is to be {owner}", remedy="replace")
+        return make(state="outdated", detail=f"its owner is to be {owner}", action="replace")
     if not kept:
         return make(
-            state="outdated", detail="its table has another number, as after a restore", remedy="replace"
+            state="outdated", detail="its table has another number, as after a restore", action="replace"
         )
     if marker.spec != capture.spec:
-        return make(state="outdated", detail="only its comment", remedy="comment")
+        return make(state="outdated", detail="only its comment", action="comment")
     return make(state="ok")
 
 
@@ -228,15 +228,15 @@ def _compare_trigger(
     )
 
     if block[0]:
-        return make(state="blocked", detail=block[0], help=block[1])
+        return make(state="blocked", detail=block[0], fix=block[1])
     if live is None:
-        return make(state="missing", remedy="create")
+        return make(state="missing", action="create")
     place = spell(capture.identity)
     if live.constraint:
         return make(
             state="foreign",
             detail=f"trigger {name} on {place} is a constraint trigger, which Changelane never makes",
-            help=drop_trigger(name, table=capture.identity),
+            fix=drop_trigger(name, table=capture.identity),
         )
     right = live.live == capture.trigger_live
     # The hash does not cover the text of a WHEN, nor the columns of an UPDATE OF.
@@ -247,24 +247,24 @@ def _compare_trigger(
         return make(
             state="foreign",
             detail=f"trigger {name} on {place} exists and is not Changelane's",
-            help=f"{drop_trigger(name, table=capture.identity)} if nothing needs it",
+            fix=f"{drop_trigger(name, table=capture.identity)} if nothing needs it",
         )
     if marker and marker.project != project:
         return make(
             state="foreign",
             detail=f"trigger {name} on {place} belongs to project {marker.project}",
-            help=_part(marker.project),
+            fix=_part(marker.project),
         )
     if right and not live.owned:
         # The trigger's owner alone can change its comment.
         if fires:
             return make(state="ok")
-        return make(state="disabled", detail=_explain_disabled(capture, live), remedy="replace")
+        return make(state="disabled", detail=_explain_disabled(capture, live), action="replace")
     if right and not live.marked:
         return make(
             state="drifted",
             detail="its comment was removed",
-            remedy="comment" if transparent and fires else "replace",
+            action="comment" if transparent and fires else "replace",
         )
     assert marker is not None
     changed = live.live != marker.live if live.marked else marker.spec == capture.spec
@@ -272,21 +272,21 @@ def _compare_trigger(
         return make(
             state="drifted",
             detail="its definition was changed",
-            remedy="comment" if transparent and fires else "replace",
+            action="comment" if transparent and fires else "replace",
         )
     same = right and marker.spec == capture.spec
     if live.enabled == "D" or (same and not fires):
         return make(
             state="disabled",
             detail=_explain_disabled(capture, live),
-            remedy="enable" if same else "replace",
+            action="enable" if same else "replace",
         )
     if not right or not fires:
-        return make(state="outdated", detail="its definition changes", remedy="replace")
+        return make(state="outdated", detail="its definition changes", action="replace")
     if not same:
         if transparent:
-            return make(state="outdated", detail="only its comment", remedy="comment")
-        return make(state="outdated", detail="its condition may change", remedy="replace")
+            return make(state="outdated", detail="only its comment", action="comment")
+        return make(state="outdated", detail="its condition may change", action="replace")
     return make(state="ok")
 
 
@@ -319,7 +319,7 @@ def _find_strangers(manifest: Manifest, observed: Observed) -> Iterator[Object]:
             route=marker.name if marker else declared[name],
             detail=f"it calls {trigger.function} and does not have this project's marker: made by hand, or "
             "renamed without its comment, it sends the same messages again",
-            help=drop_trigger(trigger.name, table=place),
+            fix=drop_trigger(trigger.name, table=place),
         )
 
 

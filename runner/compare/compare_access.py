@@ -33,24 +33,24 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
     make = partial(Object, kind="access", name=f"{access.queue} for {role}", access=access)
     if access.declared not in rights.roles:
         if manifest.owner and access.role == manifest.owner.role:
-            return make(state="missing", detail=describe(access), remedy="create")
+            return make(state="missing", detail=describe(access), action="create")
         return make(
             state="blocked",
             detail=f"role {role} does not exist",
-            help=f"create it, or take it out of the access to queue {access.queue}",
+            fix=f"create it, or take it out of the access to queue {access.queue}",
         )
     table = rights.tables.get((access.queue, False))
     known_functions = {name for other in manifest.access for name in other.functions}
-    detail, help = find_strange(access, observed, known=known_functions)
+    detail, fix = find_strange(access, observed, known=known_functions)
     if detail:
-        return make(state="foreign", detail=detail, help=help)
+        return make(state="foreign", detail=detail, fix=fix)
     if table is None or access.role not in rights.roles:
-        return make(state="missing", detail=describe(access), remedy="create")
+        return make(state="missing", detail=describe(access), action="create")
     if table.owner == access.declared:
         return make(
             state="blocked",
             detail=f"role {role} owns queue {access.queue}, and may do everything with it",
-            help="delete the entry",
+            fix="delete the entry",
         )
     there = [policy for policy in rights.policies if policy.queue == access.queue]
     for policy in there:
@@ -58,7 +58,7 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
             return make(
                 state="foreign",
                 detail=f"role {role} has access to queue {access.queue} by project {policy.marker.project}",
-                help="declare it in one project only",
+                fix="declare it in one project only",
             )
     known = list_known(access)
     if wider := sorted(policy.name for policy in there if _widens(policy, rights.roles[access.role])):
@@ -66,7 +66,7 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
             state="blocked",
             detail=f"policy {', '.join(map(spell_name, wider))} on queue {access.queue}, made by hand, opens "
             f"messages to role {role} beside what is declared",
-            help="say in `using` what it is to open, and drop it; or take the entry out",
+            fix="say in `using` what it is to open, and drop it; or take the entry out",
         )
     ours = [
         policy
@@ -75,9 +75,9 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
         or (policy.roles == [access.role] and policy.marker)
     ]
     if not ours:
-        return make(state="missing", detail=describe(access), remedy="create")
+        return make(state="missing", detail=describe(access), action="create")
     if any(policy.marker and policy.marker.spec != access.spec for policy in ours):
-        return make(state="outdated", detail=describe(access), remedy="replace")
+        return make(state="outdated", detail=describe(access), action="replace")
     server = observed.session.server
     changed = [policy for policy in ours if policy.marker and policy.marker.live != policy.live]
     drift = [
@@ -87,11 +87,11 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
         *(_find_wrong_tables(access.queue, rights) if first else ()),
     ]
     if drift:
-        return make(state="drifted", detail="; ".join(drift), remedy="replace")
+        return make(state="drifted", detail="; ".join(drift), action="replace")
     if changed:
         # The catalog of another major version may print the same expression in other words.
         return make(
-            state="outdated", detail="its policies come of another major of Postgres", remedy="replace"
+            state="outdated", detail="its policies come of another major of Postgres", action="replace"
         )
     return make(state="ok")
 
@@ -204,7 +204,7 @@ def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
                 f"{thing}: pgmq notifies of messages, and writes pgmq.notify_insert_throttle as the sender: "
                 f"SELECT pgmq.disable_notify_insert('{access.queue}'), or let the role write it"
             )
-        taken = find_taken(access, observed) if thing.remedy in ("create", "replace") else []
+        taken = find_taken(access, observed) if thing.action in ("create", "replace") else []
         # What PUBLIC loses is said once a queue.
         if taken := [grant for grant in taken if grant.role or access.queue not in queues]:
             holders = f"{spell_name(access.role)} and PUBLIC" if any(not one.role for one in taken) else "it"
@@ -258,7 +258,7 @@ def find_withdrawn(project: str, observed: Observed, *, declared: Iterable[Acces
             name=f"{queue} for {spell_name(role) if role else 'several roles'}",
             state="orphaned",
             detail="no longer declared",
-            remedy="drop",
+            action="drop",
             withdrawal=Withdrawal(
                 queue=queue,
                 role=revoked,

@@ -22,24 +22,24 @@ def compare_api(manifest: Manifest, observed: Observed) -> Iterator[Object]:
         yield from find_api(manifest.project, observed)
         return
     if live is None:
-        yield make(state="missing", detail=_list_roles(api), remedy="create")
+        yield make(state="missing", detail=_list_roles(api), action="create")
     elif marker is None and live.comment is None and live.complete and live.owned:
-        yield make(state="drifted", detail="its comment was removed", remedy="replace")
+        yield make(state="drifted", detail="its comment was removed", action="replace")
     elif marker is None:
         yield make(state="foreign", detail="it exists and is not Changelane's: left as it is")
     elif marker.project != manifest.project:
         wrong = ", ".join(_find_wrong_grants(manifest, api, observed.rights))
         detail = f"of project {marker.project}: used, not owned"
         if wrong:
-            yield make(state="drifted", detail=f"{detail}; {wrong}", remedy="set")
+            yield make(state="drifted", detail=f"{detail}; {wrong}", action="set")
         else:
             yield make(state="ok", detail=detail)
     elif live.live != marker.live and marker.pg == observed.session.server:
-        yield make(state="drifted", detail="its functions were changed", remedy="replace")
+        yield make(state="drifted", detail="its functions were changed", action="replace")
     elif live.live != marker.live or marker.spec != api.spec:
-        yield make(state="outdated", detail="its functions change", remedy="replace")
+        yield make(state="outdated", detail="its functions change", action="replace")
     elif wrong := ", ".join(_find_wrong_grants(manifest, api, observed.rights)):
-        yield make(state="drifted", detail=wrong, remedy="set")
+        yield make(state="drifted", detail=wrong, action="set")
     else:
         yield make(state="ok")
 
@@ -51,7 +51,7 @@ def find_api(project: str, observed: Observed) -> Iterator[Object]:
     used = live is not None and any(role in others for role, _, _ in live.grants)
     if live and live.marker and live.marker.project == project and not used:
         yield Object(
-            kind="api", name=API_SCHEMA, state="orphaned", detail="no longer declared", remedy="drop"
+            kind="api", name=API_SCHEMA, state="orphaned", detail="no longer declared", action="drop"
         )
 
 

@@ -46,7 +46,7 @@ def find_wrong_functions(access: Access, rights: Rights, *, project: str) -> Ite
 
 
 def find_strange(access: Access, observed: Observed, *, known: Collection[str]) -> tuple[str, str]:
-    """Objects of other roles in the schema where callers look for their functions, and the help; empty if
+    """Objects of other roles in the schema where callers look for their functions, and the fix; empty if
     none.
 
     ``known`` are the names that the project declares.
@@ -81,7 +81,7 @@ def find_strange(access: Access, observed: Observed, *, known: Collection[str]) 
 def check_functions(objects: Iterable[Object], observed: Observed) -> Iterator[tuple[str, str]]:
     """The reasons why the session's role cannot create the roles that functions run as, or their schema."""
     session, rights = observed.session, observed.rights
-    given = [thing.access for thing in objects if thing.access and thing.access.caller and thing.remedy]
+    given = [thing.access for thing in objects if thing.access and thing.access.caller and thing.action]
     for role, access in {access.role: access for access in given}.items():
         if role not in rights.roles and not session.creates_roles:
             yield (

@@ -22,14 +22,14 @@ def compare_owner(manifest: Manifest, observed: Observed) -> Iterator[Object]:
         return
     make = partial(Object, kind="owner", name=owner.role, owner=owner)
     if owner.role not in observed.definers.roles:
-        yield make(state="missing", detail="it may send to the queues, and nothing else", remedy="create")
+        yield make(state="missing", detail="it may send to the queues, and nothing else", action="create")
         return
     lacks = list_owner_lacks(manifest, observed)
     if barred := [lack for lack in lacks if not lack.fixable]:
         yield make(
             state="blocked",
             detail=f"it may not {'; '.join(lack.what for lack in barred)}, and writes would fail",
-            help="; ".join(lack.fix for lack in barred),
+            fix="; ".join(lack.fix for lack in barred),
         )
         return
     if lacks:
@@ -37,7 +37,7 @@ def compare_owner(manifest: Manifest, observed: Observed) -> Iterator[Object]:
         yield make(
             state="drifted" if used else "outdated",
             detail=f"it may not {'; '.join(lack.what for lack in lacks)}",
-            remedy="replace",
+            action="replace",
         )
         return
     yield make(state="ok")
@@ -69,7 +69,7 @@ def list_lacks(capture: Capture, observed: Observed) -> list[Lack]:
 
 
 def find_lack(capture: Capture, observed: Observed) -> tuple[str, str]:
-    """The rights without which the owner's captures fail, in words, and the help. Empty texts: it has all
+    """The rights without which the owner's captures fail, in words, and the fix. Empty texts: it has all
     rights.
     """
     lacks = list_lacks(capture, observed)

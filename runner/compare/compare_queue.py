@@ -54,7 +54,7 @@ def compare_queue(
     inline: bool = False,
     obstacle: tuple[str, str] = ("", ""),
 ) -> Object:
-    """The state of a queue. It has no remedy if the change would lose messages or block them; a person must
+    """The state of a queue. It has no action if the change would lose messages or block them; a person must
     do that.
 
     ``inline``: a capture writes the table without pgmq, so the table must have a known shape. ``obstacle`` is
@@ -63,14 +63,14 @@ def compare_queue(
     make = partial(Object, kind="queue", name=queue.name, queue=queue)
 
     if live is None and queue.kind == "partitioned" and obstacle[0]:
-        return make(state="blocked", detail=obstacle[0], help=obstacle[1])
+        return make(state="blocked", detail=obstacle[0], fix=obstacle[1])
     if live is None:
-        return make(state="missing", remedy="create")
+        return make(state="missing", action="create")
     if not live.archive_lasts:
         return make(
             state="drifted",
             detail="its archive is unlogged: a crash empties it",
-            help=f"ALTER TABLE pgmq.a_{queue.name} SET LOGGED  -- rewrites it",
+            fix=f"ALTER TABLE pgmq.a_{queue.name} SET LOGGED  -- rewrites it",
         )
     if not live.has_table or not live.has_archive:
         table = f"pgmq.{'a' if live.has_table else 'q'}_{queue.name}"
@@ -78,7 +78,7 @@ def compare_queue(
         return make(
             state="blocked",
             detail=f"pgmq.meta lists it, but table {table} is gone",
-            help=f"restore it; or SELECT pgmq.drop_queue('{queue.name}'), which drops {left} and apply "
+            fix=f"restore it; or SELECT pgmq.drop_queue('{queue.name}'), which drops {left} and apply "
             "again, which makes it anew, empty",
         )
     marker = live.marker
@@ -89,13 +89,13 @@ def compare_queue(
         return make(
             state="drifted" if drifted else "blocked",
             detail=f"it is {live.kind}, declared {queue.kind}",
-            help=steps.format(name=queue.name, kind=queue.kind),
+            fix=steps.format(name=queue.name, kind=queue.kind),
         )
     if queue.partition and (wrong := _find_wrong_cut(queue.partition, live)):
         return make(
             state="drifted" if drifted else "blocked",
             detail=wrong,
-            help=_ANEW.format(name=queue.name, kind="another")
+            fix=_ANEW.format(name=queue.name, kind="another")
             if live.partitioning
             else "CREATE EXTENSION pg_partman in its schema, from a dump of this database with its "
             "configuration; or, as its owner, let this role read it",
@@ -104,31 +104,31 @@ def compare_queue(
         return make(
             state="drifted" if ours else "blocked",
             detail=f"table pgmq.q_{queue.name} is not as pgmq made it: {wrong}",
-            help="put it right by hand: until then every write that sends to it may fail",
+            fix="put it right by hand: until then every write that sends to it may fail",
         )
     if inline and (wrong := ", ".join(sorted(live.columns.keys() - _COLUMNS.keys() - _ADDED))):
         return make(
             state="drifted" if ours else "blocked",
             detail=f"a route writes table pgmq.q_{queue.name} inline, and does not know column {wrong}",
-            help="set `send: pgmq` in the routes that send to it",
+            fix="set `send: pgmq` in the routes that send to it",
         )
     if missing := list_missing_indexes(queue, live):
         if missing == ["key"] and live.key_index is not None:
-            return make(state="drifted", detail="its index for the order of keys is another", remedy="index")
+            return make(state="drifted", detail="its index for the order of keys is another", action="index")
         detail = f"lacks the index for {' and that for '.join(_INDEXES[index] for index in missing)}"
         lost = ours and not {"vt", "msg_id"}.isdisjoint(missing)
-        return make(state="drifted" if lost else "outdated", detail=detail, remedy="index")
+        return make(state="drifted" if lost else "outdated", detail=detail, action="index")
     if marker is None and live.live == queue.live:
         # pgmq never makes these settings, so an earlier apply did.
-        return make(state="drifted", detail="its comment was removed", remedy="comment")
+        return make(state="drifted", detail="its comment was removed", action="comment")
     if marker is None:
         return make(state="ok", detail="existed before Changelane: used, not owned")
     if marker.project != project:
         return make(state="ok", detail=f"of project {marker.project}: used, not owned")
     if wrong := ", ".join(_list_wrong_settings(queue, live)):
-        return make(state="drifted" if drifted else "outdated", detail=wrong, remedy="set")
+        return make(state="drifted" if drifted else "outdated", detail=wrong, action="set")
     if (marker.spec, marker.live) != (queue.spec, live.live):
-        return make(state="outdated", detail="only its comment", remedy="comment")
+        return make(state="outdated", detail="only its comment", action="comment")
     return make(state="ok")
 
 

@@ -22,7 +22,7 @@ def find_block(
     broken: str = "",
     triggers: Triggers,
 ) -> tuple[str, str]:
-    """The reason why a capture cannot be applied to its relation, and the help; empty strings if it can.
+    """The reason why a capture cannot be applied to its relation, and the fix; empty strings if it can.
 
     ``selection`` is that of its route. ``moved`` is the table under another name that has its trigger, after
     a rename. ``stray`` says why the route no longer matches the table, ``broken`` is the error of an

@@ -27,14 +27,14 @@ def _compare(schedule: Schedule, row: Row | None) -> Object:
         return Object(kind="schedule", name=schedule.name, schedule=schedule, runs=runs, **facts)
 
     if row is None:
-        return make(state="missing", remedy="create")
+        return make(state="missing", action="create")
     if row.spec != schedule.spec:
-        return make(state="outdated", detail="its declaration changed", remedy="replace")
+        return make(state="outdated", detail="its declaration changed", action="replace")
     wanted = (
         schedule.queue, schedule.cron, schedule.every, schedule.timezone, schedule.body, schedule.missed
     )  # fmt: skip
     if row.definition != wanted:
-        return make(state="drifted", detail="its row was changed", remedy="replace")
+        return make(state="drifted", detail="its row was changed", action="replace")
     return make(state="ok")
 
 
@@ -60,6 +60,6 @@ def find_schedules(project: str, rows: Schedules) -> Iterator[Object]:
                 name=row.name,
                 state="orphaned",
                 detail=f"goes on sending to {row.queue}",
-                remedy="drop",
+                action="drop",
                 runs=describe_runs(row),
             )

@@ -25,7 +25,7 @@ def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:
         name="changelane",
         state="foreign",
         detail=f"{owned}: what its owner puts there would run as that role, for capture functions call it",
-        help=f"{fixes}; or, where you trust the owner with all rights of that role: {grants}",
+        fix=f"{fixes}; or, where you trust the owner with all rights of that role: {grants}",
     )
 
 
@@ -38,18 +38,18 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             name="pgmq",
             state="blocked",
             detail=f"it is there, and not visible to role {session.role}",
-            help=f'to look: GRANT USAGE ON SCHEMA pgmq TO "{session.role}"; GRANT SELECT ON pgmq.meta TO '
+            fix=f'to look: GRANT USAGE ON SCHEMA pgmq TO "{session.role}"; GRANT SELECT ON pgmq.meta TO '
             f'"{session.role}". To apply: GRANT ALL ON SCHEMA pgmq TO "{session.role}"; '
             f'GRANT ALL ON pgmq.meta TO "{session.role}"',
         )
     elif session.has_pgmq:
         yield Object(kind="schema", name="pgmq", state="ok")
     else:
-        yield Object(kind="schema", name="pgmq", state="missing", detail="not installed", remedy="create")
+        yield Object(kind="schema", name="pgmq", state="missing", detail="not installed", action="create")
 
     found = parse_schema_comment(session.schema_comment or "")
     if not session.has_schema:
-        yield Object(kind="schema", name="changelane", state="missing", remedy="create")
+        yield Object(kind="schema", name="changelane", state="missing", action="create")
     elif strangers := observed.definers.strangers:
         yield _refuse_strangers(strangers)
     elif session.schema_comment is None:
@@ -58,7 +58,7 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             name="changelane",
             state="drifted",
             detail="its comment, which holds its version, is missing",
-            remedy="replace",
+            action="replace",
         )
     elif found is None:
         yield Object(
@@ -66,7 +66,7 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             name="changelane",
             state="foreign",
             detail=f"its comment is not Changelane's: {session.schema_comment[:60]!r}",
-            help="rename that schema: Changelane keeps its functions in one of this name",
+            fix="rename that schema: Changelane keeps its functions in one of this name",
         )
     elif found > SCHEMA_VERSION:
         yield Object(
@@ -74,7 +74,7 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             name="changelane",
             state="blocked",
             detail=f"it is of version {found}, this Changelane knows {SCHEMA_VERSION}",
-            help="upgrade Changelane: a newer one has applied to this database",
+            fix="upgrade Changelane: a newer one has applied to this database",
         )
     elif found < SCHEMA_VERSION:
         yield Object(
@@ -82,7 +82,7 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             name="changelane",
             state="outdated",
             detail=f"it is of version {found}, this Changelane makes {SCHEMA_VERSION}",
-            remedy="replace",
+            action="replace",
         )
     elif not (session.has_tables and session.grants_right):
         yield Object(
@@ -92,7 +92,7 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             detail="the rights on it or on its tables are others"
             if session.has_tables
             else "a table or function of its own is missing",
-            remedy="replace",
+            action="replace",
         )
     elif session.functions_comment != f"changelane:functions live={session.schema_live}":
         yield Object(
@@ -100,7 +100,7 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             name="changelane",
             state="drifted",
             detail="a function that captures or workers share was changed",
-            remedy="replace",
+            action="replace",
         )
     else:
         yield Object(kind="schema", name="changelane", state="ok")

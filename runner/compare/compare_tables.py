@@ -29,7 +29,7 @@ def compare_tables(manifest: Manifest, observed: Observed) -> Iterator[Object]:
                     route=route.name,
                     state="missing",
                     detail=_explain_missing(route, identity, declared),
-                    help=f"{ANEW} and `changelane apply`, or leave it out with `except`",
+                    fix=f"{ANEW} and `changelane apply`, or leave it out with `except`",
                 )
                 continue
             relation, table = observed.relations.get(identity), known.get(identity)
@@ -43,7 +43,7 @@ def compare_tables(manifest: Manifest, observed: Observed) -> Iterator[Object]:
                     route=route.name,
                     state="outdated",
                     detail=_explain_key(route, identity, table.primary_key, tuple(relation.primary_key)),
-                    help=f"{ANEW} and `changelane apply`, or name a `key` in route {route.name}",
+                    fix=f"{ANEW} and `changelane apply`, or name a `key` in route {route.name}",
                 )
 
 

@@ -11,7 +11,7 @@ from changelane.contract.marker import Marker
 
 State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
 Kind = Literal["schema", "owner", "queue", "function", "trigger", "table", "access", "api", "schedule"]
-Remedy = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "retire", "drop"]
+Action = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "retire", "drop"]
 
 
 _PLAIN = re.compile(r"[\w$ -]+")
@@ -50,8 +50,8 @@ class Object:
     """One object of a project and its state. ``table`` is ``(schema, name)`` for triggers, functions, and
     tables, which are listed only if they differ from ``sql_out/``.
 
-    ``detail`` says why the state is not ok; ``help`` is the fix for a person if apply cannot do it.
-    ``remedy`` is the action of apply, empty for none; for ``retire``, only the table's owner may drop the
+    ``detail`` says why the state is not ok; ``fix`` is for a person if apply cannot do it.
+    ``action`` is what apply does, empty for none; for ``retire``, only the table's owner may drop the
     trigger, so its function is replaced by one that does nothing. ``marker`` is that of an orphan,
     ``relation`` the ``relkind`` of its table, ``withdrawal`` the rights to revoke if access is no longer
     declared. ``runs`` are a schedule's last and next run in words.
@@ -63,8 +63,8 @@ class Object:
     table: tuple[str, str] | None = None
     route: str = ""
     detail: str = ""
-    help: str = ""
-    remedy: Remedy = ""
+    fix: str = ""
+    action: Action = ""
     relation: str = "r"
     marker: Marker | None = None
     capture: Capture | None = None
@@ -80,7 +80,7 @@ class Object:
         """Whether it is a right granted by hand on a queue with declared access; only ``--prune``
         revokes it.
         """
-        return self.kind == "access" and self.state == "drifted" and self.remedy == "drop"
+        return self.kind == "access" and self.state == "drifted" and self.action == "drop"
 
     def __str__(self) -> str:
         where = {"trigger": f" on {self.place}", "table": f" of route {self.route}"}

@@ -44,7 +44,7 @@ def find_orphans(manifest: Manifest, observed: Observed, *, blocked: Collection[
                 name=queue.name,
                 state="orphaned",
                 detail="no longer declared; its messages are kept",
-                help=f"SELECT pgmq.drop_queue('{queue.name}') once it is drained",
+                fix=f"SELECT pgmq.drop_queue('{queue.name}') once it is drained",
             )
 
 
@@ -52,7 +52,7 @@ def _leave_to_owner(orphan: Object, trigger: Trigger) -> Object:
     """An orphan on a table of another role, whose function a declared capture needs."""
     drop = drop_trigger(trigger.name, table=(trigger.schema, trigger.table))
     return replace(
-        orphan, remedy="", help=f"only {spell_name(trigger.owner)}, who owns the table, may: {drop}"
+        orphan, action="", fix=f"only {spell_name(trigger.owner)}, who owns the table, may: {drop}"
     )
 
 
@@ -72,7 +72,7 @@ def _explain_orphan(thing: Object, trigger: Trigger, observed: Observed) -> Obje
     return replace(
         thing,
         detail=f"{sends} under the name of another table: this one was renamed, moved or swapped",
-        help=f"--prune {'drops it' if trigger.owned else 'ends it'}; or name the table in a route",
+        fix=f"--prune {'drops it' if trigger.owned else 'ends it'}; or name the table in a route",
     )
 
 
@@ -106,7 +106,7 @@ def _find_marked(project: str, observed: Observed) -> Iterator[Object]:
                 table=(trigger.schema, trigger.table),
                 route=trigger.marker.name,
                 state="orphaned",
-                remedy="drop" if trigger.owned else "retire",
+                action="drop" if trigger.owned else "retire",
                 relation=trigger.relation,
                 marker=trigger.marker,
             )
@@ -119,7 +119,7 @@ def _find_marked(project: str, observed: Observed) -> Iterator[Object]:
                 name=function.name,
                 route=marker.name,
                 state="orphaned",
-                remedy="retire" if kept else "drop",
+                action="retire" if kept else "drop",
                 marker=marker,
             )
 

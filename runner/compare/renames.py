@@ -39,7 +39,7 @@ class Rename:
             self.trigger,
             detail=f"{self.trigger.place} is a partition of {above}, whose trigger of route "
             f"{self.capture.route} sends the same changes",
-            help="--prune drops it",
+            fix="--prune drops it",
         )
 
 
@@ -81,7 +81,7 @@ def _list_captures(objects: Iterable[Object]) -> tuple[list[Capture], list[Captu
     added, there = [], []
     for thing in objects:
         if thing.kind == "trigger" and thing.capture:
-            if thing.state == "missing" and thing.remedy:
+            if thing.state == "missing" and thing.action:
                 added.append(thing.capture)
             elif thing.state in ("ok", "outdated", "drifted"):
                 there.append(thing.capture)

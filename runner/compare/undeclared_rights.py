@@ -39,7 +39,7 @@ def find_undeclared(manifest: Manifest, observed: Observed) -> Iterator[Object]:
             name=f"{queue} for {spell_name(role)}",
             state="drifted",
             detail=f"it may {spell_grants(grants)}, and nothing declares it",
-            remedy="drop",
+            action="drop",
             withdrawal=Withdrawal(
                 queue=queue, role=role, parts=tuple(sorted({grant.part for grant in grants if grant.part}))
             ),

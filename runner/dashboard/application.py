@@ -119,22 +119,22 @@ def _say_ok(request: Request) -> Response:
 
 
 def tell(request: Request, error: Exception) -> Response:
-    """The page of an error: the error and its help, never a traceback."""
-    status, what, help = _explain(error)
+    """The page of an error: the error and its fix, never a traceback."""
+    status, what, fix = _explain(error)
     return show(
         request,
         "error.html",
         status=status,
         title=HTTPStatus(status).phrase,
         what=what,
-        help=help,
+        fix=fix,
         again=status == HTTPStatus.SERVICE_UNAVAILABLE and request.method == "GET",
     )
 
 
 def _explain(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, Refusal):
-        return error.status, error.what, error.help
+        return error.status, error.what, error.fix
     if isinstance(error, HTTPException):
         missing = error.status_code == HTTPStatus.NOT_FOUND
         return error.status_code, "there is no such page" if missing else error.detail, ""
@@ -152,10 +152,10 @@ def _explain(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, psycopg.OperationalError | DatabaseError):
         known = error if isinstance(error, DatabaseError) else explain(error, doing="the database")
         away = isinstance(error, psycopg.OperationalError | Away)
-        return 503 if away else 409, known.what, known.help
+        return 503 if away else 409, known.what, known.fix
     if isinstance(error, psycopg.Error):
         known = explain(error, doing="the database")
-        return 409, known.what, known.help
+        return 409, known.what, known.fix
     if isinstance(error, ChangelaneError):
-        return 409, error.what, error.help
+        return 409, error.what, error.fix
     return 500, "something unexpected happened", "what it was is on the dashboard's stderr"

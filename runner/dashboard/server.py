@@ -61,18 +61,18 @@ class Options:
         if self.token and len(self.token) < SHORTEST:
             raise ChangelaneError(
                 f"the token has {len(self.token)} characters, which can be guessed: not started",
-                help=f"give at least {SHORTEST} random ones, as `openssl rand -hex 24` makes them",
+                fix=f"give at least {SHORTEST} random ones, as `openssl rand -hex 24` makes them",
             )
         if (self.invites or not self.token) and (self.url or not is_loopback(self.host)):
             what = f"--url {self.url}" if self.url else f"--host {self.host}"
             raise ChangelaneError(
                 f"{what} opens the dashboard to other machines, and needs a token: not started",
-                help="set CHANGELANE_DASHBOARD_TOKEN to a long random text, as `openssl rand -hex 24` makes "
+                fix="set CHANGELANE_DASHBOARD_TOKEN to a long random text, as `openssl rand -hex 24` makes "
                 "it; --token works too, but shows in the list of processes",
             )
         if self.url and not _read_origin(self.url):
             raise ChangelaneError(
-                f"--url {self.url!r} is no address", help="write it as https://dashboard.example.com"
+                f"--url {self.url!r} is no address", fix="write it as https://dashboard.example.com"
             )
 
 
@@ -187,7 +187,7 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 def _explain(host: str, port: int, error: OSError) -> ChangelaneError:
     return ChangelaneError(
         f"cannot listen on {host} port {port}: {error.strerror or error}",
-        help="choose another --port (0 takes any free one), or --host",
+        fix="choose another --port (0 takes any free one), or --host",
     )
 
 

@@ -38,7 +38,7 @@ def find_access(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obs
             code="rights-undeclared",
             what=f"{thing}: {thing.detail}",
             why="the queue declares its access, and this role has none",
-            mend="changelane apply --prune, which revokes it; or declare it under `access`",
+            fix="changelane apply --prune, which revokes it; or declare it under `access`",
         )
     yield from _find_open_queues(conn, manifest, observed)
     for place, role, privileges in conn.execute(_PGMQ_OPEN).fetchall():
@@ -46,7 +46,7 @@ def find_access(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obs
             code="pgmq-open",
             what=f"{_name(role)} may {', '.join(privileges)} on {_spell_place(place)}",
             why="the right covers all queues at once, whatever access each of them declares",
-            mend=f"REVOKE {', '.join(privileges)} ON {place} FROM {_quote(role)}; or let it be the role that "
+            fix=f"REVOKE {', '.join(privileges)} ON {place} FROM {_quote(role)}; or let it be the role that "
             "applies, and owns the queues",
         )
     if manifest.access:
@@ -93,7 +93,7 @@ def _find_open_queues(
             what=f"{_list([_name(role) for role in roles])} can {can} "
             f"{'queue' if len(queues) == 1 else 'queues'} {_list(queues)}",
             why="the queue declares no access, so nothing checks these rights",
-            mend=f"declare queues.{queues[0]}.access in the spec; or REVOKE ALL ON pgmq.q_{queues[0]}, "
+            fix=f"declare queues.{queues[0]}.access in the spec; or REVOKE ALL ON pgmq.q_{queues[0]}, "
             f"pgmq.a_{queues[0]} FROM {_quote(roles[0])}",
         )
 
@@ -119,7 +119,7 @@ def _find_defaults(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
             what=f"{kind.lower()} that role {spell_name(owner)} makes are opened to {_name(role)} from the "
             f"beginning{', in schema pgmq' if narrow else ''}",
             why="new partitions of queues get these rights, which nothing declares",
-            mend=f"ALTER DEFAULT PRIVILEGES FOR ROLE {_quote(owner)}{schema} REVOKE ALL ON {kind} "
+            fix=f"ALTER DEFAULT PRIVILEGES FOR ROLE {_quote(owner)}{schema} REVOKE ALL ON {kind} "
             f"FROM {_quote(role)}",
         )
 

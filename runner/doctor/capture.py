@@ -37,7 +37,7 @@ def find_capture(conn: psycopg.Connection[Any], manifest: Manifest, observed: Ob
     yield from _find_states(manifest, observed)
     yield from _find_leftovers(manifest, observed)
     for risk in find_risks(manifest, observed):
-        yield Finding(code="order-at-risk", what=risk.what, why=risk.why, mend=risk.fix)
+        yield Finding(code="order-at-risk", what=risk.what, why=risk.why, fix=risk.fix)
     yield from _find_replica_settings(conn, manifest)
     yield from _find_subscriptions(conn, manifest)
 
@@ -51,7 +51,7 @@ def _find_other_projects(manifest: Manifest, observed: Observed) -> Iterator[Fin
             what=f"trigger {spell_name(trigger.name)} on {spell((trigger.schema, trigger.table))} is of "
             f"project {project}" + (f", and sends to {queues}" if queues else ""),
             why=f"project {manifest.project} captures this table, too: after a rename, changes go twice",
-            mend=f"changelane destroy --project {project}, if there is no such project any more",
+            fix=f"changelane destroy --project {project}, if there is no such project any more",
         )
 
 
@@ -74,7 +74,7 @@ def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
                     what=f"trigger {spell_name(trigger.name)} on {table} sends to queue {queue}, "
                     "which is gone",
                     why=f"every write to {table} that it captures fails",
-                    mend="changelane apply, with --prune if the route is no longer declared",
+                    fix="changelane apply, with --prune if the route is no longer declared",
                 )
 
 
@@ -94,7 +94,7 @@ def _find_unable_senders(
             what=f"role {sql.Identifier(owner).as_string()}, as which {functions} runs, may not "
             f"{'; '.join(lack.what for lack in lacks)}",
             why="writes that it captures fail",
-            mend="; ".join(lack.fix for lack in lacks),
+            fix="; ".join(lack.fix for lack in lacks),
         )
     pairs = {
         (function.owner, queue): function.name
@@ -111,7 +111,7 @@ def _find_unable_senders(
                 what=f"role {owner}, as which function {SCHEMA}.{pairs[owner, queue]} runs, "
                 f"may not send to queue {queue}",
                 why="every write that the function captures fails",
-                mend="; ".join(f"GRANT {privilege} TO {role}" for privilege in lacks),
+                fix="; ".join(f"GRANT {privilege} TO {role}" for privilege in lacks),
             )
 
 
@@ -127,7 +127,7 @@ def _find_powerful_definers(manifest: Manifest, observed: Observed) -> Iterator[
             f"{describe_danger(definer) if not manifest.owner else 'who ' + ' and '.join(definer.powers)}",
             why="a cast or operator of a captured column's type runs with these rights at every write, and "
             f"{', '.join(map(spell_name, definer.makers))} can make one",
-            mend="take these rights from it" if manifest.owner else f"{DECLARE}, generate and apply",
+            fix="take these rights from it" if manifest.owner else f"{DECLARE}, generate and apply",
         )
 
 
@@ -140,7 +140,7 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
                 code="trigger-disabled",
                 what=f"{thing}: {thing.detail}",
                 why=f"changes that route {thing.route} declares are not captured, now or later",
-                mend="changelane apply",
+                fix="changelane apply",
             )
         elif thing.state == "blocked" and thing.capture and thing.detail not in said:
             if thing.detail == find_lack(thing.capture, observed)[0]:
@@ -151,7 +151,7 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
                 code="route-blocked",
                 what=thing.detail,
                 why=f"route {thing.route} cannot be applied",
-                mend=thing.help,
+                fix=thing.fix,
             )
         elif thing.kind == "api" and thing.state in ("missing", "drifted"):
             yield Finding(
@@ -159,21 +159,21 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
                 what=f"schema {thing.name}: {thing.detail if thing.state == 'drifted' else 'it is gone'}",
                 why="clients get errors, or rights that nobody declared; an update of pgmq drops what uses a "
                 "type that it makes anew (message_record at 1.10.0)",
-                mend="changelane apply",
+                fix="changelane apply",
             )
         elif thing.kind == "table" and thing.state == "missing":
             yield Finding(
                 code="table-uncaptured",
                 what=thing.detail,
                 why=f"changes that route {thing.route} declares are not captured, now or later",
-                mend=thing.help,
+                fix=thing.fix,
             )
         elif thing.kind == "table":
             yield Finding(
                 code="key-changed",
                 what=thing.detail,
                 why="consumers use a key that may not identify rows",
-                mend=thing.help,
+                fix=thing.fix,
             )
         elif thing.state == "missing" and thing.kind == "trigger" and thing.capture:
             missing.setdefault((thing.route, thing.place), []).append(thing.capture.event)
@@ -182,7 +182,7 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
             code="capture-missing",
             what=f"{table} has no trigger of route {route} for {', '.join(events)}",
             why=f"changes that route {route} declares are not captured, now or later",
-            mend="changelane apply",
+            fix="changelane apply",
         )
 
 
@@ -195,7 +195,7 @@ def _find_leftovers(manifest: Manifest, observed: Observed) -> Iterator[Finding]
             code="trigger-retired",
             what=explain_retired(trigger).partition(":")[0],
             why="each write to the table pays for the call",
-            mend=f"as {trigger.owner}: {drop_trigger(trigger.name, table=(trigger.schema, trigger.table))}",
+            fix=f"as {trigger.owner}: {drop_trigger(trigger.name, table=(trigger.schema, trigger.table))}",
         )
     for trigger in observed.triggers.values():
         marker = trigger.marker
@@ -213,14 +213,14 @@ def _find_leftovers(manifest: Manifest, observed: Observed) -> Iterator[Finding]
                 code="trigger-misnamed",
                 what=f"{listed}; they send its changes under the name of another table",
                 why="who follows that other table applies changes that are not its own",
-                mend="changelane inspect and changelane generate, then changelane apply --prune",
+                fix="changelane inspect and changelane generate, then changelane apply --prune",
             )
         else:
             yield Finding(
                 code="still-sending",
                 what=f"{listed}; sql_out/ no longer declares them",
                 why="they go on sending what nobody declares",
-                mend="changelane apply --prune",
+                fix="changelane apply --prune",
             )
 
 
@@ -235,7 +235,7 @@ def _find_replica_settings(conn: psycopg.Connection[Any], manifest: Manifest) ->
                 code="replication-role",
                 what=f"session_replication_role is {value} for {_describe_whose(role, database)}",
                 why=f"their writes do not fire the triggers of: {', '.join(routes)}",
-                mend=_reset(role, database),
+                fix=_reset(role, database),
             )
 
 
@@ -272,7 +272,7 @@ def _find_subscriptions(conn: psycopg.Connection[Any], manifest: Manifest) -> It
                 what=f"subscription {name} applies changes to {spell((schema, table))}, "
                 f"which route {route} does not see",
                 why="logical replication fires only row triggers that are enabled ALWAYS or REPLICA",
-                mend=f"declare {_list(needs)} in route {route}, then changelane generate and apply",
+                fix=f"declare {_list(needs)} in route {route}, then changelane generate and apply",
             )
 
 

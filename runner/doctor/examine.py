@@ -63,7 +63,7 @@ def _find_stale_spec(change: ManifestError | None) -> Iterator[Finding]:
             code="spec-changed",
             what=change.what,
             why="the checks here use the old spec, and so do the workers",
-            mend=change.help,
+            fix=change.fix,
         )
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """``code`` is stable; ``what`` was found, ``why`` it matters, and ``mend``, a command or an edit."""
+    """``code`` is stable; ``what`` was found, ``why`` it matters, and ``fix``, a command or an edit."""
 
     code: str
     what: str
     why: str
-    mend: str
+    fix: str
 
 
 def say_seconds(seconds: float) -> str:

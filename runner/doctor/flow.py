@@ -62,7 +62,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 code="never-due",
                 what=f"queue {name} holds a message that is never due: its time is beyond the year 9999",
                 why="no worker will claim it, and with ordering: key it blocks its key",
-                mend=f"changelane peek {name} --state delayed, then `Make due now` in the dashboard, "
+                fix=f"changelane peek {name} --state delayed, then `Make due now` in the dashboard, "
                 f"or SELECT pgmq.set_vt({sql.Literal(name).as_string()}, ID, 0)",
             )
         consumer = consumers.get(name)
@@ -72,7 +72,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                     code="queue-unconsumed",
                     what=f"queue {name} holds a message for {say_seconds(waited)} and has no consumer",
                     why="its messages pile up",
-                    mend=f"declare consumers.{name} in the spec; changelane generate; changelane work {name}",
+                    fix=f"declare consumers.{name} in the spec; changelane generate; changelane work {name}",
                 )
             continue
         if name not in fed and not sent:
@@ -80,7 +80,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 code="consumer-unfed",
                 what=f"the consumer of queue {name} has no route, and nothing was ever sent to it",
                 why="its handler is never called",
-                mend=f"declare a route to queue {name}, or take consumers.{name} out of the spec",
+                fix=f"declare a route to queue {name}, or take consumers.{name} out of the spec",
             )
         if late is not None and late > consumer.lease and name not in pauses:
             workers = sessions.get(f"changelane work {name}", 0)
@@ -89,7 +89,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 what=f"a message of queue {name} has been due for {say_seconds(late)}, longer than the "
                 f"lease of {consumer.lease:g} s, with {'workers' if workers else 'no worker'} at it",
                 why="it is handled late, and so are the messages behind it",
-                mend=f"changelane work {name}, more of it, or a handler that takes less" if workers
+                fix=f"changelane work {name}, more of it, or a handler that takes less" if workers
                 else f"changelane work {name}",
             )  # fmt: skip
         if blocked:
@@ -97,7 +97,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 code="keys-blocked",
                 what=f"queue {name} holds messages that failed for good and block their keys",
                 why="later messages of these keys wait for a person, as on_exhausted: block says",
-                mend=f"changelane peek {name} --state blocked, then changelane unblock {name}",
+                fix=f"changelane peek {name} --state blocked, then changelane unblock {name}",
             )
         yield from _find_returning(conn, name)
     for name, paused in sorted(pauses.items()):
@@ -106,7 +106,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 code="queue-paused",
                 what=f"queue {name} is paused for {say_seconds(paused)}",
                 why="nobody handles its messages meanwhile",
-                mend=f"changelane resume {name}",
+                fix=f"changelane resume {name}",
             )
     yield from _find_defaults(conn)
 
@@ -129,7 +129,7 @@ def find_growth(before: Counts, after: Counts, *, seconds: float) -> Iterator[Fi
                 code="queue-growing",
                 what=f"queue {name} grows: in {seconds:g} s {sent:,} messages were sent and {left:,} left",
                 why="the wait for a handler grows with it",
-                mend=f"more workers (changelane work {name} --processes 2), more concurrency, or a faster "
+                fix=f"more workers (changelane work {name} --processes 2), more concurrency, or a faster "
                 "handler",
             )
 
@@ -143,7 +143,7 @@ def _find_returning(conn: psycopg.Connection[Any], name: str) -> Iterator[Findin
             what=f"message {msg_id} of queue {name} came back {times} times without an attempt being spent"
             + (f": {' '.join(error.split())[:200]}" if error else ""),
             why="the database, a session that it ended, or a worker that died stopped its handler each time",
-            mend=f"changelane peek {name} --id {msg_id}; fix the handler, or what ends its session",
+            fix=f"changelane peek {name} --id {msg_id}; fix the handler, or what ends its session",
         )
 
 
@@ -181,5 +181,5 @@ def _find_defaults(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
                 code="default-filled",
                 what=f"the DEFAULT partition {schema}.{table} of queue {queue} holds messages",
                 why="retention never drops them, and no partition can be made for their time",
-                mend="run changelane maintain about ten times in each partition interval",
+                fix="run changelane maintain about ten times in each partition interval",
             )

@@ -42,14 +42,14 @@ def find_horizon(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
                 code="slot-lost",
                 what=f"replication slot {name} is {status}",
                 why="its reader has lost WAL, or is about to, and cannot go on",
-                mend=f"SELECT pg_drop_replication_slot({slot}), and set its reader up anew",
+                fix=f"SELECT pg_drop_replication_slot({slot}), and set its reader up anew",
             )
         elif not active and retained is not None and retained > RETAINED:
             yield Finding(
                 code="slot-inactive",
                 what=f"replication slot {name} has no reader and retains {say_bytes(retained)} of WAL",
                 why="the disk fills up, because the server keeps all WAL since then",
-                mend=f"start its reader, or SELECT pg_drop_replication_slot({slot})",
+                fix=f"start its reader, or SELECT pg_drop_replication_slot({slot})",
             )
 
 
@@ -65,35 +65,35 @@ def _judge(kind: str, name: str, state: str | None, seconds: float, age: int | N
             code="idle-in-transaction",
             what=f"{name} is {state} for {say_seconds(seconds)}{behind}",
             why=f"{_WHY}; and its locks make others wait",
-            mend=f"SELECT pg_terminate_backend({_pid(name)}); and an idle_in_transaction_session_timeout",
+            fix=f"SELECT pg_terminate_backend({_pid(name)}); and an idle_in_transaction_session_timeout",
         )
     elif kind == "backend" and age is not None and seconds >= LONG:
         yield Finding(
             code="transaction-long",
             what=f"{name} is in a transaction for {say_seconds(seconds)}{behind}",
             why=_WHY,
-            mend=f"wait for it, or SELECT pg_terminate_backend({_pid(name)})",
+            fix=f"wait for it, or SELECT pg_terminate_backend({_pid(name)})",
         )
     elif kind == "prepared" and seconds >= IDLE:
         yield Finding(
             code="transaction-prepared",
             what=f"prepared transaction {name} waits for {say_seconds(seconds)}{behind}",
             why=f"{_WHY}; and its locks make others wait, across restarts, too",
-            mend=f"COMMIT PREPARED or ROLLBACK PREPARED {sql.Literal(name).as_string()}",
+            fix=f"COMMIT PREPARED or ROLLBACK PREPARED {sql.Literal(name).as_string()}",
         )
     elif kind == "slot" and age is not None and age >= OLD:
         yield Finding(
             code="slot-behind",
             what=f"replication slot {name} is {age:,} transactions behind",
             why=_WHY,
-            mend=f"see to its reader, or SELECT pg_drop_replication_slot({sql.Literal(name).as_string()})",
+            fix=f"see to its reader, or SELECT pg_drop_replication_slot({sql.Literal(name).as_string()})",
         )
     elif kind == "standby" and age is not None and age >= OLD:
         yield Finding(
             code="standby-behind",
             what=f"{name} is {age:,} transactions behind, and hot_standby_feedback passes that on",
             why=_WHY,
-            mend="end the long query on the standby, or set hot_standby_feedback = off there",
+            fix="end the long query on the standby, or set hot_standby_feedback = off there",
         )
 
 

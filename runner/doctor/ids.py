@@ -33,7 +33,7 @@ def find_ids(conn: psycopg.Connection[Any], queues: Sequence[str]) -> Iterator[F
             why="sending fails at the next id that is in use, and the application's write fails with it"
             if in_queue
             else "ids repeat: a message whose id is in use in the archive is archived under another id",
-            mend=f"SELECT setval({sql.Literal(sequence).as_string()}, {largest[table]})",
+            fix=f"SELECT setval({sql.Literal(sequence).as_string()}, {largest[table]})",
         )
 
 

@@ -27,7 +27,7 @@ def _check_pgmq(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
             code="pgmq-missing",
             what="pgmq is not installed in this database",
             why="there are no queues to send to",
-            mend="changelane apply",
+            fix="changelane apply",
         )
     elif not found.headers or (found.version and _number(found.version) < OLDEST_PGMQ):
         wanted = ".".join(map(str, OLDEST_PGMQ))
@@ -35,7 +35,7 @@ def _check_pgmq(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
             code="pgmq-old",
             what=f"pgmq is {found.version or 'older than 1.5'}, installed as {found.installed_as}",
             why=f"Changelane sends headers, which takes {wanted} or newer",
-            mend="ALTER EXTENSION pgmq UPDATE"
+            fix="ALTER EXTENSION pgmq UPDATE"
             if found.version
             else f"upgrade it with the SQL of pgmq {wanted} or newer",
         )
@@ -52,5 +52,5 @@ def _find_pooler(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
             what="a pooler is between here and the server",
             why="in transaction mode, clients share sessions, their settings, prepared statements, LISTEN: "
             "Changelane needs none of these, and its workers poll; handlers that rely on them fail at times",
-            mend="give workers a direct connection, or one in session mode (on Supabase port 5432, not 6543)",
+            fix="give workers a direct connection, or one in session mode (on Supabase port 5432, not 6543)",
         )

@@ -51,5 +51,5 @@ def find_letters(conn: psycopg.Connection[Any], manifest: Manifest, observed: Ob
                 what=f"queue {name} has {count:,}{more} dead letters in {letters}, "
                 f"and its alarm is at {alarm:,}",
                 why="messages that failed for good wait there for a person",
-                mend=f"changelane dead-letter list {name}, fix the handler, then redrive or discard",
+                fix=f"changelane dead-letter list {name}, fix the handler, then redrive or discard",
             )

@@ -43,7 +43,7 @@ def find_schedules(
                     code="schedule-paused",
                     what=f"schedule {schedule.name} is paused for {say_seconds(seconds)}",
                     why="none of its runs is sent meanwhile, nor later",
-                    mend=f"changelane schedule resume {schedule.name}",
+                    fix=f"changelane schedule resume {schedule.name}",
                 )
             continue
         yield from _find_late(schedule, works=works, gone=schedule.queue not in observed.queues)
@@ -65,7 +65,7 @@ def _find_late(schedule: Schedule, *, works: bool, gone: bool) -> Iterator[Findi
             code="schedule-never-ran",
             what=f"schedule {schedule.name} never ran, and was due {say_seconds(late)} ago; {cause}",
             why=why,
-            mend=fix,
+            fix=fix,
         )
     elif late >= LATE:
         cause, fix = _explain_late(schedule, works=works, gone=gone)
@@ -73,7 +73,7 @@ def _find_late(schedule: Schedule, *, works: bool, gone: bool) -> Iterator[Findi
             code="schedule-late",
             what=f"schedule {schedule.name} is late by {say_seconds(late)}; {cause}",
             why=why,
-            mend=fix,
+            fix=fix,
         )
     elif schedule.next_at is not None and schedule.next_at > following:
         yield Finding(
@@ -81,7 +81,7 @@ def _find_late(schedule: Schedule, *, works: bool, gone: bool) -> Iterator[Findi
             what=f"schedule {schedule.name} waits until {schedule.next_at:%Y-%m-%d %H:%M:%S%z}, and is due "
             f"at {following:%Y-%m-%d %H:%M:%S%z}",
             why="the server's clock was ahead when its last run was sent, and was set back since",
-            mend=f"wait; or changelane schedule pause {schedule.name}, then resume: it begins anew from now",
+            fix=f"wait; or changelane schedule pause {schedule.name}, then resume: it begins anew from now",
         )
 
 

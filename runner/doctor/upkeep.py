@@ -58,14 +58,14 @@ def find_upkeep(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obs
             code="autovacuum-off",
             what="autovacuum is off for the whole server",
             why="every message leaves dead rows, which nothing removes",
-            mend="ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()",
+            fix="ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()",
         )
     elif row is not None and not row[1]:
         yield Finding(
             code="statistics-off",
             what="track_counts is off",
             why="autovacuum cannot count dead rows, and never runs",
-            mend="ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf()",
+            fix="ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf()",
         )
     names = [
         f"{place}_{queue.name}"
@@ -85,7 +85,7 @@ def _judge(table: _Table) -> Iterator[Finding]:
             code="autovacuum-off",
             what=f"autovacuum is off for pgmq.{table.name}",
             why="every message leaves dead rows, which nothing removes",
-            mend=f"ALTER TABLE {table.identifier} RESET (autovacuum_enabled)",
+            fix=f"ALTER TABLE {table.identifier} RESET (autovacuum_enabled)",
         )
     if table.dead > DEAD + table.live:
         last = "never" if table.vacuumed is None else f"{say_seconds(table.vacuumed)} ago"
@@ -94,14 +94,14 @@ def _judge(table: _Table) -> Iterator[Finding]:
             what=f"pgmq.{table.name} holds {table.dead:,} dead rows beside {table.live:,} live ones; "
             f"vacuum came {last}",
             why="claims step over dead rows, and the table grows",
-            mend=f"first fix findings on old snapshots, then VACUUM (ANALYZE) {table.identifier}",
+            fix=f"first fix findings on old snapshots, then VACUUM (ANALYZE) {table.identifier}",
         )
     if table.size > LARGE and table.size > PER_ROW * (table.live + table.dead):
         yield Finding(
             code="table-bloated",
             what=f"pgmq.{table.name} takes {say_bytes(table.size)} for {table.live:,} messages",
             why="full scans read mostly empty pages, and the disk space is lost",
-            mend=f"VACUUM {table.identifier} gives back free pages at its end; "
+            fix=f"VACUUM {table.identifier} gives back free pages at its end; "
             f"VACUUM (FULL) {table.identifier} all, while writers wait",
         )
     if table.indexes > LARGE and table.indexes > PER_ENTRY * (table.live + table.dead):
@@ -110,5 +110,5 @@ def _judge(table: _Table) -> Iterator[Finding]:
             what=f"the indexes of pgmq.{table.name} take {say_bytes(table.indexes)} "
             f"for {table.live:,} messages",
             why="claims read almost empty pages",
-            mend=f"REINDEX TABLE CONCURRENTLY {table.identifier}",
+            fix=f"REINDEX TABLE CONCURRENTLY {table.identifier}",
         )

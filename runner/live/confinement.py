@@ -96,7 +96,7 @@ def _create_role(conn: psycopg.Connection[Any]) -> sql.Identifier:
         raise ChangelaneError(
             f"the dashboard's role has rights that an expression or a statement could abuse ({might}), and "
             f"cannot make a weaker one: {error.diag.message_primary}",
-            help=_WAYS,
+            fix=_WAYS,
         ) from None
     return role
 

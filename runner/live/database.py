@@ -168,7 +168,7 @@ def _check_encoding(conn: Connection[Any] | AsyncConnection[Any]) -> None:
     if conn.info.parameter_status("server_encoding") == "SQL_ASCII":
         raise DatabaseError(
             f"database {conn.info.dbname} has the encoding SQL_ASCII, in which nobody knows what text means",
-            help="dump it, make one by `createdb --encoding UTF8 --template template0`, and restore into it",
+            fix="dump it, make one by `createdb --encoding UTF8 --template template0`, and restore into it",
         )
 
 
@@ -176,13 +176,13 @@ def _explain_failure(error: psycopg.Error, conninfo: str) -> DatabaseError:
     if isinstance(error, psycopg.ProgrammingError):
         return DatabaseError(
             f"{redact(conninfo)!r} is not a database URL: {_explain(error, conninfo)}",
-            help="write postgresql://USER@HOST:PORT/DATABASE, with special characters percent-encoded "
+            fix="write postgresql://USER@HOST:PORT/DATABASE, with special characters percent-encoded "
             "(@ is %40, / is %2F, % is %25), or libpq's keyword=value pairs",
         )
     return DatabaseError(
         f"cannot connect to {redact(conninfo) or 'the database of the PG* variables'}: "
         f"{_explain(error, conninfo)}",
-        help="check --database-url, DATABASE_URL or PG*; the host must accept connections",
+        fix="check --database-url, DATABASE_URL or PG*; the host must accept connections",
     )
 
 

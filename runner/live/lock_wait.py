@@ -68,7 +68,7 @@ def hold_project(
             if not patience.wait():
                 raise LockNotObtained(
                     f"another apply or destroy of project {project} is running: {holders}",
-                    help="nothing was changed; run again when it is done, or wait longer with --max-wait",
+                    fix="nothing was changed; run again when it is done, or wait longer with --max-wait",
                 )
         try:
             yield

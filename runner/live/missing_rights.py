@@ -139,16 +139,16 @@ def explain_lack(
     if gone and lacks:
         return DatabaseError(
             f"{doing}: queue {', '.join(dict.fromkeys(gone))} does not exist",
-            help=f"for role {role} to see those that do: {'; '.join(lacks)}",
+            fix=f"for role {role} to see those that do: {'; '.join(lacks)}",
         )
     if lacks:
         return DatabaseError(
-            f"{doing}: {message}: it is there, and not visible to role {role}", help="; ".join(lacks)
+            f"{doing}: {message}: it is there, and not visible to role {role}", fix="; ".join(lacks)
         )
     if "row-level security" in message:
         return DatabaseError(
             f"{doing}: {message}, as role {role}",
-            help="declare what the role may do under the queue's `access`, then generate and apply",
+            fix="declare what the role may do under the queue's `access`, then generate and apply",
         )
     return None
 

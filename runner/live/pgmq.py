@@ -64,7 +64,7 @@ def install(conn: psycopg.Connection[Any]) -> None:
         raise DatabaseError(
             f"pgmq is not installed in database {info.dbname!r}, and role {info.user!r} may not install it: "
             f"{error.diag.message_primary}",
-            help="let its owner or a superuser run `CREATE EXTENSION pgmq`, or the SQL of pgmq where the "
+            fix="let its owner or a superuser run `CREATE EXTENSION pgmq`, or the SQL of pgmq where the "
             "server does not offer the extension",
         ) from None
 
@@ -79,5 +79,5 @@ def _read_sql() -> bytes:
     raise DatabaseError(
         "pgmq is not installed in the database, which does not offer the extension, and the Python package "
         "'pgmq' that holds its SQL is not installed either",
-        help="pip install 'changelane[local]'",
+        fix="pip install 'changelane[local]'",
     )

@@ -51,7 +51,7 @@ def list_schedules(conn: psycopg.Connection[Any], project: str) -> list[Schedule
     if not sees_schedules(conn):
         raise DatabaseError(
             "the database has no schema changelane that holds schedules, or not for this role",
-            help="run `changelane apply`; or GRANT USAGE ON SCHEMA changelane to the role",
+            fix="run `changelane apply`; or GRANT USAGE ON SCHEMA changelane to the role",
         )
     with conn.cursor(row_factory=class_row(Schedule)) as cursor:
         return cursor.execute(_LIST, [project]).fetchall()

@@ -69,13 +69,13 @@ def explain(error: psycopg.Error, *, doing: str) -> DatabaseError:
     message = error.diag.message_primary or " ".join(str(error).split())
     lost = isinstance(error, psycopg.OperationalError) and (error.sqlstate or "57P").startswith("57P")
     if lost:
-        help = "see that the server is up, then run again"
+        fix = "see that the server is up, then run again"
     elif isinstance(error, errors.InsufficientPrivilege):
-        help = "run as a role that may, or grant yours what it lacks"
+        fix = "run as a role that may, or grant yours what it lacks"
     elif (error.sqlstate or "").startswith("53"):
-        help = "the server lacks disk, memory or connections: make room, then run again"
+        fix = "the server lacks disk, memory or connections: make room, then run again"
     elif isinstance(error, errors.ReadOnlySqlTransaction):
-        help = "connect to the primary, with a role whose sessions may write"
+        fix = "connect to the primary, with a role whose sessions may write"
     else:
-        help = "fix what the message says, then run again"
-    return DatabaseError(f"{doing}: {message}", help=help)
+        fix = "fix what the message says, then run again"
+    return DatabaseError(f"{doing}: {message}", fix=fix)

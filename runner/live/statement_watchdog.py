@@ -51,7 +51,7 @@ def limit(conn: psycopg.Connection[Any], *, seconds: float, doing: str) -> Itera
         watching.join()
     if late.is_set():
         raise ChangelaneError(
-            f"{doing} took longer than {seconds:g} s and was ended", help="ask for less; nothing was kept"
+            f"{doing} took longer than {seconds:g} s and was ended", fix="ask for less; nothing was kept"
         )
 
 

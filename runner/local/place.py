@@ -122,5 +122,5 @@ def _claim(path: Path, *, mode: int) -> None:
         path.mkdir(mode=0o700)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o066:
-        raise ServerError(f"{path} is not a private folder of this user", help=f"remove {path}")
+        raise ServerError(f"{path} is not a private folder of this user", fix=f"remove {path}")
     path.chmod(mode)

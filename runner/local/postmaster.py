@@ -36,7 +36,7 @@ def find(data: Path) -> Postmaster | None:
         return None
     except PermissionError:
         raise ServerError(
-            f"{data} belongs to another user", help="run as its owner, or from another folder"
+            f"{data} belongs to another user", fix="run as its owner, or from another folder"
         ) from None
     # The server writes this file line by line while it starts (src/include/utils/pidfile.h).
     pid = int(lines[0]) if lines and lines[0].isdigit() else 0

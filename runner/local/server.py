@@ -78,7 +78,7 @@ def stop(root: Path) -> bool:
             return False
         if not postmaster.end(root / "data"):
             raise ServerError(
-                f"the server of {root} (process {running.pid}) does not end", help=f"kill -9 {running.pid}"
+                f"the server of {root} (process {running.pid}) does not end", fix=f"kill -9 {running.pid}"
             )
         if is_private(running.socket):
             with contextlib.suppress(OSError):
@@ -105,7 +105,7 @@ def _locked(root: Path, *, create: bool) -> Iterator[int]:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if create and root.stat().st_uid != os.geteuid():
             raise ServerError(
-                f"{root} belongs to another user", help="run as its owner, or from another folder"
+                f"{root} belongs to another user", fix="run as its owner, or from another folder"
             )
         if create:
             with contextlib.suppress(FileExistsError):
@@ -116,7 +116,7 @@ def _locked(root: Path, *, create: bool) -> Iterator[int]:
     except OSError as error:
         raise ServerError(
             f"cannot write {root}: {error.strerror}",
-            help="run as its owner, or from another folder",
+            fix="run as its owner, or from another folder",
         ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -233,7 +233,7 @@ def _failure(what: str, log: Path, begin: int) -> ServerError:
     lines = _since(log, begin).decode(errors="replace").splitlines()[-8:]
     return ServerError(
         "\n    ".join([f"{what}; the end of {log}:", *lines]),
-        help=f"fix what the log says; or, to begin with an empty database, remove {log.parent}",
+        fix=f"fix what the log says; or, to begin with an empty database, remove {log.parent}",
     )
 
 

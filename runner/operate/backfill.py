@@ -94,7 +94,7 @@ def backfill(
             if not patience.wait():
                 raise LockNotObtained(
                     f"rows of {source.name} are locked by others",
-                    help="sent messages stay sent; run again to go on, or wait longer with --max-wait",
+                    fix="sent messages stay sent; run again to go on, or wait longer with --max-wait",
                 ) from None
             continue
         patience = Patience(max_wait)

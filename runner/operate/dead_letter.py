@@ -84,7 +84,7 @@ def find_place(manifest: Manifest, name: str) -> Place:
     known = ", ".join(sorted(letters)) or "none"
     raise ManifestError(
         f"queue {name} has no dead letters",
-        help=f"did you mean {close[0]}?" if close else f"queues that have: {known}",
+        fix=f"did you mean {close[0]}?" if close else f"queues that have: {known}",
     )
 
 
@@ -184,7 +184,7 @@ def _check_ids(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) 
     if missing:
         raise DatabaseError(
             f"queue {place.queue} holds no dead letter {', '.join(missing)}; nothing was changed",
-            help=f"`changelane dead-letter list {place.source}` shows those that are there",
+            fix=f"`changelane dead-letter list {place.source}` shows those that are there",
         )
 
 

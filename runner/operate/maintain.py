@@ -58,7 +58,7 @@ def choose(manifest: Manifest, names: Sequence[str]) -> list[Queue]:
             close = get_close_matches(name, queues, n=1)
             raise ManifestError(
                 f"no queue is called {name}",
-                help=f"did you mean {close[0]}?" if close else f"the queues are: {', '.join(sorted(queues))}",
+                fix=f"did you mean {close[0]}?" if close else f"the queues are: {', '.join(sorted(queues))}",
             )
     chosen = [queues[name] for name in dict.fromkeys(names)] or list(queues.values())
     return [queue for queue in chosen if queue.archive or queue.partition or _find_keep(queue)]
@@ -93,9 +93,7 @@ def maintain(
                 done = replace(done, letters=letters)
             yield done
         except errors.UndefinedTable:
-            problems.append(
-                DatabaseError(f"queue {queue.name} does not exist", help="run `changelane apply`")
-            )
+            problems.append(DatabaseError(f"queue {queue.name} does not exist", fix="run `changelane apply`"))
         except ChangelaneError as problem:
             problems.append(problem)
     if problems:
@@ -123,7 +121,7 @@ def _prune(
             # A worker prunes here now. It also does one batch at a time, so our turn may come.
             if not patience.wait():
                 raise LockNotObtained(
-                    f"another process prunes the {kind} of queue {queue.name}", help="run again"
+                    f"another process prunes the {kind} of queue {queue.name}", fix="run again"
                 )
         elif count == 0:
             return total
@@ -145,7 +143,7 @@ def _keep_partitions(
     if partman.schema is None:
         raise DatabaseError(
             f"queue {queue} is partitioned, and pg_partman is not installed in the database",
-            help="no partition is made or dropped without it: restore it with its configuration",
+            fix="no partition is made or dropped without it: restore it with its configuration",
         )
     for table in (f"q_{queue}", f"a_{queue}"):
         before, spare = _list_partitions(conn, table)
@@ -203,6 +201,6 @@ def _attempt(
         if not patience.wait():
             raise LockNotObtained(
                 f"the lock on pgmq.{table} was not obtained within {max_wait:g} s, held by {holders}",
-                help="the finished work stays; run again, or wait longer with --max-wait",
+                fix="the finished work stays; run again, or wait longer with --max-wait",
             )
         notify(f"waiting for the lock on pgmq.{table}, held by {holders}")

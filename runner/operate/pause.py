@@ -30,7 +30,7 @@ def _change(conn: psycopg.Connection[Any], queue: str, name: str) -> bool:
     ready = conn.execute((_SQL / "ready.sql").read_bytes()).fetchone()
     if ready != (True,):
         raise DatabaseError(
-            "the database has no schema changelane yet, or an older one", help="run `changelane apply`"
+            "the database has no schema changelane yet, or an older one", fix="run `changelane apply`"
         )
     find_queue(conn, queue)
     return conn.execute((_SQL / f"{name}.sql").read_bytes(), [queue]).fetchone() == (True,)

@@ -34,9 +34,7 @@ def begin(
     """
     ready = conn.execute("SELECT pg_catalog.to_regclass('changelane.progress') IS NOT NULL").fetchone()
     if ready != (True,):
-        raise DatabaseError(
-            "the database has no table changelane.progress yet", help="run `changelane apply`"
-        )
+        raise DatabaseError("the database has no table changelane.progress yet", fix="run `changelane apply`")
     with conn.transaction():
         if restart:
             end(conn, task)
@@ -50,7 +48,7 @@ def begin(
         told = ", ".join(f"--{name} {value}" for name, value in begun.items() if value)
         raise DatabaseError(
             f"an earlier run with other options was interrupted: {told or 'no options'}",
-            help="finish it with those, or add --restart to begin again; messages that were sent stay sent",
+            fix="finish it with those, or add --restart to begin again; messages that were sent stay sent",
         )
     return found
 

@@ -50,7 +50,7 @@ def replay(
     if conn.execute(_compose("any", queue)).fetchone() is None:
         raise DatabaseError(
             f"the archive of queue {queue.name} is empty",
-            help="handled messages are kept once the queue declares `archive: {keep: 30 days}`",
+            fix="handled messages are kept once the queue declares `archive: {keep: 30 days}`",
         )
     with evaluate(conn, where, table=queue.archive):
         # Check the expression first: a task begun with a broken one would block the next request.
@@ -79,7 +79,7 @@ def replay(
                 return
             if (found.after or 0) != after:
                 raise DatabaseError(
-                    f"another replay of queue {queue.name} is running", help="let it end, then look again"
+                    f"another replay of queue {queue.name} is running", fix="let it end, then look again"
                 )
             if not ids:
                 progress.end(conn, task)

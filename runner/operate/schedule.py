@@ -46,8 +46,8 @@ def _find(conn: psycopg.Connection[Any], project: str, name: str) -> Schedule:
     if name in schedules:
         return schedules[name]
     close = get_close_matches(name, schedules, n=1)
-    help = f"there are: {', '.join(schedules)}" if schedules else "declare it, then run `changelane apply`"
+    fix = f"there are: {', '.join(schedules)}" if schedules else "declare it, then run `changelane apply`"
     raise DatabaseError(
         f"project {project} has no schedule {name} in this database",
-        help=f"did you mean {close[0]}?" if close else help,
+        fix=f"did you mean {close[0]}?" if close else fix,
     )

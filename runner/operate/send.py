@@ -33,14 +33,14 @@ def send(
     head = _parse(headers, "the headers")
     if not isinstance(head, dict):
         raise ChangelaneError(
-            "the headers are not a JSON object", help="""for example '{"source": "by hand"}'"""
+            "the headers are not a JSON object", fix="""for example '{"source": "by hand"}'"""
         )
     try:
         check_headers(head)
     except ValueError as error:
         raise ChangelaneError(
             str(error),
-            help="`changelane replay` and `changelane dead-letter redrive` keep what capture wrote",
+            fix="`changelane replay` and `changelane dead-letter redrive` keep what capture wrote",
         ) from None
     _parse(message, "the message")
     values = {"queue": queue.name, "message": message, "headers": headers, "group": group, "delay": delay}
@@ -50,7 +50,7 @@ def send(
         except (psycopg.DataError, UnicodeEncodeError) as error:
             known = error.diag if isinstance(error, psycopg.DataError) else None
             why = (known and (known.message_detail or known.message_primary)) or " ".join(str(error).split())
-            raise ChangelaneError(f"jsonb cannot hold it: {why}", help="leave out what is named") from None
+            raise ChangelaneError(f"jsonb cannot hold it: {why}", fix="leave out what is named") from None
         wake(conn, queue)
     assert row is not None
     return int(row[0])
@@ -68,7 +68,7 @@ def _parse(text: str, what: str) -> Any:
         return json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ChangelaneError(
-            f"{what}: not JSON: {error}", help="quote it for the shell, or give - and pipe it in"
+            f"{what}: not JSON: {error}", fix="quote it for the shell, or give - and pipe it in"
         ) from None
 
 

@@ -116,7 +116,7 @@ def attempt(
         path = conn.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
         conn.execute(_PIN)
         if conn.execute("SELECT to_regclass('pgmq.meta')").fetchone() == (None,):
-            raise DatabaseError("pgmq is not installed in the database", help="run `changelane apply`")
+            raise DatabaseError("pgmq is not installed in the database", fix="run `changelane apply`")
         with conn.cursor(row_factory=class_row(_Queue)) as cursor:
             queues = cursor.execute(_read("queues")).fetchall()
         call = None
@@ -169,7 +169,7 @@ def _run_confined(
         refused = _refuse(error, error.diag.internal_query or "", error.diag.internal_position)
         raise DatabaseError(
             refused.what,
-            help="the dashboard tries statements with rights on the captured tables and those of their "
+            fix="the dashboard tries statements with rights on the captured tables and those of their "
             "owners; `changelane try` in a shell has the rights of its role",
         ) from error
     except psycopg.Error as error:
@@ -185,13 +185,13 @@ def _check_constraints(conn: psycopg.Connection[Any]) -> None:
     try:
         conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except psycopg.Error as error:
-        raise DatabaseError(f"at COMMIT: {error.diag.message_primary}", help=_help(error)) from error
+        raise DatabaseError(f"at COMMIT: {error.diag.message_primary}", fix=_help(error)) from error
 
 
 def _refuse(error: psycopg.Error, text: str, position: str | None) -> DatabaseError:
     message = error.diag.message_primary or " ".join(str(error).split())
     place = f" ({locate(text, int(position) - 1)})" if position and text else ""
-    return DatabaseError(f"{message}{place}", help=_help(error))
+    return DatabaseError(f"{message}{place}", fix=_help(error))
 
 
 def _help(error: psycopg.Error) -> str:

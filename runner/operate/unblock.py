@@ -30,7 +30,7 @@ def list_blocked(conn: psycopg.Connection[Any], queue: str, *, ids: Sequence[int
     if missing:
         raise DatabaseError(
             f"queue {queue} has no blocked message {', '.join(map(str, missing))}; nothing was changed",
-            help=f"`changelane peek {queue} --state blocked` shows those that are there",
+            fix=f"`changelane peek {queue} --state blocked` shows those that are there",
         )
     return list(found)
 
@@ -46,7 +46,7 @@ def unblock(
     """
     consumers = [consumer for consumer in manifest.consumers if consumer.queue == queue]
     if not consumers:
-        raise ManifestError(f"no consumer works queue {queue}", help="name the queue of a consumer")
+        raise ManifestError(f"no consumer works queue {queue}", fix="name the queue of a consumer")
     (worked,) = open_worked(conn, consumers)
     done: list[int] = []
     for message in blocked:

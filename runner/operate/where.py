@@ -73,7 +73,7 @@ def evaluate(
                 raise
             raise ChangelaneError(
                 f"the messages could not be searched in {seconds:g} s",
-                help="narrow it by ids or a state, or ask for fewer",
+                fix="narrow it by ids or a state, or ask for fewer",
             ) from None
         except psycopg.Error as error:
             if where is None or isinstance(error, psycopg.OperationalError) or error.sqlstate == "42P01":
@@ -92,7 +92,7 @@ def select(conn: psycopg.Connection[Any], query: sql.Composed) -> list[tuple[Any
 def _refuse(where: str | None, why: str) -> ChangelaneError:
     return ChangelaneError(
         f"--where {where!r}: {why}",
-        help="write one SQL expression over message, headers, msg_id and enqueued_at, for example "
+        fix="write one SQL expression over message, headers, msg_id and enqueued_at, for example "
         "headers->'dead_letter'->>'error' LIKE 'ValueError%'",
     )
 

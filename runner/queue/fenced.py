@@ -293,7 +293,7 @@ def explain(error: Error, *, queue: str) -> DatabaseError:
     """The error of a statement on a queue's tables, written for the person who runs the worker."""
     return DatabaseError(
         f"queue {queue}: {str(error).partition(chr(10))[0]}",
-        help="run `changelane verify`; the worker's role needs USAGE on schema pgmq, SELECT, UPDATE, DELETE "
+        fix="run `changelane verify`; the worker's role needs USAGE on schema pgmq, SELECT, UPDATE, DELETE "
         "on the queue, and INSERT where dead letters and archived messages go",
     )
 
@@ -320,7 +320,7 @@ def open_queues(
         missing = list(dict.fromkeys(missing))
         noun = "queue" if len(missing) == 1 else "queues"
         verb = "does" if len(missing) == 1 else "do"
-        raise DatabaseError(f"{noun} {', '.join(missing)} {verb} not exist", help="run `changelane apply`")
+        raise DatabaseError(f"{noun} {', '.join(missing)} {verb} not exist", fix="run `changelane apply`")
     return [
         (classes or {}).get(name, Queue)(
             name=name,

@@ -39,7 +39,7 @@ def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:
     """Find the queue. Raises DatabaseError for a queue that does not exist, naming those that do."""
     installed = conn.execute("SELECT pg_catalog.to_regclass('pgmq.meta') IS NOT NULL").fetchone()
     if installed != (True,):
-        raise DatabaseError("pgmq is not installed in the database", help="`changelane apply` installs it")
+        raise DatabaseError("pgmq is not installed in the database", fix="`changelane apply` installs it")
     row = conn.execute((_SQL / "queue.sql").read_bytes(), {"name": name}).fetchone()
     if row:
         return Queue(name, *row)
@@ -47,5 +47,5 @@ def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:
     close = get_close_matches(name, known, n=1)
     raise DatabaseError(
         f"queue {name} does not exist",
-        help=f"did you mean {close[0]}?" if close else f"queues that do: {', '.join(known) or 'none'}",
+        fix=f"did you mean {close[0]}?" if close else f"queues that do: {', '.join(known) or 'none'}",
     )

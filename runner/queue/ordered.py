@@ -181,7 +181,7 @@ def open_worked(
     if lacking := [name for name in ordered if f"q_{name}" not in found]:
         noun, verb = ("queue", "lacks") if len(lacking) == 1 else ("queues", "lack")
         raise DatabaseError(
-            f"{noun} {', '.join(lacking)} {verb} the index for `ordering: key`", help="run `changelane apply`"
+            f"{noun} {', '.join(lacking)} {verb} the index for `ordering: key`", fix="run `changelane apply`"
         )
     check_rights(connection, consumers)
     return queues

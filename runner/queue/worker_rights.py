@@ -59,12 +59,12 @@ def check_rights(connection: Connection[Any], consumers: Sequence[Consumer]) -> 
     role = read_role(connection)
     if lacks := find_lacks(connection, needs):
         raise DatabaseError(
-            f"{_name(consumers)} there, and role {role} may not work all of it", help="; ".join(lacks)
+            f"{_name(consumers)} there, and role {role} may not work all of it", fix="; ".join(lacks)
         )
     if hidden := find_hidden(connection, [consumer.queue for consumer in consumers]):
         raise DatabaseError(
             f"row security shows role {role} no message of queue {', '.join(hidden)}, which may hold some",
-            help=f"declare queues.{hidden[0]}.access: [{{role: {role}, allow: [send, read, delete]}}], then "
+            fix=f"declare queues.{hidden[0]}.access: [{{role: {role}, allow: [send, read, delete]}}], then "
             "run `changelane generate` and `apply`",
         )
 

@@ -160,7 +160,7 @@ def test_a_trigger_that_fires_otherwise_leaves_the_function_as_it_is(
         ("SELECT pgmq.drop_queue('events')", ("queue", "missing")),
     ],
 )
-def test_what_is_changed_by_hand_is_seen_and_mended(
+def test_what_is_changed_by_hand_is_seen_and_fixed(
     conn: Connection, sample: Sample, statement: str, state: tuple[str, str]
 ) -> None:
     bring(conn, sample)
@@ -598,7 +598,7 @@ def test_triggers_of_a_partitioned_table_are_seen_once(conn: Connection, sample:
 
 
 @pytest.mark.parametrize("change", ["DISABLE", "ENABLE REPLICA"])
-def test_a_trigger_disabled_on_one_partition_is_seen_and_mended(
+def test_a_trigger_disabled_on_one_partition_is_seen_and_fixed(
     conn: Connection, sample: Sample, change: str
 ) -> None:
     conn.execute("CREATE TABLE orders (id int, status text) PARTITION BY LIST (id)")
@@ -665,7 +665,7 @@ def test_a_lost_connection_is_one_line(conn: Connection, database: str, sample: 
 
     with pytest.raises(DatabaseError, match=r"^apply: ") as caught:
         apply_on_a_lost_connection()
-    assert "run again" in caught.value.help
+    assert "run again" in caught.value.fix
 
 
 @pytest.mark.usefixtures("tables")

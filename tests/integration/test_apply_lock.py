@@ -79,7 +79,7 @@ def test_a_single_transaction_holds_the_installation_of_pgmq_too(bare_database: 
         conn.execute("CREATE TABLE orders (id int, status text)")
         with pytest.raises(DatabaseError, match="syntax error") as caught:
             bring_sample(conn, sample, together=True)
-        assert "0 of 7 steps are done and hold" in caught.value.help
+        assert "0 of 7 steps are done and hold" in caught.value.fix
         assert conn.execute("SELECT to_regclass('pgmq.meta')").fetchone() == (None,)
         bring_sample(conn, Sample().queue("events").capture(), together=True)
         assert conn.execute("SELECT count(*) FROM pgmq.meta").fetchone() == (1,)

@@ -137,7 +137,7 @@ def test_an_orphan_of_which_is_not_known_what_it_sends_takes_a_prune_and_goes_in
     with pytest.raises(PreflightError) as caught:
         bring(conn, renamed)
     assert len(caught.value.problems) == 2
-    assert all("--prune drops it" in problem.help for problem in caught.value.problems)
+    assert all("--prune drops it" in problem.fix for problem in caught.value.problems)
     planned = bring(conn, renamed, prune=True)
     assert {step.action for step in planned.steps} == {"rename"}
     assert find_wrong(conn, renamed) == []

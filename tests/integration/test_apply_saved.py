@@ -41,7 +41,7 @@ def test_a_saved_plan_is_applied_as_it_was_saved(
     saved = run_changelane("plan", "--save", "plan.json")
     assert saved.stdout.endswith("Plan: 7 to add, 0 to change, 0 to destroy.\n")
     text = (tmp_path / "plan.json").read_text()
-    assert text.startswith('{\n  "format_version": 1,')
+    assert text.startswith('{\n  "format_version": 2,')
     assert text == run_changelane("plan", "--format", "json").stdout
     applied = run_changelane("apply", "plan.json")
     assert applied.returncode == 0, applied.stderr
@@ -97,7 +97,7 @@ def test_a_plan_with_other_steps_than_follow_is_refused(tmp_path: Path, run_chan
     assert "its steps are not those that follow" in refused.stderr
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", '{"format_version": 2}'])
+@pytest.mark.parametrize("content", [None, "", "[]", '{"format_version": 1}'])
 @pytest.mark.usefixtures("declared")
 def test_what_is_no_plan_is_said_to_be_none(tmp_path: Path, run_changelane: Any, content: str | None) -> None:
     if content is not None:
@@ -143,7 +143,7 @@ def test_events_are_one_json_object_a_line(conn: Connection, run_changelane: Any
     applied = run_changelane("apply", "--yes", "--format", "json")
     events = [json.loads(line) for line in applied.stdout.splitlines()]
     assert [event["event"] for event in events] == ["plan", *["step"] * 7, "end"]
-    assert all(event["format_version"] == 1 for event in events)
+    assert all(event["format_version"] == 2 for event in events)
     assert events[-1]["summary"] == {"add": 7, "change": 0, "destroy": 0}
     assert events[0]["steps"][-1]["lock"] == "SHARE ROW EXCLUSIVE on public.parcels"
     conn.execute("DROP TABLE parcels")

@@ -122,13 +122,13 @@ def test_a_redriven_message_is_handled(bench: Bench, ask: Any) -> None:
         """
         def handle(change: Change) -> None:
             note(f"{change.attempt} {change.new['value']}")
-            if not Path("mended").exists():
+            if not Path("fixed").exists():
                 raise ValueError("not yet")
         """
     )
     bench.send("1.50")
     bench.drain()
-    (bench.folder / "mended").touch()
+    (bench.folder / "fixed").touch()
     assert ask("redrive", "jobs")[0] == 0
     bench.drain()
     assert bench.notes == ["1 1.50", "2 1.50", "3 1.50", "1 1.50"]

@@ -61,7 +61,7 @@ def find(conn: Connection, declared: Declared) -> Finding:
     (finding,) = examine(conn, declared.manifest)
     assert finding.what
     assert finding.why
-    assert finding.mend
+    assert finding.fix
     return finding
 
 
@@ -74,9 +74,9 @@ def test_nothing_found_exits_0_and_a_finding_2(
     found = run_changelane("doctor")
     assert found.returncode == 2
     assert "it is disabled [trigger-disabled]\n  why: changes that route paid declares" in found.stdout
-    assert "  mend: changelane apply\n" in found.stdout
+    assert "  fix: changelane apply\n" in found.stdout
     (record,) = json.loads(run_changelane("doctor", "--format", "json").stdout)["findings"]
-    assert sorted(record) == ["code", "mend", "what", "why"]
+    assert sorted(record) == ["code", "fix", "what", "why"]
     assert run_changelane("apply", "--yes").returncode == 0
     assert examine(conn, declared.manifest) == []
 
@@ -100,7 +100,7 @@ def test_a_queue_that_is_gone_fails_writes_and_is_found(conn: Connection, declar
     assert examine(conn, declared.manifest) == []
 
 
-def test_an_owner_that_may_not_send_is_found_and_the_grants_mend_it(
+def test_an_owner_that_may_not_send_is_found_and_the_grants_fix_it(
     conn: Connection, declared: Declared
 ) -> None:
     role = f"sender_{os.getpid()}"
@@ -114,7 +114,7 @@ def test_an_owner_that_may_not_send_is_found_and_the_grants_mend_it(
                 conn.execute("INSERT INTO orders VALUES (1, 'new')")
             finding = find(conn, declared)
             assert finding.code == "sender-unable"
-            conn.execute(finding.mend.encode())
+            conn.execute(finding.fix.encode())
             if not examine(conn, declared.manifest):
                 break
         conn.execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgmq TO PUBLIC")
@@ -171,7 +171,7 @@ def logical(tmp_path: Path) -> Iterator[str]:
         servers.remove(tmp_path / "logical")
 
 
-def test_a_subscription_that_a_route_does_not_see_is_found_and_the_mend_captures_it(
+def test_a_subscription_that_a_route_does_not_see_is_found_and_the_fix_captures_it(
     logical: str, tmp_path: Path
 ) -> None:
     with connect(logical) as publisher:
@@ -192,14 +192,14 @@ def test_a_subscription_that_a_route_does_not_see_is_found_and_the_mend_captures
             finding = find(conn, declared)
             assert finding.code == "subscription-skips"
             assert "subscription incoming applies changes to public.orders, which route paid" in finding.what
-            assert "declare fire: always and capture: row in route paid" in finding.mend
+            assert "declare fire: always and capture: row in route paid" in finding.fix
             publisher.execute("INSERT INTO orders VALUES (1, 'unseen')")
             await_rows(conn, 1)
             assert conn.execute("SELECT count(*) FROM pgmq.q_events").fetchone() == (0,)
 
-            mended = declare(conn, tmp_path, ALWAYS)
-            bring(conn, mended)
-            assert examine(conn, mended.manifest) == []
+            fixed = declare(conn, tmp_path, ALWAYS)
+            bring(conn, fixed)
+            assert examine(conn, fixed.manifest) == []
             publisher.execute("INSERT INTO orders VALUES (2, 'seen')")
             await_rows(conn, 2)
             assert conn.execute("SELECT message->'new'->>'status' FROM pgmq.q_events").fetchall() == [

@@ -57,7 +57,7 @@ def find(conn: Connection, manifest: Manifest) -> dict[str, Finding]:
     for finding in found.values():
         assert finding.what
         assert finding.why
-        assert finding.mend
+        assert finding.fix
     return found
 
 
@@ -87,7 +87,7 @@ def test_a_message_that_is_due_longer_than_a_lease(conn: Connection, declared: D
     conn.execute("UPDATE pgmq.q_events SET vt = now() - interval '1 minute'")
     finding = find(conn, declared.manifest)["queue-late"]
     assert "due for 60 s, longer than the lease of 5 s, with no worker at it" in finding.what
-    assert finding.mend == "changelane work events"
+    assert finding.fix == "changelane work events"
     conn.execute("UPDATE pgmq.q_events SET vt = now() + interval '1 minute'")
     assert find(conn, declared.manifest) == {}
 
@@ -98,7 +98,7 @@ def test_a_queue_that_was_paused_and_forgotten(conn: Connection, declared: Decla
     conn.execute("UPDATE pgmq.q_events SET vt = now() - interval '1 hour'")
     found = find(conn, declared.manifest)
     assert list(found) == ["queue-paused"]
-    assert found["queue-paused"].mend == "changelane resume events"
+    assert found["queue-paused"].fix == "changelane resume events"
 
 
 def test_messages_that_hold_back_their_keys(conn: Connection, declared: Declared) -> None:
@@ -155,8 +155,8 @@ def test_dead_rows_and_bloat(conn: Connection, declared: Declared, monkeypatch: 
     monkeypatch.setattr(upkeep, "LARGE", 64 * 1024)
     conn.execute("ALTER TABLE pgmq.q_events SET (autovacuum_enabled = false)")
     found = find(conn, declared.manifest)
-    assert found["autovacuum-off"].mend == 'ALTER TABLE "pgmq"."q_events" RESET (autovacuum_enabled)'
-    conn.execute(found["autovacuum-off"].mend.encode())
+    assert found["autovacuum-off"].fix == 'ALTER TABLE "pgmq"."q_events" RESET (autovacuum_enabled)'
+    conn.execute(found["autovacuum-off"].fix.encode())
     assert find(conn, declared.manifest) == {}
 
     conn.execute("INSERT INTO rows SELECT generate_series(1, 5000)")
@@ -169,7 +169,7 @@ def test_dead_rows_and_bloat(conn: Connection, declared: Declared, monkeypatch: 
     conn.execute("DELETE FROM pgmq.q_events WHERE msg_id <= 10")
     conn.execute("VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) pgmq.q_events")
     found = wait_for(conn, declared, {"table-bloated", "indexes-bloated"})
-    conn.execute(found["indexes-bloated"].mend.encode())
+    conn.execute(found["indexes-bloated"].fix.encode())
     conn.execute("VACUUM (FULL) pgmq.q_events")
     wait_for(conn, declared, set())
 
@@ -195,7 +195,7 @@ def test_a_session_that_is_idle_in_its_transaction(
     monkeypatch.setattr(horizon, "IDLE", 0.0)
     finding = find(conn, declared.manifest)["idle-in-transaction"]
     assert f"pid {holder.info.backend_pid} (role {holder.info.user}, forgetful) is idle" in finding.what
-    terminate = finding.mend.partition(";")[0]
+    terminate = finding.fix.partition(";")[0]
     assert conn.execute(terminate.encode()).fetchone() == (True,)
     holder.close()
     deadline = time.monotonic() + 20
@@ -252,8 +252,8 @@ def test_prepared_transactions_and_slots(own: Connection, tmp_path: Path, monkey
     found = find(own, declared.manifest)
     assert set(found) == {"transaction-prepared", "slot-inactive"}
     assert "slot stale has no reader and retains" in found["slot-inactive"].what
-    own.execute(found["slot-inactive"].mend.partition(", or ")[2].encode())
-    rollback = found["transaction-prepared"].mend.partition(" or ")[2]
+    own.execute(found["slot-inactive"].fix.partition(", or ")[2].encode())
+    rollback = found["transaction-prepared"].fix.partition(" or ")[2]
     own.execute(rollback.encode())
     assert find(own, declared.manifest) == {}
 
@@ -271,7 +271,7 @@ def test_a_slot_that_lost_what_its_reader_needs(own: Connection, tmp_path: Path)
     own.execute("CHECKPOINT")
     finding = find(own, declared.manifest)["slot-lost"]
     assert "slot left_behind is lost" in finding.what
-    own.execute(finding.mend.partition(",")[0].encode())
+    own.execute(finding.fix.partition(",")[0].encode())
     assert find(own, declared.manifest) == {}
 
 
@@ -293,7 +293,7 @@ def test_a_server_without_autovacuum(own: Connection, tmp_path: Path) -> None:
         own.execute("SELECT pg_reload_conf()")
         await_setting(own, setting, "off")
         finding = find(own, declared.manifest)[code]
-        for statement in finding.mend.split("; "):
+        for statement in finding.fix.split("; "):
             own.execute(statement.encode())
         await_setting(own, setting, "on")
         assert code not in find(own, declared.manifest)
@@ -339,6 +339,6 @@ def test_a_role_with_few_rights_is_told_what_it_does_not_see(
             env={"DATABASE_URL": database.replace("user=postgres", f"user={role}")},
         )
         assert f'GRANT pg_read_all_stats TO "{role}"' in found.stderr
-        assert json.loads(found.stdout)["format_version"] == 1
+        assert json.loads(found.stdout)["format_version"] == 2
     finally:
         conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())

@@ -80,7 +80,7 @@ def name(declared: Declared, route: str = "paid", event: str = "insert") -> str:
     return capture.name
 
 
-def test_an_owner_who_could_not_have_made_the_function_is_drift_and_is_mended(
+def test_an_owner_who_could_not_have_made_the_function_is_drift_and_is_fixed(
     conn: Connection, declared: Declared
 ) -> None:
     role = f"intruder_{os.getpid()}"
@@ -99,7 +99,7 @@ def test_an_owner_who_could_not_have_made_the_function_is_drift_and_is_mended(
 
 
 @pytest.mark.parametrize(
-    ("statement", "detail", "mend"),
+    ("statement", "detail", "fix"),
     [
         (
             "ALTER TABLE pgmq.q_events SET UNLOGGED",
@@ -139,7 +139,7 @@ def test_an_owner_who_could_not_have_made_the_function_is_drift_and_is_mended(
     ],
 )
 def test_an_altered_queue_is_reported_and_left_to_a_person(
-    conn: Connection, declared: Declared, statement: str, detail: str, mend: str, run_changelane: Any
+    conn: Connection, declared: Declared, statement: str, detail: str, fix: str, run_changelane: Any
 ) -> None:
     conn.execute(statement.encode())
     assert [line.split()[1:] for line in find_wrong(conn, declared)] == [["queue", "events"]]
@@ -149,7 +149,7 @@ def test_an_altered_queue_is_reported_and_left_to_a_person(
     refused = run_changelane("apply", "--yes")
     assert refused.returncode == 1
     assert detail in refused.stderr
-    conn.execute(mend.encode())
+    conn.execute(fix.encode())
     assert find_wrong(conn, declared) == []
 
 

@@ -269,7 +269,7 @@ def test_an_expression_says_what_it_says_in_the_owner_s_session_or_is_refused(
         try:
             qualified = qualify(parse_expression(text), columns=columns, types=types)
         except ExpressionError as error:
-            assert error.help, text
+            assert error.fix, text
             outcomes["refused" if wanted[0] == "value" else "refused, and an error"] += 1
             continue
         found = evaluate(capture, qualified.bind(as_column))

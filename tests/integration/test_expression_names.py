@@ -105,7 +105,7 @@ def test_a_name_without_its_schema_is_refused_with_the_text_to_write(
     for text, told in REFUSED:
         (problem,) = find_problems(table, tmp_path, text)
         assert "pg_catalog alone" in problem.summary or "search_path" in problem.summary, text
-        assert told in problem.help, text
+        assert told in problem.fix, text
 
 
 def test_a_name_with_its_schema_means_the_same_to_a_capture(table: Connection, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_an_owner_whose_path_puts_pg_catalog_last_writes_it(table: Connection, t
     name = psycopg.sql.Identifier(table.info.dbname)
     table.execute(psycopg.sql.SQL("ALTER DATABASE {} SET search_path = public, pg_catalog").format(name))
     (problem,) = find_problems(table, tmp_path, "to_tsvector('english', new.body)")
-    assert "public.english" in problem.help
+    assert "public.english" in problem.fix
     declare_extra(table, tmp_path, "to_tsvector('pg_catalog.english', new.body)")
 
 

@@ -145,7 +145,7 @@ routes:
         declare(conn, tmp_path, spec.format(when="new.mail = 'A'"))
     (problem,) = caught.value.diagnostics
     assert "not on the search_path" in problem.summary
-    assert "OPERATOR(hidden.=)" in problem.help
+    assert "OPERATOR(hidden.=)" in problem.fix
     # What has one meaning only is taken.
     for when in ("new.mail OPERATOR(hidden.=) 'A'", "new.mail::text = 'a'", "new.tags -> 'k' = 'v'"):
         bring(conn, declare(conn, tmp_path, spec.format(when=when)))

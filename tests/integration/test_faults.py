@@ -229,7 +229,7 @@ def test_a_permission_lost_midway_stops_at_its_table_and_the_next_apply_complete
             applying.execute(f"SET ROLE {role}".encode())
             with pytest.raises(DatabaseError, match=r"must be owner|permission denied") as caught:
                 bring(applying, declared, report=report)
-            assert "run as a role that may, or grant yours what it lacks" in caught.value.help
+            assert "run as a role that may, or grant yours what it lacks" in caught.value.fix
             left = find_wrong(applying, declared)
             assert any(line.endswith("public.t7") for line in left)
             assert not any(line.endswith("public.t0") for line in left)

@@ -223,7 +223,7 @@ def test_what_capture_wrote_stays_known_through_dead_letters_redrive_archive_and
         PREAMBLE
         + "def handle(change: Change) -> None:\n"
         + "    note(f'{change.op} {change.route}')\n"
-        + "    if not Path('mended').exists(): raise ValueError\n"
+        + "    if not Path('fixed').exists(): raise ValueError\n"
     )
     conn.execute("INSERT INTO things VALUES (1)")
     for arguments in (
@@ -231,7 +231,7 @@ def test_what_capture_wrote_stays_known_through_dead_letters_redrive_archive_and
     ):  # fmt: skip
         done = run_changelane(*arguments)
         assert done.returncode == 0, (arguments, done.stderr)
-    (tmp_path / "mended").touch()
+    (tmp_path / "fixed").touch()
     since = "1h"
     for arguments in (
         ["dead-letter", "redrive", "jobs"], ["work", "--drain"],

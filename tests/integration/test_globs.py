@@ -162,8 +162,8 @@ def test_help_knows_a_named_table_from_a_matched_one_and_the_rest_is_applied(
         problem.what: problem for problem in caught.value.problems if "app.a" in problem.what
     }.values()
     assert "table app.a does not exist" in problem.what
-    assert ("route all; then run" in problem.help) == (spec == NAMED)
-    assert "changelane inspect" in problem.help
+    assert ("route all; then run" in problem.fix) == (spec == NAMED)
+    assert "changelane inspect" in problem.fix
     read(conn)
     conn.execute("INSERT INTO app.b VALUES (1)")
     assert ("insert", "b", "1") in read(conn)
@@ -253,7 +253,7 @@ def test_an_orphan_on_a_partition_that_sends_elsewhere_takes_a_prune(
         bring(conn, after)
     (problem,) = caught.value.problems
     assert "is a partition of app.p, whose trigger of route all sends the same changes" in problem.what
-    assert "--prune" in problem.help
+    assert "--prune" in problem.fix
     bring(conn, after, prune=True)
     assert find_wrong(conn, after) == []
 
@@ -272,7 +272,7 @@ def test_a_table_that_left_the_route_is_left_sending_and_said_so_until_pruned(
         assert (
             "route all goes on sending changes of attic.a to events under the name of another" in problem.what
         )
-        assert "--prune drops it" in problem.help
+        assert "--prune drops it" in problem.fix
     codes = {finding.code for finding in examine(conn, after.manifest)}
     assert codes == {"trigger-misnamed"}
     bring(conn, after, prune=True)
@@ -320,7 +320,7 @@ def test_a_dropped_trigger_is_missing_for_doctor(conn: Connection, declared: Dec
     (finding,) = examine(conn, declared.manifest)
     assert finding.code == "capture-missing"
     assert "app.a" in finding.what
-    assert finding.mend == "changelane apply"
+    assert finding.fix == "changelane apply"
 
 
 def problems(conn: Connection, folder: Path, spec: str) -> list[str]:

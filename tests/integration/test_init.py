@@ -104,7 +104,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(
     refused = run_changelane("init")
     assert refused.returncode == 1
     assert refused.stderr == (
-        "error: pipelines.yaml exists\n  help: name another with --file, or overwrite it with --force\n"
+        "error: pipelines.yaml exists\n  fix: name another with --file, or overwrite it with --force\n"
     )
     assert spec.read_text() == "mine"
     assert run_changelane("init", "--force").returncode == 0

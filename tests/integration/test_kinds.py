@@ -149,10 +149,10 @@ def test_the_steps_to_another_kind_that_are_said_lead_there(
     change(conn, tmp_path, before)
     conn.execute("INSERT INTO orders VALUES (1)")
     declared = declare(conn, tmp_path, after)
-    ((what, help),) = look(conn, declared).problems
+    ((what, fix),) = look(conn, declared).problems
     kinds = ("logged", "unlogged") if after == UNLOGGED else ("unlogged", "logged")
     assert what == f"queue events: it is {kinds[0]}, declared {kinds[1]}"
-    conn.execute(help.encode())
+    conn.execute(fix.encode())
     bring(conn, declared)
     assert find_wrong(conn, declared) == []
     assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 1
@@ -211,7 +211,7 @@ def test_every_queue_table_is_vacuumed_by_what_dies_and_not_by_its_size(
         "ALTER TABLE pgmq.q_events SET (autovacuum_vacuum_threshold = 5)",
     ],
 )
-def test_settings_changed_by_hand_are_drift_that_apply_mends_while_senders_send(
+def test_settings_changed_by_hand_are_drift_that_apply_fixes_while_senders_send(
     conn: Connection, database: str, tmp_path: Path, statement: str
 ) -> None:
     declared = change(conn, tmp_path, SPEC)

@@ -345,8 +345,8 @@ def test_row_security_made_by_hand_is_refused_with_the_statement(
     with pytest.raises(PreflightError) as refusal:
         bring(conn, declared)
     (problem,) = refusal.value.problems
-    assert problem.help is not None
-    conn.execute(problem.help.encode())
+    assert problem.fix is not None
+    conn.execute(problem.fix.encode())
     assert find_wrong(conn, declared) == []
     conn.execute("INSERT INTO app.orders VALUES (1, 'new', '')")
     assert count(conn) == 1

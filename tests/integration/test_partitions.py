@@ -256,7 +256,7 @@ def test_the_zone_of_a_session_makes_no_gap_between_partitions(
         ("ALTER TABLE pgmq.q_events_default RESET (autovacuum_vacuum_threshold)", "autovacuum are others"),
     ],
 )  # fmt: skip
-def test_what_was_set_otherwise_by_hand_is_drift_and_is_mended(
+def test_what_was_set_otherwise_by_hand_is_drift_and_is_fixed(
     conn: Connection, tmp_path: Path, statement: str, detail: str
 ) -> None:
     declared = change(conn, tmp_path, SPEC)
@@ -281,9 +281,9 @@ def test_a_longer_retention_is_set_and_another_interval_takes_another_queue(
         == "30 days"
     )
     declared = declare(conn, tmp_path, SPEC.replace("1 day", "12 hours"))
-    ((what, help),) = look(conn, declared).problems
+    ((what, fix),) = look(conn, declared).problems
     assert what == "queue events: its partitions span 1 day, declared 12 hours"
-    assert "declare one of another name and let the routes send to it, work events off" in help
+    assert "declare one of another name and let the routes send to it, work events off" in fix
     with pytest.raises(PreflightError):
         bring(conn, declared)
 
@@ -306,9 +306,9 @@ def test_a_queue_does_not_become_partitioned_in_place(conn: Connection, tmp_path
         "    partition: {interval: 1 day, retain: 2 days}\n", ""
     )
     change(conn, tmp_path, logged)
-    ((what, help),) = look(conn, declare(conn, tmp_path, SPEC)).problems
+    ((what, fix),) = look(conn, declare(conn, tmp_path, SPEC)).problems
     assert what == "queue events: it is logged, declared partitioned"
-    assert "declare one of another name" in help
+    assert "declare one of another name" in fix
 
 
 def test_destroy_leaves_neither_partition_nor_template_nor_configuration(
@@ -381,7 +381,7 @@ def test_a_role_without_rights_on_pg_partman_is_told_which_and_can_apply_with_th
         assert refused.returncode == 1
         assert f"queue events: it is partitioned, and role {role} may not use pg_partman" in refused.stderr
         (told,) = [line for line in refused.stderr.splitlines() if 'ON SCHEMA "partman"' in line]
-        conn.execute(told.removeprefix("  help: ").encode())
+        conn.execute(told.removeprefix("  fix: ").encode())
         applied = run_changelane("apply", "--yes", env=as_role)
         assert applied.returncode == 0, applied.stderr
         assert run_changelane("maintain", env=as_role).returncode == 0

@@ -56,7 +56,7 @@ def test_the_doctor_finds_what_is_late_and_who_is_missing(
     conn.execute(SHIFT)
     finding = find()["schedule-never-ran"]
     assert finding.what == "schedule hourly never ran, and was due 5 min ago; no worker is up"
-    assert finding.mend == "changelane work"
+    assert finding.fix == "changelane work"
     conn.execute("UPDATE changelane.schedules SET last_at = now() - interval '65 min'")
     with psycopg.connect(database, application_name="changelane work"):
         assert find()["schedule-late"].what == "schedule hourly is late by 5 min; workers are up"
@@ -71,11 +71,11 @@ def test_the_doctor_finds_a_clock_that_was_set_back_and_a_forgotten_pause(
     conn: psycopg.Connection[Any], find: Callable[[], dict[str, Finding]]
 ) -> None:
     conn.execute("UPDATE changelane.schedules SET next_at = date_trunc('hour', now()) + interval '3 days'")
-    assert "pause hourly" in find()["schedule-ahead"].mend
+    assert "pause hourly" in find()["schedule-ahead"].fix
     conn.execute("UPDATE changelane.schedules SET paused_at = now() - interval '1 hour'")
     assert find() == {}
     conn.execute("UPDATE changelane.schedules SET paused_at = now() - interval '2 days'")
-    assert find()["schedule-paused"].mend == "changelane schedule resume hourly"
+    assert find()["schedule-paused"].fix == "changelane schedule resume hourly"
 
 
 def test_the_dashboard_shows_pauses_resumes_and_runs(panel: Panel, conn: psycopg.Connection[Any]) -> None:

@@ -68,8 +68,8 @@ def test_a_schema_made_beforehand_is_refused(
     assert f"schema changelane belongs to {mallory}, who may not act as role" in said
     assert f"function changelane.measure(pg_catalog.record) belongs to {mallory}" in said
     (problem,) = refusal.value.problems
-    assert problem.help is not None
-    conn.execute(problem.help.partition("; or, where")[0].encode())
+    assert problem.fix is not None
+    conn.execute(problem.fix.partition("; or, where")[0].encode())
     bring(conn, declared)
     assert find_wrong(conn, declared) == []
     conn.execute(BIG.format(table="app.orders").encode())
@@ -163,6 +163,6 @@ def test_row_security_that_holds_the_queues_owner(
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             theirs.execute("INSERT INTO app.orders VALUES (1, 'new', '')")
         (finding,) = [found for found in examine(theirs, declared.manifest) if found.code == "sender-unable"]
-        theirs.execute(finding.mend.encode())
+        theirs.execute(finding.fix.encode())
         assert find_wrong(theirs, declared) == []
         theirs.execute("INSERT INTO app.orders VALUES (1, 'new', '')")

@@ -403,7 +403,7 @@ def test_the_environment_of_the_caller_does_not_reach_it(root: Path, monkeypatch
 def test_a_failed_start_says_what_the_log_says_and_leaves_no_process(root: Path) -> None:
     with pytest.raises(ServerError, match="shared_buffers") as caught:
         server.start(root, settings={**FAST, "shared_buffers": "lots"})
-    assert str(root) in caught.value.help
+    assert str(root) in caught.value.fix
     assert processes_in(root.parent) == []
 
 

@@ -108,7 +108,7 @@ def test_the_printed_sql_runs_as_that_role(project: Project, tmp_path: Path) -> 
     assert count(project) == 1
 
 
-def test_a_disabled_or_changed_trigger_is_seen_and_mended(project: Project, tmp_path: Path) -> None:
+def test_a_disabled_or_changed_trigger_is_seen_and_fixed(project: Project, tmp_path: Path) -> None:
     declared = write(project, tmp_path)
     bring(project.conn, declared)
     ((name, function),) = project.rows(
@@ -183,7 +183,7 @@ def test_what_the_role_lacks_is_said_before_anything_is_done(project: Project, t
         bring(project.conn, declared)
     (problem,) = refused.value.problems
     assert "may not make triggers on auth.users" in problem.what
-    assert 'GRANT TRIGGER ON "auth"."users" TO' in problem.help
+    assert 'GRANT TRIGGER ON "auth"."users" TO' in problem.fix
     project.run("GRANT TRIGGER ON auth.users TO {postgres}")
     always = write(project, tmp_path, more="fire: always")
     with pytest.raises(PreflightError) as refused:

@@ -275,7 +275,7 @@ def test_it_waits_for_no_lock_for_long(
 def test_without_pgmq_it_says_what_to_do(bare_database: str, project: Path) -> None:
     with psycopg.connect(bare_database, autocommit=True) as bare, pytest.raises(DatabaseError) as caught:
         attempt(bare, project, "SELECT 1")
-    assert caught.value.help == "run `changelane apply`"
+    assert caught.value.fix == "run `changelane apply`"
 
 
 def test_the_command_shows_a_table_and_data(

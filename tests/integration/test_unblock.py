@@ -17,7 +17,7 @@ INDEX = """
 """
 HANDLER = """
     def handle(change: Change) -> None:
-        if change.new["value"] == 1 and not Path("mended").exists():
+        if change.new["value"] == 1 and not Path("fixed").exists():
             raise ValueError("not yet")
         note(f"{change.headers['x-pgmq-group']} {change.new['value']} {change.attempt}")
 """
@@ -58,7 +58,7 @@ def test_tried_again_it_has_all_its_attempts_and_its_key_goes_on(
     assert done.stdout == "1 blocked message of jobs to be tried again.\n"
     work_until_blocked(bench)
     assert bench.notes == ["b 3 1"]
-    (bench.folder / "mended").touch()
+    (bench.folder / "fixed").touch()
     assert run_changelane("unblock", "jobs", "--id", "1").returncode == 0
     bench.drain()
     assert bench.notes == ["b 3 1", "a 1 1", "a 2 1"]

@@ -91,7 +91,7 @@ def test_mistakes_of_the_spec_and_against_the_catalog_are_told_in_one_run(
 def test_generate_keeps_data_apart_from_what_it_wrote(spec: Path, run_changelane: Any) -> None:
     found = run_changelane("generate", "--format", "json")
     assert found.returncode == 0
-    assert json.loads(found.stdout) == {"format_version": 1, "diagnostics": []}
+    assert json.loads(found.stdout) == {"format_version": 2, "diagnostics": []}
     assert "wrote sql_out/manifest.json" in found.stderr
 
 

@@ -171,7 +171,7 @@ def test_queue_tables_of_older_pgmq_are_worked_too(conn: psycopg.Connection[Any]
 def test_all_missing_queues_are_named(conn: psycopg.Connection[Any], queue: Queue) -> None:
     with pytest.raises(DatabaseError, match="queues a, b do not exist") as caught:
         open_queues(conn, [("jobs", "a"), ("b", "jobs_dlq")])
-    assert "changelane apply" in caught.value.help
+    assert "changelane apply" in caught.value.fix
 
 
 def test_a_database_without_pgmq_is_told_to_apply(bare_database: str) -> None:

@@ -179,7 +179,7 @@ def test_a_sink_that_fails_stops_its_consumer_and_leaves_the_others(
 ) -> None:
     class Misconfigured(Outlet):
         def accept(self, job: Job, texts: list[str]) -> None:
-            self.failure = ChangelaneError("no such stream", help="make it")
+            self.failure = ChangelaneError("no such stream", fix="make it")
             job.end(Released())
             self.host.wake()
 
@@ -202,7 +202,7 @@ def test_a_drain_ends_with_the_error_of_the_sink_that_failed(queues: Connection,
     class Misconfigured(Outlet):
         def start(self) -> None:
             super().start()
-            self.failure = ChangelaneError("no such stream", help="make it")
+            self.failure = ChangelaneError("no such stream", fix="make it")
 
     sound = Outlet()
     with (

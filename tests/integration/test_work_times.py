@@ -247,5 +247,5 @@ def test_the_doctor_names_sequences_messages_that_return_and_those_never_due(
         found["ids-again"].what
         == "sequence pgmq.q_jobs_msg_id_seq gave 1 last, and pgmq.q_jobs holds message 3"
     )
-    bench.conn.execute(found["ids-again"].mend.encode())
+    bench.conn.execute(found["ids-again"].fix.encode())
     assert "ids-again" not in {finding.code for finding in examine(bench.conn, declared.manifest)}

@@ -39,7 +39,7 @@ class Check:
     differences: tuple[Object, ...] = ()
     findings: tuple[Finding, ...] = ()
     error: str = ""
-    help: str = ""
+    fix: str = ""
 
 
 class Watch:
@@ -122,7 +122,7 @@ class Watch:
                 queues=queues,
                 workers=workers,
                 error=known.what,
-                help=known.help,
+                fix=known.fix,
             )
         if sample.error != self._said:
             self._log(sample.error or "the database answers")
@@ -144,7 +144,7 @@ class Watch:
             )
         except (psycopg.Error, ChangelaneError) as error:
             known = explain(error, doing="verify") if isinstance(error, psycopg.Error) else error
-            return Check(at=time.time(), error=known.what, help=known.help)
+            return Check(at=time.time(), error=known.what, fix=known.fix)
 
 
 async def _rest(wanted: asyncio.Event, seconds: float) -> None:

@@ -26,7 +26,7 @@ class Declared:
 
     manifest: Manifest | None
     why: str = ""
-    help: str = ""
+    fix: str = ""
     stale: str = ""
 
     @property
@@ -87,7 +87,7 @@ class Project:
         names = dict.fromkeys(capture.function_step.file for capture in captures)
         if manifest is None or not names:
             raise ManifestError(
-                f"the manifest names no file of route {route}", help="run `changelane generate`"
+                f"the manifest names no file of route {route}", fix="run `changelane generate`"
             )
         only = manifest.model_copy(update={"files": {name: manifest.files[name] for name in names}})
         files = read_files(only, self.out)
@@ -97,11 +97,11 @@ class Project:
         try:
             manifest = load_manifest(self.out)
             change = find_change(self.spec, manifest, out=self.out)
-            return Declared(manifest, stale=f"{change.what}: {change.help}" if change else "")
+            return Declared(manifest, stale=f"{change.what}: {change.fix}" if change else "")
         except ManifestError as error:
-            return Declared(None, why=error.what, help=error.help)
+            return Declared(None, why=error.what, fix=error.fix)
         except OSError as error:
-            return Declared(None, why=f"{self.out}: {error.strerror}", help="run `changelane generate`")
+            return Declared(None, why=f"{self.out}: {error.strerror}", fix="run `changelane generate`")
 
 
 def _look(path: Path) -> tuple[int, int] | None:

@@ -111,7 +111,7 @@ class Pool:
             conn.close()
             raise DatabaseError(
                 "--read-only: the connection may write, as a pooler dropped its setting",
-                help="connect to the server directly, or as a role that may only read",
+                fix="connect to the server directly, or as a role that may only read",
             )
         return conn
 
@@ -132,7 +132,7 @@ class Pool:
         if not self._slots.acquire(timeout=WAIT):
             raise Away(
                 f"all {self._size} connections for this are busy",
-                help="try again in a moment",
+                fix="try again in a moment",
             )
         try:
             yield
@@ -159,7 +159,7 @@ class Pool:
         try:
             conn = self.connect(kind=kind)
         except DatabaseError as error:
-            away = Away(error.what, help=error.help)
+            away = Away(error.what, fix=error.fix)
             self._failure = (away, time.monotonic())
             raise away from None
         self._failure = None

@@ -135,7 +135,7 @@ class Sample:
     queues: Mapping[str, Reading] = field(default_factory=dict)
     workers: int | None = None
     error: str = ""
-    help: str = ""
+    fix: str = ""
     took: float = 0.0
 
 

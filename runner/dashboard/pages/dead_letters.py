@@ -97,7 +97,7 @@ def show_letter(request: Request) -> Response:
         raise Refusal(
             404,
             f"queue {place.queue} holds no dead letter {request.path_params['id']}",
-            help="it was sent back or discarded meanwhile",
+            fix="it was sent back or discarded meanwhile",
         )
     here = f"/dead-letters/{slug(place.source)}"
     return show(request, "letter.html", place=place, letter=letters[0], here=here)
@@ -114,7 +114,7 @@ def decide(request: Request) -> Response:
     ids = [int(text) for text in visit.form.get("id", []) if text.isdecimal() and len(text) < 19]
     where = visit.get("where").strip() or None
     if not ids and where is None and not visit.get("all"):
-        raise Refusal(400, "no dead letter was chosen", help="tick some, write an expression, or take all")
+        raise Refusal(400, "no dead letter was chosen", fix="tick some, write an expression, or take all")
     with get_site(request).pool.read() as conn:
         _, place = _find(request, conn)
     try:
@@ -189,13 +189,13 @@ def _find(request: Request, conn: psycopg.Connection[Any]) -> tuple[Session, Pla
         raise Refusal(
             404,
             f"queue {source} has no dead-letter queue",
-            help="the page Dead letters lists those that have",
+            fix="the page Dead letters lists those that have",
         )
     target = letters[source]
     if target not in queues:
-        raise Refusal(404, f"queue {target} is not in the database", help="run `changelane apply`")
+        raise Refusal(404, f"queue {target} is not in the database", fix="run `changelane apply`")
     if lack := find_lack(session, queues[target], archived=False):
-        raise Refusal(403, f"role {session.role} lacks {lack}", help=f"GRANT {lack} TO {session.role}")
+        raise Refusal(403, f"role {session.role} lacks {lack}", fix=f"GRANT {lack} TO {session.role}")
     return session, Place(target, source)
 
 

@@ -103,7 +103,7 @@ def settle(request: Request) -> Response:
         raise Refusal(404, "there is no such page")
     seen = [found.groups() for text in visit.form.get("id", []) if (found := _SETTLED.fullmatch(text))]
     if not seen:
-        raise Refusal(400, "no message was chosen", help="go back and tick some")
+        raise Refusal(400, "no message was chosen", fix="go back and tick some")
     if not visit.get("confirmed"):
         return show(
             request,

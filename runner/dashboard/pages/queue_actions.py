@@ -47,7 +47,7 @@ def create(request: Request) -> Response:
 
     def work(conn: psycopg.Connection[Any]) -> str:
         if any(queue.name == name for queue in _list(conn)):
-            raise ChangelaneError(f"queue {name} exists", help="choose another name")
+            raise ChangelaneError(f"queue {name} exists", fix="choose another name")
         names = [name, f"{name}_dlq"] if visit.get("dead_letter") else [name]
         for one in names:
             conn.execute((_SQL / f"create_{kind}.sql").read_bytes(), [one])
@@ -56,15 +56,15 @@ def create(request: Request) -> Response:
     try:
         if not _NAME.fullmatch(name) or kind not in _KINDS:
             raise ChangelaneError(
-                f"{name!r} cannot name a queue", help="use up to 47 of a-z, 0-9 and _, no digit first"
+                f"{name!r} cannot name a queue", fix="use up to 47 of a-z, 0-9 and _, no digit first"
             )
         if visit.get("dead_letter") and not _NAME.fullmatch(f"{name}_dlq"):
             raise ChangelaneError(
-                f"{name!r} is too long for a queue with dead letters", help="use up to 43 characters"
+                f"{name!r} is too long for a queue with dead letters", fix="use up to 43 characters"
             )
         if name in site.project.read().queues:
             raise ChangelaneError(
-                f"queue {name} is declared", help="`changelane apply` creates it as declared"
+                f"queue {name} is declared", fix="`changelane apply` creates it as declared"
             )
         outcome = perform(request, "create", queue=name, arguments={"kind": kind}, work=work)
     except ChangelaneError as error:
@@ -125,13 +125,13 @@ def drop(request: Request) -> Response:
         raise Refusal(
             409,
             f"queue {name} is declared in {site.project.spec}, so apply would make it again",
-            help="take it out there, run `changelane generate` and `changelane apply --prune`; then drop it",
+            fix="take it out there, run `changelane generate` and `changelane apply --prune`; then drop it",
         )
     if senders:
         raise Refusal(
             409,
             f"function changelane.{senders[0]} sends to queue {name}: without it, writes to its table fail",
-            help="take its route away first: `changelane apply --prune`, or `changelane destroy` there",
+            fix="take its route away first: `changelane apply --prune`, or `changelane destroy` there",
         )
     holds = depth != say_count(0, "message") or listed.archived > 0
     tick = "Lose the messages in it and in its archive" if holds else ""
@@ -153,7 +153,7 @@ def drop(request: Request) -> Response:
     def work(conn: psycopg.Connection[Any]) -> str:
         conn.execute(drop_queue(name, discard=bool(visit.get("lose"))).encode())
         if any(queue.name == name for queue in _list(conn)):
-            raise ChangelaneError(f"queue {name} holds messages by now", help="look again, then drop it")
+            raise ChangelaneError(f"queue {name} holds messages by now", fix="look again, then drop it")
         return "dropped"
 
     perform(request, "drop", queue=name, arguments={"lose": bool(visit.get("lose"))}, work=work)
@@ -170,7 +170,7 @@ def keep(request: Request) -> Response:
     site, visit, name = get_site(request), get_visit(request), get_name(request)
     if name in site.project.read().queues:
         raise Refusal(
-            409, f"queue {name} is declared", help="change its keeping in the spec, as this page says"
+            409, f"queue {name} is declared", fix="change its keeping in the spec, as this page says"
         )
     try:
         days = read_number(visit.get("days"), "the age", most=36500)

@@ -100,7 +100,7 @@ def show_message(request: Request) -> Response:
         session = read_session(conn)
         queue = find_queue(conn, session, name)
         if lack := find_lack(session, queue, archived=archived):
-            raise Refusal(403, f"role {session.role} lacks {lack}", help=f"GRANT {lack} TO {session.role}")
+            raise Refusal(403, f"role {session.role} lacks {lack}", fix=f"GRANT {lack} TO {session.role}")
         target = find_target(queue, archived=archived)
         found = peek_messages(conn, target, ids=[msg_id], state="archived" if archived else None).messages
     if not found:
@@ -108,7 +108,7 @@ def show_message(request: Request) -> Response:
         raise Refusal(
             404,
             f"{where} {name} holds no message {msg_id}",
-            help="it was handled, moved or deleted meanwhile; look in the archive, or among the dead letters",
+            fix="it was handled, moved or deleted meanwhile; look in the archive, or among the dead letters",
         )
     here = f"/queues/{slug(name)}"
     return show(request, "message.html", here=here, queue=queue, message=found[0], archived=archived)
@@ -119,7 +119,7 @@ def find_queue(conn: psycopg.Connection[Any], session: Session, name: str) -> Qu
     for queue in read_queues(conn, session):
         if queue.name == name:
             return queue
-    raise Refusal(404, f"queue {name} does not exist", help="the page Queues lists those that do")
+    raise Refusal(404, f"queue {name} does not exist", fix="the page Queues lists those that do")
 
 
 def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
@@ -138,7 +138,7 @@ def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
 def find_target(queue: Queue, *, archived: bool) -> Target:
     """The queue as ``runner/operate`` takes it. Raises Refusal if it has no archive."""
     if archived and queue.archive is None:
-        raise Refusal(404, f"queue {queue.name} has no archive", help="look at the other states")
+        raise Refusal(404, f"queue {queue.name} has no archive", fix="look at the other states")
     # Take the name from the table: it is always lower case, and the queue's own name may not be.
     return Target(queue.table.removeprefix("q_"), ())
 

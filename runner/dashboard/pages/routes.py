@@ -89,7 +89,7 @@ def _find(request: Request) -> tuple[str, tuple[Capture, ...]]:
     name = get_name(request, "route")
     captures = get_site(request).project.read().routes.get(name)
     if captures is None:
-        raise Refusal(404, f"no route is called {name}", help="the page Routes lists those that are declared")
+        raise Refusal(404, f"no route is called {name}", fix="the page Routes lists those that are declared")
     return name, captures
 
 

@@ -30,7 +30,7 @@ def prepare(conn: psycopg.Connection[Any]) -> None:
     if has_schema and parse_schema_comment(comment or "") is None:
         raise DatabaseError(
             "schema changelane has no table for the audit log, and its comment is not Changelane's",
-            help="run `changelane apply`; nothing was changed",
+            fix="run `changelane apply`; nothing was changed",
         )
     try:
         conn.execute(SCHEMA_SQL.encode())
@@ -38,7 +38,7 @@ def prepare(conn: psycopg.Connection[Any]) -> None:
         raise DatabaseError(
             "the database has no audit log, without which nothing is changed, and role "
             f"{spell_name(role)} may not make it",
-            help="let a role that may run `changelane apply`",
+            fix="let a role that may run `changelane apply`",
         ) from None
 
 
@@ -68,6 +68,6 @@ def write(
         role = spell_name(conn.info.user)
         raise DatabaseError(
             f"role {role} may not write the audit log, without which nothing is changed",
-            help=f"GRANT USAGE ON SCHEMA changelane TO {role}; "
+            fix=f"GRANT USAGE ON SCHEMA changelane TO {role}; "
             f"GRANT SELECT, INSERT ON changelane.audit TO {role}",
         ) from None

@@ -75,7 +75,7 @@ def read_number(text: str, what: str, *, most: float) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number <= most:
-        raise ChangelaneError(f"{what} {text!r} is not a number from 0 to {most:g}", help="write one")
+        raise ChangelaneError(f"{what} {text!r} is not a number from 0 to {most:g}", fix="write one")
     return number
 
 

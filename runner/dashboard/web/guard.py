@@ -45,8 +45,8 @@ HEADERS = {
 class Refusal(ChangelaneError):
     """A refused request, with the HTTP ``status`` of the response."""
 
-    def __init__(self, status: int, what: str, *, help: str = "") -> None:
-        super().__init__(what, help=help)
+    def __init__(self, status: int, what: str, *, fix: str = "") -> None:
+        super().__init__(what, fix=fix)
         self.status = status
 
 
@@ -150,16 +150,14 @@ class Guard:
             raise Refusal(
                 421,
                 f"this dashboard is not reached as {hosts[0]!r}",
-                help="open it by the address that it printed; behind a proxy, start it with --url",
+                fix="open it by the address that it printed; behind a proxy, start it with --url",
             )
 
     def _turn_away(self, request: Request, status: int) -> Response:
         if status == 401 and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(target, safe='')}", 303)
-        refusal = Refusal(
-            status, "this takes the token", help="send `Authorization: Bearer TOKEN`, or log in"
-        )
+        refusal = Refusal(status, "this takes the token", fix="send `Authorization: Bearer TOKEN`, or log in")
         told = self._tell(request, refusal)
         told.headers["WWW-Authenticate"] = 'Bearer realm="changelane"'
         return told
@@ -167,7 +165,7 @@ class Guard:
     def _check_form(self, request: Request, visit: Visit) -> None:
         if self._rules.read_only and request.url.path not in ("/login", "/logout"):
             raise Refusal(
-                403, "the dashboard runs with --read-only", help="nothing was changed; restart it without"
+                403, "the dashboard runs with --read-only", fix="nothing was changed; restart it without"
             )
         origin = request.headers.get("origin") or _read_origin(request.headers.get("referer", ""))
         known = {f"{request.url.scheme}://{request.headers['host']}", self._rules.origin} - {""}
@@ -177,7 +175,7 @@ class Guard:
             raise Refusal(
                 403,
                 f"the form came from {origin!r}" if origin else "the request names no origin",
-                help="nothing was changed; --url names a proxy, and programs send the token as a header",
+                fix="nothing was changed; --url names a proxy, and programs send the token as a header",
             )
         if not visit.program and (
             visit.fresh or not self._sessions.is_protected(visit.session, visit.get("csrf"))
@@ -185,7 +183,7 @@ class Guard:
             raise Refusal(
                 403,
                 "the form is not of this session",
-                help="nothing was changed; reload the page and try again: a restart ends all sessions",
+                fix="nothing was changed; reload the page and try again: a restart ends all sessions",
             )
 
     def _dress(self, request: Request, visit: Visit, send: Send) -> Callable[[Message], Awaitable[None]]:

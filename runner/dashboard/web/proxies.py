@@ -46,7 +46,7 @@ def read_proxies(texts: Iterable[str]) -> Proxies:
         except ValueError:
             raise ChangelaneError(
                 f"--proxy {text!r} is neither an address nor a network",
-                help="write it as 10.0.0.5 or 10.0.0.0/24; the dashboard takes no names here",
+                fix="write it as 10.0.0.5 or 10.0.0.0/24; the dashboard takes no names here",
             ) from None
     return Proxies(tuple(networks))
 

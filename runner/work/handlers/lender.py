@@ -19,7 +19,7 @@ class ReadOnlySession(DatabaseError):
     """A handler cannot use this connection: no transaction on it could ack a message."""
 
     def __init__(self) -> None:
-        super().__init__("the session is read-only", help="connect to the primary, as a role that may write")
+        super().__init__("the session is read-only", fix="connect to the primary, as a role that may write")
 
 
 class Lender(ReconnectingConnection):

@@ -47,7 +47,7 @@ def check_result(result: object) -> None:
             result.close()
         raise HandlerError(
             f"the handler did nothing but return a {type(result).__name__}",
-            help="make it `async def`, and its decorators, too, or return nothing",
+            fix="make it `async def`, and its decorators, too, or return nothing",
         )
 
 
@@ -86,12 +86,10 @@ def resolve_handler(consumer: Consumer) -> Handler:
     subject = f"consumer {consumer.queue}: handler {consumer.handler}"
     module, _, path = consumer.handler.partition(":")
     if not module or not path:
-        raise _wrong(
-            subject, "is not of the form module:function", help="for example handlers.orders:on_paid"
-        )
+        raise _wrong(subject, "is not of the form module:function", fix="for example handlers.orders:on_paid")
     found = _find(subject, module, path)
     if inspect.isclass(found) or not callable(found):
-        raise _wrong(subject, "is not a function", help="name a function that takes a Change or a Message")
+        raise _wrong(subject, "is not a function", fix="name a function that takes a Change or a Message")
     return _check(consumer, subject, found)
 
 
@@ -101,12 +99,12 @@ def resolve_exception(consumer: Consumer, name: str) -> type[Exception]:
     module, _, path = name.rpartition(":")
     found = _find(subject, module or BUILTINS, path)
     if not (inspect.isclass(found) and issubclass(found, Exception)):
-        raise _wrong(subject, "is not an Exception class", help="name the class that the handler raises")
+        raise _wrong(subject, "is not an Exception class", fix="name the class that the handler raises")
     if issubclass(found, (Retry, Discard, DeadLetter, Failed)):
         raise _wrong(
             subject,
             "decides itself what becomes of a message",
-            help="take it out of `never`, or raise another",
+            fix="take it out of `never`, or raise another",
         )
     return found
 
@@ -123,7 +121,7 @@ def _find(subject: str, module: str, path: str) -> Any:
             raise _wrong(
                 subject,
                 f"does not exist: {module} has no {part}",
-                help=f"did you mean {close[0]}?" if close else define,
+                fix=f"did you mean {close[0]}?" if close else define,
             )
         found = getattr(found, part)
     return found
@@ -137,7 +135,7 @@ def _import(subject: str, name: str) -> Any:
             raise _wrong(
                 subject,
                 f"cannot be imported: there is no module {error.name}",
-                help=f"create it, or run from the folder that holds it (this is {os.getcwd()})",
+                fix=f"create it, or run from the folder that holds it (this is {os.getcwd()})",
             ) from error
         raise _failed(subject, name, error) from error
     except (Exception, SystemExit) as error:
@@ -149,7 +147,7 @@ def _failed(subject: str, module: str, error: BaseException) -> HandlerError:
     return _wrong(
         subject,
         f"cannot be imported: {where}: {type(error).__name__}: {' '.join(str(error).split())}",
-        help=f"mend {where}; `python -c 'import {module}'` shows the same error",
+        fix=f"fix {where}; `python -c 'import {module}'` shows the same error",
     )
 
 
@@ -180,12 +178,12 @@ def _shorten(filename: str) -> str:
 def _check(consumer: Consumer, subject: str, function: Callable[..., Any]) -> Handler:
     call = function if inspect.isroutine(function) or not hasattr(function, "__call__") else function.__call__  # noqa: B004
     if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
-        raise _wrong(subject, "is a generator", help="return instead of yielding")
+        raise _wrong(subject, "is a generator", fix="return instead of yielding")
     asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        raise _wrong(subject, "has no signature to read", help="wrap it in a Python function") from None
+        raise _wrong(subject, "has no signature to read", fix="wrap it in a Python function") from None
     positional = [
         item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
     ]
@@ -196,13 +194,13 @@ def _check(consumer: Consumer, subject: str, function: Callable[..., Any]) -> Ha
         raise _wrong(
             subject,
             f"takes ({shape}), but is called with a change or message, and a connection where transactional",
-            help="def handler(change: Change) or def handler(change: Change, tx: psycopg.Connection)",
+            fix="def handler(change: Change) or def handler(change: Change, tx: psycopg.Connection)",
         )
     if len(required) == 2 and consumer.mode != "transactional":
         raise _wrong(
             subject,
             f"asks for a transaction ({required[1].name}), but the consumer's mode is {consumer.mode}",
-            help=f"set `mode: transactional`, or drop the parameter {required[1].name}",
+            fix=f"set `mode: transactional`, or drop the parameter {required[1].name}",
         )
     transaction = consumer.mode == "transactional" and len(positional) > 1
     if transaction:
@@ -210,7 +208,7 @@ def _check(consumer: Consumer, subject: str, function: Callable[..., Any]) -> Ha
     try:
         takes = read_takes(call, positional[0].annotation)
     except Unsuited as error:
-        raise _wrong(subject, error.what, help=error.help) from error
+        raise _wrong(subject, error.what, fix=error.fix) from error
     return Handler(function=function, asynchronous=asynchronous, transaction=transaction, takes=takes)
 
 
@@ -221,15 +219,15 @@ def _check_connection(subject: str, parameter: inspect.Parameter, *, asynchronou
         raise _wrong(
             subject,
             f"is a plain function, but its {parameter.name} is an AsyncConnection",
-            help="make it `async def`, or annotate psycopg.Connection",
+            fix="make it `async def`, or annotate psycopg.Connection",
         )
     if asynchronous and not wants_async and re.search(r"\bConnection\b", text):
         raise _wrong(
             subject,
             f"is async, but its {parameter.name} is a psycopg.Connection",
-            help="annotate psycopg.AsyncConnection and await what it does, or make it a plain `def`",
+            fix="annotate psycopg.AsyncConnection and await what it does, or make it a plain `def`",
         )
 
 
-def _wrong(subject: str, what: str, *, help: str) -> HandlerError:
-    return HandlerError(f"{subject} {what}", help=help)
+def _wrong(subject: str, what: str, *, fix: str) -> HandlerError:
+    return HandlerError(f"{subject} {what}", fix=fix)

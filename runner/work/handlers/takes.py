@@ -21,12 +21,12 @@ _ANYTHING = (Any, object, inspect.Parameter.empty)
 
 
 class Unsuited(Exception):
-    """An annotation that no handler can have. ``what`` is the problem, ``help`` the fix."""
+    """An annotation that no handler can have. ``what`` is the problem, ``fix`` the edit."""
 
-    def __init__(self, what: str, *, help: str) -> None:
+    def __init__(self, what: str, *, fix: str) -> None:
         super().__init__(what)
         self.what = what
-        self.help = help
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def read_takes(function: Callable[..., Any], annotation: Any) -> Takes:
     if lists and len(members) > 1:
         raise Unsuited(
             f"asks for {_show(annotation)}, but is given a list of both, or one of either",
-            help="annotate list[Change | Message], or Change | Message",
+            fix="annotate list[Change | Message], or Change | Message",
         )
     if lists:
         (item,) = get_args(lists[0]) or (Any,)
@@ -110,17 +110,17 @@ def _refuse(member: Any) -> None:
     if isinstance(member, _Absent):
         raise Unsuited(
             f"asks for {member.__name__}, which is not there at run time",
-            help="import it outside `if TYPE_CHECKING`, or annotate changelane.Change or changelane.Message",
+            fix="import it outside `if TYPE_CHECKING`, or annotate changelane.Change or changelane.Message",
         )
     kind = get_origin(member) or member
     if inspect.isclass(kind) and issubclass(kind, Iterable) and not issubclass(kind, str):
         raise Unsuited(
             f"asks for a {_show(kind)}, but a batch comes in a list",
-            help="annotate list[Change] or list[Message]; Change or Message for one at a time",
+            fix="annotate list[Change] or list[Message]; Change or Message for one at a time",
         )
     raise Unsuited(
         f"asks for {_show(member)}, which is neither a Change nor a Message",
-        help="annotate changelane.Change (captured changes), changelane.Message (any), or both with |",
+        fix="annotate changelane.Change (captured changes), changelane.Message (any), or both with |",
     )
 
 
@@ -133,7 +133,7 @@ def _find_rows(function: Callable[..., Any], changes: Sequence[Any]) -> RowType 
     except TypeError as error:
         raise Unsuited(
             f"asks for rows that cannot be checked: {error}",
-            help="annotate Change[...] with a TypedDict, such as `changelane models` writes, or Change alone",
+            fix="annotate Change[...] with a TypedDict, such as `changelane models` writes, or Change alone",
         ) from error
 
 
@@ -144,7 +144,7 @@ def _find_bodies(function: Callable[..., Any], messages: Sequence[Any]) -> BodyT
     except TypeError as error:
         raise Unsuited(
             f"asks for bodies that cannot be checked: {error}",
-            help="annotate Message[...] with a TypedDict, dataclass or pydantic model, or Message alone",
+            fix="annotate Message[...] with a TypedDict, dataclass or pydantic model, or Message alone",
         ) from error
 
 
@@ -159,7 +159,7 @@ def _find_arguments(function: Callable[..., Any], members: Sequence[Any]) -> lis
             if isinstance(item, _Absent):
                 raise Unsuited(
                     f"asks for {item.__name__}, which cannot be read",
-                    help="import what it names at run time, too, not `if TYPE_CHECKING` alone",
+                    fix="import what it names at run time, too, not `if TYPE_CHECKING` alone",
                 )
         found += arguments
     return found
@@ -175,7 +175,7 @@ def _split(function: Callable[..., Any], annotation: Any) -> Iterator[Any]:
         except Exception as error:
             raise Unsuited(
                 f"asks for {annotation}, which cannot be read ({error})",
-                help="import what it names at run time, too, not `if TYPE_CHECKING` alone",
+                fix="import what it names at run time, too, not `if TYPE_CHECKING` alone",
             ) from error
     if hasattr(annotation, "__value__"):
         annotation = annotation.__value__

@@ -14,13 +14,13 @@ def choose_consumers(manifest: Manifest, names: Sequence[str]) -> list[Consumer]
     consumers = {consumer.queue: consumer for consumer in manifest.consumers}
     if not consumers:
         raise ManifestError(
-            "the manifest has no consumers", help="add them to pipelines.yaml, then run `changelane generate`"
+            "the manifest has no consumers", fix="add them to pipelines.yaml, then run `changelane generate`"
         )
     for name in names:
         if name not in consumers:
             close = get_close_matches(name, consumers, n=1)
             raise ManifestError(
                 f"queue {name} has no consumer",
-                help=f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(consumers))}",
+                fix=f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(consumers))}",
             )
     return [consumers[name] for name in dict.fromkeys(names)] or list(manifest.consumers)

@@ -84,6 +84,6 @@ def _listen(
     except OSError as error:
         raise ChangelaneError(
             f"cannot listen on {host} port {port}: {error.strerror or error}",
-            help="choose another --metrics-port, or --metrics-host",
+            fix="choose another --metrics-port, or --metrics-host",
         ) from None
     return made

@@ -325,13 +325,13 @@ class Worker:
         for name, _, paused in left:
             if paused:
                 raise ChangelaneError(
-                    f"queue {name} is paused, so it cannot be drained", help=f"run `changelane resume {name}`"
+                    f"queue {name} is paused, so it cannot be drained", fix=f"run `changelane resume {name}`"
                 )
         if all(self._is_stuck(name) for name, _, _ in left):
             raise ChangelaneError(
                 f"not drained: in queue {', '.join(name for name, _, _ in left)}, messages that failed for "
                 "good block their keys",
-                help=f"`changelane unblock {left[0][0]}` tries them again, buries or discards them",
+                fix=f"`changelane unblock {left[0][0]}` tries them again, buries or discards them",
             )
         return False
 
