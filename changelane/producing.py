@@ -6,17 +6,17 @@ import math
 from collections.abc import Coroutine, Iterable, Mapping
 from datetime import timedelta
 from inspect import iscoroutinefunction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from changelane.change import LATEST
 from changelane.contract.envelope import RESERVED
+from changelane.contract.sql_text import load_sql
 from changelane.encoding import encode
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
 
-_SQL = (Path(__file__).parent / "sql" / "send.sql").read_bytes()
+_SQL = load_sql(__name__, "send")
 _HELP = "give a psycopg.Connection or AsyncConnection, or SQLAlchemy's or Django's over psycopg 3"
 
 Delay = float | timedelta

@@ -13,18 +13,18 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from changelane.contract.sql_text import load_sql
 
 SCHEMA = "changelane"
 """The schema of the trigger functions and of the worker's own objects."""
 
-_SQL = Path(__file__).parent / "sql"
-POLICY_LIVE = (_SQL / "policy_live.sql").read_text()
+POLICY_LIVE = load_sql(__name__, "policy_live")
 """SQL of the live hash of ``policy``, a row of pg_policy, under the settings in ``changelane/contract/sql``.
 """
-FUNCTION_LIVE = (_SQL / "function_live.sql").read_text()
+FUNCTION_LIVE = load_sql(__name__, "function_live")
 """SQL of the live hash of ``proc``, a function of schema ``changelane_access``."""
-API_LIVE = (_SQL / "api_live.sql").read_text()
+API_LIVE = load_sql(__name__, "api_live")
 """SQL of the live hash of the functions in schema ``pgmq_public``."""
 
 TRIGGER_ROW = 1

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-_SQL = Path(__file__).parent / "sql"
+from changelane.contract.sql_text import load_sql
 
 SCHEMA_VERSION = 9
 """Each change of ``sql/schema.sql`` raises the version, which the schema's COMMENT stores."""
 
-SCHEMA_LIVE = (_SQL / "schema_live.sql").read_text()
+SCHEMA_LIVE = load_sql(__name__, "schema_live")
 """SQL of the live hash of the schema's functions."""
 
 SHARED = ("add_trace", "digest", "key_only", "measure", "new_id", "send_all")
@@ -29,9 +28,9 @@ DO $do$ BEGIN
 END $do$;
 """
 
-SCHEMA_SQL = (_SQL / "schema.sql").read_text() + _MARK.replace("{version}", str(SCHEMA_VERSION)).replace(
-    "{live}", SCHEMA_LIVE.strip().replace("\n", "\n        ")
-)
+SCHEMA_SQL = load_sql(__name__, "schema", whole=True) + _MARK.replace(
+    "{version}", str(SCHEMA_VERSION)
+).replace("{live}", SCHEMA_LIVE.strip().replace("\n", "\n        "))
 """Creates the schema and everything in it except capture functions. It may run again at any time."""
 
 _COMMENT = re.compile(r"changelane:schema (\d+)")

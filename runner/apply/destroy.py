@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError, PreflightError
 from changelane.runner.apply.executor import run
 from changelane.runner.apply.plan import Plan
@@ -212,5 +212,5 @@ def _drop_schema() -> Step:
         table=None,
         reason="nothing is left in it; kept while its audit log holds entries",
         transaction="drop schema",
-        sql=((Path(__file__).parent / "sql" / "drop_schema.sql").read_text(),),
+        sql=(load_sql(__name__, "drop_schema", whole=True),),
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from changelane.contract.manifest import Api
+from changelane.contract.sql_text import load_sql
 from changelane.runner.apply.step import Sql, Step, do
 from changelane.runner.compare import statement
 from changelane.runner.compare.object import Object
 
-_DROP_API = (Path(__file__).parent / "sql" / "drop_api.sql").read_text()
+_DROP_API = load_sql(__name__, "drop_api", whole=True)
 
 
 def change_access(objects: Iterable[Object], *, api: Api | None) -> list[Step]:

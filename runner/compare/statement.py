@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from psycopg import sql
 
 from changelane.contract.envelope import GROUP
 from changelane.contract.marker import SCHEMA, format_marker, hash_function
+from changelane.contract.sql_text import load_sql
 from changelane.runner.compare.object import Withdrawal
 
 _ENABLE = {
@@ -32,9 +32,9 @@ _LOCK_QUEUE = sql.SQL("LOCK TABLE {queue}, {archive} IN ACCESS EXCLUSIVE MODE;\n
 _DROP_QUEUE = sql.SQL("SELECT pgmq.drop_queue({name}::text);")
 _NAME_QUEUE = sql.SQL("SELECT pg_catalog.set_config('changelane.queue', {name}, true);\n")
 _NAME_OWNER = sql.SQL("SELECT pg_catalog.set_config('changelane.owner', {role}, true);\n")
-_DROP_OWNER = (Path(__file__).parent / "sql" / "drop_owner.sql").read_text()
-_DROP_ACCESS_SCHEMA = (Path(__file__).parent / "sql" / "drop_access_schema.sql").read_text()
-_DROP_EMPTY_QUEUE = (Path(__file__).parent / "sql" / "drop_empty_queue.sql").read_text()
+_DROP_OWNER = load_sql(__name__, "drop_owner", whole=True)
+_DROP_ACCESS_SCHEMA = load_sql(__name__, "drop_access_schema", whole=True)
+_DROP_EMPTY_QUEUE = load_sql(__name__, "drop_empty_queue", whole=True)
 _DROP_INDEX = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {index};")
 _CREATE_INDEX = sql.SQL("CREATE INDEX CONCURRENTLY {index} ON {table} ({key});")
 _INDEXES = {
@@ -50,12 +50,12 @@ _INDEXES = {
     "archive": ("a_{}", "a_{}_age_idx", sql.SQL("archived_at")),
 }
 """The table of a queue, the name of the index, and its expression."""
-_DROP_TEMPLATES = (Path(__file__).parent / "sql" / "drop_templates.sql").read_text()
+_DROP_TEMPLATES = load_sql(__name__, "drop_templates", whole=True)
 _NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', {names}, true);\n")
 # CASCADE also revokes the rights that the role granted to others, and drops no object.
 _REVOKE = sql.SQL("REVOKE ALL ON {queue}, {archive} FROM {role} CASCADE;")
 _REVOKE_PART = sql.SQL("REVOKE ALL ON {part} FROM {role} CASCADE;")
-_RETIRE = (Path(__file__).parent / "sql" / "retire_function.sql").read_text()
+_RETIRE = load_sql(__name__, "retire_function", whole=True)
 _RETIRED_BODY = "BEGIN RETURN NULL; END"
 _RETIRED_LIVE = hash_function(
     body=_RETIRED_BODY,

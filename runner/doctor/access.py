@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.sql_text import load_sql
 from changelane.runner.compare.object import spell_name
 from changelane.runner.compare.undeclared_rights import SENDING, find_undeclared, list_senders
 from changelane.runner.doctor.finding import Finding
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.rights import Grant
 
-_SQL = Path(__file__).parent / "sql"
-_MEMBERS = (_SQL / "members.sql").read_bytes()
-_BYPASSING = (_SQL / "bypassing.sql").read_bytes()
-_PGMQ_OPEN = (_SQL / "pgmq_open.sql").read_bytes()
-_GIVEN_BY_DEFAULT = (_SQL / "given_by_default.sql").read_bytes()
+_MEMBERS = load_sql(__name__, "members")
+_BYPASSING = load_sql(__name__, "bypassing")
+_PGMQ_OPEN = load_sql(__name__, "pgmq_open")
+_GIVEN_BY_DEFAULT = load_sql(__name__, "given_by_default")
 
 _UNFILTERED = {"TRUNCATE", "TRIGGER"}
 """Privileges on a table that row security does not restrict."""

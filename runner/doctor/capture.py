@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,6 +10,7 @@ from psycopg import sql
 
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA
+from changelane.contract.sql_text import load_sql
 from changelane.runner.compare.compare import compare, list_other_projects
 from changelane.runner.compare.compare_owner import DECLARE, describe_danger, find_lack
 from changelane.runner.compare.object import spell, spell_name
@@ -22,10 +22,9 @@ from changelane.runner.doctor.finding import Finding
 from changelane.runner.live.definers import Lack
 from changelane.runner.live.observe import Observed
 
-_SQL = Path(__file__).parent / "sql"
-_SUBSCRIPTIONS = (_SQL / "subscriptions.sql").read_bytes()
-_SETTINGS = (_SQL / "settings.sql").read_bytes()
-_SENDERS = (_SQL / "senders.sql").read_bytes()
+_SUBSCRIPTIONS = load_sql(__name__, "subscriptions")
+_SETTINGS = load_sql(__name__, "settings")
+_SENDERS = load_sql(__name__, "senders")
 
 
 def find_capture(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:

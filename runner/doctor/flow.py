@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.sql_text import load_sql
 from changelane.runner.doctor.finding import Finding, say_seconds
 from changelane.runner.doctor.ids import find_ids
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.observe import Queue as Live
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
 
-_SQL = Path(__file__).parent / "sql"
-_FLOW = sql.SQL((_SQL / "flow.sql").read_text())
-_FILLED = sql.SQL((_SQL / "filled.sql").read_text())
-_SESSIONS = (_SQL / "sessions.sql").read_bytes()
-_SEES_PAUSES = (_SQL / "sees_pauses.sql").read_bytes()
-_PAUSES = (_SQL / "pauses.sql").read_bytes()
-_DEFAULTS = (_SQL / "defaults.sql").read_bytes()
-_COUNTS = (_SQL / "counts.sql").read_bytes()
+_FLOW = sql.SQL(load_sql(__name__, "flow"))
+_FILLED = sql.SQL(load_sql(__name__, "filled"))
+_SESSIONS = load_sql(__name__, "sessions")
+_SEES_PAUSES = load_sql(__name__, "sees_pauses")
+_PAUSES = load_sql(__name__, "pauses")
+_DEFAULTS = load_sql(__name__, "defaults")
+_COUNTS = load_sql(__name__, "counts")
 
 WAITED = 600.0
 """Seconds after which a waiting message without a declared consumer is a finding."""
@@ -148,7 +147,7 @@ def _find_returning(conn: psycopg.Connection[Any], name: str) -> Iterator[Findin
 
 
 def _find_readable(conn: psycopg.Connection[Any], queues: Mapping[str, Live]) -> list[str]:
-    return [row[0] for row in conn.execute((_SQL / "readable.sql").read_bytes(), [list(queues)]).fetchall()]
+    return [row[0] for row in conn.execute(load_sql(__name__, "readable"), [list(queues)]).fetchall()]
 
 
 def _ask(conn: psycopg.Connection[Any], readable: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.runner.doctor.finding import Finding, say_bytes, say_seconds
 
-_SQL = Path(__file__).parent / "sql"
-_HOLDERS = (_SQL / "holders.sql").read_bytes()
-_SLOTS = (_SQL / "slots.sql").read_bytes()
+_HOLDERS = load_sql(__name__, "holders")
+_SLOTS = load_sql(__name__, "slots")
 
 IDLE = 30.0
 """Seconds after which a session idle in a transaction is a finding."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.runner.doctor.finding import Finding
 
-_SQL = Path(__file__).parent / "sql"
-_SEQUENCES = (_SQL / "sequences.sql").read_bytes()
-_ARCHIVES = (_SQL / "archives.sql").read_bytes()
-_LARGEST = sql.SQL((_SQL / "largest.sql").read_text())
+_SEQUENCES = load_sql(__name__, "sequences")
+_ARCHIVES = load_sql(__name__, "archives")
+_LARGEST = sql.SQL(load_sql(__name__, "largest"))
 
 
 def find_ids(conn: psycopg.Connection[Any], queues: Sequence[str]) -> Iterator[Finding]:

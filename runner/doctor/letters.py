@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.sql_text import load_sql
 from changelane.runner.doctor.finding import Finding
 from changelane.runner.live.observe import Observed
 
-_SQL = Path(__file__).parent / "sql"
-_LETTERS = sql.SQL((_SQL / "letters.sql").read_text())
-_READABLE = (_SQL / "readable.sql").read_bytes()
+_LETTERS = sql.SQL(load_sql(__name__, "letters"))
+_READABLE = load_sql(__name__, "readable")
 
 MOST = 10_000
 """Dead letters counted at most, unless the alarm is higher."""

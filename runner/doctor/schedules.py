@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
 import psycopg
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.sql_text import load_sql
 from changelane.contract.timing import Timing
 from changelane.runner.doctor.finding import Finding, say_seconds
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.schedule_runs import Schedule, list_schedules
 from changelane.runner.live.schedules import sees_schedules
 
-_WORKERS = (Path(__file__).parent / "sql" / "workers.sql").read_bytes()
+_WORKERS = load_sql(__name__, "workers")
 
 LATE = 60.0
 """Seconds after which a run that was not sent is late."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,11 +11,12 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.sql_text import load_sql
 from changelane.runner.doctor.finding import Finding, say_bytes, say_seconds
 from changelane.runner.live.observe import Observed
 
-_TABLES = (Path(__file__).parent / "sql" / "tables.sql").read_bytes()
-_AUTOVACUUM = (Path(__file__).parent / "sql" / "autovacuum.sql").read_bytes()
+_TABLES = load_sql(__name__, "tables")
+_AUTOVACUUM = load_sql(__name__, "autovacuum")
 
 DEAD = 50_000
 """Dead rows that a table may hold, in addition to one for each live row."""

@@ -11,16 +11,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
 from psycopg.rows import class_row
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError
 
-_SQL = Path(__file__).parent / "sql" / "confinement"
 _WAYS = "run it in a shell, or let the dashboard connect as a role without these rights"
 
 
@@ -41,7 +40,7 @@ def find_might(conn: psycopg.Connection[Any], role: str | None = None) -> str:
     role.
     """
     values = {"role": role or _ask(conn, "SELECT current_user::text")}
-    row = conn.execute((_SQL / "might.sql").read_bytes(), values).fetchone()
+    row = conn.execute(load_sql(__name__, "confinement/might"), values).fetchone()
     assert row is not None
     return str(row[0])
 
@@ -53,7 +52,7 @@ def confine_where(conn: psycopg.Connection[Any], where: str) -> sql.SQL:
     expression.
     """
     role = _create_role(conn)
-    text = (_SQL / "where.sql").read_text()
+    text = load_sql(__name__, "confinement/where")
     # Try it in square brackets first: text that closes the parenthesis early would have to close these, too.
     for form in ("BEGIN RETURN (ARRAY[\n{}\n])[1]; END", "BEGIN RETURN (\n{}\n) IS TRUE; END"):
         body = "#variable_conflict use_variable\n" + form.replace("{}", where)
@@ -75,10 +74,10 @@ def confine_statements(conn: psycopg.Connection[Any], tables: Iterable[tuple[str
     schemas, names = zip(*tables, strict=True) if (tables := list(tables)) else ((), ())
     values = {"schemas": list(schemas), "names": list(names)}
     with conn.cursor(row_factory=class_row(_Table)) as cursor:
-        found = cursor.execute((_SQL / "tables.sql").read_bytes(), values).fetchall()
+        found = cursor.execute(load_sql(__name__, "confinement/tables"), values).fetchall()
     for table in found:
         _grant(conn, table, role)
-    conn.execute((_SQL / "statements.sql").read_bytes())
+    conn.execute(load_sql(__name__, "confinement/statements"))
     _give(conn, "changelane_statements(text[])", role)
     return sql.SQL("SELECT pg_temp.changelane_statements(%(statements)s::text[])")
 

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live import pgmq
 from changelane.runner.live.moment import load_moments
@@ -45,7 +46,7 @@ PINNED = {
 of them when a session starts (https://www.postgresql.org/docs/current/protocol-flow.html).
 """
 
-_PIN = (Path(__file__).parent / "sql" / "pin.sql").read_bytes()
+_PIN = load_sql(__name__, "pin")
 
 
 def resolve(database_url: str | None) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,8 +16,7 @@ from changelane.contract.access import find_functions
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA
 from changelane.contract.schema import SHARED
-
-_SQL = Path(__file__).parent / "sql"
+from changelane.contract.sql_text import load_sql
 
 Need = tuple[str, str, str]
 """(kind, schema, name). Kinds: ``schema`` to use, ``call`` of a function or operator, ``queue`` whose table
@@ -131,7 +129,7 @@ def observe_definers(
     }
     lacks: dict[tuple[str, Need], list[Lack]] = defaultdict(list)
     for name, kind, schema, thing, what, fix, fixable, held in conn.execute(
-        (_SQL / "observe_lacks.sql").read_bytes(), columns
+        load_sql(__name__, "observe_lacks"), columns
     ):
         lack = Lack(what=what, fix=fix, fixable=fixable, table=thing if held else "")
         lacks[name, (kind, schema, thing)].append(lack)
@@ -142,12 +140,12 @@ def observe_definers(
         "tables": [table for _, table in tables],
     }
     with conn.cursor(row_factory=class_row(Definer)) as cursor:
-        found = cursor.execute((_SQL / "observe_definers.sql").read_bytes(), values).fetchall()
+        found = cursor.execute(load_sql(__name__, "observe_definers"), values).fetchall()
     there = {definer.name for definer in found}
     # Until the declared owner exists, accept objects of owners who may act as the role that creates it.
     trusting = {"roles": sorted({name if name in there else role for name in by_capture.values()})}
     with conn.cursor(row_factory=class_row(Stranger)) as strangers:
-        strange = strangers.execute((_SQL / "observe_strangers.sql").read_bytes(), trusting).fetchall()
+        strange = strangers.execute(load_sql(__name__, "observe_strangers"), trusting).fetchall()
     return Definers(
         declared=declared is not None,
         by_capture=by_capture,

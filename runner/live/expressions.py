@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.sql_text import load_sql
 
-_SQL = Path(__file__).parent / "sql"
-_PREPARE = (_SQL / "prepare_expressions.sql").read_bytes()
-_OBSERVE = (_SQL / "observe_expressions.sql").read_bytes()
+_PREPARE = load_sql(__name__, "prepare_expressions")
+_OBSERVE = load_sql(__name__, "observe_expressions")
 
 
 def observe_expressions(conn: psycopg.Connection[Any], manifest: Manifest) -> Mapping[str, str]:

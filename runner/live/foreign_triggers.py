@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from changelane.contract.catalog import Trigger
+from changelane.contract.sql_text import load_sql
 
-_QUERY = (Path(__file__).parent / "sql" / "foreign_triggers.sql").read_bytes()
+_QUERY = load_sql(__name__, "foreign_triggers")
 
 Place = tuple[str, str]
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from changelane.contract.catalog import Catalog, Table
+from changelane.contract.sql_text import load_sql
 from changelane.runner.live.foreign_triggers import read_foreign
 from changelane.runner.live.session import snapshot
 from changelane.runner.live.timescale import Timescale, observe_timescale
 
-_SQL = Path(__file__).parent / "sql"
-_RELATION = (_SQL / "relation.sql").read_text()
+_RELATION = load_sql(__name__, "relation")
 
 
 def read_query(name: str) -> str:
     """The text of a query over the relations that a spec could name."""
-    return (_SQL / f"{name}.sql").read_text().replace("{relation}", _RELATION)
+    return load_sql(__name__, name).replace("{relation}", _RELATION)
 
 
 _QUERY = read_query("inspect")
 _TABLES = read_query("tables")
-_TYPES = (_SQL / "inspect_types.sql").read_bytes()
+_TYPES = load_sql(__name__, "inspect_types")
 
 
 def list_tables(conn: psycopg.Connection[Any], *, timescale: Timescale) -> list[Table]:

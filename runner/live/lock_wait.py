@@ -7,26 +7,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import LockNotObtained
 from changelane.runner.live.database import connect
 from changelane.runner.live.jitter import vary
 from changelane.runner.live.pinned import is_pooled
 
-_SQL = Path(__file__).parent / "sql"
 Row = tuple[int | None, str | None, timedelta | None, str | None]
 """A holder: its pid, application_name, the age of its query, and ``pg_stat_activity.state``."""
 
 GONE = "someone who has just let go"
 
-_HOLDER = (_SQL / "lock_holder.sql").read_bytes()
-_BLOCKERS = (_SQL / "lock_blockers.sql").read_bytes()
+_HOLDER = load_sql(__name__, "lock_holder")
+_BLOCKERS = load_sql(__name__, "lock_blockers")
 
 
 class Patience:

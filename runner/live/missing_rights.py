@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,12 +12,12 @@ from psycopg import sql
 
 from changelane.contract.access import OPTIONAL_COLUMN, Operation, find_functions, find_rights
 from changelane.contract.manifest import Queue
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 
-_SQL = Path(__file__).parent / "sql"
-_LACKS = (_SQL / "lacks.sql").read_bytes()
-_HIDING = (_SQL / "hiding.sql").read_bytes()
-_ABSENT = (_SQL / "absent.sql").read_bytes()
+_LACKS = load_sql(__name__, "lacks")
+_HIDING = load_sql(__name__, "hiding")
+_ABSENT = load_sql(__name__, "absent")
 _PLAIN = re.compile("[a-z_][a-z0-9_]*")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -15,6 +14,7 @@ from changelane.contract.disorder import is_trigger_of
 from changelane.contract.manifest import Manifest
 from changelane.contract.marker import SCHEMA, Marker, hash_function, hash_queue, hash_trigger, parse_marker
 from changelane.contract.schema import SCHEMA_LIVE
+from changelane.contract.sql_text import load_sql
 from changelane.runner.live.definers import Definers, observe_definers
 from changelane.runner.live.expressions import observe_expressions
 from changelane.runner.live.foreign_triggers import Foreign, read_foreign
@@ -25,7 +25,6 @@ from changelane.runner.live.schedules import Schedules, observe_schedules
 from changelane.runner.live.session import snapshot
 from changelane.runner.live.timescale import observe_timescale
 
-_SQL = Path(__file__).parent / "sql"
 _Row = TypeVar("_Row")
 
 
@@ -310,5 +309,5 @@ def _fetch(
     conn: psycopg.Connection[Any], row: type[_Row], query: str, values: Mapping[str, Any] | None = None
 ) -> list[_Row]:
     with conn.cursor(row_factory=class_row(row)) as cursor:
-        text = (_SQL / f"{query}.sql").read_bytes()
-        return cursor.execute(text.replace(b"{schema_live}", SCHEMA_LIVE.encode()), values).fetchall()
+        text = load_sql(__name__, query).replace("{schema_live}", SCHEMA_LIVE)
+        return cursor.execute(text, values).fetchall()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-_SQL = Path(__file__).parent / "sql"
-_PARTMAN = (_SQL / "partman.sql").read_bytes()
-_PARTITIONS = sql.SQL((_SQL / "partitions.sql").read_text())
+from changelane.contract.sql_text import load_sql
+
+_PARTMAN = load_sql(__name__, "partman")
+_PARTITIONS = sql.SQL(load_sql(__name__, "partitions"))
 
 MAJORS = (4, 5)
 """Versions of pg_partman that pgmq's ``create_partitioned`` can call."""

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import psycopg
 from psycopg.rows import class_row
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 
-_SQL = Path(__file__).parent / "sql"
-_DETECT = (_SQL / "pgmq_detect.sql").read_bytes()
-_PREPARE = (_SQL / "pgmq_prepare.sql").read_bytes()
-_EXTENSION = (_SQL / "pgmq_extension.sql").read_bytes()
+_DETECT = load_sql(__name__, "pgmq_detect")
+_PREPARE = load_sql(__name__, "pgmq_prepare")
+_EXTENSION = load_sql(__name__, "pgmq_extension")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -13,8 +12,8 @@ from psycopg.rows import class_row
 
 from changelane.contract.access import API_NAMES, Place, Right
 from changelane.contract.marker import API_LIVE, FUNCTION_LIVE, POLICY_LIVE, Marker, parse_marker
+from changelane.contract.sql_text import load_sql
 
-_SQL = Path(__file__).parent / "sql" / "rights"
 _Row = TypeVar("_Row")
 
 
@@ -164,7 +163,7 @@ def observe_rights(conn: psycopg.Connection[Any], roles: Collection[str], *, has
     """Read all rights, those of ``roles`` included. Changes settings of the transaction. Raises
     psycopg.Error.
     """
-    conn.execute((_SQL / "settings.sql").read_bytes())
+    conn.execute(load_sql(__name__, "rights/settings"))
     tables = _fetch(conn, Table, "tables") if has_pgmq else []
     policies = _fetch(conn, Policy, "policies", live=POLICY_LIVE)
     grants = _fetch(conn, Grant, "grants") if has_pgmq else []
@@ -196,7 +195,7 @@ def _fetch(
     live: str = "",
     values: Mapping[str, Any] | None = None,
 ) -> list[_Row]:
-    text = (_SQL / f"{query}.sql").read_text()
+    text = load_sql(__name__, f"rights/{query}")
     composed = sql.SQL(text).format(live=sql.SQL(live)) if live else sql.SQL(text)
     with conn.cursor(row_factory=class_row(row)) as cursor:
         return cursor.execute(composed, values).fetchall()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live.schedules import sees_schedules
 
-_LIST = (Path(__file__).parent / "sql" / "schedule_runs.sql").read_bytes()
+_LIST = load_sql(__name__, "schedule_runs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
 
-_SQL = Path(__file__).parent / "sql"
+from changelane.contract.sql_text import load_sql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +45,10 @@ def observe_schedules(conn: psycopg.Connection[Any]) -> Schedules:
     if not sees_schedules(conn):
         return {}
     with conn.cursor(row_factory=class_row(Row)) as cursor:
-        rows = cursor.execute((_SQL / "observe_schedules.sql").read_bytes()).fetchall()
+        rows = cursor.execute(load_sql(__name__, "observe_schedules")).fetchall()
     return {(row.project, row.name): row for row in rows}
 
 
 def sees_schedules(conn: psycopg.Connection[Any]) -> bool:
     """Whether the table exists and the role may read it. Raises psycopg.Error."""
-    return conn.execute((_SQL / "sees_schedules.sql").read_bytes()).fetchone() == (True,)
+    return conn.execute(load_sql(__name__, "sees_schedules")).fetchone() == (True,)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live.database import connect, resolve
 from changelane.runner.live.missing_rights import LISTING, Need, explain_lack
 from changelane.runner.live.pinned import PinnedConnection
 
-_SNAPSHOT = (Path(__file__).parent / "sql" / "snapshot.sql").read_bytes()
+_SNAPSHOT = load_sql(__name__, "snapshot")
 
 
 @contextmanager

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import class_row
 
-_QUERY = Path(__file__).parent / "sql" / "survey.sql"
+from changelane.contract.sql_text import load_sql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +26,10 @@ class Extent:
 
 def can_own(conn: psycopg.Connection[Any], role: str) -> bool:
     """Whether the session's role could let this role own capture functions. Raises psycopg.Error."""
-    return conn.execute((_QUERY.parent / "can_own.sql").read_bytes(), [role]).fetchone() == (True,)
+    return conn.execute(load_sql(__name__, "can_own"), [role]).fetchone() == (True,)
 
 
 def survey(conn: psycopg.Connection[Any]) -> list[Extent]:
     """The sizes of all tables outside system schemas, by schema and name. Raises psycopg.Error."""
     with conn.cursor(row_factory=class_row(Extent)) as cursor:
-        return cursor.execute(_QUERY.read_bytes()).fetchall()
+        return cursor.execute(load_sql(__name__, "survey")).fetchall()

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from changelane.contract.selection import Identity
+from changelane.contract.sql_text import load_sql
 
-_SQL = Path(__file__).parent / "sql"
-_DETECT = (_SQL / "timescale_detect.sql").read_bytes()
-_CHUNKS = (_SQL / "timescale_chunks.sql").read_bytes()
+_DETECT = load_sql(__name__, "timescale_detect")
+_CHUNKS = load_sql(__name__, "timescale_chunks")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import LockNotObtained
 from changelane.runner.compare.object import spell
 from changelane.runner.live.lock_wait import Patience
@@ -19,8 +19,6 @@ from changelane.runner.operate import progress
 LOCK_TIMEOUT = "1s"
 PAUSE = 0.5
 """Seconds between checks of a queue that is too deep."""
-
-_SQL = Path(__file__).parent / "sql" / "backfill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +79,7 @@ def backfill(
             _wait(conn, source, max_depth=max_depth, notify=notify)
         try:
             with conn.transaction():
-                conn.execute((_SQL / "guard.sql").read_bytes(), [LOCK_TIMEOUT])
+                conn.execute(load_sql(__name__, "backfill/guard"), [LOCK_TIMEOUT])
                 found = progress.look(conn, task)
                 if found is None:
                     return
@@ -139,7 +137,7 @@ def _send(
 
 def _estimate(conn: psycopg.Connection[Any], source: Source) -> int | None:
     name = sql.Identifier(source.schema, source.table).as_string()
-    row = conn.execute((_SQL / "estimate.sql").read_bytes(), {"table": name}).fetchone()
+    row = conn.execute(load_sql(__name__, "backfill/estimate"), {"table": name}).fetchone()
     return int(row[0]) if row and row[0] else None
 
 
@@ -159,4 +157,4 @@ def _wait(
 
 
 def _read(name: str) -> sql.SQL:
-    return sql.SQL((_SQL / f"{name}.sql").read_text())
+    return sql.SQL(load_sql(__name__, f"backfill/{name}"))

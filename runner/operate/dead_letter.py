@@ -7,20 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError, ManifestError
 from changelane.runner.operate.singling import UNREADABLE, Rows, read_despite
 from changelane.runner.operate.where import evaluate, select
 from changelane.runner.queue.identity import find_queue
 from changelane.runner.queue.unreadable import fetch
-
-_SQL = Path(__file__).parent / "sql" / "dead_letter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ def choose(
     listed = sql.SQL("msg_id = ANY ({}::bigint[])").format(sql.Literal(list(ids)))
     with evaluate(conn, where, table=place.table, seconds=seconds, confined=confined) as condition:
         _check_ids(conn, place, ids)
-        query = sql.SQL(_read("choose")).format(
+        query = sql.SQL(load_sql(__name__, "dead_letter/choose")).format(
             queue=place.table,
             where=condition,
             ids=listed if ids else sql.SQL("true"),
@@ -120,8 +118,10 @@ def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> lis
     """The letters of these ids that still exist, oldest first."""
 
     def look(texts: str, id: int | None) -> Rows:
-        query = sql.SQL(_read("read")).format(
-            texts=sql.SQL(_read(texts)).format(unreadable=sql.Literal(UNREADABLE)),
+        query = sql.SQL(load_sql(__name__, "dead_letter/read")).format(
+            texts=sql.SQL(load_sql(__name__, f"dead_letter/{texts}")).format(
+                unreadable=sql.Literal(UNREADABLE)
+            ),
             queue=place.table,
             ids=sql.Literal(list(ids) if id is None else [id]),
         )
@@ -134,7 +134,7 @@ def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> lis
 
 def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kinds: int) -> list[Kind]:
     """The ``kinds`` most frequent errors among the ``limit`` oldest letters, the most frequent first."""
-    query = sql.SQL(_read("kinds")).format(
+    query = sql.SQL(load_sql(__name__, "dead_letter/kinds")).format(
         queue=place.table, limit=sql.Literal(limit), kinds=sql.Literal(kinds)
     )
     return [Kind(*row) for row in conn.execute(query)]
@@ -146,13 +146,13 @@ def redrive(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> 
     They get new ids and no notes on earlier attempts. Letters that another session took meanwhile are left
     out.
     """
-    query = sql.SQL(_read("redrive")).format(queue=place.table)
+    query = sql.SQL(load_sql(__name__, "dead_letter/redrive")).format(queue=place.table)
     return dict(conn.execute(query, {"ids": list(ids), "source": place.source}).fetchall())
 
 
 def discard(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[int]:
     """Delete letters; returns the ids of those that still existed."""
-    query = sql.SQL(_read("discard")).format(queue=place.table)
+    query = sql.SQL(load_sql(__name__, "dead_letter/discard")).format(queue=place.table)
     return [row[0] for row in conn.execute(query, {"ids": list(ids)})]
 
 
@@ -186,8 +186,3 @@ def _check_ids(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) 
             f"queue {place.queue} holds no dead letter {', '.join(missing)}; nothing was changed",
             fix=f"`changelane dead-letter list {place.source}` shows those that are there",
         )
-
-
-def _read(name: str) -> Any:
-    text = (_SQL / f"{name}.sql").read_text("utf-8")
-    return "\n".join(line for line in text.splitlines() if not line.startswith("--"))

@@ -7,23 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
 
 from changelane.contract.manifest import Manifest, Queue
+from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError, DatabaseError, LockNotObtained, ManifestError
 from changelane.runner.live.lock_wait import GONE, Patience, find_blockers
 from changelane.runner.live.partman import Partman, observe_partman
 from changelane.runner.queue.pruning import prune, prune_letters
 
-_SQL = Path(__file__).parent / "sql" / "maintain"
-_PARTITIONS = sql.SQL((_SQL / "partitions.sql").read_text())
-_WAITING = sql.SQL((_SQL / "waiting.sql").read_text())
-_SORT_IN = sql.SQL((_SQL / "sort_in.sql").read_text())
-_RUN = sql.SQL((_SQL / "run.sql").read_text())
+_PARTITIONS = sql.SQL(load_sql(__name__, "maintain/partitions"))
+_WAITING = sql.SQL(load_sql(__name__, "maintain/waiting"))
+_SORT_IN = sql.SQL(load_sql(__name__, "maintain/sort_in"))
+_RUN = sql.SQL(load_sql(__name__, "maintain/run"))
 
 LOCK_TIMEOUT = 1.0
 OPENING = f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT:g}s'; SET LOCAL TimeZone = 'UTC'"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.queue.identity import find_queue
-
-_SQL = Path(__file__).parent / "sql" / "pause"
 
 
 def pause(conn: psycopg.Connection[Any], queue: str) -> bool:
@@ -27,10 +25,10 @@ def resume(conn: psycopg.Connection[Any], queue: str) -> bool:
 
 
 def _change(conn: psycopg.Connection[Any], queue: str, name: str) -> bool:
-    ready = conn.execute((_SQL / "ready.sql").read_bytes()).fetchone()
+    ready = conn.execute(load_sql(__name__, "pause/ready")).fetchone()
     if ready != (True,):
         raise DatabaseError(
             "the database has no schema changelane yet, or an older one", fix="run `changelane apply`"
         )
     find_queue(conn, queue)
-    return conn.execute((_SQL / f"{name}.sql").read_bytes(), [queue]).fetchone() == (True,)
+    return conn.execute(load_sql(__name__, f"pause/{name}"), [queue]).fetchone() == (True,)

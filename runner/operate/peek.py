@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.runner.operate.singling import UNREADABLE, Rows, read_despite
 from changelane.runner.operate.where import evaluate, select
 from changelane.runner.queue.identity import Queue
@@ -25,7 +25,6 @@ LOOK = 10_000
 SECONDS = 10.0
 """Seconds after which a search by an expression gives up."""
 
-_SQL = Path(__file__).parent / "sql" / "peek"
 _LAST = 2**63 - 1
 
 
@@ -128,4 +127,4 @@ def _name(rows: list[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
 
 
 def _read(name: str) -> sql.SQL:
-    return sql.SQL((_SQL / f"{name}.sql").read_text())
+    return sql.SQL(load_sql(__name__, f"peek/{name}"))

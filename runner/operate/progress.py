@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Json
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 
-_SQL = Path(__file__).parent / "sql" / "progress"
 Asked = dict[str, Any]
 
 
@@ -39,7 +38,7 @@ def begin(
         if restart:
             end(conn, task)
         conn.execute(
-            (_SQL / "begin.sql").read_bytes(), {"task": task, "asked": Json({**asked, **(fixed or {})})}
+            load_sql(__name__, "progress/begin"), {"task": task, "asked": Json({**asked, **(fixed or {})})}
         )
         found = look(conn, task)
     assert found is not None
@@ -55,13 +54,13 @@ def begin(
 
 def look(conn: psycopg.Connection[Any], task: str) -> Progress | None:
     """Lock the task against others until the transaction ends; None if it has ended meanwhile."""
-    row = conn.execute((_SQL / "look.sql").read_bytes(), {"task": task}).fetchone()
+    row = conn.execute(load_sql(__name__, "progress/look"), {"task": task}).fetchone()
     return Progress(*row) if row else None
 
 
 def advance(conn: psycopg.Connection[Any], task: str, *, after: Any, sent: int) -> None:
-    conn.execute((_SQL / "advance.sql").read_bytes(), {"task": task, "after": Json(after), "sent": sent})
+    conn.execute(load_sql(__name__, "progress/advance"), {"task": task, "after": Json(after), "sent": sent})
 
 
 def end(conn: psycopg.Connection[Any], task: str) -> None:
-    conn.execute((_SQL / "end.sql").read_bytes(), {"task": task})
+    conn.execute(load_sql(__name__, "progress/end"), {"task": task})

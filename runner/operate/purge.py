@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.runner.queue.identity import Queue
 
 BATCH = 10_000
-
-_SQL = Path(__file__).parent / "sql" / "purge"
 
 
 def purge(conn: psycopg.Connection[Any], queue: Queue, *, batch: int = BATCH) -> Iterator[int]:
@@ -22,8 +20,8 @@ def purge(conn: psycopg.Connection[Any], queue: Queue, *, batch: int = BATCH) ->
     Messages sent meanwhile stay, as do the archive and the dead letters. ``conn`` is in autocommit. Raises
     psycopg.Error.
     """
-    last = conn.execute(sql.SQL((_SQL / "last.sql").read_text()).format(queue=queue.table)).fetchone()
-    query = sql.SQL((_SQL / "batch.sql").read_text()).format(queue=queue.table)
+    last = conn.execute(sql.SQL(load_sql(__name__, "purge/last")).format(queue=queue.table)).fetchone()
+    query = sql.SQL(load_sql(__name__, "purge/batch")).format(queue=queue.table)
     after = 0
     while last is not None and last[0] is not None:
         row = conn.execute(query, {"after": after, "last": last[0], "batch": batch}).fetchone()

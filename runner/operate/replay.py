@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.operate import progress
 from changelane.runner.operate.send import wake
@@ -24,8 +24,6 @@ BYTES = 8 * 1024 * 1024
 
 SHOWN = 5
 """Left-out messages named in the notice, at most."""
-
-_SQL = Path(__file__).parent / "sql" / "replay"
 
 
 def replay(
@@ -105,6 +103,6 @@ def _fit(rows: list[tuple[Any, ...]]) -> list[int]:
 
 
 def _compose(name: str, queue: Queue, **parts: sql.Composable) -> sql.Composed:
-    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(
+    return sql.SQL(load_sql(__name__, f"replay/{name}")).format(
         archive=queue.archive, queue=queue.table, **parts
     )

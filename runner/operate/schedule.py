@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live.schedule_runs import Schedule, list_schedules
-
-_SQL = Path(__file__).parent / "sql" / "schedule"
 
 
 def pause(conn: psycopg.Connection[Any], project: str, name: str) -> bool:
@@ -36,7 +34,7 @@ def run(conn: psycopg.Connection[Any], project: str, name: str) -> tuple[int, st
 
 
 def _call(conn: psycopg.Connection[Any], name: str, *values: str) -> Any:
-    row = conn.execute((_SQL / f"{name}.sql").read_bytes(), values).fetchone()
+    row = conn.execute(load_sql(__name__, f"schedule/{name}"), values).fetchone()
     assert row is not None
     return row[0]
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError
 from changelane.producing import check_headers
 from changelane.runner.queue.identity import Queue
-
-_SQL = Path(__file__).parent / "sql"
 
 
 def send(
@@ -46,7 +44,7 @@ def send(
     values = {"queue": queue.name, "message": message, "headers": headers, "group": group, "delay": delay}
     with conn.transaction():
         try:
-            row = conn.execute((_SQL / "send.sql").read_bytes(), values).fetchone()
+            row = conn.execute(load_sql(__name__, "send"), values).fetchone()
         except (psycopg.DataError, UnicodeEncodeError) as error:
             known = error.diag if isinstance(error, psycopg.DataError) else None
             why = (known and (known.message_detail or known.message_primary)) or " ".join(str(error).split())
@@ -58,8 +56,8 @@ def send(
 
 def wake(conn: psycopg.Connection[Any], queue: Queue) -> None:
     """Wake a worker that sleeps on the queue once the transaction commits. Raises psycopg.Error."""
-    if conn.execute((_SQL / "wakes.sql").read_bytes()).fetchone() == (True,):
-        conn.execute((_SQL / "wake.sql").read_bytes(), {"queue": queue.name})
+    if conn.execute(load_sql(__name__, "wakes")).fetchone() == (True,):
+        conn.execute(load_sql(__name__, "wake"), {"queue": queue.name})
 
 
 def _parse(text: str, what: str) -> Any:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.runner.queue.fenced import name_fresh
 from changelane.runner.queue.identity import Queue
-
-_SQL = Path(__file__).parent / "sql" / "message"
 
 
 def archive(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries: int) -> bool:
@@ -34,7 +32,7 @@ def release(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries:
 
 
 def _settle(conn: psycopg.Connection[Any], queue: Queue, statement: str, *, id: int, deliveries: int) -> bool:
-    query = sql.SQL((_SQL / f"{statement}.sql").read_text()).format(
+    query = sql.SQL(load_sql(__name__, f"message/{statement}")).format(
         queue=queue.table,
         archive=queue.archive,
         columns=sql.SQL(", ").join(map(sql.Identifier, queue.columns)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,6 +12,7 @@ from psycopg.rows import class_row, dict_row
 
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import parse_marker
+from changelane.contract.sql_text import load_sql
 from changelane.contract.statement import Statement
 from changelane.diagnostic import locate
 from changelane.errors import DatabaseError
@@ -20,7 +20,6 @@ from changelane.runner.live import statement_watchdog
 from changelane.runner.live.confinement import confine_statements, find_might
 from changelane.runner.live.pinned import PATH
 
-_SQL = Path(__file__).parent / "sql" / "trial"
 _PIN = f"SET LOCAL search_path = {PATH}".encode()
 LOCK_TIMEOUT = 5.0
 """Seconds that a statement waits for a lock that another session holds."""
@@ -112,13 +111,13 @@ def attempt(
     """
     with conn.transaction(force_rollback=True):
         milliseconds = {"timeout": int(timeout * 1000), "lock_timeout": int(LOCK_TIMEOUT * 1000)}
-        conn.execute(_read("open"), milliseconds)
+        conn.execute(load_sql(__name__, "trial/open"), milliseconds)
         path = conn.execute("SELECT pg_catalog.current_setting('search_path')").fetchone()
         conn.execute(_PIN)
         if conn.execute("SELECT to_regclass('pgmq.meta')").fetchone() == (None,):
             raise DatabaseError("pgmq is not installed in the database", fix="run `changelane apply`")
         with conn.cursor(row_factory=class_row(_Queue)) as cursor:
-            queues = cursor.execute(_read("queues")).fetchall()
+            queues = cursor.execute(load_sql(__name__, "trial/queues")).fetchall()
         call = None
         if confined and find_might(conn):
             call = confine_statements(conn, {capture.identity for capture in manifest.captures})
@@ -133,7 +132,7 @@ def attempt(
         conn.execute("RESET ROLE")
         conn.execute(_PIN)
         with conn.cursor(row_factory=class_row(_Table)) as cursor:
-            tables = cursor.execute(_read("touched")).fetchall()
+            tables = cursor.execute(load_sql(__name__, "trial/touched")).fetchall()
         written = {table.name for table in tables if table.schema == "pgmq"}
         sent = [queue for queue in queues if queue.table in written]
         messages = tuple(message for queue in sent for message in _read_messages(conn, queue, limit=limit))
@@ -229,8 +228,11 @@ def _explain(
     for count in counts:
         sent.setdefault(count["route"] or "", set()).add((count["schema"], count["table"]))
     names = [capture.trigger_name for captures in groups.values() for capture in captures]
-    live = {tuple(row[:3]): row[3:] for row in conn.execute(_read("triggers"), {"names": names})}
-    settings = conn.execute(_read("session")).fetchone()
+    live = {
+        tuple(row[:3]): row[3:]
+        for row in conn.execute(load_sql(__name__, "trial/triggers"), {"names": names})
+    }
+    settings = conn.execute(load_sql(__name__, "trial/session")).fetchone()
     assert settings is not None
     role, counted = settings
     truncated = any(command.startswith("TRUNCATE") for command in commands)
@@ -293,9 +295,5 @@ def _filters(events: Iterable[str]) -> str:
     return f"({update}`when` was not true)"
 
 
-def _read(name: str) -> bytes:
-    return (_SQL / f"{name}.sql").read_bytes()
-
-
 def _name(name: str, queue: _Queue) -> sql.Composed:
-    return sql.SQL((_SQL / f"{name}.sql").read_text()).format(queue=sql.Identifier("pgmq", queue.table))
+    return sql.SQL(load_sql(__name__, f"trial/{name}")).format(queue=sql.Identifier("pgmq", queue.table))

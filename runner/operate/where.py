@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError
 from changelane.runner.live import statement_watchdog
 from changelane.runner.live.confinement import confine_where, find_might
@@ -20,8 +20,8 @@ from changelane.runner.queue.unreadable import fetch
 LONGEST = 600
 """Seconds that a statement with an expression may take if nothing else limits it."""
 
-_LIMIT = (Path(__file__).parent / "sql" / "filter" / "limit.sql").read_bytes()
-_BALANCE = sql.SQL((Path(__file__).parent / "sql" / "filter" / "balance.sql").read_text())
+_LIMIT = load_sql(__name__, "filter/limit")
+_BALANCE = sql.SQL(load_sql(__name__, "filter/balance"))
 
 
 @contextmanager

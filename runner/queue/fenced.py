@@ -16,8 +16,8 @@ from typing import Any
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor, Error, sql
 from psycopg.rows import tuple_row
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
-from changelane.runner.live.sql_text import load_sql
 from changelane.runner.queue.delivery import Delivery, read_delivery
 from changelane.runner.queue.unreadable import explain_unreadable, fetch, is_unreadable
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
-
-_SQL = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:
     installed = conn.execute("SELECT pg_catalog.to_regclass('pgmq.meta') IS NOT NULL").fetchone()
     if installed != (True,):
         raise DatabaseError("pgmq is not installed in the database", fix="`changelane apply` installs it")
-    row = conn.execute((_SQL / "queue.sql").read_bytes(), {"name": name}).fetchone()
+    row = conn.execute(load_sql(__name__, "queue"), {"name": name}).fetchone()
     if row:
         return Queue(name, *row)
     known = [row[0] for row in conn.execute("SELECT queue_name::text FROM pgmq.meta ORDER BY 1")]

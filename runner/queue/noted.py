@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from changelane.runner.live.sql_text import load_sql
+from changelane.contract.sql_text import load_sql
 
 LOOK = 1000
 """How many messages are examined at each end of the queue, at most."""

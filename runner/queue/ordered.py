@@ -22,8 +22,8 @@ from psycopg import Connection, sql
 
 from changelane.contract.envelope import GROUP
 from changelane.contract.manifest import Consumer
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
-from changelane.runner.live.sql_text import load_sql
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue, open_queues, read_rows
 from changelane.runner.queue.noted import STATE

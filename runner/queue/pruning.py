@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from changelane.runner.live.sql_text import load_sql
+from changelane.contract.sql_text import load_sql
 
 BATCH = 1000
 

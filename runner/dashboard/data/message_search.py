@@ -11,18 +11,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.runner.dashboard.data.samples import CAP
 from changelane.runner.operate.peek import LOOK, Message, State, peek
 from changelane.runner.queue.identity import Queue
 from changelane.runner.queue.unreadable import is_unreadable
-
-_SQL = Path(__file__).parents[1] / "sql"
 
 PAGE = 50
 BUDGET = 0.12
@@ -82,7 +80,7 @@ def browse(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found
 
 def count_available(conn: psycopg.Connection[Any], table: sql.Identifier) -> int:
     """The number of messages that can be claimed now, by the index of vt; CAP + 1 stands for more."""
-    query = sql.SQL((_SQL / "available.sql").read_text()).format(queue=table, cap=sql.Literal(CAP + 1))
+    query = sql.SQL(load_sql(__name__, "available")).format(queue=table, cap=sql.Literal(CAP + 1))
     row = conn.execute(query).fetchone()
     return row[0] if row else 0
 
@@ -133,7 +131,7 @@ def _find_end(
     conn: psycopg.Connection[Any], table: sql.Identifier, place: Search, stretch: int
 ) -> int | None:
     """The last msg_id of a range, None if the table ends before."""
-    query = sql.SQL((_SQL / "stretch.sql").read_text()).format(
+    query = sql.SQL(load_sql(__name__, "stretch")).format(
         table=table, beyond=_beyond(place), order=_order(place), offset=sql.Literal(stretch - 1)
     )
     row = conn.execute(query).fetchone()
@@ -145,7 +143,7 @@ def _match(conn: psycopg.Connection[Any], table: sql.Identifier, place: Search, 
     within: sql.Composable = sql.SQL("true")
     if end is not None:
         within = sql.SQL("msg_id >= {}" if place.newest else "msg_id <= {}").format(sql.Literal(end))
-    query = sql.SQL((_SQL / "match.sql").read_text()).format(
+    query = sql.SQL(load_sql(__name__, "match")).format(
         table=table,
         within=within,
         beyond=_beyond(place),
@@ -160,7 +158,7 @@ def _filter(search: Search) -> Iterator[sql.Composable]:
     if search.text:
         yield sql.SQL("strpos(lower(message::text), lower({})) > 0").format(sql.Literal(search.text))
     if search.key:
-        yield sql.SQL((_SQL / "key.sql").read_text()).format(key=sql.Literal(search.key))
+        yield sql.SQL(load_sql(__name__, "key")).format(key=sql.Literal(search.key))
     if search.since:
         yield sql.SQL("enqueued_at >= {}").format(sql.Literal(search.since))
     if search.until:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,6 +14,7 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live.database import connect
 from changelane.runner.live.pinned import PinnedConnection
@@ -35,8 +35,7 @@ STATEMENT_TIMEOUT = 2000
 LOCK_TIMEOUT = 1000
 """Milliseconds, in each transaction of a page or a change."""
 
-_SQL = Path(__file__).parents[1] / "sql"
-_OPEN = (_SQL / "open.sql").read_bytes()
+_OPEN = load_sql(__name__, "open")
 _READ_ONLY = "-c default_transaction_read_only=on"
 
 

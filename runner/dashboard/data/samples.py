@@ -8,17 +8,15 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
+from changelane.contract.sql_text import load_sql
 from changelane.runner.dashboard.data.pool import LOCK_TIMEOUT, Pool
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
-
-_SQL = Path(__file__).parents[1] / "sql"
 
 CAP = 10_000
 """Messages counted at most; above this, the statistics' estimate is shown."""
@@ -172,7 +170,7 @@ def take(pool: Pool, samples: Samples) -> Sample:
     with pool.read() as conn:
         session = read_session(conn)
         queues = read_queues(conn, session)
-        workers = conn.execute((_SQL / "workers.sql").read_bytes()).fetchone()
+        workers = conn.execute(load_sql(__name__, "workers")).fetchone()
         paused = _read_paused(conn, session)
         now = time.time()
     base = samples.find_base(now)
@@ -195,7 +193,7 @@ def take(pool: Pool, samples: Samples) -> Sample:
 
 def read_session(conn: psycopg.Connection[Any]) -> Session:
     with conn.cursor(row_factory=class_row(Session)) as cursor:
-        found = cursor.execute((_SQL / "session.sql").read_bytes()).fetchone()
+        found = cursor.execute(load_sql(__name__, "session")).fetchone()
     assert found is not None
     return found
 
@@ -205,15 +203,15 @@ def read_queues(conn: psycopg.Connection[Any], session: Session) -> list[Queue]:
     if not session.has_meta:
         return []
     listed = session.uses_pgmq and session.reads_meta
-    meta = sql.SQL("pgmq.meta") if listed else sql.SQL((_SQL / "nobody.sql").read_text())
-    query = sql.SQL((_SQL / "queues.sql").read_text()).format(meta=meta, known=sql.Literal(listed))
+    meta = sql.SQL("pgmq.meta") if listed else sql.SQL(load_sql(__name__, "nobody"))
+    query = sql.SQL(load_sql(__name__, "queues")).format(meta=meta, known=sql.Literal(listed))
     with conn.cursor(row_factory=class_row(Queue)) as cursor:
         return cursor.execute(query, {}).fetchall()
 
 
 def peek(conn: psycopg.Connection[Any], queue: Queue) -> Depth:
     """Read the depth from the queue's own table."""
-    query = sql.SQL((_SQL / "peek.sql").read_text()).format(
+    query = sql.SQL(load_sql(__name__, "peek")).format(
         queue=queue.identifier,
         cap=sql.Literal(CAP + 1),
         look=sql.Literal(LOOK),
@@ -255,7 +253,7 @@ def _read(
             with conn.transaction():
                 conn.execute("SET TRANSACTION READ ONLY")
                 conn.execute(
-                    (_SQL / "open.sql").read_bytes(),
+                    load_sql(__name__, "open"),
                     {"timeout": PEEK_TIMEOUT, "lock_timeout": LOCK_TIMEOUT // 10},
                 )
                 seen = peek(conn, queue)
@@ -298,7 +296,7 @@ def _read_waits(
     moved = before is not None and queue.archive_inserted > before.queue.archive_inserted
     if not moved or not queue.archive or not queue.archive_readable:
         return None
-    query = sql.SQL((_SQL / "handled.sql").read_text()).format(archive=sql.Identifier("pgmq", queue.archive))
+    query = sql.SQL(load_sql(__name__, "handled")).format(archive=sql.Identifier("pgmq", queue.archive))
     count, median, high = conn.execute(query, {"seconds": WINDOW}).fetchone() or (0, None, None)
     return (median, high) if count and median is not None and high is not None else None
 
@@ -306,7 +304,7 @@ def _read_waits(
 def _read_paused(conn: psycopg.Connection[Any], session: Session) -> frozenset[str]:
     if not session.reads_pauses:
         return frozenset()
-    return frozenset(row[0] for row in conn.execute((_SQL / "pauses.sql").read_bytes()))
+    return frozenset(row[0] for row in conn.execute(load_sql(__name__, "pauses")))
 
 
 def to_record(reading: Reading) -> dict[str, Any]:

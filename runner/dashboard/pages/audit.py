@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from psycopg.rows import class_row
 from starlette.requests import Request
 from starlette.responses import Response
 
+from changelane.contract.sql_text import load_sql
 from changelane.runner.dashboard.data.samples import read_session
 from changelane.runner.dashboard.web.render import get_site, show
-
-_SQL = Path(__file__).parents[1] / "sql"
 
 PAGE = 100
 
@@ -42,7 +40,7 @@ def show_audit(request: Request) -> Response:
         session = read_session(conn)
         if session.reads_audit:
             with conn.cursor(row_factory=class_row(Entry)) as cursor:
-                entries = cursor.execute((_SQL / "audit_read.sql").read_bytes(), values).fetchall()
+                entries = cursor.execute(load_sql(__name__, "audit_read"), values).fetchall()
     return show(
         request,
         "audit.html",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError
 from changelane.runner.compare.renames import read_queues as read_targets
 from changelane.runner.compare.statement import drop_queue
@@ -29,7 +29,6 @@ from changelane.runner.operate.purge import purge
 from changelane.runner.queue.identity import Queue, find_queue
 from changelane.runner.queue.pruning import BATCH, prune
 
-_SQL = Path(__file__).parents[1] / "sql"
 _NAME = re.compile(r"(?=.{1,47}$)[a-z0-9_]+([.-][a-z0-9_]+)*")
 _SETTLED = re.compile(r"(\d{1,18}):(\d{1,9})")
 _KINDS = ("logged", "unlogged")
@@ -50,7 +49,7 @@ def create(request: Request) -> Response:
             raise ChangelaneError(f"queue {name} exists", fix="choose another name")
         names = [name, f"{name}_dlq"] if visit.get("dead_letter") else [name]
         for one in names:
-            conn.execute((_SQL / f"create_{kind}.sql").read_bytes(), [one])
+            conn.execute(load_sql(__name__, f"create_{kind}"), [one])
         return f"{' and '.join(names)} created"
 
     try:

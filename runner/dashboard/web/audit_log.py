@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import orjson
 import psycopg
 
 from changelane.contract.schema import SCHEMA_SQL, parse_schema_comment
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.compare.object import spell_name
 from changelane.runner.dashboard.web.sessions import Visit
-
-_SQL = Path(__file__).parents[1] / "sql"
 
 
 def prepare(conn: psycopg.Connection[Any]) -> None:
@@ -22,7 +20,7 @@ def prepare(conn: psycopg.Connection[Any]) -> None:
 
     Raises DatabaseError if it cannot be created: without a log, no change is made.
     """
-    facts = conn.execute((_SQL / "audit_ready.sql").read_bytes()).fetchone()
+    facts = conn.execute(load_sql(__name__, "audit_ready")).fetchone()
     assert facts is not None
     ready, has_schema, comment, role = facts
     if ready:
@@ -54,7 +52,7 @@ def write(
     """Write an entry. Raises DatabaseError if the role may not write."""
     try:
         conn.execute(
-            (_SQL / "audit_write.sql").read_bytes(),
+            load_sql(__name__, "audit_write"),
             {
                 "who": visit.who,
                 "remote": visit.remote,

@@ -18,9 +18,9 @@ from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor, Connection
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from changelane.contract.sql_text import load_sql
 from changelane.runner.live.causes import follow
 from changelane.runner.live.connection_watchdog import WatchedAsyncConnection, WatchedConnection
-from changelane.runner.live.sql_text import load_sql
 
 PLAIN = ("INSERT", "UPDATE", "DELETE", "MERGE")
 

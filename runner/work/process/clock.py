@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.rows import class_row
 
+from changelane.contract.sql_text import load_sql
 from changelane.contract.timing import GRACE, Timing
 from changelane.errors import DatabaseError
-from changelane.runner.live.sql_text import load_sql
 from changelane.runner.live.transient import is_passing
 
 if TYPE_CHECKING:

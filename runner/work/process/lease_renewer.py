@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live.connection_watchdog import OVERRUN, Wire
 from changelane.runner.live.reconnecting import ReconnectingConnection
-from changelane.runner.live.sql_text import load_sql
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 

@@ -19,11 +19,11 @@ from prometheus_client.registry import Collector
 from psycopg import sql
 
 from changelane.change import Change
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.schedule_runs import list_schedules
 from changelane.runner.live.schedules import sees_schedules
-from changelane.runner.live.sql_text import load_sql
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
 from changelane.runner.work.outcome.settle import Fate
 from changelane.runner.work.process.consumer import Consumer

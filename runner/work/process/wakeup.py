@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import Connection, sql
 
+from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live.reconnecting import ReconnectingConnection
-from changelane.runner.live.sql_text import load_sql
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -17,10 +17,10 @@ import psycopg
 from psycopg import sql
 
 from changelane.contract.manifest import Consumer as Spec
+from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.live.connection_watchdog import Watchdog
 from changelane.runner.live.reconnecting import ReconnectingConnection
-from changelane.runner.live.sql_text import load_sql
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.fenced import Queue, explain
 from changelane.runner.queue.ordered import OrderedQueue, open_worked
