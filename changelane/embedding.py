@@ -43,7 +43,7 @@ def run_worker(
     try:
         worker = Worker(
             specs=specs,
-            sinks=plan_sinks(specs),
+            sinks=plan_sinks(specs, manifest.destinations),
             conninfo=resolve(database_url),
             drain=drain,
             grace=grace,

@@ -53,6 +53,10 @@ class HandlerError(ChangelaneError):
     """A consumer's handler is missing or takes what the worker cannot give; found before the first claim."""
 
 
+class DestinationError(ChangelaneError):
+    """A relay's destination is set up wrong: a secret is missing, or the engine lacks something."""
+
+
 class ProblemsError(ChangelaneError):
     """Several problems at once, each an error with its own fix."""
 

@@ -62,7 +62,7 @@ def warn_of_spec(file: Path) -> None:
         for queue in route.queues:
             routes.setdefault(queue, set()).add(route.name)
             routes.setdefault(spec.dead_letter(queue), set()).add(route.name)
-    _warn({name: one.handler for name, one in spec.consumers.items()}, routes)
+    _warn({name: one.handler for name, one in spec.consumers.items() if one.handler}, routes)
 
 
 def warn_of_sending(out: Path, queue: str) -> None:
@@ -72,9 +72,10 @@ def warn_of_sending(out: Path, queue: str) -> None:
     except ManifestError:
         return
     for consumer in manifest.consumers:
-        if consumer.queue == queue and read_annotation(consumer.handler, folder=Path.cwd()) == "changes":
+        handler = consumer.handler
+        if consumer.queue == queue and handler and read_annotation(handler, folder=Path.cwd()) == "changes":
             click.echo(
-                f"warning: {consumer.handler} takes captured changes alone: it becomes a dead letter\n"
+                f"warning: {handler} takes captured changes alone: it becomes a dead letter\n"
                 "  fix: annotate Change | Message to take both",
                 err=True,
             )
@@ -82,7 +83,8 @@ def warn_of_sending(out: Path, queue: str) -> None:
 
 def warn_of_misfits(manifest: Manifest) -> None:
     """On stderr, for a command that reads the manifest, of handlers in the current folder."""
-    _warn({consumer.queue: consumer.handler for consumer in manifest.consumers}, list_producers(manifest))
+    handlers = {consumer.queue: consumer.handler for consumer in manifest.consumers if consumer.handler}
+    _warn(handlers, list_producers(manifest))
 
 
 def _warn(handlers: Mapping[str, str], routes: Mapping[str, Collection[str]]) -> None:

@@ -138,7 +138,7 @@ def command(
     if not supervised and not several:
         watch_over(signals[0], limit=grace + KILLED_AFTER, hurry=HURRIED)
     # Check sinks here even if child processes will run them, so that a mistake is reported once.
-    sinks = plan_sinks(specs)
+    sinks = plan_sinks(specs, manifest.destinations)
     conninfo = resolve(settings.database_url)
     if not supervised:
         for spec in specs:

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from changelane.contract.access import Operation, works
 from changelane.contract.catalog import Record
+from changelane.contract.destination import Destination, Relay
 from changelane.contract.selection import Selection
 from changelane.errors import ManifestError
 
@@ -233,14 +234,16 @@ class Retry(Record):
 
 
 class Consumer(Record):
-    """How a worker handles one queue. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit.
+    """How a worker handles one queue: by ``handler`` or ``relay``, the other is None. ``lease`` and
+    ``timeout`` in seconds; ``timeout`` None means no limit, as for every relay, which has its own.
 
     ``rate`` is messages a second for each process; None means no limit. ``archive``: handled messages are
     kept.
     """
 
     queue: str
-    handler: str
+    handler: str | None = None
+    relay: Relay | None = None
     mode: Literal["transactional", "at_least_once"] = "at_least_once"
     batch: int = 50
     concurrency: int = 8
@@ -272,6 +275,7 @@ class Manifest(Record):
     routes: tuple[Route, ...] = ()
     tables: tuple[Table, ...] = ()
     consumers: tuple[Consumer, ...]
+    destinations: tuple[Destination, ...] = ()
     access: tuple[Access, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     api: Api | None = None

@@ -87,10 +87,11 @@ class Scratch:
         TimeoutError, and ChangelaneError for handlers that cannot work.
         """
         specs = [_hasten(spec, attempts) for spec in self._choose(queues)]
+        destinations = self._manifest.destinations if self._manifest else ()
         before = {spec.queue: len(self.dead_letters(spec.queue)) for spec in specs}
         worker = Worker(
             specs=specs,
-            sinks=plan_sinks(specs),
+            sinks=plan_sinks(specs, destinations),
             conninfo=self.url,
             drain=True,
             grace=1.0,

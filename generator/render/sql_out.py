@@ -25,6 +25,7 @@ from changelane.generator.render import templating
 from changelane.generator.render.access_sql import Grant, list_grants
 from changelane.generator.render.owner_sql import gather_owner
 from changelane.generator.render.queue_sql import Queue, describe_dead_letters, list_queues
+from changelane.generator.render.relays import describe_destinations, describe_relay
 from changelane.generator.spec.loading import Document
 from changelane.generator.spec.models import Consumer, Route, Schedule
 from changelane.generator.spec.scalars import read_rate
@@ -81,6 +82,7 @@ def generate(document: Document, catalog: Catalog) -> Output:
             _describe_consumer(document, queue, consumer)
             for queue, consumer in document.spec.consumers.items()
         ),
+        destinations=tuple(describe_destinations(document.spec)),
         access=tuple(access),
         schedules=tuple(schedules),
         api=api,
@@ -274,10 +276,8 @@ def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> co
         handler=consumer.handler,
         mode=consumer.mode,
         ordering=consumer.ordering,
-        batch=consumer.batch,
         concurrency=consumer.concurrency,
         lease=consumer.lease,
-        timeout=consumer.timeout,
         retry=contract.Retry(
             attempts=retry.attempts,
             backoff=retry.backoff,
@@ -290,6 +290,7 @@ def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> co
         dead_letters=describe_dead_letters(declared),
         archive=declared.archive and contract.Archive(keep=declared.archive.keep),
         rate=consumer.rate and read_rate(consumer.rate),
+        **{"batch": consumer.batch, "timeout": consumer.timeout, **describe_relay(document.spec, consumer)},
     )
 
 

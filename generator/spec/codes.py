@@ -31,6 +31,7 @@ class Code(StrEnum):
     BAD_TABLE = "CL109"
     CRON = "CL110"
     TIMEZONE = "CL111"
+    NO_SECRETS = "CL112"
 
     DUPLICATE_ROUTE = "CL201"
     UNKNOWN_QUEUE = "CL202"
@@ -42,6 +43,9 @@ class Code(StrEnum):
     PARTITION = "CL208"
     ACCESS = "CL209"
     SCHEDULE = "CL215"
+    DESTINATION = "CL216"
+    RELAY = "CL217"
+    TEMPLATE = "CL218"
 
     NO_TABLE = "CL301"
     NO_COLUMN = "CL302"

@@ -83,6 +83,14 @@ def _complete(schema: Schema) -> None:
     # All entries may be commented out.
     schema["properties"]["routes"]["type"] = ["array", "null"]
     schema["properties"]["consumers"]["type"] = ["object", "null"]
+    schema["properties"]["consumers"]["additionalProperties"]["oneOf"] = [
+        {"required": ["handler"]},
+        {"required": ["relay"]},
+    ]
+    destinations = schema["properties"]["destinations"]
+    destinations["type"] = ["object", "null"]
+    destinations["additionalProperties"] |= {"minProperties": 1, "maxProperties": 1}
+    _complete_secrets(destinations)
     schedules = schema["properties"]["schedules"]
     schedules["type"] = ["object", "null"]
     schedules["additionalProperties"] |= {
@@ -90,6 +98,15 @@ def _complete(schema: Schema) -> None:
         "not": {"required": ["every", "timezone"]},
     }
     _forbid_repeats(schema)
+
+
+def _complete_secrets(schema: Any) -> None:
+    """A secret has one place."""
+    if isinstance(schema, dict):
+        if "file_env" in schema.get("properties", {}):
+            schema |= {"minProperties": 1, "maxProperties": 1}
+        for content in schema.values():
+            _complete_secrets(content)
 
 
 def _forbid_repeats(schema: Any) -> None:

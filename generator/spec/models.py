@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from changelane.contract.access import Operation
+from changelane.generator.spec.destination_models import Destination, Relay
+from changelane.generator.spec.model import Model
 from changelane.generator.spec.scalars import (
     Boolean,
     Columns,
+    DestinationName,
     Duration,
     ExceptedName,
     ExceptionName,
@@ -32,12 +35,6 @@ from changelane.generator.spec.timing import Body, Cron, Timezone
 from changelane.generator.spec.yaml_source import resolve
 
 Event = Literal["insert", "update", "delete", "truncate"]
-
-
-class Model(BaseModel):
-    """A frozen part of the spec that refuses unknown keys; its fields' descriptions are the schema's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Partition(Model):
@@ -294,16 +291,24 @@ class Retry(Model):
 
 
 class Consumer(Model):
-    """How a queue is worked. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit."""
+    """How a queue is worked. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit.
 
-    handler: Handler = Field(
-        description="The Python function, as module.path:function.", examples=["handlers.orders:on_paid"]
+    Defaults of a relay differ for ``batch`` and ``timeout``; ``model_fields_set`` tells what was written.
+    """
+
+    handler: Handler | None = Field(
+        None,
+        description="The Python function, as module.path:function.",
+        examples=["handlers.orders:on_paid"],
     )
+    relay: Relay | None = Field(None, description="Where the messages go, instead of `handler`.")
     mode: Literal["transactional", "at_least_once"] = Field(
         "at_least_once",
         description="transactional: the handler's writes commit with the acknowledgement, or neither does.",
     )
-    batch: Integer = Field(50, ge=1, le=10_000, description="Messages claimed at a time.")
+    batch: Integer = Field(
+        50, ge=1, le=10_000, description="Messages claimed at a time. Default of a relay: 500."
+    )
     concurrency: Integer = Field(8, ge=1, le=1000, description="Handlers running at once, per process.")
     ordering: Literal["none", "key"] = Field("none", description="key: one at a time and in order, per key.")
     lease: Duration = Field(
@@ -313,7 +318,8 @@ class Consumer(Model):
     )
     timeout: Duration | None = Field(
         None,
-        description="A handler running longer is cancelled and counts as failed. Default: no limit.",
+        description="A handler running longer is cancelled and counts as failed. Default: no limit. Of a "
+        "relay: how long the engine may take to confirm a batch, less than `lease`; default 30s.",
         examples=["5m"],
     )
     retry: Retry = Field(Retry(), description="Attempts and the pauses between them.")
@@ -388,7 +394,10 @@ class Spec(Model):
         (), description="From changes of tables to queues."
     )
     consumers: Annotated[dict[QueueName, Consumer], BeforeValidator(_empty_as_mapping)] = Field(
-        {}, description="Handlers by the queue that they work."
+        {}, description="Handlers and relays by the queue that they work."
+    )
+    destinations: Annotated[dict[DestinationName, Destination], BeforeValidator(_empty_as_mapping)] = Field(
+        {}, description="Engines that relays send to, by name."
     )
     schedules: Annotated[dict[ScheduleName, Schedule], BeforeValidator(_empty_as_mapping)] = Field(
         {}, description="Messages sent at set times, by name."

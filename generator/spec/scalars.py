@@ -278,6 +278,12 @@ RouteName = Annotated[
     str, BeforeValidator(_match(_ROUTE, _RULE.format(41))), _schema(type="string", pattern=_ROUTE)
 ]
 ScheduleName = RouteName
+DestinationName = RouteName
+Text = Annotated[
+    str,
+    BeforeValidator(lambda value: check_quoted(value, read_text(value))),
+    _schema(type="string", minLength=1, pattern=r"\S"),
+]
 Handler = Annotated[
     str,
     BeforeValidator(_match(_HANDLER, "module.path:function")),

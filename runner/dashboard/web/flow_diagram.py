@@ -116,8 +116,10 @@ def draw(declared: Declared, readings: Mapping[str, Reading], *, wrong: Mapping[
             )
         elif kind == "consumer":
             consumer = declared.consumers[name]
-            detail = consumer.mode.replace("_", " ")
-            box = replace(box, name=consumer.handler, href=f"/queues/{slug(name)}", detail=detail)
+            relay = consumer.relay
+            title = f"relay to {relay.to}" if relay else consumer.handler or ""
+            detail = relay.format if relay else consumer.mode.replace("_", " ")
+            box = replace(box, name=title, href=f"/queues/{slug(name)}", detail=detail)
         boxes.append(box)
     pairs = [
         *((("table", table), ("route", route), "") for route in routes for table in tables[route]),

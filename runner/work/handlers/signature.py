@@ -84,7 +84,7 @@ def resolve_handlers(consumers: Sequence[Consumer]) -> dict[str, Handler]:
 def resolve_handler(consumer: Consumer) -> Handler:
     """Import and check one handler. Raises HandlerError that names the queue, the problem and the fix."""
     subject = f"consumer {consumer.queue}: handler {consumer.handler}"
-    module, _, path = consumer.handler.partition(":")
+    module, _, path = (consumer.handler or "").partition(":")
     if not module or not path:
         raise _wrong(subject, "is not of the form module:function", fix="for example handlers.orders:on_paid")
     found = _find(subject, module, path)

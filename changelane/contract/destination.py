@@ -1,0 +1,108 @@
+"""Destinations of relays as the manifest holds them: addresses, and where each secret is found.
+
+A secret itself is never in the spec, the manifest, a log or an error. The worker reads it from the
+environment or from a file when it connects.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from changelane.contract.catalog import Record
+from changelane.contract.template import Engine
+from changelane.errors import DestinationError
+
+Format = Literal["changelane"]
+
+LONGEST_SECRET = 1 << 20
+"""Bytes of a secret's file that are read, at most."""
+
+
+class Secret(Record):
+    """Where a secret is found: ``env`` names a variable that holds it, ``file_env`` a variable that holds the
+    path of its file, ``file`` is that path. Exactly one is set.
+    """
+
+    env: str | None = None
+    file_env: str | None = None
+    file: str | None = None
+
+    def read(self) -> str:
+        """The secret, without a line end after it. Raises DestinationError, which names only the place."""
+        if self.env is not None:
+            return _read_variable(self.env)
+        path = _read_variable(self.file_env) if self.file_env is not None else str(self.file)
+        try:
+            with Path(path).open("rb") as file:
+                text = file.read(LONGEST_SECRET).decode()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise DestinationError(
+                f"the secret's file {path} cannot be read: {reason}",
+                fix="give the file, readable by the worker alone",
+            ) from None
+        return text.rstrip("\r\n")
+
+
+def _read_variable(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise DestinationError(
+            f"the environment variable {name} is not set", fix=f"set {name} where the worker runs"
+        )
+    return value
+
+
+class Tls(Record):
+    """Paths of PEM files: ``ca`` verifies the server, ``cert`` and ``key`` identify the client."""
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+class Nats(Record):
+    """A NATS server or cluster with JetStream."""
+
+    servers: tuple[str, ...]
+    username: str | None = None
+    password: Secret | None = None
+    token: Secret | None = None
+    nkey: Secret | None = None
+    credentials: Secret | None = None
+    tls: Tls | None = None
+
+
+ENGINES: tuple[Engine, ...] = ("nats",)
+
+ADDRESSES: dict[Engine, tuple[str, ...]] = {"nats": ("subject",)}
+"""By engine: the keys of a relay that say where a message goes there."""
+
+DEDUPLICATING: tuple[Engine, ...] = ("nats",)
+"""Engines that store an id once."""
+
+
+class Destination(Record):
+    """An engine, by the name that the spec gives it. Exactly one of the engines is set."""
+
+    name: str
+    nats: Nats | None = None
+
+    @property
+    def kind(self) -> Engine:
+        """The engine's key in the spec."""
+        return next(kind for kind in ENGINES if getattr(self, kind) is not None)
+
+
+class Relay(Record):
+    """Where a consumer's messages go. ``subject`` is a template (``changelane.contract.template``).
+    ``timeout`` is the number of seconds within which the engine must confirm a batch.
+    """
+
+    to: str
+    subject: str
+    format: Format = "changelane"
+    deduplicate: bool = False
+    timeout: float = 30.0

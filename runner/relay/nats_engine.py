@@ -1,0 +1,402 @@
+"""NATS JetStream: messages are published at once, and each is confirmed by the stream's own answer.
+
+The client never reconnects by itself. Its buffer would deliver messages after we have given them back. A
+connection that was lost, or that did not answer in time, is cut off, and ``connect`` makes a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import ssl
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import nats
+import orjson
+from nats import errors
+from nats.aio.client import Client, RawCredentials
+from nats.aio.msg import Msg
+
+from changelane.contract.destination import Nats, Relay, Tls
+from changelane.contract.template import parse_template
+from changelane.errors import DestinationError
+from changelane.runner.relay.engine import (
+    CONFIRMED,
+    DUPLICATE,
+    Finding,
+    Misconfigured,
+    Outcome,
+    Outgoing,
+    Unavailable,
+)
+from changelane.runner.relay.event_loop import EventLoop
+
+PENDING = 64 * 1024 * 1024
+"""Bytes that the client buffers before it waits for the socket."""
+
+LEAVE = 1.0
+"""Seconds that a connection has to close in order."""
+
+ID = "Nats-Msg-Id"
+
+_FRAME = len("NATS/1.0\r\n\r\n")
+_TOO_LARGE = 10054
+_LACKS_STREAM = "no stream of JetStream takes the subject"
+
+
+class _Batch:
+    """The outcomes of one call of ``publish``, as they arrive."""
+
+    def __init__(self, size: int) -> None:
+        self.outcomes: list[Outcome | None] = [None] * size
+        self.left = size
+        self.done = asyncio.Event()
+
+    def put(self, index: int, outcome: Outcome) -> None:
+        if self.outcomes[index] is None:
+            self.outcomes[index] = outcome
+            self.left -= 1
+            if not self.left:
+                self.done.set()
+
+
+class NatsEngine:
+    """A destination of kind ``nats``."""
+
+    def __init__(self, destination: Nats, *, name: str) -> None:
+        self._destination = destination
+        self._name = name
+        self._loop = EventLoop(name=f"relay-{name}")
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+        self._inbox = ""
+        self._token = 0
+        self._pending: dict[int, tuple[_Batch, int, str]] = {}
+
+    def connect(self, *, timeout: float) -> None:
+        self._loop.run(self._open(timeout))
+
+    def check(self, relay: Relay, *, lease: float, timeout: float) -> list[Finding]:
+        return self._loop.run(self._check(relay, lease=lease, timeout=timeout))
+
+    def publish(self, batch: Sequence[Outgoing], *, relay: Relay) -> list[Outcome]:
+        return self._loop.run(self._publish(batch, relay))
+
+    def close(self) -> None:
+        async def leave() -> None:
+            client, self._client = self._client, None
+            if client is not None:
+                if self._pending:
+                    _cut_off(client)
+                self._fail("the worker ends")
+                with suppress(Exception):
+                    await asyncio.wait_for(client.close(), LEAVE)
+
+        self._loop.run(leave())
+        self._loop.close()
+
+    async def _open(self, timeout: float) -> Client:
+        async with self._connecting:
+            if self._client is not None and self._client.is_connected:
+                return self._client
+            try:
+                options = self._read_options()
+            except DestinationError as error:
+                raise Misconfigured(error.what, fix=error.fix) from None
+            servers = list(self._destination.servers)
+            random.shuffle(servers)
+            problem: Exception = Unavailable("no server is named")
+            until = time.monotonic() + timeout
+            for server in servers:
+                try:
+                    left = max(0.5, until - time.monotonic())
+                    client = await asyncio.wait_for(self._dial(server, left, options), left)
+                except Exception as error:  # noqa: BLE001 - the client raises errors of many kinds
+                    problem = _explain(error, server)
+                    continue
+                self._client = client
+                return client
+            raise problem
+
+    async def _dial(self, server: str, timeout: float, options: dict[str, Any]) -> Client:
+        async def note(error: Exception) -> None:
+            self._note(error)
+
+        async def end() -> None:
+            self._fail("the connection was lost")
+
+        client = await nats.connect(
+            server,
+            name="changelane",
+            allow_reconnect=False,
+            connect_timeout=timeout,
+            ping_interval=10,
+            reconnect_time_wait=0,
+            pending_size=PENDING,
+            error_cb=note,
+            closed_cb=end,
+            **options,
+        )
+        inbox = client.new_inbox()
+        await client.subscribe(f"{inbox}.*", cb=self._receive, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        self._inbox = f"{inbox}."
+        return client
+
+    def _read_options(self) -> dict[str, Any]:
+        named = self._destination
+        options: dict[str, Any] = {}
+        if named.username is not None:
+            options["user"] = named.username
+        if named.password is not None:
+            options["password"] = named.password.read()
+        if named.token is not None:
+            options["token"] = named.token.read()
+        if named.nkey is not None:
+            options["nkeys_seed_str"] = named.nkey.read()
+        if named.credentials is not None:
+            options["user_credentials"] = RawCredentials(named.credentials.read())
+        if named.tls is not None:
+            options["tls"] = make_tls_context(named.tls)
+        return options
+
+    async def _publish(self, batch: Sequence[Outgoing], relay: Relay) -> list[Outcome]:
+        state = _Batch(len(batch))
+        until = time.monotonic() + relay.timeout
+        try:
+            client = await self._open(relay.timeout)
+        except (Unavailable, Misconfigured) as error:
+            kind: Any = "misconfigured" if isinstance(error, Misconfigured) else "unavailable"
+            return [Outcome(kind, str(error))] * len(batch)
+        first = self._token
+        self._token += len(batch)
+        for index, message in enumerate(batch):
+            self._pending[first + index] = state, index, message.address
+            headers = message.headers
+            if relay.deduplicate:
+                headers = {**headers, ID: message.id}
+            size = len(message.body) + _measure(headers)
+            if size > client.max_payload:
+                # The server would close the connection, and all that is in flight would fail.
+                text = f"{size} bytes with its headers; the server's max_payload is {client.max_payload}"
+                state.put(index, Outcome("refused", text))
+                continue
+            try:
+                await client.publish(
+                    message.address, message.body, reply=f"{self._inbox}{first + index}", headers=headers
+                )
+            except (
+                errors.BadSubjectError,
+                errors.BadHeaderError,
+                errors.MaxPayloadError,
+                ValueError,
+            ) as error:
+                state.put(index, Outcome("refused", _say(error)))
+            except (TimeoutError, errors.Error, OSError) as error:
+                for rest in range(index, len(batch)):
+                    state.put(rest, Outcome("unavailable", _say(error)))
+                break
+        try:
+            await asyncio.wait_for(state.done.wait(), max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            _cut_off(client)
+            self._fail(f"no answer within {relay.timeout:g} s")
+        for token in range(first, first + len(batch)):
+            self._pending.pop(token, None)
+        outcomes = [outcome or Outcome("unavailable", "no answer") for outcome in state.outcomes]
+        return await self._explain_no_stream(client, batch, outcomes)
+
+    async def _receive(self, message: Msg) -> None:
+        entry = self._pending.pop(int(message.subject.rpartition(".")[2]), None)
+        if entry is not None:
+            batch, index, _ = entry
+            batch.put(index, _judge(message))
+
+    def _note(self, error: Exception) -> None:
+        """A refused subject is told on the connection alone, never as an answer to the message."""
+        found = re.search(r'permissions violation for publish to "([^"]*)"', str(error), re.IGNORECASE)
+        if found:
+            for batch, index, address in list(self._pending.values()):
+                if address == found[1]:
+                    batch.put(index, Outcome("misconfigured", f"the user may not publish to {address}"))
+
+    def _fail(self, text: str) -> None:
+        """Fail everything that waits for an answer."""
+        for batch, index, _ in list(self._pending.values()):
+            batch.put(index, Outcome("unavailable", text))
+        self._pending.clear()
+
+    async def _explain_no_stream(
+        self, client: Client, batch: Sequence[Outgoing], outcomes: list[Outcome]
+    ) -> list[Outcome]:
+        """Where nobody answered for a subject: no stream takes it, or its stream has no leader just now."""
+        silent = {
+            message.address
+            for message, outcome in zip(batch, outcomes, strict=True)
+            if outcome.kind == "unavailable" and outcome.text == _LACKS_STREAM
+        }
+        lacking = set()
+        for address in silent:
+            try:
+                if not await _list_streams(client, address, timeout=5.0):
+                    lacking.add(address)
+            except (Unavailable, Misconfigured):
+                break
+        return [
+            Outcome("misconfigured", f"{_LACKS_STREAM} {message.address}")
+            if outcome.text == _LACKS_STREAM and message.address in lacking
+            else outcome
+            for message, outcome in zip(batch, outcomes, strict=True)
+        ]
+
+    async def _check(self, relay: Relay, *, lease: float, timeout: float) -> list[Finding]:
+        client = await self._open(timeout)
+        pattern = generalize(relay.subject)
+        names = await _list_streams(client, pattern, timeout=timeout)
+        if not names:
+            return [
+                Finding(
+                    "error",
+                    f"{_LACKS_STREAM} {pattern}",
+                    f"create one: nats stream add {_suggest_name(pattern)} --subjects '{_widen(pattern)}' "
+                    "--discard new --defaults",
+                )
+            ]
+        findings: list[Finding] = []
+        for name in names:
+            reply = await _ask(client, f"$JS.API.STREAM.INFO.{name}", {}, timeout=timeout)
+            findings += _judge_stream(name, reply.get("config") or {}, relay, lease=lease)
+        return findings
+
+
+def make_tls_context(tls: Tls) -> ssl.SSLContext:
+    """A context that verifies the server. Raises Misconfigured for files that cannot be read."""
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+        if tls.cert is not None:
+            context.load_cert_chain(tls.cert, tls.key)
+    except OSError as error:
+        named = ", ".join(path for path in (tls.ca, tls.cert, tls.key) if path)
+        raise Misconfigured(f"the files of tls cannot be used ({named}): {_say(error)}") from None
+    return context
+
+
+def generalize(subject: str) -> str:
+    """The pattern of NATS that takes every subject of a template: ``*`` stands for a token that varies."""
+    parts = parse_template(subject, engine="nats").parts
+    shape = "".join(part if isinstance(part, str) else "*" for part in parts)
+    return ".".join("*" if "*" in token else token for token in shape.split("."))
+
+
+def _suggest_name(pattern: str) -> str:
+    return re.sub("[^A-Z0-9]+", "_", pattern.partition(".")[0].upper()).strip("_") or "CHANGES"
+
+
+def _widen(pattern: str) -> str:
+    head, dot, _ = pattern.partition(".")
+    return f"{head}.>" if dot and head != "*" else pattern
+
+
+def _judge_stream(name: str, config: dict[str, Any], relay: Relay, *, lease: float) -> list[Finding]:
+    findings = []
+    if config.get("no_ack"):
+        findings.append(
+            Finding("error", f"stream {name} never answers (no_ack)", f"nats stream edit {name} --ack")
+        )
+    window = (config.get("duplicate_window") or 0) / 1e9
+    needed = lease + relay.timeout
+    if relay.deduplicate and window < needed:
+        findings.append(
+            Finding(
+                "warning",
+                f"stream {name} knows ids for {window:g} s: a message that is sent again later, after lease "
+                f"and timeout ({needed:g} s), is stored twice",
+                f"nats stream edit {name} --dupe-window {round(needed * 2)}s",
+            )
+        )
+    limits = [
+        limit for limit in ("max_msgs", "max_bytes", "max_msgs_per_subject") if (config.get(limit) or 0) > 0
+    ]
+    if limits and config.get("discard") == "old":
+        findings.append(
+            Finding(
+                "warning",
+                f"stream {name} drops its oldest messages at {' and '.join(limits)} (discard: old), "
+                "whether they were read or not",
+                f"nats stream edit {name} --discard new",
+            )
+        )
+    return findings
+
+
+async def _list_streams(client: Client, subject: str, *, timeout: float) -> list[str]:
+    reply = await _ask(client, "$JS.API.STREAM.NAMES", {"subject": subject}, timeout=timeout)
+    return sorted(reply.get("streams") or ())
+
+
+async def _ask(client: Client, api: str, request: dict[str, Any], *, timeout: float) -> dict[str, Any]:
+    """The answer of JetStream's API. Raises Unavailable or Misconfigured."""
+    try:
+        reply = await client.request(api, json.dumps(request).encode(), timeout=timeout)
+    except errors.NoRespondersError:
+        raise Misconfigured(
+            "JetStream is not enabled for this account", fix="start the server with -js, or enable it"
+        ) from None
+    except (TimeoutError, errors.Error, OSError) as error:
+        raise Unavailable(f"JetStream does not answer: {_say(error)}") from None
+    content = orjson.loads(reply.data)
+    if problem := content.get("error"):
+        if problem.get("code", 0) >= 500:
+            raise Unavailable(str(problem.get("description")))
+        raise Misconfigured(str(problem.get("description")))
+    return content if isinstance(content, dict) else {}
+
+
+def _judge(message: Msg) -> Outcome:
+    if message.headers and message.headers.get("Status") == "503":
+        return Outcome("unavailable", _LACKS_STREAM)
+    try:
+        answer = orjson.loads(message.data)
+        problem = answer.get("error")
+        if problem is None:
+            return DUPLICATE if answer.get("duplicate") else CONFIRMED
+        code, text = problem.get("code", 0), str(problem.get("description"))
+        if code >= 500:
+            return Outcome("unavailable", text)
+        if code in (401, 403):
+            return Outcome("misconfigured", text)
+        return Outcome("refused" if problem.get("err_code") == _TOO_LARGE else "failed", text)
+    except (ValueError, AttributeError, TypeError):
+        return Outcome("failed", "an answer that is not JetStream's")
+
+
+def _measure(headers: dict[str, str]) -> int:
+    return _FRAME + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items())
+
+
+def _explain(error: Exception, server: str) -> Exception:
+    if isinstance(error, Misconfigured):
+        return error
+    text = _say(error)
+    if isinstance(error, errors.AuthorizationError) or "authorization" in text.lower():
+        return Misconfigured(f"{server} refuses the login: {text}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Misconfigured(f"the certificate of {server} is not trusted: {error.verify_message}")
+    if isinstance(error, (errors.SecureConnRequiredError, errors.SecureConnWantedError)):
+        return Misconfigured(f"{server}: {text}", fix="give `tls`, or tls:// in the server's URL")
+    return Unavailable(f"{server} cannot be reached: {text}")
+
+
+def _say(error: BaseException) -> str:
+    return (str(error).partition("\n")[0] or type(error).__name__).removeprefix("nats: ")
+
+
+def _cut_off(client: Client) -> None:
+    """Throw away what the connection has not sent yet. The client's own close would send it first."""
+    writer = getattr(getattr(client, "_transport", None), "_io_writer", None)
+    if writer is not None:
+        writer.transport.abort()

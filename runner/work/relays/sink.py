@@ -1,0 +1,230 @@
+"""Publishes the messages of one queue to a destination, in batches, each acked after the engine's own answer.
+
+An engine that does not answer is no message's fault. The sink then gives everything back, claims nothing,
+and tries to reach the engine, ever more rarely. Once it is reached, one message is published before others
+are. A wrong configuration ends the sink, and leaves the messages in the queue.
+"""
+
+from __future__ import annotations
+
+import queue as queues
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from math import inf
+
+from changelane.contract.destination import Relay
+from changelane.errors import DestinationError
+from changelane.runner.queue.delivery import Delivery
+from changelane.runner.relay.destinations import Destinations
+from changelane.runner.relay.engine import Engine, Misconfigured, Outcome, Outgoing, Unavailable
+from changelane.runner.relay.writer import Writer
+from changelane.runner.work.relays.outage import Outage
+from changelane.runner.work.sinks.fault import Fault, Released
+from changelane.runner.work.sinks.job import Job
+from changelane.runner.work.sinks.protocol import Host
+
+PUBLISHERS = 2
+"""Batches that are published at once: while the engine stores one, the next is written."""
+
+TRIAL = 5.0
+"""Seconds that the engine has for the one message that shows whether it stores again."""
+
+_FATES = {
+    "refused": "dead_letter",
+    "failed": "failed",
+    "unavailable": "released",
+    "misconfigured": "released",
+}
+
+
+class RelaySink:
+    """Sends to one destination. ``published``, ``outage`` and ``relay`` are for metrics."""
+
+    batch, transaction, cancels = True, False, True
+    overrun = ""
+    size = PUBLISHERS + 1
+
+    def __init__(
+        self, relay: Relay, *, lease: float, engine: Engine, destinations: Destinations, host: Host
+    ) -> None:
+        self.relay = relay
+        self.running: set[Job] = set()
+        self.held_until = inf
+        self.failure: Exception | None = None
+        self.outage = Outage()
+        self.published: Counter[str] = Counter()
+        self._lease = lease
+        self._engine = engine
+        self._destinations = destinations
+        self._host = host
+        self._log = host.log.bind(queue=host.queue.name, destination=relay.to)
+        self._jobs: queues.SimpleQueue[Job | None] = queues.SimpleQueue()
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._left = PUBLISHERS
+
+    @property
+    def waiting(self) -> int:
+        return self._jobs.qsize()
+
+    def start(self) -> None:
+        name = self._host.queue.name
+        for number in range(PUBLISHERS):
+            threading.Thread(target=self._serve, name=f"relay-{name}-{number}", daemon=True).start()
+        threading.Thread(target=self._reach, args=[0.0], name=f"reach-{name}", daemon=True).start()
+
+    def submit(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._jobs.put(job)
+
+    def withdraw(self) -> list[Job]:
+        jobs: list[Job] = []
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queues.Empty:
+                return jobs
+            if job is None:
+                self._jobs.put(None)
+                return jobs
+            jobs.append(job)
+
+    def cancel(self) -> None:
+        """Cut the connection: what is on its way fails, and is given back."""
+        self._ending.set()
+        self._engine.close()
+
+    def close(self) -> None:
+        self._ending.set()
+        for _ in range(PUBLISHERS):
+            self._jobs.put(None)
+
+    def _serve(self) -> None:
+        kind = self._destinations.find(self.relay.to).kind
+        writer = Writer(self.relay, engine=kind, queue=self._host.queue.name)
+        while (job := self._jobs.get()) is not None:
+            self.running.add(job)
+            try:
+                self._publish(job, writer)
+            except Exception as error:  # noqa: BLE001 - whatever a client raises is a failed attempt
+                job.end(error)
+            finally:
+                self.running.discard(job)
+                if job.ended:
+                    self._host.report(job)
+        with self._lock:
+            self._left -= 1
+            last = not self._left
+        if last:
+            self._destinations.leave(self.relay.to)
+
+    def _publish(self, job: Job, writer: Writer) -> None:
+        if self.held_until or self.failure:
+            # Claimed just before the pause: another worker may be able to send it.
+            job.end(Released())
+            return
+        messages = job.start(writer.write)
+        if not messages:
+            job.end()
+            return
+        outcomes = self._send(messages)
+        self.published.update(outcome.kind for outcome in outcomes)
+        job.end(_divide(job.handed, outcomes))
+        self._heed(outcomes)
+
+    def _send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
+        if not self.outage.trying:
+            return self._engine.publish(messages, relay=self.relay)
+        with self._lock:
+            if self.outage.trying:
+                hurried = replace_timeout(self.relay, TRIAL)
+                first = self._engine.publish(messages[:1], relay=hurried)
+                self._heed(first)
+                rest = messages[1:]
+                if first[0].kind in ("unavailable", "misconfigured"):
+                    return first + [Outcome("unavailable", first[0].text)] * len(rest)
+                return first + (self._engine.publish(rest, relay=self.relay) if rest else [])
+        return (
+            [Outcome("unavailable")] * len(messages)
+            if self.held_until
+            else self._engine.publish(messages, relay=self.relay)
+        )
+
+    def _heed(self, outcomes: Sequence[Outcome]) -> None:
+        """Pause or stop where the engine's answers say so, and go on where it answers again."""
+        for outcome in outcomes:
+            if outcome.kind == "misconfigured":
+                self._stop(outcome.text)
+                return
+        silent = next((outcome for outcome in outcomes if outcome.kind == "unavailable"), None)
+        if silent is not None:
+            self._pause(silent.text)
+        elif self.outage.since is not None and not self.held_until:
+            seconds = self.outage.end()
+            if seconds is not None:
+                self._log.info("destination stores again", after=round(seconds, 1))
+
+    def _pause(self, text: str) -> None:
+        if self.held_until or self.failure or self._ending.is_set():
+            return
+        self.held_until = inf
+        pause, new = self.outage.begin()
+        if new:
+            self._log.warning("destination is unavailable; paused, no attempt is spent", error=text)
+        name = f"reach-{self._host.queue.name}"
+        threading.Thread(target=self._reach, args=[pause], name=name, daemon=True).start()
+        self._host.wake()
+
+    def _stop(self, text: str, fix: str = "") -> None:
+        if self.failure is None and not self._ending.is_set():
+            self.failure = DestinationError(
+                f"destination {self.relay.to} of queue {self._host.queue.name}: {text}",
+                fix=fix or "change the engine or the spec, then start the worker again",
+            )
+            self._log.error("relay stopped; its messages stay in the queue", error=text, fix=fix)
+            self._host.wake()
+
+    def _reach(self, pause: float) -> None:
+        """Try to reach the engine until it is there, then let the loop claim."""
+        while not self._ending.wait(pause):
+            try:
+                self._engine.connect(timeout=self.relay.timeout)
+                findings = self._engine.check(self.relay, lease=self._lease, timeout=self.relay.timeout)
+            except Misconfigured as error:
+                self._stop(str(error), error.fix)
+                return
+            except Unavailable as error:
+                pause, new = self.outage.begin()
+                if new:
+                    self._log.warning(
+                        "destination is unavailable; paused, no attempt is spent", error=str(error)
+                    )
+                continue
+            except Exception as error:  # noqa: BLE001 - a client may raise anything
+                self._stop(f"{type(error).__name__}: {error}")
+                return
+            for finding in findings:
+                if finding.severity == "error":
+                    self._stop(finding.text, finding.fix)
+                    return
+                if self.outage.since is None:
+                    self._log.warning(finding.text, fix=finding.fix)
+            self.outage.trying = self.outage.since is not None
+            self.held_until = 0.0
+            self._host.wake()
+            return
+
+
+def replace_timeout(relay: Relay, timeout: float) -> Relay:
+    return relay.model_copy(update={"timeout": min(timeout, relay.timeout)})
+
+
+def _divide(handed: Sequence[Delivery], outcomes: Sequence[Outcome]) -> Fault | None:
+    """The fault of a job whose messages ended differently; None where all were stored."""
+    parts = {
+        delivery.name: Fault(_FATES[outcome.kind], text=outcome.text, after=outcome.after)  # type: ignore[arg-type]
+        for delivery, outcome in zip(handed, outcomes, strict=True)
+        if outcome.kind in _FATES
+    }
+    return Fault("divided", parts=parts) if parts else None

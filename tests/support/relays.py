@@ -1,0 +1,50 @@
+"""Relay consumers over the queue of a bench."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from changelane.contract.destination import Destination, Relay
+from changelane.contract.manifest import Consumer, Manifest, Retry
+from support.workers import Bench
+
+
+def declare_relay(bench: Bench, destination: dict[str, Any], relay: dict[str, Any], **consumer: Any) -> None:
+    """Write a manifest whose one consumer relays queue ``jobs`` to destination ``there``."""
+    consumer.setdefault("retry", Retry(attempts=3, first=0.1, max=0.5))
+    consumer.setdefault("batch", 100)
+    spec = Consumer(
+        queue="jobs",
+        dead_letter="jobs_dlq",
+        relay=Relay.model_validate({"to": "there", "timeout": 5.0, **relay}),
+        **consumer,
+    )
+    there = Destination.model_validate({"name": "there", **destination})
+    manifest = Manifest(
+        project="bench", files={}, queues=(), captures=(), consumers=(spec,), destinations=(there,)
+    )
+    (bench.folder / "sql_out").mkdir(exist_ok=True)
+    (bench.folder / "sql_out" / "manifest.json").write_text(manifest.dump())
+
+
+def send_changes(
+    bench: Bench, count: int, *, first: int = 0, table: str = "things", **headers: Any
+) -> list[str]:
+    """Send updates of row 1 with ids ``id-0`` and on; returns the ids."""
+    ids = [f"id-{number}" for number in range(first, first + count)]
+    bench.conn.execute(
+        "SELECT pgmq.send_batch('jobs', %s::jsonb[], %s::jsonb[])",
+        [[_write(id, table) for id in ids], [json.dumps({"route": "things", **headers})] * count],
+    )
+    return ids
+
+
+def _write(id: str, table: str) -> str:
+    number = int(id.removeprefix("id-"))
+    change = {
+        "id": id, "op": "update", "schema": "public", "table": table, "key": {"id": number % 7},
+        "new": {"id": number % 7, "value": number, "name": "a.b c"}, "old": {"value": number - 1},
+        "txid": "7", "at": "2026-11-22T18:54:03.120311+00:00",
+    }  # fmt: skip
+    return json.dumps(change)
