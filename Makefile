@@ -77,7 +77,7 @@ golden: install ## Write anew what tests compare with: golden SQL, sql_out/, the
 docs: install ## Write anew the pages that are made from the code: reference, errors, index of decisions
 	$(BIN)/python docs/decisions.py >docs/decisions/README.md
 	$(BIN)/python docs/reference.py >docs/reference.md
-	$(BIN)/pytest -q tests/test_errors_page.py --update-golden
+	$(BIN)/pytest -q tests/test_errors_page.py tests/test_envelopes_page.py --update-golden
 
 .PHONY: screenshots
 screenshots: install ## Pictures of the dashboard at work, with Debian's chromium, to docs/images/

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic
 
-from changelane.contract.envelope import Operation, Row
+from changelane.contract.envelope import ROUTE, TEXTS, Operation, Row
+from changelane.contract.formats import Format
+from changelane.contract.template import SIDES, Engine
 from changelane.message import Message
 
 LATEST = 10 * 365 * 86400.0
@@ -15,6 +17,8 @@ LATEST = 10 * 365 * 86400.0
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
+
+    from changelane.envelopes.record import Record
 
     RowT_co = TypeVar("RowT_co", bound=Mapping[str, Any], covariant=True, default=Row)
 else:
@@ -72,6 +76,33 @@ class Change(Generic[RowT_co]):
             return frozenset(self.new or self.old or ())
         missing = object()
         return frozenset(name for name, value in self.old.items() if self.new.get(name, missing) != value)
+
+    def to(self, format: Format, *, binding: Engine = "http", **setting: Any) -> Record | None:
+        """The change in a format that others read: ``cloudevents``, ``debezium``, ``hasura``, ``supabase``,
+        ``outbox``, ``row`` or ``changelane``. The record has ``body``, ``headers``, ``key`` and ``id``; None
+        where the format sends nothing for the change.
+
+        ``binding`` is the engine for which headers are spelled. ``setting`` are further fields of
+        ``changelane.envelopes.record.Setting``. Raises ``changelane.envelopes.record.Refused`` for a change
+        that the format cannot say.
+        """
+        from changelane.encoding import encode
+        from changelane.envelopes.event import Event
+        from changelane.envelopes.record import Setting
+        from changelane.envelopes.write import write_event
+
+        body: dict[str, Any] = {name: getattr(self, name) for name in ("id", *TEXTS, "key", *SIDES)}
+        body |= {"at": self.at.isoformat()}
+        body |= {"extra": self.extra} if self.extra else {}
+        body |= {"truncated": True} if self.truncated else {}
+        event = Event(
+            text=encode(body),
+            queue=self.queue,
+            msg_id=self.msg_id,
+            headers={**self.headers, ROUTE: self.route},
+            attempt=self.attempt,
+        )
+        return write_event(event, format=format, setting=Setting(binding=binding, **setting))
 
     def __hash__(self) -> int:
         return hash((self.queue, self.msg_id))
