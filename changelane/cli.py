@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from changelane.errors import ChangelaneError, ProblemsError, SpecError
+from changelane.text import clean
 
 COMMANDS = {
     "apply": "Bring the database to the state in sql_out/, then verify it.",
@@ -79,11 +80,10 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
+            from changelane.suggestion import suggest
 
-            close = get_close_matches(args[0], COMMANDS, n=1)
-            if close:
-                raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", ctx) from None
+            if question := suggest(args[0], COMMANDS):
+                raise click.UsageError(f"{error.message} {question.capitalize()}", ctx) from None
             raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -202,10 +202,10 @@ def show_error(error: ChangelaneError) -> None:
     if isinstance(error, SpecError):
         from changelane.diagnostic import render_text
 
-        click.echo(render_text(error.diagnostics), err=True)
+        click.echo(clean(render_text(error.diagnostics)), err=True)
     if isinstance(error, ProblemsError):
         for problem in error.problems:
             show_error(problem)
-    click.echo(f"error: {error.what}", err=True)
+    click.echo(clean(f"error: {error.what}"), err=True)
     if error.fix:
-        click.echo(f"  fix: {error.fix}", err=True)
+        click.echo(clean(f"  fix: {error.fix}"), err=True)

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from changelane.cli import COMMANDS, main
+from changelane.commands.duration import parse_duration
 from changelane.errors import LockNotObtained
+from changelane.generator.spec.scalars import read_duration
 
 
 def run(*arguments: str) -> int | str | None:
@@ -27,7 +30,7 @@ def test_a_usage_error_exits_1_as_2_means_a_difference(capsys: pytest.CaptureFix
 
 def test_a_misspelt_command_is_told_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("aply") == 1
-    assert "Did you mean 'apply'?" in capsys.readouterr().err
+    assert "Did you mean `apply`?" in capsys.readouterr().err
 
 
 def test_a_missing_manifest_is_one_line_and_its_help(
@@ -59,3 +62,27 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 def test_a_lock_that_was_not_obtained_exits_75() -> None:
     assert LockNotObtained("x").exit_code == 75
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("2d", 172_800),
+        ("1w", 604_800),
+        ("5 minutes", 300),
+        ("1.5h", 5400),
+        ("250ms", 0.25),
+        ("7", 7),
+    ],
+)
+def test_an_option_takes_a_duration_as_the_spec_writes_it(text: str, seconds: float) -> None:
+    option = click.Option(["--max-wait"])
+    assert parse_duration(click.Context(click.Command("apply")), option, text) == seconds
+    assert text == "7" or read_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1s", "1 month", "1h30m", "٣s", "9" * 400])
+def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write one as in 500ms, 90s"):
+        parse_duration(click.Context(click.Command("apply")), click.Option(["--max-wait"]), text)

@@ -16,8 +16,8 @@ from changelane.runner.apply.preflight import check
 from changelane.runner.compare.compare import compare
 from changelane.runner.compare.compare_relation import find_block
 from changelane.runner.compare.fingerprint import find_differences
-from changelane.runner.compare.object import spell
 from changelane.runner.live.observe import Observed
+from changelane.text import spell
 
 
 @pytest.fixture
@@ -365,7 +365,7 @@ def test_only_narrows_to_a_route_and_its_queues() -> None:
 def test_an_unknown_route_is_an_error_that_names_the_closest(sample: Sample) -> None:
     with pytest.raises(ChangelaneError, match="no route is called payd") as caught:
         make_plan(sample, sample.empty, only="payd")
-    assert caught.value.fix == "did you mean paid?"
+    assert caught.value.fix == "did you mean `paid`?"
 
 
 def test_missing_privileges_are_found_all_together(sample: Sample) -> None:

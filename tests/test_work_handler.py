@@ -132,7 +132,7 @@ def test_a_handler_that_cannot_work_is_refused(folder: Path, source: str, mode: 
 def test_a_misspelt_function_is_guessed(folder: Path) -> None:
     with pytest.raises(HandlerError) as caught:
         resolve(folder, "def handel(change): ...")
-    assert caught.value.fix == "did you mean handel?"
+    assert caught.value.fix == "did you mean `handel`?"
 
 
 def test_a_missing_handler_module_is_told_from_a_missing_import_of_it(folder: Path) -> None:
@@ -181,10 +181,10 @@ def test_exceptions_are_found_by_their_names(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "what", "fix"),
     [
-        ("ValuError", "does not exist: builtins has no ValuError", "did you mean ValueError?"),
+        ("ValuError", "does not exist: builtins has no ValuError", "did you mean `ValueError`?"),
         ("Missing", "does not exist: builtins has no Missing", "as in app.errors:Missing"),
-        ("oops:Gon", "does not exist: oops has no Gon", "did you mean Gone?"),
-        ("oops:Outer.Innr", "does not exist: oops has no Innr", "did you mean Inner?"),
+        ("oops:Gon", "does not exist: oops has no Gon", "did you mean `Gone`?"),
+        ("oops:Outer.Innr", "does not exist: oops has no Innr", "did you mean `Inner`?"),
         ("oops:NUMBER.Gone", "does not exist: oops has no Gone", "define Gone in oops"),
         ("nowhere:Gone", "cannot be imported: there is no module nowhere", "create it"),
         ("oops:NUMBER", "is not an Exception class", "name the class"),

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-import click
-
+from changelane.commands.output import say
 from changelane.contract.manifest import Manifest, load_manifest
 from changelane.errors import ManifestError
 
@@ -74,7 +73,7 @@ def warn_of_sending(out: Path, queue: str) -> None:
     for consumer in manifest.consumers:
         handler = consumer.handler
         if consumer.queue == queue and handler and read_annotation(handler, folder=Path.cwd()) == "changes":
-            click.echo(
+            say(
                 f"warning: {handler} takes captured changes alone: it becomes a dead letter\n"
                 "  fix: annotate Change | Message to take both",
                 err=True,
@@ -89,7 +88,7 @@ def warn_of_misfits(manifest: Manifest) -> None:
 
 def _warn(handlers: Mapping[str, str], routes: Mapping[str, Collection[str]]) -> None:
     for what, fix in find_misfits(handlers, routes=routes, folder=Path.cwd()):
-        click.echo(f"warning: {what}\n  fix: {fix}", err=True)
+        say(f"warning: {what}\n  fix: {fix}", err=True)
 
 
 def read_annotation(handler: str, *, folder: Path) -> Taken | None:

@@ -10,6 +10,7 @@ import click
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
 from changelane.commands.generated import load_generated
+from changelane.commands.output import say
 from changelane.commands.progress import Events, Lines
 from changelane.errors import ChangelaneError
 from changelane.runner.apply.apply import apply
@@ -67,7 +68,7 @@ def command(
 
     def confirm(planned: Plan) -> bool:
         if planned.counts[2] and form == "text":
-            click.echo(f"Project {planned.project}")
+            say(f"Project {planned.project}")
         teller.tell_plan(planned)
         if not planned.steps or yes or saved:
             return False

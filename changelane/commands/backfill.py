@@ -10,6 +10,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
+from changelane.commands.output import say
 from changelane.contract.catalog import load_catalog
 from changelane.contract.manifest import Manifest, load_manifest
 from changelane.errors import ChangelaneError
@@ -68,9 +69,9 @@ def command(
         )
     found, skipped = list_backfills(document, catalog, route=route, table=table, where=where)
     for name in skipped:
-        click.echo(f"skipped: {name}, which has no primary key to go by", err=True)
+        say(f"skipped: {name}, which has no primary key to go by", err=True)
     if show:
-        click.echo("\n".join(entry.setup for entry in found))
+        say("\n".join(entry.setup for entry in found))
         return
     manifest = load_manifest(settings.out)
     counts: dict[str, int] = {}
@@ -95,7 +96,7 @@ def command(
                 restart=restart,
                 max_depth=max_depth,
                 max_wait=max_wait,
-                notify=lambda text: click.echo(text, err=True),
+                notify=lambda text: say(text, err=True),
             )
             counts[source.name] = _show(steps, name=source.name)
     if form == "json":
@@ -104,9 +105,7 @@ def command(
         click.echo(orjson.dumps(record))
     else:
         for name, sent in counts.items():
-            click.echo(
-                f"{sent} row{'' if sent == 1 else 's'} of {name} read, and sent as route {route} sends them."
-            )
+            say(f"{sent} row{'' if sent == 1 else 's'} of {name} read, and sent as route {route} sends them.")
 
 
 def _is_new(thing: Object) -> bool:
@@ -136,7 +135,7 @@ def _show(steps: Iterator[Step], *, name: str) -> int:
         sent = 0
         for step in steps:
             sent = step.sent
-            click.echo(f"{name}: {sent} of about {step.total}" if step.total else f"{name}: {sent}", err=True)
+            say(f"{name}: {sent} of about {step.total}" if step.total else f"{name}: {sent}", err=True)
         return sent
     from rich.console import Console
     from rich.progress import Progress

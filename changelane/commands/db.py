@@ -9,6 +9,7 @@ import click
 from psycopg.pq import Conninfo
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.runner.live import database
 from changelane.runner.local import server
 from changelane.runner.local.place import find_left
@@ -25,9 +26,9 @@ def start() -> None:
     root = Path.cwd() / server.FOLDER
     running = server.find(root)
     url = database.start_local()
-    click.echo(f"the server of {root} {'runs already' if running else 'has started'}", err=True)
+    say(f"the server of {root} {'runs already' if running else 'has started'}", err=True)
     for left in find_left():
-        click.echo(f"a deleted or moved folder left {left}; unless it was moved: rm -r {left}", err=True)
+        say(f"a deleted or moved folder left {left}; unless it was moved: rm -r {left}", err=True)
     click.echo(url)
 
 
@@ -36,7 +37,7 @@ def stop() -> None:
     """Stop the server; its data stay."""
     root = Path.cwd() / server.FOLDER
     stopped = server.stop(root)
-    click.echo(f"the server of {root} {'has stopped' if stopped else 'does not run'}", err=True)
+    say(f"the server of {root} {'has stopped' if stopped else 'does not run'}", err=True)
 
 
 @command.command

@@ -11,14 +11,15 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.output import say
 from changelane.commands.project import announce
-from changelane.commands.text import align, clean
 from changelane.commands.where import read_where
 from changelane.contract.manifest import load_manifest
 from changelane.runner.live.missing_rights import need_command
 from changelane.runner.live.moment import tell_moment
 from changelane.runner.live.session import reach
 from changelane.runner.operate.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
+from changelane.text import align
 
 SHOWN = 20
 
@@ -84,7 +85,7 @@ def list_(
         click.echo(render_json(letters, more=more))
         return
     for line in render_table(letters):
-        click.echo(line)
+        say(line)
     tell_rest(letters, more=more)
 
 
@@ -98,7 +99,7 @@ def show(
     if form == "json":
         click.echo(render_json(letters, more=more))
         return
-    click.echo("\n\n".join(render_letter(letter) for letter in letters), nl=bool(letters))
+    say("\n\n".join(render_letter(letter) for letter in letters), nl=bool(letters))
     tell_rest(letters, more=more)
 
 
@@ -120,7 +121,7 @@ def redrive_(
         value = {"format_version": 1, "queue": place.source, "redriven": pairs}
         click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(f"{count(len(moved))} of {place.queue} sent back to {place.source}.")
+        say(f"{count(len(moved))} of {place.queue} sent back to {place.source}.")
 
 
 @command.command(name="discard")
@@ -148,7 +149,7 @@ def discard_(
         value = {"format_version": 1, "queue": place.queue, "discarded": sorted(gone)}
         click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(f"{count(len(gone))} of {place.queue} discarded.")
+        say(f"{count(len(gone))} of {place.queue} discarded.")
 
 
 def look(
@@ -164,9 +165,9 @@ def look(
 
 def tell_rest(letters: list[Letter], *, more: bool) -> None:
     if not letters:
-        click.echo("no dead letters", err=True)
+        say("no dead letters", err=True)
     elif more:
-        click.echo(f"the first {len(letters)} are shown; --limit shows more", err=True)
+        say(f"the first {len(letters)} are shown; --limit shows more", err=True)
 
 
 def count(number: int) -> str:
@@ -183,8 +184,8 @@ def render_table(letters: list[Letter]) -> list[str]:
             str(letter.id),
             tell_moment(letter.failed_at),
             "-" if letter.attempts is None else str(letter.attempts),
-            clean(letter.key or "-"),
-            clean(letter.error.partition("\n")[0]) or "-",
+            letter.key or "-",
+            letter.error.partition("\n")[0] or "-",
         )
         for letter in letters
     ]
@@ -197,12 +198,12 @@ def render_letter(letter: Letter) -> str:
     parts = [
         f"dead letter {letter.id}: {origin}",
         f"failed at {tell_moment(letter.failed_at)}, attempts: {attempts}",
-        f"error: {clean(letter.error) or '-'}",
-        f"message: {clean(letter.message)}",
-        f"headers: {clean(letter.headers or '{}')}",
+        f"error: {letter.error or '-'}",
+        f"message: {letter.message}",
+        f"headers: {letter.headers or '{}'}",
     ]
     if letter.traceback:
-        parts.append(f"traceback (its end):\n{clean(letter.traceback).rstrip()}")
+        parts.append(f"traceback (its end):\n{letter.traceback.rstrip()}")
     return "\n".join(parts)
 
 

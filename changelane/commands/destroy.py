@@ -7,6 +7,7 @@ import click
 from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.duration import parse_duration
+from changelane.commands.output import say
 from changelane.commands.progress import Lines
 from changelane.commands.project import announce
 from changelane.contract.manifest import Manifest
@@ -57,14 +58,14 @@ def command(
         manifest = announce(settings)
     else:
         manifest = Manifest(project=project, files={}, queues=(), captures=(), consumers=())
-        click.echo(f"Project {project}")
+        say(f"Project {project}")
     teller = Lines(out=str(settings.out))
 
     def confirm(planned: Plan) -> bool:
         if not planned.steps:
-            click.echo(f"Nothing of project {planned.project} to destroy.")
+            say(f"Nothing of project {planned.project} to destroy.")
             for note in planned.notes:
-                click.echo(f"note: {note}")
+                say(f"note: {note}")
             return False
         teller.tell_plan(planned)
         return not yes and ask(f"Destroy project {planned.project}?", needs="destroying")
@@ -81,4 +82,4 @@ def command(
             notify=teller.tell_wait,
         )
     if planned.steps:
-        click.echo(f"Destroyed: {planned.counts[2]}.")
+        say(f"Destroyed: {planned.counts[2]}.")

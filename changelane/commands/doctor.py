@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.contract.digest import find_change
 from changelane.contract.manifest import load_manifest
 from changelane.runner.doctor.examine import examine
@@ -29,17 +30,17 @@ def command(settings: Settings, *, form: str) -> int:
         findings = examine(conn, manifest, change=change)
         notes = find_blind_spots(conn, manifest)
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     if form == "json":
         records = [asdict(finding) for finding in findings]
         click.echo(json.dumps({"format_version": 2, "findings": records, "notes": notes}, indent=2))
     elif findings:
-        click.echo(
+        say(
             "\n\n".join(
                 f"{finding.what} [{finding.code}]\n  why: {finding.why}\n  fix: {finding.fix}"
                 for finding in findings
             )
         )
     else:
-        click.echo("Nothing found.")
+        say("Nothing found.")
     return 2 if findings else 0

@@ -1,4 +1,4 @@
-"""A span of time on the command line: ``500ms``, ``60s``, ``5m``, ``1h``, or plain seconds."""
+"""Durations on the command line: as in the spec (``500ms``, ``90s``, ``2d``), or plain seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import overload
 
 import click
 
-_SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+from changelane.contract import units
+
+_PLAIN = re.compile(r"[0-9]{1,9}([.][0-9]+)?")
 
 
 @overload
@@ -18,7 +20,7 @@ def parse_duration(ctx: click.Context, param: click.Parameter, value: str | None
     """An option's callback: its value in seconds; None if the option was not given. Raises BadParameter."""
     if value is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", value)
-    if found is None:
-        raise click.BadParameter(f"{value!r} is not a duration such as 500ms, 60s, 5m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
+    try:
+        return float(value) if _PLAIN.fullmatch(value) else units.parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: write one as in 500ms, 90s, 5m, 1h, 2d or 1w") from None

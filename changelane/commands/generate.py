@@ -7,6 +7,7 @@ import gc
 import click
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.commands.report import FORMATS, report
 from changelane.contract.catalog import load_catalog
 from changelane.contract.manifest import Manifest, load_manifest
@@ -14,7 +15,7 @@ from changelane.diagnostic import Diagnostic
 from changelane.errors import ManifestError
 from changelane.generator.check import build
 from changelane.generator.render.sql_out import Output, find_stale, write
-from changelane.runner.compare.object import spell
+from changelane.text import spell
 
 
 @click.command(name="generate")
@@ -52,11 +53,11 @@ def check_stale(output: Output, settings: Settings, *, notes: bool) -> int:
     """Print what is stale; returns the exit code. ``notes`` go to stderr."""
     stale = find_stale(output, settings.out)
     for name in stale:
-        click.echo(f"stale: {settings.out / name}", err=notes)
+        say(f"stale: {settings.out / name}", err=notes)
     if stale:
-        click.echo("  fix: run `changelane generate` and commit what it writes", err=True)
+        say("  fix: run `changelane generate` and commit what it writes", err=True)
         return 2
-    click.echo(f"{settings.out}: up to date", err=notes)
+    say(f"{settings.out}: up to date", err=notes)
     return 0
 
 
@@ -65,11 +66,11 @@ def write_out(output: Output, settings: Settings, *, notes: bool) -> int:
     left = describe_left(output, settings)
     touched = write(output, settings.out)
     for name in touched:
-        click.echo(f"{'wrote' if name in output.files else 'deleted'} {settings.out / name}", err=notes)
+        say(f"{'wrote' if name in output.files else 'deleted'} {settings.out / name}", err=notes)
     if not touched:
-        click.echo(f"{settings.out}: up to date", err=notes)
+        say(f"{settings.out}: up to date", err=notes)
     if left:
-        click.echo(left, err=True)
+        say(left, err=True)
     return 0
 
 

@@ -7,6 +7,7 @@ import json
 import click
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.commands.project import load_current
 from changelane.contract.access import works
 from changelane.contract.manifest import Consumer, Manifest
@@ -45,9 +46,9 @@ def command(settings: Settings, queues: tuple[str, ...], role: str, form: str) -
     if form == "json":
         click.echo(json.dumps({"format_version": 1, "grants": grants, "notes": notes}, indent=2))
         return
-    click.echo("\n".join(f"{grant};" for grant in grants))
+    say("\n".join(f"{grant};" for grant in grants))
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
 
 
 def _choose(manifest: Manifest, queues: tuple[str, ...]) -> list[Consumer]:

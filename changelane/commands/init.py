@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.contract.file import write_whole
 from changelane.errors import ChangelaneError
-from changelane.generator.spec.starter import OWNER, suggest
+from changelane.generator.spec.starter import OWNER, draft
 from changelane.runner.live.inspect import inspect
 from changelane.runner.live.session import reach
 from changelane.runner.live.survey import can_own, survey
@@ -32,7 +33,7 @@ def command(settings: Settings, *, force: bool) -> None:
         owns = can_own(conn, OWNER)
         database = conn.info.dbname
     sizes = {(size.schema, size.name): (size.rows, size.bytes, size.partitions) for size in extents}
-    text = suggest(catalog, database=database, sizes=sizes, owns=owns)
+    text = draft(catalog, database=database, sizes=sizes, owns=owns)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if force:
@@ -46,7 +47,5 @@ def command(settings: Settings, *, force: bool) -> None:
         raise ChangelaneError(
             f"{path} cannot be written: {error.strerror}", fix="name another file with --file"
         ) from None
-    click.echo(f"{path}: written, {text.count('  # - name: ')} routes, all switched off")
-    click.echo(
-        f"  next: uncomment routes in {path}, then `changelane inspect` and `changelane generate`", err=True
-    )
+    say(f"{path}: written, {text.count('  # - name: ')} routes, all switched off")
+    say(f"  next: uncomment routes in {path}, then `changelane inspect` and `changelane generate`", err=True)

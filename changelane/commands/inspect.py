@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.contract.file import write_whole
 from changelane.runner.live.inspect import inspect
 from changelane.runner.live.session import reach
@@ -18,7 +19,7 @@ def command(settings: Settings) -> None:
     path = settings.out / "catalog.json"
     text = catalog.dump()
     if path.exists() and path.read_bytes() == text.encode():
-        click.echo(f"{path}: up to date, {len(catalog.tables)} tables")
+        say(f"{path}: up to date, {len(catalog.tables)} tables")
         return
     write_whole(path, text)
-    click.echo(f"{path}: written, {len(catalog.tables)} tables")
+    say(f"{path}: written, {len(catalog.tables)} tables")

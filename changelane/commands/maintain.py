@@ -9,6 +9,7 @@ import click
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
+from changelane.commands.output import say
 from changelane.commands.project import announce
 from changelane.contract.manifest import Queue
 from changelane.runner.live.missing_rights import need_maintaining
@@ -45,16 +46,16 @@ def command(settings: Settings, queues: tuple[str, ...], max_wait: float, form: 
             for upkeep in maintain(conn, chosen, max_wait=max_wait, notify=_notify):
                 done.append(upkeep)
                 if form == "text":
-                    click.echo(_describe(upkeep, by_name[upkeep.queue]))
+                    say(_describe(upkeep, by_name[upkeep.queue]))
     finally:
         if form == "json":
             click.echo(json.dumps({"format_version": 1, "queues": [asdict(one) for one in done]}, indent=2))
     if not chosen and form == "text":
-        click.echo("No queue has an archive or dead letters to prune, or partitions.")
+        say("No queue has an archive or dead letters to prune, or partitions.")
 
 
 def _notify(message: str) -> None:
-    click.echo(message, err=True)
+    say(message, err=True)
 
 
 def _describe(upkeep: Upkeep, queue: Queue) -> str:

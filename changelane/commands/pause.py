@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.runner.live.missing_rights import need_command
 from changelane.runner.live.session import reach
 from changelane.runner.operate.pause import pause
@@ -23,4 +24,4 @@ def command(settings: Settings, queue: str) -> None:
     needs = need_command("pause", queue)
     with reach(settings.database_url, doing="pause", needs=needs) as conn:
         changed = pause(conn, queue)
-    click.echo(f"Queue {queue} is paused." if changed else f"Queue {queue} was paused already.")
+    say(f"Queue {queue} is paused." if changed else f"Queue {queue} was paused already.")

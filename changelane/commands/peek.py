@@ -8,13 +8,14 @@ import click
 import orjson
 
 from changelane.cli import Settings
-from changelane.commands.text import align, clean
+from changelane.commands.output import say
 from changelane.commands.where import read_where
 from changelane.runner.live.missing_rights import need_command
 from changelane.runner.live.moment import LAST, tell_moment
 from changelane.runner.live.session import reach
 from changelane.runner.operate.peek import STATES, Message, Page, State, peek
 from changelane.runner.queue.identity import find_queue
+from changelane.text import align
 
 
 @click.command()
@@ -69,14 +70,14 @@ def command(
         click.echo(_render_json(queue, page))
         return
     if ids:
-        click.echo("\n\n".join(map(_render, page.messages)), nl=bool(page.messages))
+        say("\n\n".join(map(_render, page.messages)), nl=bool(page.messages))
     else:
         for line in _render_table(page.messages):
-            click.echo(line)
+            say(line)
     if page.next is not None:
-        click.echo(f"there may be more: --after {page.next}", err=True)
+        say(f"there may be more: --after {page.next}", err=True)
     elif not page.messages:
-        click.echo("no messages", err=True)
+        say("no messages", err=True)
 
 
 def _render_table(messages: tuple[Message, ...]) -> list[str]:
@@ -91,8 +92,8 @@ def _render_table(messages: tuple[Message, ...]) -> list[str]:
             _tell_due(message),
             str(message.deliveries),
             str(message.attempts),
-            clean(message.key or "-"),
-            clean(f"{message.operation} {message.table}".strip()) or "-",
+            message.key or "-",
+            f"{message.operation} {message.table}".strip() or "-",
         )
         for message in messages
     ]
@@ -111,9 +112,9 @@ def _render(message: Message) -> str:
             f"message {message.id}: {message.state}",
             f"enqueued {tell_moment(message.enqueued_at)}, due {_tell_due(message)}",
             f"deliveries: {message.deliveries}, failed attempts: {message.attempts}",
-            *([f"error: {clean(message.error)}"] if message.error else []),
-            f"message: {clean(message.message)}",
-            f"headers: {clean(message.headers or '{}')}",
+            *([f"error: {message.error}"] if message.error else []),
+            f"message: {message.message}",
+            f"headers: {message.headers or '{}'}",
         ]
     )
 

@@ -9,6 +9,7 @@ import click
 from changelane.cli import Settings
 from changelane.commands.annotation import warn_of_misfits
 from changelane.commands.generated import load_generated
+from changelane.commands.output import say
 from changelane.runner.apply import plan_text
 from changelane.runner.apply.plan import plan
 from changelane.runner.apply.saved_plan import save_plan
@@ -49,7 +50,7 @@ def command(
     elif form == "sql":
         click.echo(plan_text.render_sql(planned, files))
     else:
-        click.echo(plan_text.render_text(planned, out=str(settings.out)))
+        say(plan_text.render_text(planned, out=str(settings.out)))
     if planned.problems or planned.left:
         return 1
     return 2 if exit_code and planned.steps else 0

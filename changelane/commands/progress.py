@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from changelane.commands.output import say
 from changelane.errors import ChangelaneError, ProblemsError
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.plan_text import render_text, to_record
@@ -52,18 +53,18 @@ class Lines:
         if self._bar:
             self._bar.stop()
         if isinstance(error, KeyboardInterrupt) and self._total:
-            click.echo(
+            say(
                 f"interrupted: {self._done} of {self._total} steps are done and hold; "
                 "run again to do the rest",
                 err=True,
             )
 
     def tell_plan(self, plan: Plan) -> None:
-        click.echo(render_text(plan, out=self._out))
+        say(render_text(plan, out=self._out))
         self._total = len(plan.steps)
 
     def tell_step(self, step: Step) -> None:
-        click.echo(f"  {DONE[step.action]} {step}")
+        say(f"  {DONE[step.action]} {step}")
         self._done += 1
         if self._total < LONG:
             return
@@ -71,14 +72,14 @@ class Lines:
             self._bar = self._bar or _make_bar(self._total)
             self._bar.advance(self._bar.task_ids[0])
         elif self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
-            click.echo(f"{self._done} of {self._total} steps are done", err=True)
+            say(f"{self._done} of {self._total} steps are done", err=True)
 
     def tell_wait(self, message: str) -> None:
-        click.echo(message, err=True)
+        say(message, err=True)
 
     def tell_end(self, plan: Plan) -> None:
         add, change, destroy = plan.counts
-        click.echo(f"Applied and verified: {add} added, {change} changed, {destroy} destroyed.")
+        say(f"Applied and verified: {add} added, {change} changed, {destroy} destroyed.")
 
 
 def _make_bar(total: int) -> Progress:

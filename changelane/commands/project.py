@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.contract.digest import find_change
 from changelane.contract.manifest import Manifest, load_manifest
 from changelane.errors import ProjectError
@@ -18,7 +17,7 @@ def load_current(settings: Settings) -> Manifest:
     """
     manifest = load_manifest(settings.out)
     if not settings.file.exists():
-        click.echo(f"note: {settings.file} is not here, so {settings.out} was not held against it", err=True)
+        say(f"note: {settings.file} is not here, so {settings.out} was not held against it", err=True)
     if change := find_change(settings.file, manifest, out=settings.out):
         raise change
     return manifest
@@ -28,7 +27,7 @@ def load_noted(settings: Settings) -> Manifest:
     """The manifest; a warning says that the spec changed since it was generated."""
     manifest = load_manifest(settings.out)
     if change := find_change(settings.file, manifest, out=settings.out):
-        click.echo(f"warning: {change.what}\n  fix: {change.fix}", err=True)
+        say(f"warning: {change.what}\n  fix: {change.fix}", err=True)
     return manifest
 
 
@@ -41,5 +40,5 @@ def announce(settings: Settings, *, quiet: bool = False) -> Manifest:
     if isinstance(change := find_change(settings.file, manifest, out=settings.out), ProjectError):
         change.fix += f"; `changelane destroy --project {manifest.project}` removes what that one left"
         raise change
-    click.echo(f"Project {manifest.project}", err=quiet)
+    say(f"Project {manifest.project}", err=quiet)
     return manifest

@@ -7,6 +7,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.output import say
 from changelane.commands.project import announce
 from changelane.runner.live.missing_rights import need_command
 from changelane.runner.live.session import reach
@@ -34,8 +35,8 @@ def command(settings: Settings, *, queue: str, yes: bool, form: str) -> None:
         total = 0
         for deleted in purge(conn, found):
             total += deleted
-            click.echo(f"{total} deleted", err=True)
+            say(f"{total} deleted", err=True)
     if form == "json":
         click.echo(orjson.dumps({"format_version": 1, "queue": queue, "purged": total}))
     else:
-        click.echo(f"{total} message{'' if total == 1 else 's'} of {queue} deleted.")
+        say(f"{total} message{'' if total == 1 else 's'} of {queue} deleted.")

@@ -10,6 +10,7 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.duration import parse_duration
+from changelane.commands.output import say
 from changelane.commands.where import read_where
 from changelane.runner.live.missing_rights import need_command
 from changelane.runner.live.session import reach
@@ -92,10 +93,10 @@ def command(
             where=where,
             asked={"since": since, "until": until, "where": where},
             restart=restart,
-            notify=lambda text: click.echo(text, err=True),
+            notify=lambda text: say(text, err=True),
         ):
-            click.echo(f"{total} sent", err=True)
+            say(f"{total} sent", err=True)
     if form == "json":
         click.echo(orjson.dumps({"format_version": 1, "queue": queue, "replayed": total}))
     else:
-        click.echo(f"{total} message{'' if total == 1 else 's'} of {queue} sent again.")
+        say(f"{total} message{'' if total == 1 else 's'} of {queue} sent again.")

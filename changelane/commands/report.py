@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from changelane.commands.output import say
 from changelane.diagnostic import Diagnostic, render_github, render_json, render_text
 from changelane.errors import SpecError
 
@@ -31,5 +32,5 @@ def report(collect: Callable[[], Sequence[Diagnostic]], *, form: str) -> int:
     elif failed:
         raise SpecError(diagnostics)
     elif diagnostics:
-        click.echo(render_text(diagnostics), err=True)
+        say(render_text(diagnostics), err=True)
     return int(failed)

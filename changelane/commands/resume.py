@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.runner.live.missing_rights import need_command
 from changelane.runner.live.session import reach
 from changelane.runner.operate.pause import resume
@@ -18,4 +19,4 @@ def command(settings: Settings, queue: str) -> None:
     needs = need_command("resume", queue)
     with reach(settings.database_url, doing="resume", needs=needs) as conn:
         changed = resume(conn, queue)
-    click.echo(f"Queue {queue} is resumed." if changed else f"Queue {queue} was not paused.")
+    say(f"Queue {queue} is resumed." if changed else f"Queue {queue} was not paused.")

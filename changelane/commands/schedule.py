@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 import click
 
 from changelane.cli import Settings
-from changelane.commands.text import align, clean
+from changelane.commands.output import say
 from changelane.contract.manifest import load_manifest
 from changelane.runner.live.schedule_runs import Schedule, list_schedules
 from changelane.runner.live.session import reach
 from changelane.runner.operate.schedule import pause, resume, run
+from changelane.text import align
 
 
 @click.group
@@ -35,11 +36,11 @@ def list_(settings: Settings, *, form: str) -> None:
         click.echo(json.dumps({"format_version": 1, "schedules": rows}, indent=2))
         return
     if not schedules:
-        click.echo("No schedules.", err=True)
+        say("No schedules.", err=True)
         return
     head = ("name", "runs at", "queue", "last run", "next run", "runs")
     for line in align([head, *map(render, schedules)]):
-        click.echo(line)
+        say(line)
 
 
 @command.command(name="pause")
@@ -50,7 +51,7 @@ def pause_(settings: Settings, name: str) -> None:
     project = load_manifest(settings.out).project
     with reach(settings.database_url, doing="pause the schedule") as conn:
         changed = pause(conn, project, name)
-    click.echo(f"Schedule {name} is paused." if changed else f"Schedule {name} was paused already.")
+    say(f"Schedule {name} is paused." if changed else f"Schedule {name} was paused already.")
 
 
 @command.command(name="resume")
@@ -61,7 +62,7 @@ def resume_(settings: Settings, name: str) -> None:
     project = load_manifest(settings.out).project
     with reach(settings.database_url, doing="resume the schedule") as conn:
         changed = resume(conn, project, name)
-    click.echo(f"Schedule {name} runs again." if changed else f"Schedule {name} was not paused.")
+    say(f"Schedule {name} runs again." if changed else f"Schedule {name} was not paused.")
 
 
 @command.command(name="run")
@@ -72,7 +73,7 @@ def run_(settings: Settings, name: str) -> None:
     project = load_manifest(settings.out).project
     with reach(settings.database_url, doing="run the schedule") as conn:
         msg_id, queue = run(conn, project, name)
-    click.echo(f"Sent as message {msg_id} to queue {queue}.")
+    say(f"Sent as message {msg_id} to queue {queue}.")
 
 
 def to_row(schedule: Schedule) -> dict[str, object]:
@@ -95,7 +96,7 @@ def to_row(schedule: Schedule) -> dict[str, object]:
 def render(schedule: Schedule) -> tuple[str, ...]:
     following = "paused" if schedule.paused_at else show(schedule.next_at) or "once a worker is up"
     last = show(schedule.last_at) or "never"
-    return (schedule.name, clean(schedule.times), schedule.queue, last, following, str(schedule.runs))
+    return (schedule.name, schedule.times, schedule.queue, last, following, str(schedule.runs))
 
 
 def show(moment: datetime | None) -> str:

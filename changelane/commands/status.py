@@ -8,11 +8,13 @@ from collections.abc import Iterable
 import click
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.commands.project import load_noted
 from changelane.runner.compare.compare import compare
 from changelane.runner.compare.object import Object
 from changelane.runner.live.observe import observe
 from changelane.runner.live.session import reach
+from changelane.text import align
 
 
 @click.command(name="status")
@@ -29,7 +31,7 @@ def command(settings: Settings, *, form: str) -> None:
     if form == "json":
         click.echo(json.dumps({"format_version": 1, "objects": to_rows(objects)}, indent=2))
     else:
-        click.echo(render_rows(objects))
+        say(render_rows(objects))
         tell_hidden(objects)
 
 
@@ -37,7 +39,7 @@ def tell_hidden(objects: Iterable[Object]) -> None:
     """Print on stderr the grant that lets this role see the schema."""
     for thing in objects:
         if thing.kind == "schema" and thing.state == "blocked" and thing.fix:
-            click.echo(f"  fix: {thing.fix}", err=True)
+            say(f"  fix: {thing.fix}", err=True)
 
 
 def to_rows(objects: Iterable[Object]) -> list[dict[str, str]]:
@@ -62,8 +64,4 @@ def render_rows(objects: Iterable[Object]) -> str:
         (thing.state, thing.kind, thing.name, thing.place or "-", thing.detail or thing.runs)
         for thing in objects
     ]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip()
-        for row in rows
-    )
+    return "\n".join(align(rows))

@@ -15,6 +15,7 @@ from changelane.contract.manifest import load_manifest
 from changelane.generator.sql.script import split_script
 from changelane.runner.live.session import reach
 from changelane.runner.operate.try_sql import Message, Trial, attempt
+from changelane.text import align
 
 
 @click.command(name="try")
@@ -82,12 +83,15 @@ def render_messages(messages: tuple[Message, ...]) -> list[str]:
     """Aligned columns with headings."""
     rows = [("ROUTE", "QUEUE", "OP", "KEY", "SIZE", "")]
     for message in messages:
-        shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in message.key or "-")
         delay = f"readable in {message.delay:.0f} s" if message.delay >= 0.5 else ""
         rows.append(
-            (message.route or "-", message.queue, message.op or "-", shown, f"{message.size} B", delay)
+            (
+                message.route or "-",
+                message.queue,
+                message.op or "-",
+                message.key or "-",
+                f"{message.size} B",
+                delay,
+            )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return align(rows)

@@ -7,6 +7,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.output import say
 from changelane.commands.project import announce
 from changelane.contract.manifest import load_manifest
 from changelane.runner.live.missing_rights import need_command
@@ -42,7 +43,7 @@ def command(settings: Settings, *, queue: str, ids: tuple[int, ...], way: Way, y
     if form == "json":
         click.echo(orjson.dumps({"format_version": 1, "queue": queue, "way": way, "unblocked": sorted(done)}))
     else:
-        click.echo(f"{_count(len(done))} of {queue} {DONE[way]}.")
+        say(f"{_count(len(done))} of {queue} {DONE[way]}.")
 
 
 def _count(number: int) -> str:

@@ -6,6 +6,7 @@ import click
 
 from changelane.cli import Settings
 from changelane.commands.annotation import warn_of_spec
+from changelane.commands.output import say
 from changelane.commands.report import FORMATS, report
 from changelane.contract.catalog import load_catalog
 from changelane.diagnostic import Diagnostic
@@ -54,8 +55,8 @@ def command(settings: Settings, *, live: bool, form: str) -> int:
     code = report(lambda: collect(settings, live=live), form=form)
     if form == "text":
         warn_of_spec(settings.file)
-        click.echo(f"{settings.file} is valid")
+        say(f"{settings.file} is valid")
         if not live and not (path := settings.out / "catalog.json").exists():
-            click.echo(f"{path} does not exist: tables and columns were not checked", err=True)
-            click.echo("  fix: run `changelane inspect` to write it, or add --live", err=True)
+            say(f"{path} does not exist: tables and columns were not checked", err=True)
+            say("  fix: run `changelane inspect` to write it, or add --live", err=True)
     return code

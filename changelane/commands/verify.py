@@ -7,6 +7,7 @@ import json
 import click
 
 from changelane.cli import Settings
+from changelane.commands.output import say
 from changelane.commands.project import load_current
 from changelane.commands.status import render_rows, tell_hidden, to_rows
 from changelane.runner.apply.destroy import find_owned
@@ -50,8 +51,8 @@ def command(settings: Settings, *, expect: str, form: str) -> int:
         record = {"format_version": 1, "differences": to_rows(differences), "notes": notes}
         click.echo(json.dumps(record, indent=2))
     else:
-        click.echo(render_rows(differences) if differences else fine)
+        say(render_rows(differences) if differences else fine)
         for note in notes:
-            click.echo(f"note: {note}")
+            say(f"note: {note}")
         tell_hidden(differences)
     return 2 if differences else 0

@@ -5,8 +5,6 @@ The generator asks these functions about the catalog, and the runner asks them a
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from changelane.contract.catalog import Trigger
@@ -16,7 +14,6 @@ Triggers = Mapping[tuple[str, str], Sequence[Trigger]]
 """(schema, table) to the triggers on it that Changelane did not make."""
 
 _PREFIXES = ("!", " ", "\x01")
-_PLAIN = re.compile(r"[\w$-]+")
 _ROWS = frozenset({"insert", "update", "delete"})
 
 
@@ -96,11 +93,3 @@ def find_earlier(name: str, level: Level, triggers: Iterable[Trigger]) -> tuple[
 def _is_named(trigger: Trigger) -> bool:
     """Whether Postgres made the trigger for a foreign key. The names of such triggers begin with RI."""
     return trigger.timing == "after" and trigger.changes is None
-
-
-def spell_names(names: Iterable[str]) -> str:
-    """The names on one line, quoted where they need it."""
-    return ", ".join(
-        name if _PLAIN.fullmatch(name) else json.dumps(name, ensure_ascii=not name.isprintable())
-        for name in names
-    )

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from changelane.contract.access import COLUMN_TYPES, COLUMNS
 from changelane.contract.catalog import Catalog, Column, Table
-from changelane.contract.disorder import choose_prefix, find_rivals, spell_names
+from changelane.contract.disorder import choose_prefix, find_rivals
 from changelane.contract.manifest import Level
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
@@ -18,7 +18,6 @@ from changelane.generator.capture.firing import check_firing
 from changelane.generator.capture.overlap import find_doubles
 from changelane.generator.capture.target import Targets, find_targets
 from changelane.generator.spec.codes import Code
-from changelane.generator.spec.explanations import suggest
 from changelane.generator.spec.loading import Document
 from changelane.generator.spec.models import Payload, Route
 from changelane.generator.spec.yaml_reader import LIMIT_PROBLEMS
@@ -30,6 +29,8 @@ from changelane.generator.sql.expression import (
 )
 from changelane.generator.sql.qualify import qualify
 from changelane.generator.sql.typesystem import TypeSystem
+from changelane.suggestion import suggest
+from changelane.text import spell_names
 
 _RESERVED = {f"changelane_{name}" for name in ("old", "new", "row", "rows", "number", "at", "headers")}
 _Expression = TypeVar("_Expression", Expression, Expression | None)
@@ -252,7 +253,7 @@ class _Resolver:
                     f"no table of route {route.name} has a column {name}",
                     *path,
                     key="mask" in path,
-                    fix=suggest(name, sorted(known)) or "run `changelane inspect` if it is new",
+                    fix=suggest(name, sorted(known), otherwise="run `changelane inspect` if it is new"),
                 )
                 continue
             for table in declared:

@@ -9,9 +9,9 @@ from typing import Protocol
 from changelane.contract.catalog import Table
 from changelane.contract.selection import REFUSED_KINDS, Identity, Selection, TablePattern, list_ancestors
 from changelane.generator.spec.codes import Code
-from changelane.generator.spec.explanations import suggest
 from changelane.generator.spec.models import Route
 from changelane.generator.spec.table_names import parse_exception, parse_table
+from changelane.suggestion import suggest
 
 _SYSTEM = ("pg_catalog", "information_schema", "pgmq", "pgmq_public", "changelane", "pg_toast")
 

@@ -9,13 +9,13 @@ from changelane.errors import ChangelaneError
 from changelane.generator.capture.capture import Capture
 from changelane.generator.capture.resolution import resolve
 from changelane.generator.render.templating import render_backfill
-from changelane.generator.spec.explanations import suggest
 from changelane.generator.spec.loading import Document
 from changelane.generator.sql.expression import ExpressionError, Reference, parse_expression
 from changelane.generator.sql.grammar import check_function, check_statements
 from changelane.generator.sql.qualify import qualify
 from changelane.generator.sql.quoting import quote_identifier, quote_literal
 from changelane.generator.sql.typesystem import TypeSystem
+from changelane.suggestion import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ def list_backfills(
         routes = [declared.name for declared in document.spec.routes]
         raise ChangelaneError(
             f"no route {route} sends rows",
-            fix=suggest(route, routes) or f"the routes are: {', '.join(routes)}",
+            fix=suggest(route, routes, otherwise=f"the routes are: {', '.join(routes)}"),
         )
     names = {".".join(identity): capture for identity, capture in captures.items()}
     if table is not None and table not in names:
         raise ChangelaneError(
             f"route {route} captures no table {table}",
-            fix=suggest(table, names) or f"it captures: {', '.join(sorted(names))}",
+            fix=suggest(table, names, otherwise=f"it captures: {', '.join(sorted(names))}"),
         )
     chosen = [names[table]] if table else list(captures.values())
     keyless = [capture.table for capture in chosen if not capture.table.primary_key]
@@ -105,7 +105,7 @@ def _bind(capture: Capture, where: str, types: TypeSystem) -> str:
         if reference.column and reference.column not in columns:
             raise ChangelaneError(
                 f"--where {where!r}: {capture.table} has no column {reference.column}",
-                fix=suggest(reference.column, columns) or _EXAMPLE,
+                fix=suggest(reference.column, columns, otherwise=_EXAMPLE),
             )
 
     try:

@@ -9,10 +9,10 @@ from pydantic_core import PydanticCustomError
 from changelane.diagnostic import Diagnostic
 from changelane.generator.spec.access_rules import check_access
 from changelane.generator.spec.codes import Code
-from changelane.generator.spec.explanations import suggest
 from changelane.generator.spec.relay_rules import check_relays
 from changelane.generator.spec.scalars import YEAR, read_duration, read_whole_seconds, show
 from changelane.generator.spec.yaml_source import Node, Source, Step
+from changelane.suggestion import suggest
 
 QUEUE_LENGTH = 47
 LONGEST = {
@@ -161,7 +161,9 @@ def _check_queue(source: Source, *path: Step, key: bool = False) -> Iterator[Dia
         f"the queue {show(name)} is not declared",
         *path,
         key=key,
-        fix=suggest(name, _keys(source, "queues")) or f"add `{name[:QUEUE_LENGTH]}: {{}}` under `queues`",
+        fix=suggest(
+            name, _keys(source, "queues"), otherwise=f"add `{name[:QUEUE_LENGTH]}: {{}}` under `queues`"
+        ),
     )
 
 

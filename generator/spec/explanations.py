@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
-from heapq import nlargest
-from itertools import islice
+from collections.abc import Iterator
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -17,31 +14,9 @@ from changelane.diagnostic import Diagnostic
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.scalars import show
 from changelane.generator.spec.yaml_source import Plain, Source, Step, resolve
+from changelane.suggestion import suggest
 
 Path = tuple[Step, ...]
-
-
-def suggest(word: object, known: Iterable[object]) -> str:
-    """The name in ``known`` that is most alike, as a question; an empty text if all differ too much.
-
-    Only the few names that begin and end most alike are compared in full: a hostile spec may hold many.
-    """
-    text = str(word)
-    if len(text) > 100:
-        return ""
-    names = [str(name) for name in islice(known, 500)]
-    likely = nlargest(
-        10, names, key=lambda name: _count_shared(name, text) + _count_shared(name[::-1], text[::-1])
-    )
-    close = get_close_matches(text, likely, n=1, cutoff=0.6)
-    return f"did you mean `{close[0]}`?" if close else ""
-
-
-def _count_shared(one: str, other: str) -> int:
-    """The length of the common beginning of two words."""
-    return next(
-        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
 
 
 def explain(error: ValidationError, *, source: Source, model: type[BaseModel]) -> Iterator[Diagnostic]:
@@ -63,7 +38,7 @@ def _explain_one(
     match detail["type"]:
         case "extra_forbidden":
             known = supported_keys(model, path[:-1])
-            fix = suggest(path[-1], known) or f"known here: {', '.join(known)}"
+            fix = suggest(path[-1], known, otherwise=f"known here: {', '.join(known)}")
             where = f" in {_name(path[:-1])}" if len(path) > 1 else ""
             return source.diagnose(
                 Code.UNKNOWN_KEY, f"unknown key {show(path[-1])}{where}", *path, fix=fix, key=True

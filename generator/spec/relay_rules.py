@@ -10,9 +10,9 @@ from changelane.contract.destination import ADDRESSES, DEDUPLICATING, ENGINES
 from changelane.contract.template import Engine, TemplateError, parse_template
 from changelane.diagnostic import Diagnostic
 from changelane.generator.spec.codes import Code
-from changelane.generator.spec.explanations import suggest
 from changelane.generator.spec.scalars import read_duration, show
 from changelane.generator.spec.yaml_source import Node, Source, Step
+from changelane.suggestion import suggest
 
 _HANDLERS_ALONE = ("mode", "concurrency")
 _LEASE, _TIMEOUT = "60s", "30s"

@@ -5,30 +5,19 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 from annotated_types import MinLen
 from pydantic import BeforeValidator, WithJsonSchema, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from changelane.contract.units import DURATION, WHOLE_SECONDS, parse_duration
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.table_names import EXCEPTION, PATTERN, parse_exception, parse_table
 from changelane.generator.spec.yaml_source import Plain, name_type, resolve
+from changelane.suggestion import suggest
+from changelane.text import clean_line
 
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_WORDS = {
-    "ms": "ms|milliseconds?",
-    "s": "s|seconds?",
-    "m": "m|min|minutes?",
-    "h": "h|hours?",
-    "d": "d|days?",
-    "w": "w|weeks?",
-}
-_DURATION = "^(0|[0-9]{1,9}([.][0-9]{1,3})? ?(" + "|".join(_WORDS.values()) + "))$"
-_WHOLE_DURATION = (
-    "^(0|[0-9]{1,9} ?(" + "|".join(words for unit, words in _WORDS.items() if unit != "ms") + "))$"
-)
 _BYTES = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3}
 _SIZE = "^[1-9][0-9]{0,8} ?(B|kB|MB|GB)$"
 
@@ -44,7 +33,7 @@ def refuse(
 
 def show(text: object) -> str:
     """A user's value, short and on one line."""
-    flat = "".join(letter if letter.isprintable() else "\ufffd" for letter in str(text)[:61])
+    flat = clean_line(str(text)[:61])
     return f"`{flat[:60]}{'…' if len(flat) > 60 else ''}`"
 
 
@@ -109,27 +98,24 @@ def read_duration(value: object) -> float:
     """Seconds. A plain number is returned as it is."""
     if isinstance(value, (int, float)):
         return float(value)
-    return _read_duration(read_text(value), pattern=_DURATION, kind="a duration")
+    return _read_duration(read_text(value), pattern=DURATION, kind="a duration")
 
 
 def read_whole_seconds(value: object) -> int:
     """Whole seconds. A plain number is returned as it is."""
     if isinstance(value, (int, float)):
         return int(value)
-    return round(
-        _read_duration(read_text(value), pattern=_WHOLE_DURATION, kind="a duration in whole seconds")
-    )
+    return round(_read_duration(read_text(value), pattern=WHOLE_SECONDS, kind="a duration in whole seconds"))
 
 
 def _read_duration(text: str, *, pattern: str, kind: str) -> float:
-    if not re.fullmatch(pattern, text):
+    try:
+        return parse_duration(text, pattern=pattern)
+    except ValueError:
         fix = "write a number and its unit, as in 30s, 5m, 1h or 2 days"
         if re.fullmatch("[0-9]{1,9}", text):
             fix = f"a unit is missing: did you mean `{text}s`?"
-        raise refuse(Code.BAD_VALUE, f"must be {kind}, not {show(text)}", fix=fix)
-    number, unit = re.fullmatch(r"([0-9.]+) ?([a-z]*)", text).groups()  # type: ignore[union-attr]
-    scale = next((_SECONDS[key] for key, words in _WORDS.items() if re.fullmatch(words, unit)), 1)
-    return round(float(number) * scale, 6)
+        raise refuse(Code.BAD_VALUE, f"must be {kind}, not {show(text)}", fix=fix) from None
 
 
 def read_size(value: object) -> int:
@@ -229,13 +215,10 @@ def read_exception_name(value: object) -> str:
         raise refuse(Code.BAD_VALUE, f"must be an Exception, which {show(text)} is not")
     names = [name for name, thing in vars(builtins).items()
              if isinstance(thing, type) and issubclass(thing, Exception)]  # fmt: skip
-    close = get_close_matches(text, names, n=1)
     raise refuse(
         Code.BAD_VALUE,
         f"must be a built-in exception or module.path:Class, not {show(text)}",
-        fix=f"did you mean `{close[0]}`?"
-        if close
-        else f"write the module before it, as in app.errors:{text[:60]}",
+        fix=suggest(text, names, otherwise=f"write the module before it, as in app.errors:{text[:60]}"),
     )
 
 
@@ -322,11 +305,11 @@ Expression = Annotated[
 Duration = Annotated[
     float,
     BeforeValidator(read_duration),
-    _schema(type=["string", "integer"], pattern=_DURATION, minimum=0, maximum=0),
+    _schema(type=["string", "integer"], pattern=DURATION, minimum=0, maximum=0),
 ]
 WholeSeconds = Annotated[
     int,
     BeforeValidator(read_whole_seconds),
-    _schema(type=["string", "integer"], pattern=_WHOLE_DURATION, minimum=0, maximum=0),
+    _schema(type=["string", "integer"], pattern=WHOLE_SECONDS, minimum=0, maximum=0),
 ]
 Size = Annotated[int, BeforeValidator(read_size), _schema(type="string", pattern=_SIZE)]

@@ -12,6 +12,8 @@ import yaml
 from changelane.contract.catalog import Catalog, Table
 from changelane.generator.spec.well_known import find_secrets, is_bookkeeping
 from changelane.generator.spec.yaml_source import REFUSED
+from changelane.generator.sql.quoting import quote_identifier
+from changelane.text import clean_line
 
 LIMIT = 1000
 """Routes that are suggested, at most: a spec has a size limit."""
@@ -69,7 +71,7 @@ schedules:
 """
 
 
-def suggest(
+def draft(
     catalog: Catalog,
     *,
     database: str,
@@ -92,7 +94,7 @@ def suggest(
     ]
     parts = [
         _HEAD.format(
-            origin=f"from database {_show(database)}",
+            origin=f"from database {clean_line(database)}",
             project=_scalar(project),
             owner=f"owner: {OWNER}" if owns else f"# owner: {OWNER}    (needs a role that may create roles)",
             queue=queue,
@@ -123,7 +125,8 @@ def _render_glob(schema: str, tables: list[Table], names: set[str], *, queue: st
     excepted = [table for table in tables if is_bookkeeping(table)]
     keys = {name for table in tables for name in table.primary_key}
     secrets = sorted({name for table in tables for name in find_secrets(table)} - keys)
-    yield f"  ## {_show(schema)}: {len(tables) - len(excepted):,} tables. One route for all, now and later,"
+    left = len(tables) - len(excepted)
+    yield f"  ## {clean_line(schema)}: {left:,} tables. One route for all, now and later,"
     yield "  ## instead of routes of their own. `reviewed`: a new column is sent once it was inspected."
     if excepted:
         yield "  ## `except` names the bookkeeping of a migration tool."
@@ -150,16 +153,18 @@ def _list(columns: Iterable[str]) -> str:
 
 def _render(table: Table, route: str, *, queue: str, size: tuple[int, int, int] | None) -> Iterator[str]:
     facts = [*_measure(size)]
-    facts.append(f"key {', '.join(map(_show, table.primary_key))}" if table.primary_key else "no primary key")
+    facts.append(
+        f"key {', '.join(map(clean_line, table.primary_key))}" if table.primary_key else "no primary key"
+    )
     if table.inherited_by:
         facts.append("with its inheritance children")
     if table.persistence == "unlogged":
         facts.append("unlogged: empty after a crash")
     secrets = find_secrets(table)
     if secrets:
-        facts.append(f"looks secret: {', '.join(map(_show, secrets))}")
+        facts.append(f"looks secret: {', '.join(map(clean_line, secrets))}")
     # Two signs: it stays a comment when an editor uncomments the routes below.
-    yield f"  ## {_show(str(table))}: {'; '.join(facts)}"
+    yield f"  ## {clean_line(str(table))}: {'; '.join(facts)}"
     yield f"  # - name: {_scalar(route)}"
     yield f"  #   table: {_scalar('.'.join(map(_quote, table.identity)))}"
     yield "  #   events: [insert, update, delete]"
@@ -194,7 +199,7 @@ def _note(catalog: Catalog, tables: list[Table], nameable: list[Table]) -> Itera
         yield f"{len(nameable) - LIMIT:,} further tables are not listed."
     kept = [table for table in tables if is_bookkeeping(table)]
     if kept:
-        listed = ", ".join(_show(str(table)) for table in kept)
+        listed = ", ".join(clean_line(str(table)) for table in kept)
         yield f"Bookkeeping of migration tools is not listed: {listed}."
     if len(nameable) + len(kept) < len(tables):
         lost = len(tables) - len(nameable) - len(kept)
@@ -223,14 +228,9 @@ def _plain(text: str, *, longest: int) -> str:
     return re.sub("[^a-z0-9_]+", "_", text.lower()).lstrip("_0123456789")[:longest].rstrip("_")
 
 
-def _show(text: str) -> str:
-    """A name for a comment: on one line, without characters that a terminal or an editor would act upon."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
 def _quote(name: str) -> str:
     """A part of a table's name as a spec writes it."""
-    return name if re.fullmatch("[A-Za-z0-9_$]+", name) else '"' + name.replace('"', '""') + '"'
+    return name if re.fullmatch("[A-Za-z0-9_$]+", name) else quote_identifier(name)
 
 
 def _scalar(text: str) -> str:

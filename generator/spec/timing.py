@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any
 from zoneinfo import available_timezones
@@ -14,6 +13,7 @@ from changelane.contract.timing import LONGEST, MACROS, CronError, Field, check_
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.scalars import check_quoted, read_text, refuse, show
 from changelane.generator.spec.yaml_source import Plain, name_type, resolve
+from changelane.suggestion import find_similar, suggest
 
 _WORDS = {"true": True, "false": False}
 _LOCAL = {"localtime", "Factory", "posixrules"}
@@ -46,14 +46,12 @@ def _help_term(term: str, field: Field) -> str:
     if not field.names or not word.isalpha():
         return allowed
     close = next((name for name in field.names if word.startswith(name)), "")
-    close = close or next(iter(get_close_matches(word[:20], field.names, n=1, cutoff=0.5)), "")
-    return f"did you mean `{close}`?" if close else allowed
+    return f"did you mean `{close}`?" if close else suggest(word, field.names, otherwise=allowed)
 
 
 def _help_whole(text: str) -> str:
     if text.startswith("@"):
-        close = get_close_matches(text[:20].lower(), MACROS, n=1, cutoff=0.5)
-        return f"did you mean `{close[0]}`?" if close else f"known are {', '.join(MACROS)}"
+        return suggest(text.lower(), MACROS, otherwise=f"known are {', '.join(MACROS)}")
     if len(text.split()) == 6:
         return "seconds are no field here: `every: 30s` runs more often than each minute"
     return "minute, hour, day of the month, month, day of the week, as in `0 3 * * 1-5`"
@@ -72,14 +70,12 @@ def read_timezone(value: object) -> str:
     folded = {name.lower(): name for name in _list_zones()}
     cities = {name.rpartition("/")[2].lower(): name for name in sorted(_list_zones())}
     word = text[:60].lower().replace(" ", "_")
-    near = folded.get(word) or cities.get(word)
-    if near is None:
-        close = get_close_matches(word, folded, n=1) or get_close_matches(word, cities, n=1)
-        near = folded.get(close[0], cities.get(close[0])) if close else None
+    known = {**cities, **folded}
+    similar = word if word in known else find_similar(word, folded) or find_similar(word, cities)
     raise refuse(
         Code.TIMEZONE,
         f"is no time zone: {show(text)}",
-        fix=f"did you mean `{near}`?" if near else "write Area/City, as in Europe/Paris, or UTC",
+        fix=f"did you mean `{known[similar]}`?" if similar else "write Area/City, as in Europe/Paris, or UTC",
     )
 
 

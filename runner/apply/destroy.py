@@ -17,11 +17,12 @@ from changelane.runner.apply.preflight import check
 from changelane.runner.apply.step import Step, drop
 from changelane.runner.apply.steps_access import change_access, drop_api
 from changelane.runner.apply.steps_schedule import drop_schedules
-from changelane.runner.compare.object import Object, spell
+from changelane.runner.compare.object import Object
 from changelane.runner.compare.orphans import explain_retired, find_remains
 from changelane.runner.compare.statement import count_messages, drop_owner, drop_queue, drop_trigger
 from changelane.runner.live.lock_wait import hold_project
 from changelane.runner.live.observe import Observed, Queue, observe
+from changelane.text import spell, spell_name
 
 Messages = Mapping[str, tuple[int, int]]
 """Queue to the number of messages in it and in its archive."""
@@ -151,8 +152,8 @@ def _find_dependents(dropped: Iterable[Object], observed: Observed) -> list[tupl
     triggers = {(*thing.table, thing.name) for thing in dropped if thing.kind == "trigger" and thing.table}
     return [
         (
-            f"trigger {trigger.name} on {spell((trigger.schema, trigger.table))} calls {trigger.function}, "
-            "and does not have this project's marker",
+            f"trigger {spell_name(trigger.name)} on {spell((trigger.schema, trigger.table))} calls "
+            f"{trigger.function}, and does not have this project's marker",
             drop_trigger(trigger.name, table=(trigger.schema, trigger.table)),
         )
         for trigger in observed.triggers.values()

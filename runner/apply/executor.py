@@ -12,10 +12,10 @@ from psycopg import errors
 from changelane.errors import DatabaseError, LockNotObtained
 from changelane.runner.apply.step import Step
 from changelane.runner.apply.transaction_sql import open_transaction, read_parts, read_sql
-from changelane.runner.compare.object import spell
 from changelane.runner.live import pgmq
 from changelane.runner.live.lock_wait import GONE, Patience, find_blockers
 from changelane.runner.live.session import explain
+from changelane.text import spell
 
 Transaction = list[Step]
 

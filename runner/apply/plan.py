@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
 from changelane.contract.manifest import Manifest, hash_text
 from changelane.contract.schema import SCHEMA_SQL
@@ -20,11 +19,13 @@ from changelane.runner.compare.compare_access import list_notes as list_access_n
 from changelane.runner.compare.compare_owner import list_definer_notes
 from changelane.runner.compare.compare_tables import note_unreviewed
 from changelane.runner.compare.fingerprint import take_fingerprint
-from changelane.runner.compare.object import Object, spell, spell_name
+from changelane.runner.compare.object import Object
 from changelane.runner.compare.order_risk import find_risks
 from changelane.runner.compare.orphans import explain_retired, list_retired
 from changelane.runner.compare.renames import Rename, find_renames
 from changelane.runner.live.observe import Observed
+from changelane.suggestion import suggest
+from changelane.text import spell, spell_name
 
 SETUP = "schema, queues and functions"
 
@@ -194,10 +195,9 @@ def _narrow(
 ) -> tuple[Object, ...]:
     routes = sorted({capture.route for capture in manifest.captures})
     if route not in routes:
-        close = get_close_matches(route, routes, n=1)
         raise ChangelaneError(
             f"no route is called {route}",
-            fix=f"did you mean {close[0]}?" if close else f"the routes are: {', '.join(routes)}",
+            fix=suggest(route, routes, otherwise=f"the routes are: {', '.join(routes)}"),
         )
     queues = {name for capture in manifest.captures if capture.route == route for name in capture.queues}
     queues |= {queue.dead_letter for queue in manifest.queues if queue.name in queues and queue.dead_letter}

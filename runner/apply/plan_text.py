@@ -8,7 +8,7 @@ from itertools import groupby
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.step import Step
 from changelane.runner.apply.transaction_sql import open_transaction, read_sql
-from changelane.runner.compare.object import spell
+from changelane.text import clean_line, spell
 
 _SIGNS = {"add": "+", "destroy": "-"}
 
@@ -19,7 +19,7 @@ def render_text(plan: Plan, *, out: str = "sql_out") -> str:
     """
     parts = []
     if plan.drift:
-        lines = [f"  ! {thing}: {thing.detail}" for thing in plan.drift]
+        lines = [f"  ! {thing}: {clean_line(thing.detail)}" for thing in plan.drift]
         parts.append("\n".join(["Changed outside Changelane:", *lines]))
     for transaction, steps in groupby(plan.steps, key=lambda step: step.transaction):
         parts.append("\n".join([f"{_title(transaction)}:", *map(_render_step, steps)]))
@@ -27,10 +27,12 @@ def render_text(plan: Plan, *, out: str = "sql_out") -> str:
         ("Cannot be applied:", plan.problems),
         ("Left as it is:", plan.explain_left()),
     ):
-        lines = [f"  {what}" + (f"\n    fix: {fix}" if fix else "") for what, fix in told]
+        lines = [
+            f"  {clean_line(what)}" + (f"\n    fix: {clean_line(fix)}" if fix else "") for what, fix in told
+        ]
         parts += ["\n".join([title, *lines])] if lines else []
     if plan.notes:
-        parts.append("\n".join(f"note: {note}" for note in plan.notes))
+        parts.append("\n".join(f"note: {clean_line(note)}" for note in plan.notes))
     parts.append(summarize(plan, out=out))
     return "\n\n".join(parts)
 

@@ -11,8 +11,8 @@ from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.step import Step
 from changelane.runner.compare.compare_functions import check_functions
 from changelane.runner.compare.compare_owner import check_owner, list_lacks
-from changelane.runner.compare.object import spell, spell_name
 from changelane.runner.live.observe import Observed, Relation
+from changelane.text import spell, spell_name
 
 
 def check(plan: Plan, observed: Observed) -> list[ChangelaneError]:

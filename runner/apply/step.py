@@ -8,7 +8,8 @@ from typing import Literal
 
 from changelane.contract import manifest as contract
 from changelane.runner.compare import statement
-from changelane.runner.compare.object import Object, spell
+from changelane.runner.compare.object import Object
+from changelane.text import clean_line, spell
 
 Action = Literal["add", "change", "rename", "comment", "index", "set", "enable", "own", "retire", "destroy"]
 Mode = Literal[
@@ -58,7 +59,7 @@ class Step:
 
     def __str__(self) -> str:
         place = f" on {spell(self.table)}" if self.table and self.kind == "trigger" else ""
-        return f"{self.kind} {self.name}{place}"
+        return f"{self.kind} {clean_line(self.name)}{place}"
 
     @property
     def lock(self) -> str:

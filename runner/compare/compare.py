@@ -16,13 +16,14 @@ from changelane.runner.compare.compare_relation import find_block
 from changelane.runner.compare.compare_schedule import compare_schedules
 from changelane.runner.compare.compare_schema import compare_schemas
 from changelane.runner.compare.compare_tables import compare_tables, find_strays
-from changelane.runner.compare.object import Object, spell
+from changelane.runner.compare.object import Object
 from changelane.runner.compare.orphans import find_orphans
 from changelane.runner.compare.renames import find_queues
 from changelane.runner.compare.statement import drop_trigger
 from changelane.runner.compare.undeclared_rights import find_undeclared
 from changelane.runner.live.observe import Function, Observed, Relation, Trigger
 from changelane.runner.live.partman import find_obstacle
+from changelane.text import spell
 
 ENABLED = {"origin": "O", "always": "A", "replica": "R"}
 """``fire`` to ``pg_trigger.tgenabled``."""

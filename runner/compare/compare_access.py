@@ -9,9 +9,10 @@ from changelane.contract.access import Right, find_functions, find_rights
 from changelane.contract.manifest import Access, Manifest
 from changelane.contract.marker import SCHEMA
 from changelane.runner.compare.compare_functions import find_strange, find_wrong_functions, list_withdrawn
-from changelane.runner.compare.object import Object, Withdrawal, spell_name
+from changelane.runner.compare.object import Object, Withdrawal
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.rights import Grant, Policy, Rights, Role
+from changelane.text import spell_name
 
 _Known = frozenset[tuple[str, bool, str]]
 

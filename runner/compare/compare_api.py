@@ -8,9 +8,10 @@ from functools import partial
 from changelane.contract.access import API_SCHEMA
 from changelane.contract.manifest import Api, Manifest
 from changelane.runner.compare.compare_functions import list_callers
-from changelane.runner.compare.object import Object, spell_name
+from changelane.runner.compare.object import Object
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.rights import Rights
+from changelane.text import spell_name
 
 
 def compare_api(manifest: Manifest, observed: Observed) -> Iterator[Object]:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 from changelane.contract.access import ACCESS_SCHEMA
 from changelane.contract.manifest import Access
-from changelane.runner.compare.object import Object, spell_name
+from changelane.runner.compare.object import Object
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.rights import Rights
+from changelane.text import spell_name
 
 
 def find_wrong_functions(access: Access, rights: Rights, *, project: str) -> Iterator[str]:

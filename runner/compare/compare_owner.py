@@ -7,9 +7,10 @@ from functools import partial
 
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA
-from changelane.runner.compare.object import Object, spell, spell_name
+from changelane.runner.compare.object import Object
 from changelane.runner.live.definers import Definer, Lack
 from changelane.runner.live.observe import Observed
+from changelane.text import spell, spell_name
 
 _OURS = (f"execute {SCHEMA}.", "SELECT (queue, until)")
 DECLARE = "declare `owner: changelane_capture` in pipelines.yaml"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from changelane.contract.disorder import Triggers, find_earlier, find_rivals, spell_names
+from changelane.contract.disorder import Triggers, find_earlier, find_rivals
 from changelane.contract.manifest import Capture
 from changelane.contract.selection import Identity, Selection
 from changelane.runner.compare.compare_tables import ANEW
-from changelane.runner.compare.object import spell, spell_name
 from changelane.runner.live.observe import Relation
+from changelane.text import spell, spell_name, spell_names
 
 
 def find_block(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from changelane.contract.schema import SCHEMA_VERSION, parse_schema_comment
-from changelane.runner.compare.object import Object, spell_name
+from changelane.runner.compare.object import Object
 from changelane.runner.live.definers import Stranger
 from changelane.runner.live.observe import Observed
+from changelane.text import spell_name
 
 
 def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from changelane.contract.manifest import Manifest, Route
 from changelane.contract.selection import Identity, list_ancestors
-from changelane.runner.compare.object import Object, spell, spell_name
+from changelane.runner.compare.object import Object
 from changelane.runner.live.observe import Observed
+from changelane.text import spell, spell_name
 
 ANEW = "run `changelane inspect`, then `changelane generate`"
 

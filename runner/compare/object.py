@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from changelane.contract.manifest import Access, Capture, Owner, Queue, Schedule
 from changelane.contract.marker import Marker
+from changelane.text import clean_line, spell
 
 State = Literal["ok", "missing", "outdated", "drifted", "disabled", "orphaned", "foreign", "blocked"]
 Kind = Literal["schema", "owner", "queue", "function", "trigger", "table", "access", "api", "schedule"]
 Action = Literal["", "create", "replace", "comment", "index", "set", "enable", "own", "retire", "drop"]
-
-
-_PLAIN = re.compile(r"[\w$ -]+")
-
-
-def spell(table: tuple[str, str] | None) -> str:
-    """``schema.table`` on one line, without ambiguity; names are quoted if necessary. Empty for None."""
-    return ".".join(spell_name(part) for part in table or ())
-
-
-def spell_name(name: str) -> str:
-    """A name on one line, quoted if necessary."""
-    if _PLAIN.fullmatch(name):
-        return name
-    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
-    return '"' + shown.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +68,9 @@ class Object:
 
     def __str__(self) -> str:
         where = {"trigger": f" on {self.place}", "table": f" of route {self.route}"}
-        return f"{self.kind} {self.name}{where.get(self.kind, '')}"
+        return f"{self.kind} {clean_line(self.name)}{where.get(self.kind, '')}"
 
     @property
     def place(self) -> str:
-        """As ``spell``, or empty."""
+        """Schema and table, or empty."""
         return spell(self.table)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from changelane.contract.catalog import Trigger
-from changelane.contract.disorder import find_rivals, spell_names
+from changelane.contract.disorder import find_rivals
 from changelane.contract.manifest import Manifest
-from changelane.runner.compare.object import spell
 from changelane.runner.live.observe import Observed
+from changelane.text import spell, spell_names
 
 _ROWS = frozenset({"insert", "update", "delete"})
 

@@ -13,10 +13,11 @@ from changelane.contract.marker import SCHEMA, hash_place
 from changelane.runner.compare.compare_access import find_withdrawn
 from changelane.runner.compare.compare_api import find_api
 from changelane.runner.compare.compare_schedule import find_schedules
-from changelane.runner.compare.object import Object, spell, spell_name
+from changelane.runner.compare.object import Object
 from changelane.runner.compare.renames import read_queues
 from changelane.runner.compare.statement import drop_trigger
 from changelane.runner.live.observe import Observed, Trigger
+from changelane.text import spell, spell_name
 
 _PLACE = re.compile("_([0-9a-f]{8})$")
 
@@ -139,6 +140,6 @@ def explain_retired(trigger: Trigger) -> str:
     """The remaining triggers, and the statements by which the table's owner drops them."""
     place = (trigger.schema, trigger.table)
     return (
-        f"trigger {trigger.name} on {spell(place)} stays, and its function does nothing: only "
+        f"trigger {spell_name(trigger.name)} on {spell(place)} stays, and its function does nothing: only "
         f"{spell_name(trigger.owner)}, who owns the table, may: {drop_trigger(trigger.name, table=place)}"
     )

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from changelane.contract.manifest import Capture
 from changelane.contract.marker import SCHEMA, TRIGGER_EVENTS
 from changelane.contract.selection import list_ancestors
-from changelane.runner.compare.object import Object, spell
+from changelane.runner.compare.object import Object
 from changelane.runner.live.observe import Function, Observed, Trigger
+from changelane.text import spell
 
 _SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z0-9_.-]{1,47})['"]""")
 

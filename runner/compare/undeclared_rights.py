@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from changelane.contract.manifest import Manifest
 from changelane.runner.compare.compare_access import spell_grants
-from changelane.runner.compare.object import Object, Withdrawal, spell_name
+from changelane.runner.compare.object import Object, Withdrawal
 from changelane.runner.compare.renames import read_queues
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.rights import Grant
+from changelane.text import spell_name
 
 SENDING = ("INSERT", "SELECT")
 """Privileges on a queue's table that the owner of a capture function needs."""

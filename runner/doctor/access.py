@@ -10,11 +10,11 @@ from psycopg import sql
 
 from changelane.contract.manifest import Manifest
 from changelane.contract.sql_text import load_sql
-from changelane.runner.compare.object import spell_name
 from changelane.runner.compare.undeclared_rights import SENDING, find_undeclared, list_senders
 from changelane.runner.doctor.finding import Finding
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.rights import Grant
+from changelane.text import spell_name
 
 _MEMBERS = load_sql(__name__, "members")
 _BYPASSING = load_sql(__name__, "bypassing")

@@ -13,7 +13,6 @@ from changelane.contract.marker import SCHEMA
 from changelane.contract.sql_text import load_sql
 from changelane.runner.compare.compare import compare, list_other_projects
 from changelane.runner.compare.compare_owner import DECLARE, describe_danger, find_lack
-from changelane.runner.compare.object import spell, spell_name
 from changelane.runner.compare.order_risk import find_risks
 from changelane.runner.compare.orphans import explain_retired, is_misplaced, list_retired
 from changelane.runner.compare.renames import find_queues, read_queues
@@ -21,6 +20,7 @@ from changelane.runner.compare.statement import drop_trigger
 from changelane.runner.doctor.finding import Finding
 from changelane.runner.live.definers import Lack
 from changelane.runner.live.observe import Observed
+from changelane.text import spell, spell_name
 
 _SUBSCRIPTIONS = load_sql(__name__, "subscriptions")
 _SETTINGS = load_sql(__name__, "settings")

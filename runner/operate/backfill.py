@@ -12,9 +12,9 @@ from psycopg import errors, sql
 
 from changelane.contract.sql_text import load_sql
 from changelane.errors import LockNotObtained
-from changelane.runner.compare.object import spell
 from changelane.runner.live.lock_wait import Patience
 from changelane.runner.operate import progress
+from changelane.text import spell
 
 LOCK_TIMEOUT = "1s"
 PAUSE = 0.5

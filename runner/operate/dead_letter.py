@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
 import psycopg
@@ -19,6 +18,7 @@ from changelane.runner.operate.singling import UNREADABLE, Rows, read_despite
 from changelane.runner.operate.where import evaluate, select
 from changelane.runner.queue.identity import find_queue
 from changelane.runner.queue.unreadable import fetch
+from changelane.suggestion import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,10 @@ def find_place(manifest: Manifest, name: str) -> Place:
     for source, queue in letters.items():
         if queue == name:
             return Place(queue, source)
-    close = get_close_matches(name, letters, n=1)
     known = ", ".join(sorted(letters)) or "none"
     raise ManifestError(
         f"queue {name} has no dead letters",
-        fix=f"did you mean {close[0]}?" if close else f"queues that have: {known}",
+        fix=suggest(name, letters, otherwise=f"queues that have: {known}"),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from changelane.errors import ChangelaneError, DatabaseError, LockNotObtained, M
 from changelane.runner.live.lock_wait import GONE, Patience, find_blockers
 from changelane.runner.live.partman import Partman, observe_partman
 from changelane.runner.queue.pruning import prune, prune_letters
+from changelane.suggestion import suggest
 
 _PARTITIONS = sql.SQL(load_sql(__name__, "maintain/partitions"))
 _WAITING = sql.SQL(load_sql(__name__, "maintain/waiting"))
@@ -54,10 +54,9 @@ def choose(manifest: Manifest, names: Sequence[str]) -> list[Queue]:
     queues = {queue.name: queue for queue in manifest.queues}
     for name in names:
         if name not in queues:
-            close = get_close_matches(name, queues, n=1)
             raise ManifestError(
                 f"no queue is called {name}",
-                fix=f"did you mean {close[0]}?" if close else f"the queues are: {', '.join(sorted(queues))}",
+                fix=suggest(name, queues, otherwise=f"the queues are: {', '.join(sorted(queues))}"),
             )
     chosen = [queues[name] for name in dict.fromkeys(names)] or list(queues.values())
     return [queue for queue in chosen if queue.archive or queue.partition or _find_keep(queue)]

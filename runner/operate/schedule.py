@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 import psycopg
@@ -10,6 +9,7 @@ import psycopg
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live.schedule_runs import Schedule, list_schedules
+from changelane.suggestion import suggest
 
 
 def pause(conn: psycopg.Connection[Any], project: str, name: str) -> bool:
@@ -43,9 +43,8 @@ def _find(conn: psycopg.Connection[Any], project: str, name: str) -> Schedule:
     schedules = {schedule.name: schedule for schedule in list_schedules(conn, project)}
     if name in schedules:
         return schedules[name]
-    close = get_close_matches(name, schedules, n=1)
     fix = f"there are: {', '.join(schedules)}" if schedules else "declare it, then run `changelane apply`"
     raise DatabaseError(
         f"project {project} has no schedule {name} in this database",
-        fix=f"did you mean {close[0]}?" if close else fix,
+        fix=suggest(name, schedules, otherwise=fix),
     )

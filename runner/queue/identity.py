@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import psycopg
@@ -12,6 +11,7 @@ from psycopg import sql
 
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
+from changelane.suggestion import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,7 @@ def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:
     if row:
         return Queue(name, *row)
     known = [row[0] for row in conn.execute("SELECT queue_name::text FROM pgmq.meta ORDER BY 1")]
-    close = get_close_matches(name, known, n=1)
     raise DatabaseError(
         f"queue {name} does not exist",
-        fix=f"did you mean {close[0]}?" if close else f"queues that do: {', '.join(known) or 'none'}",
+        fix=suggest(name, known, otherwise=f"queues that do: {', '.join(known) or 'none'}"),
     )

@@ -393,7 +393,7 @@ def test_only_applies_one_route(conn: Connection, tmp_path: Path, run_changelane
     assert states(conn, sample) == {("queue", "missing"), ("function", "missing"), ("trigger", "missing")}
     wrong = run_changelane("apply", "--yes", "--only", "snet")
     assert wrong.returncode == 1
-    assert "did you mean sent?" in wrong.stderr
+    assert "did you mean `sent`?" in wrong.stderr
 
 
 @pytest.mark.usefixtures("tables")

@@ -244,7 +244,7 @@ def test_maintain_waits_for_a_worker_that_prunes_and_says_which_archive_was_not_
 def test_maintain_knows_its_queues(conn: Connection, tmp_path: Path, run_changelane: RunChangelane) -> None:
     change(conn, tmp_path, SPEC)
     done = run_changelane("maintain", "event")
-    assert (done.returncode, "did you mean events?" in done.stderr) == (1, True)
+    assert (done.returncode, "did you mean `events`?" in done.stderr) == (1, True)
     conn.execute("SELECT pgmq.drop_queue('events')")
     done = run_changelane("maintain")
     assert (done.returncode, "run `changelane apply`" in done.stderr) == (1, True)

@@ -254,7 +254,7 @@ def test_a_wrong_queue_and_an_empty_one_are_said(bench: Bench, ask: Any) -> None
     code, _, err = ask("list", "job")
     assert code == 1
     assert "queue job has no dead letters" in err
-    assert "did you mean jobs?" in err
+    assert "did you mean `jobs`?" in err
     assert ask("list", "jobs") == (0, "", "no dead letters\n")
     with pytest.raises(ChangelaneError):
         choose(bench.conn, PLACE, where="nonsense")

@@ -148,3 +148,31 @@ def capture_once(conn: Connection, folder: Path, *, capture: str, table: str, ke
         notify=lambda message: None,
     )  # fmt: skip
     assert list(find_remains("shop", observe(conn, declared.manifest))) == []
+
+
+def test_no_name_from_the_database_or_the_spec_acts_on_the_terminal(
+    conn: Connection, tmp_path: Path, run_changelane: Any
+) -> None:
+    conn.execute("CREATE TABLE public.parcels (id int PRIMARY KEY, value int)")
+    route = {"name": "parcels", "table": "public.parcels", "events": ["insert"], "queue": "events"}
+    spec = {"version": 1, "project": "shop", "queues": {"events": {}}, "routes": [route]}
+    declared = declare(conn, tmp_path, json.dumps(spec))
+    bring(conn, declared)
+    name = 'clear\x1b[2Jand\r\nmissing  trigger  "other'
+    function = declared.manifest.captures[0].name
+    conn.execute(
+        sql.SQL(
+            "CREATE TRIGGER {} AFTER INSERT ON public.parcels REFERENCING NEW TABLE AS new_rows "
+            "FOR EACH STATEMENT EXECUTE FUNCTION changelane.{}()"
+        ).format(sql.Identifier(name), sql.Identifier(function))
+    )
+    for command in ("status", "plan", "verify", "doctor"):
+        told = run_changelane(command)
+        text = told.stdout + told.stderr
+        assert "clear" in text or command == "doctor", command
+        assert all(letter.isprintable() or letter == "\n" for letter in text), command
+        assert not any(line.lstrip().startswith("missing") for line in text.splitlines()), command
+    (tmp_path / "pipelines.yaml").write_text(json.dumps({**spec, "que\x1b[2Jues": {}}, ensure_ascii=False))
+    told = run_changelane("validate")
+    assert told.returncode == 1
+    assert "\x1b" not in told.stdout + told.stderr

@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 from changelane.contract.catalog import Catalog, Table
 from changelane.generator.capture.resolution import resolve
 from changelane.generator.spec.loading import read_spec
-from changelane.generator.spec.starter import LARGE, LIMIT, suggest
+from changelane.generator.spec.starter import LARGE, LIMIT, draft
 from changelane.generator.spec.well_known import is_bookkeeping
 from changelane.generator.spec.yaml_source import REFUSED
 
@@ -144,7 +144,7 @@ def check(path: Path, pairs: list[tuple[str, str]], database: str) -> None:
     """With every route uncommented, the spec names exactly the tables that a spec can name."""
     tables = [Table(schema=schema, name=name, primary_key=(name,)) for schema, name in pairs]
     catalog = Catalog(tables=tuple(tables))
-    text = suggest(catalog, database=database, sizes={})
+    text = draft(catalog, database=database, sizes={})
     path.write_text(text, encoding="utf-8", newline="\n")
     assert read_spec(path).spec.routes == ()
     path.write_text(uncomment(text), encoding="utf-8", newline="\n")
@@ -161,7 +161,7 @@ def check(path: Path, pairs: list[tuple[str, str]], database: str) -> None:
 
 def test_more_tables_than_a_spec_can_hold_are_cut_off_and_said_to_be(tmp_path: Path) -> None:
     tables = tuple(Table(schema="public", name=f'{"é" * 20}"{number}') for number in range(LIMIT + 20))
-    text = suggest(Catalog(tables=tables), database="app", sizes={})
+    text = draft(Catalog(tables=tables), database="app", sizes={})
     assert "20 further tables are not listed" in text
     path = tmp_path / "pipelines.yaml"
     path.write_text(uncomment(text), encoding="utf-8")

@@ -411,5 +411,5 @@ def test_a_person_pauses_resumes_and_runs_a_schedule(
     assert "beat" in run_changelane("schedule", "list").stdout
     wrong = run_changelane("schedule", "run", "beet")
     assert wrong.returncode == 1
-    assert "did you mean beat?" in wrong.stderr
+    assert "did you mean `beat`?" in wrong.stderr
     assert "last run" in run_changelane("status").stdout

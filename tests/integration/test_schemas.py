@@ -16,7 +16,7 @@ from support.deployment import Declared, bring, declare, find_wrong
 from support.known_schemas import SCHEMAS, Schema
 
 from changelane.generator.spec.loading import read_spec
-from changelane.generator.spec.starter import suggest
+from changelane.generator.spec.starter import draft
 from changelane.runner.apply.destroy import destroy
 from changelane.runner.apply.plan import plan
 from changelane.runner.compare.orphans import find_remains
@@ -157,7 +157,7 @@ def test_a_schema_is_captured_through_its_migrations_and_left_as_it_was(
     # A first spec is valid as it is, and with all of its routes switched on.
     path = tmp_path / "first.yaml"
     sizes = {(size.schema, size.name): (size.rows, size.bytes, size.partitions) for size in survey(conn)}
-    first = suggest(inspect(conn), database=schema.name, sizes=sizes)
+    first = draft(inspect(conn), database=schema.name, sizes=sizes)
     for text in (first, re.sub(r"(?m)^  # ", "  ", first)):
         path.write_text(text)
         read_spec(path)

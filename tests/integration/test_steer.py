@@ -164,7 +164,7 @@ def test_a_search_that_takes_long_gives_up_and_says_so(
 def test_an_unknown_queue_is_named_with_one_that_is_meant(conn: Connection, queue: Queue) -> None:
     with pytest.raises(DatabaseError) as caught:
         find_queue(conn, "job")
-    assert caught.value.fix == "did you mean jobs?"
+    assert caught.value.fix == "did you mean `jobs`?"
 
 
 @pytest.mark.parametrize("name", ["MixedCase", "with blank"])

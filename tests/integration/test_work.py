@@ -358,7 +358,7 @@ def test_a_missing_queue_and_a_wrong_name_are_said(bench: Bench, run_changelane:
     bench.declare(INSERT, mode="transactional")
     wrong = run_changelane("work", "job")
     assert wrong.returncode == 1
-    assert "did you mean jobs?" in wrong.stderr
+    assert "did you mean `jobs`?" in wrong.stderr
     bench.conn.execute("SELECT pgmq.drop_queue('jobs')")
     missing = run_changelane("work", "--drain")
     assert missing.returncode == 1

@@ -148,5 +148,5 @@ def test_a_worker_does_not_start_with_an_exception_that_is_none(bench: Bench) ->
     with bench.worker() as process:
         assert process.wait(30) == 1
     assert "retry.never: oops:Gon does not exist: oops has no Gon" in bench.log
-    assert "did you mean Gone?" in bench.log
+    assert "did you mean `Gone`?" in bench.log
     assert "retry.never: oops:Outer is not an Exception class" in bench.log

@@ -195,7 +195,7 @@ def test_a_paused_queue_is_not_drained_and_a_strange_one_not_paused(
     assert bench.notes == []
     strange = run_changelane("pause", "job")
     assert strange.returncode == 1
-    assert "did you mean jobs?" in strange.stderr
+    assert "did you mean `jobs`?" in strange.stderr
 
 
 def test_a_blocked_queue_is_not_drained(bench: Bench, run_changelane: RunChangelane) -> None:

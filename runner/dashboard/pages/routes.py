@@ -8,12 +8,13 @@ from starlette.routing import Route
 
 from changelane.contract.manifest import Capture
 from changelane.errors import ChangelaneError
-from changelane.runner.compare.object import Object, spell
+from changelane.runner.compare.object import Object
 from changelane.runner.dashboard.web.audited import perform
 from changelane.runner.dashboard.web.formats import slug
 from changelane.runner.dashboard.web.guard import Refusal
 from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, show
 from changelane.runner.operate.try_sql import Trial, attempt
+from changelane.text import spell
 
 TRY_TIMEOUT = 10.0
 """Seconds that tried statements may take."""

@@ -11,8 +11,8 @@ import psycopg
 from changelane.contract.schema import SCHEMA_SQL, parse_schema_comment
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
-from changelane.runner.compare.object import spell_name
 from changelane.runner.dashboard.web.sessions import Visit
+from changelane.text import spell_name
 
 
 def prepare(conn: psycopg.Connection[Any]) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from changelane.runner.compare.object import spell
 from changelane.runner.dashboard.data.declared import Declared
 from changelane.runner.dashboard.data.samples import Reading
 from changelane.runner.dashboard.web.formats import cut, slug
+from changelane.text import spell
 
 WIDTH = 232
 HEIGHT = 62

@@ -10,7 +10,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from changelane.change import DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Consumer
 from changelane.errors import HandlerError, PreflightError
 from changelane.runner.work.handlers.takes import CHANGES, Takes, Unsuited, read_takes
+from changelane.suggestion import suggest
 
 BUILTINS = "builtins"
 """The module of exceptions that a spec names without a module."""
@@ -114,14 +114,14 @@ def _find(subject: str, module: str, path: str) -> Any:
     for part in path.split("."):
         if not hasattr(found, part):
             known = getattr(found, "__dict__", {})
-            close = get_close_matches(part, [name for name, value in known.items() if callable(value)], n=1)
+            callables = [name for name, value in known.items() if callable(value)]
             define = f"define {part} in {module}"
             if module == BUILTINS:
                 define = f"write the module before it, as in app.errors:{part}"
             raise _wrong(
                 subject,
                 f"does not exist: {module} has no {part}",
-                fix=f"did you mean {close[0]}?" if close else define,
+                fix=suggest(part, callables, otherwise=define),
             )
         found = getattr(found, part)
     return found

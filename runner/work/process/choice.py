@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from changelane.contract.manifest import Consumer, Manifest
 from changelane.errors import ManifestError
+from changelane.suggestion import suggest
 
 
 def choose_consumers(manifest: Manifest, names: Sequence[str]) -> list[Consumer]:
@@ -18,9 +18,8 @@ def choose_consumers(manifest: Manifest, names: Sequence[str]) -> list[Consumer]
         )
     for name in names:
         if name not in consumers:
-            close = get_close_matches(name, consumers, n=1)
             raise ManifestError(
                 f"queue {name} has no consumer",
-                fix=f"did you mean {close[0]}?" if close else f"there are: {', '.join(sorted(consumers))}",
+                fix=suggest(name, consumers, otherwise=f"there are: {', '.join(sorted(consumers))}"),
             )
     return [consumers[name] for name in dict.fromkeys(names)] or list(manifest.consumers)
