@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from changelane.contract.queue_name import fold
+
 Operation = Literal["send", "read", "pop", "archive", "delete"]
 Place = Literal["queue", "archive"]
 Command = Literal["select", "insert", "update", "delete"]
@@ -170,10 +172,11 @@ def find_functions(allow: Collection[str]) -> tuple[str, ...]:
 
 def name_functions(allow: Collection[str], *, queue: str, tag: str) -> dict[str, str]:
     """The functions through which a role does ``allow`` with a queue, as purpose to name. ``tag`` is 7 hex
-    digits. A name fits into 63 bytes, because a queue's name has at most 47.
+    digits. A name fits into 63 bytes, because a queue's name has at most 47. The queue's part is in
+    lower case, as the names of its tables are, so that the API finds it by any spelling that pgmq takes.
     """
     purposes = {name for key, found in ACCESS_FUNCTIONS.items() if key in allow for name in found}
-    return {purpose: f"{purpose}_{queue}_{tag}" for purpose in sorted(purposes)}
+    return {purpose: f"{purpose}_{fold(queue)}_{tag}" for purpose in sorted(purposes)}
 
 
 def find_api_functions(allow: Iterable[str]) -> tuple[str, ...]:

@@ -303,7 +303,7 @@ def load_manifest(out: Path) -> Manifest:
 
 
 _FILE = re.compile(
-    r"(queues|routes|access)/[a-z0-9_]+([.-][a-z0-9_]+)*\.sql|routes/[a-z_][a-z0-9_]*/[a-z0-9_.%A-F~]+\.sql"
+    r"(queues|routes|access)/[a-z0-9_.%A-F~-]+\.sql|routes/[a-z_][a-z0-9_]*/[a-z0-9_.%A-F~]+\.sql"
     r"|(?:api|owner|schedules|schema)\.sql"
 )
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from changelane.contract.queue_name import decode, encode
 from changelane.contract.sql_text import load_sql
 
 SCHEMA = "changelane"
@@ -63,8 +64,8 @@ def format_marker(
     *, project: str, kind: str, name: str, spec: str, live: str, queues: Sequence[str] = ()
 ) -> str:
     """The whole line; ``queues`` are those that a capture function sends to."""
-    line = f"changelane:1 project={project} {kind}={name} spec={spec} live={live}"
-    return f"{line} queues={','.join(queues)}" if queues else line
+    line = f"changelane:1 project={project} {kind}={encode(name)} spec={spec} live={live}"
+    return f"{line} queues={','.join(map(encode, queues))}" if queues else line
 
 
 def parse_marker(comment: str | None) -> Marker | None:
@@ -72,11 +73,11 @@ def parse_marker(comment: str | None) -> Marker | None:
     found = _LINE.fullmatch(comment or "")
     if found is None:
         return None
-    queues = tuple((found["queues"] or "").split(",")) if found["queues"] else ()
+    queues = tuple(map(decode, found["queues"].split(","))) if found["queues"] else ()
     return Marker(
         project=found["project"],
         kind=found["kind"],
-        name=found["name"],
+        name=decode(found["name"]),
         spec=found["spec"],
         live=found["live"],
         queues=queues,

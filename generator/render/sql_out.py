@@ -120,7 +120,8 @@ def _render_schema(files: dict[str, SqlFile]) -> Step:
 
 def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, SqlFile]) -> contract.Queue:
     head = _NOTICE + (_ACCESS_HEAD if document.spec.queues[name].access else "")
-    file = files.setdefault(f"queues/{name}.sql", SqlFile(f"queues/{name}.sql", head))
+    path = _place_queue(name)
+    file = files.setdefault(path, SqlFile(path, head))
     create = templating.render_queue(queue, project=document.spec.project)
     settings = templating.render_queue_settings(queue)
     check_statements(create + settings)
@@ -140,6 +141,10 @@ def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, 
     )
 
 
+def _place_queue(name: str) -> str:
+    return f"queues/{name_file(name)}.sql"
+
+
 def _render_access(name: str, grant: Grant, files: dict[str, SqlFile]) -> contract.Access:
     spec = hash_model(["access", templating.TEMPLATE_VERSION, grant.model()])
     sql = templating.render_access(grant, spec=spec)
@@ -154,7 +159,7 @@ def _render_access(name: str, grant: Grant, files: dict[str, SqlFile]) -> contra
         policies=grant.list_names("queue"),
         archive_policies=grant.list_names("archive"),
         spec=spec,
-        step=files[f"queues/{name}.sql"].add(sql),
+        step=files[_place_queue(name)].add(sql),
     )
 
 
@@ -232,13 +237,13 @@ def _render_route(
         )
 
 
-def name_file(schema: str, table: str) -> str:
-    """``schema.table`` as the name of a file on any system: what is no lower-case letter, digit or ``_``
-    is ``%`` and the hex of its bytes. A long name is cut, with a hash in place of the rest.
+def name_file(*names: str) -> str:
+    """The names, joined by dots, as the name of a file on any system: what is no lower-case letter, digit or
+    ``_`` is ``%`` and the hex of its bytes. A long name is cut, with a hash in place of the rest.
     """
     spelled = ".".join(
         "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02X}" for byte in name.encode())
-        for name in (schema, table)
+        for name in names
     )
     if len(spelled) <= _LONGEST_NAME:
         return spelled

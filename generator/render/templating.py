@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.environment import TemplateModule
@@ -32,6 +31,7 @@ from changelane.contract.marker import (
     hash_model,
     hash_trigger,
 )
+from changelane.contract.queue_name import archive_table, encode, queue_table
 from changelane.contract.units import spell_interval
 from changelane.generator.capture.calls import list_names
 from changelane.generator.capture.capture import (
@@ -51,7 +51,14 @@ from changelane.generator.render.fold import fold
 from changelane.generator.render.owner_sql import Owner
 from changelane.generator.render.queue_sql import Queue
 from changelane.generator.spec.models import Schedule
-from changelane.generator.sql.quoting import indent, quote_array, quote_body, quote_identifier, quote_literal
+from changelane.generator.sql.quoting import (
+    indent,
+    quote_array,
+    quote_body,
+    quote_elements,
+    quote_identifier,
+    quote_literal,
+)
 
 TEMPLATE_VERSION = 4
 """Part of every spec hash; raised when a template's output changes in meaning."""
@@ -78,6 +85,10 @@ _ENVIRONMENT.filters |= {
     "identifier": quote_identifier,
     "literal": quote_literal,
     "array": quote_array,
+    "elements": quote_elements,
+    "queue_table": queue_table,
+    "archive_table": archive_table,
+    "encoded": encode,
     "tojson_literal": lambda value: quote_literal(json.dumps(value)),
     "quoted_body": quote_body,
     "indent": indent,
@@ -121,7 +132,7 @@ def render_queue_settings(queue: Queue) -> str:
 def _render_queue(template: str, queue: Queue, **values: str) -> str:
     return fold(
         _ENVIRONMENT.get_template(f"{template}.sql.j2").render(
-            queue=queue, table=f"q_{queue.name}", archive=f"a_{queue.name}", **values
+            queue=queue, table=queue_table(queue.name), archive=archive_table(queue.name), **values
         )
     )
 
@@ -265,10 +276,11 @@ def render_owner(owner: Owner) -> str:
 
 def render_access(grant: Grant, *, spec: str) -> str:
     """SQL that gives a role what is declared, and takes away all else; locks the queue's tables."""
+    spellings: dict[Place, Callable[[str], str]] = {"queue": queue_table, "archive": archive_table}
     tables = [
         {
             "place": place,
-            "name": f"pgmq.{quote_identifier(f'{place[0]}_{grant.queue}')}",
+            "name": f"pgmq.{quote_identifier(spell(grant.queue))}",
             "rights": grant.list_rights(place, optional=False),
             "optional": grant.list_rights(place, optional=True),
             "policies": [
@@ -284,7 +296,7 @@ def render_access(grant: Grant, *, spec: str) -> str:
                 if policy.place == place
             ],
         }
-        for place in get_args(Place)
+        for place, spell in spellings.items()
     ]
     calls = list_names(using for using in grant.operations.values() if using) if grant.caller else ()
     values: dict[str, object] = {

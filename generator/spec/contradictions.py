@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from pydantic_core import PydanticCustomError
 
+from changelane.contract.queue_name import LONGEST as QUEUE_LENGTH
+from changelane.contract.queue_name import fold
 from changelane.diagnostic import Diagnostic
 from changelane.generator.spec.access_rules import check_access
 from changelane.generator.spec.codes import Code
@@ -14,7 +16,6 @@ from changelane.generator.spec.scalars import YEAR, read_duration, read_whole_se
 from changelane.generator.spec.yaml_source import Node, Source, Step
 from changelane.suggestion import suggest
 
-QUEUE_LENGTH = 47
 LONGEST = {
     "interval": (YEAR, "1 year"),
     "retain": (100 * YEAR, "100 years"),
@@ -28,6 +29,7 @@ def check(source: Source) -> Iterator[Diagnostic]:
     """Every contradiction. A value of the wrong type is skipped, because another check reports it."""
     yield from _check_repeats(source, source.root, ())
     yield from _check_routes(source)
+    yield from _check_names(source)
     yield from _check_kinds(source)
     yield from _check_consumers(source)
     yield from _check_dead_letters(source)
@@ -167,6 +169,32 @@ def _check_queue(source: Source, *path: Step, key: bool = False) -> Iterator[Dia
     )
 
 
+def _check_names(source: Source) -> Iterator[Diagnostic]:
+    """Queues, dead-letter queues among them, whose tables pgmq would give the same name."""
+    names: dict[str, str] = {}
+    for queue in _keys(source, "queues"):
+        first = names.setdefault(fold(queue), queue)
+        if first != queue:
+            yield _report_shared(source, queue, first, "queues", queue, key=True)
+    for queue in sorted(set(names.values()), key=_keys(source, "queues").index):
+        target = _text(source, "queues", queue, "dead_letter")
+        letters = target or f"{queue}_dlq"
+        first = names.setdefault(fold(letters), letters)
+        if first != letters:
+            path: tuple[Step, ...] = ("queues", queue, "dead_letter") if target else ("queues", queue)
+            yield _report_shared(source, letters, first, *path, key=not target)
+
+
+def _report_shared(source: Source, name: str, first: str, *path: Step, key: bool) -> Diagnostic:
+    return source.diagnose(
+        Code.BAD_NAME,
+        f"the queues {show(first)} and {show(name)} would share their tables, which pgmq names in lower case",
+        *path,
+        key=key,
+        fix="give one of them another name",
+    )
+
+
 def _check_kinds(source: Source) -> Iterator[Diagnostic]:
     for queue in _keys(source, "queues"):
         path = ("queues", queue)
@@ -179,6 +207,9 @@ def _check_kinds(source: Source) -> Iterator[Diagnostic]:
             message = "`partition` is given, but the queue is not partitioned"
             fix = "add `kind: partitioned`, or delete `partition`"
             yield source.diagnose(Code.PARTITION, message, *path, "partition", key=True, fix=fix)
+        if partitioned and "." in queue:
+            message = f"pg_partman takes no table whose name holds a dot, as that of {show(queue)} would"
+            yield source.diagnose(Code.PARTITION, message, *path, key=True, fix="write _ instead")
         yield from _check_retention(source, *path)
         delay = _seconds(source, *path, "autovacuum", "cost_delay")
         if delay is not None and delay > 0.1:
@@ -266,7 +297,7 @@ def _check_dead_letters(source: Source) -> Iterator[Diagnostic]:
         place: tuple[Step, ...] = (*path, "dead_letter") if target else path
         fix = "name another queue as `dead_letter`"
         target = target or f"{queue}_dlq"
-        if len(target) > QUEUE_LENGTH and place == path:
+        if len(target.encode()) > QUEUE_LENGTH and place == path:
             message = (
                 f"the name {show(target)} of its dead-letter queue is longer than {QUEUE_LENGTH} characters"
             )

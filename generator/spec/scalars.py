@@ -11,6 +11,7 @@ from annotated_types import MinLen
 from pydantic import BeforeValidator, WithJsonSchema, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from changelane.contract.queue_name import LONGEST, find_fault
 from changelane.contract.units import DURATION, WHOLE_SECONDS, parse_duration
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.table_names import EXCEPTION, PATTERN, parse_exception, parse_table
@@ -187,6 +188,18 @@ def _check_identifier(text: str) -> str:
     return text
 
 
+def _read_queue(value: object) -> str:
+    text = read_text(value)
+    if fault := find_fault(text):
+        plain = re.sub("[^a-z0-9_.]+", "_", text[:200].lower()).strip("_")
+        raise refuse(
+            Code.BAD_NAME,
+            f"{fault}: {show(text)}" if text else fault,
+            fix="shorten it" if find_fault(plain) else f"write {plain}",
+        )
+    return check_quoted(value, text)
+
+
 def _read_owner(value: object) -> str:
     text = check_quoted(value, _check_identifier(read_text(value)))
     if text in ("public", "none") or text.startswith("pg_"):
@@ -236,7 +249,7 @@ def _schema(**keywords: Any) -> WithJsonSchema:
 
 
 _PROJECT = "^[a-z][a-z0-9_]{0,30}$"
-_QUEUE = "^(?=.{1,47}$)[a-z0-9_]+([.-][a-z0-9_]+)*$"
+_QUEUE = f"^(?!.*--)[^\\u0000-\\u001f\\u007f-\\u009f$;']{{1,{LONGEST}}}$"
 _ROUTE = "^[a-z][a-z0-9_]{0,40}$"
 _HANDLER = r"^[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 _EXCEPTION = (
@@ -252,9 +265,7 @@ ProjectName = Annotated[
 ]
 QueueName = Annotated[
     str,
-    BeforeValidator(
-        _match(_QUEUE, "lower-case letters, digits, _, and single - or . between, at most 47 characters")
-    ),
+    BeforeValidator(_read_queue),
     _schema(type="string", pattern=_QUEUE),
 ]
 RouteName = Annotated[

@@ -35,6 +35,16 @@ def quote_array(values: Iterable[str]) -> str:
     return f"ARRAY[{', '.join(quote_literal(value) for value in values)}]::text[]"
 
 
+def quote_elements(values: Iterable[str]) -> str:
+    """The text of an array, as a literal of an array holds it."""
+    plain = re.compile("[a-z0-9_]+")
+    escaped = (
+        value if plain.fullmatch(value) else '"' + re.sub(r'(["\\\\])', r"\\\1", value) + '"'
+        for value in values
+    )
+    return "{" + ",".join(escaped) + "}"
+
+
 def quote_body(body: str) -> str:
     """A dollar-quoted string whose tag does not occur in it."""
     tag = "$changelane$"

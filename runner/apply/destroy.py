@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from shlex import quote
 from typing import Any
 
 import psycopg
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.queue_name import queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError, PreflightError
 from changelane.runner.apply.executor import run
@@ -172,11 +174,13 @@ def _find_queue_problems(
         if name not in discard and any(messages.get(name, ())):
             yield (
                 f"queue {name} holds {_describe(*messages[name])}",
-                f"work them off, or add --discard-messages {name} to lose them",
+                f"work them off, or add --discard-messages {quote(name)} to lose them",
             )
         for function in observed.functions.values():
             ours = function.marker is not None and function.marker.project == project
-            if not ours and re.search(rf"\b(?:q_)?{re.escape(name)}\b", function.body):
+            if not ours and re.search(
+                rf"(?<!\w)(?:q_)?{re.escape(name)}(?!\w)", function.body, re.IGNORECASE
+            ):
                 yield (
                     f"function changelane.{function.name}, not of project {project}, sends to queue {name}: "
                     "dropping the queue would fail the writes to its table",
@@ -196,7 +200,7 @@ def _drop_queue(queue: Queue, *, discard: bool) -> Step:
         action="destroy",
         kind="queue",
         name=name,
-        table=("pgmq", f"q_{name}"),
+        table=("pgmq", queue_table(name)),
         mode="ACCESS EXCLUSIVE",
         relation="p" if queue.kind == "partitioned" else "r",
         reason="",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
+from changelane.contract.queue_name import queue_table
 from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.step import Step
@@ -159,7 +160,9 @@ def _check_schema(step: Step, observed: Observed) -> Iterator[tuple[str, str]]:
 def _check_access(step: Step, observed: Observed) -> Iterator[tuple[str, str]]:
     session, rights = observed.session, observed.rights
     role = session.role
-    queue = observed.queues.get(step.table[1][2:]) if step.table else None
+    queue = next(
+        (queue for queue in observed.queues.values() if step.table == ("pgmq", queue_table(queue.name))), None
+    )
     if queue is not None and queue.has_table and not queue.owned:
         yield (
             f"role {role} does not own queue {queue.name}: giving access to it needs that",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from changelane.contract.manifest import Api
+from changelane.contract.queue_name import queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.runner.apply.step import Sql, Step, do
 from changelane.runner.compare import statement
@@ -42,7 +43,7 @@ def _change_queue(queue: str, thing: Object) -> Step:
         sql=sql,
         transaction=f"access to queue {queue}",
         mode="ACCESS EXCLUSIVE",
-        table=("pgmq", f"q_{queue}"),
+        table=("pgmq", queue_table(queue)),
     )
 
 

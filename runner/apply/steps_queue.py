@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from changelane.contract.manifest import Queue
+from changelane.contract.queue_name import queue_table
 from changelane.contract.units import spell_interval
 from changelane.runner.apply.step import Mode, Sql, Step, do
 from changelane.runner.compare import statement
@@ -38,7 +39,7 @@ def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, t
         sql=(*(sql for index in missing for sql in statement.index_queue(queue.name, index)), *settings),
         transaction=f"{name} of queue {queue.name}",
         mode=mode,
-        table=("pgmq", f"q_{queue.name}"),
+        table=("pgmq", queue_table(queue.name)),
         relation="p" if partitioned else "r",
     )
 

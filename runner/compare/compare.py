@@ -8,6 +8,7 @@ from functools import partial
 
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA, read_anchor
+from changelane.contract.queue_name import fold
 from changelane.runner.compare.compare_access import compare_access, find_withdrawn
 from changelane.runner.compare.compare_api import compare_api
 from changelane.runner.compare.compare_owner import compare_owner, find_lack
@@ -62,6 +63,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
     session = observed.session
     obstacle = find_obstacle(observed.partman, role=session.role, has_pgmq=session.has_pgmq)
     inline = {queue for capture in captures if capture.send == "inline" for queue in capture.queues}
+    spelled = {fold(name): name for name in observed.queues}
     return (
         *compare_schemas(observed),
         *(
@@ -75,6 +77,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
                 project=project,
                 inline=queue.name in inline,
                 obstacle=obstacle,
+                spelled=spelled.get(fold(queue.name), ""),
             )
             for queue in sorted(manifest.queues, key=lambda queue: queue.name)
         ),

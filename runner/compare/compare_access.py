@@ -11,6 +11,7 @@ from changelane.contract.marker import SCHEMA
 from changelane.runner.compare.compare_functions import find_strange, find_wrong_functions, list_withdrawn
 from changelane.runner.compare.object import Object, Withdrawal
 from changelane.runner.live.observe import Observed
+from changelane.runner.live.queue_tables import spell_archive, spell_queue
 from changelane.runner.live.rights import Grant, Policy, Rights, Role
 from changelane.text import spell_name
 
@@ -176,7 +177,7 @@ def spell_grants(grants: Iterable[Grant]) -> str:
 
 
 def _find_wrong_tables(queue: str, rights: Rights) -> Iterator[str]:
-    for archive, name in ((False, f"pgmq.q_{queue}"), (True, f"pgmq.a_{queue}")):
+    for archive, name in ((False, spell_queue(queue)), (True, spell_archive(queue))):
         table = rights.tables.get((queue, archive))
         if table is not None and not table.row_security:
             yield f"row security of {name} is off"

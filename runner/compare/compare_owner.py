@@ -7,6 +7,7 @@ from functools import partial
 
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA
+from changelane.contract.queue_name import queue_table
 from changelane.runner.compare.object import Object
 from changelane.runner.live.definers import Definer, Lack
 from changelane.runner.live.observe import Observed
@@ -49,7 +50,7 @@ def list_owner_lacks(manifest: Manifest, observed: Observed) -> list[Lack]:
     access.
     """
     assert manifest.owner is not None
-    given = {f"q_{access.queue}" for access in manifest.access if access.role == manifest.owner.role}
+    given = {queue_table(access.queue) for access in manifest.access if access.role == manifest.owner.role}
     found = (lack for capture in manifest.captures for lack in observed.definers.find_lacks(capture))
     return [lack for lack in dict.fromkeys(found) if lack.table not in given]
 

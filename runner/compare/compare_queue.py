@@ -10,6 +10,7 @@ from changelane.contract.manifest import Partition, Queue
 from changelane.contract.units import spell_interval
 from changelane.runner.compare.object import Object
 from changelane.runner.live.observe import Queue as LiveQueue
+from changelane.runner.live.queue_tables import spell_archive, spell_queue
 
 _COLUMNS = {
     "msg_id": "bigint",
@@ -25,9 +26,9 @@ _ADDED = {"last_read_at"}
 """Columns that versions up to 1.13 added. A message can be sent without them."""
 
 _STEPS = {
-    ("unlogged", "logged"): "ALTER TABLE pgmq.q_{name} SET LOGGED; UPDATE pgmq.meta SET is_unlogged = false "
+    ("unlogged", "logged"): "ALTER TABLE {table} SET LOGGED; UPDATE pgmq.meta SET is_unlogged = false "
     "WHERE queue_name = '{name}'  -- rewrites the table, and senders wait meanwhile",
-    ("logged", "unlogged"): "ALTER TABLE pgmq.q_{name} SET UNLOGGED; UPDATE pgmq.meta SET is_unlogged = true "
+    ("logged", "unlogged"): "ALTER TABLE {table} SET UNLOGGED; UPDATE pgmq.meta SET is_unlogged = true "
     "WHERE queue_name = '{name}'  -- rewrites the table, and senders wait meanwhile",
 }
 _KEY_INDEX = f"btree (hashtextextended((headers ->> '{GROUP}'::text), (0)::bigint), msg_id)"
@@ -53,15 +54,23 @@ def compare_queue(
     project: str,
     inline: bool = False,
     obstacle: tuple[str, str] = ("", ""),
+    spelled: str = "",
 ) -> Object:
     """The state of a queue. It has no action if the change would lose messages or block them; a person must
     do that.
 
     ``inline``: a capture writes the table without pgmq, so the table must have a known shape. ``obstacle`` is
-    the result of ``find_obstacle``.
+    the result of ``find_obstacle``. ``spelled`` is the name by which the database has the queue, if another.
     """
     make = partial(Object, kind="queue", name=queue.name, queue=queue)
+    table, archive = spell_queue(queue.name), spell_archive(queue.name)
 
+    if live is None and spelled:
+        return make(
+            state="blocked",
+            detail=f"the database has it as {spelled}, and two queues of both names would share their tables",
+            fix=f"write {spelled} in the spec",
+        )
     if live is None and queue.kind == "partitioned" and obstacle[0]:
         return make(state="blocked", detail=obstacle[0], fix=obstacle[1])
     if live is None:
@@ -70,14 +79,13 @@ def compare_queue(
         return make(
             state="drifted",
             detail="its archive is unlogged: a crash empties it",
-            fix=f"ALTER TABLE pgmq.a_{queue.name} SET LOGGED  -- rewrites it",
+            fix=f"ALTER TABLE {archive} SET LOGGED  -- rewrites it",
         )
     if not live.has_table or not live.has_archive:
-        table = f"pgmq.{'a' if live.has_table else 'q'}_{queue.name}"
         left = "what is left of it, messages and all," if live.has_table else "what is left of it"
         return make(
             state="blocked",
-            detail=f"pgmq.meta lists it, but table {table} is gone",
+            detail=f"pgmq.meta lists it, but table {archive if live.has_table else table} is gone",
             fix=f"restore it; or SELECT pgmq.drop_queue('{queue.name}'), which drops {left} and apply "
             "again, which makes it anew, empty",
         )
@@ -89,7 +97,7 @@ def compare_queue(
         return make(
             state="drifted" if drifted else "blocked",
             detail=f"it is {live.kind}, declared {queue.kind}",
-            fix=steps.format(name=queue.name, kind=queue.kind),
+            fix=steps.format(name=queue.name, kind=queue.kind, table=table),
         )
     if queue.partition and (wrong := _find_wrong_cut(queue.partition, live)):
         return make(
@@ -103,13 +111,13 @@ def compare_queue(
     if wrong := _find_wrong_columns(live):
         return make(
             state="drifted" if ours else "blocked",
-            detail=f"table pgmq.q_{queue.name} is not as pgmq made it: {wrong}",
+            detail=f"table {table} is not as pgmq made it: {wrong}",
             fix="put it right by hand: until then every write that sends to it may fail",
         )
     if inline and (wrong := ", ".join(sorted(live.columns.keys() - _COLUMNS.keys() - _ADDED))):
         return make(
             state="drifted" if ours else "blocked",
-            detail=f"a route writes table pgmq.q_{queue.name} inline, and does not know column {wrong}",
+            detail=f"a route writes table {table} inline, and does not know column {wrong}",
             fix="set `send: pgmq` in the routes that send to it",
         )
     if missing := list_missing_indexes(queue, live):

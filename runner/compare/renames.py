@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 from changelane.contract.manifest import Capture
 from changelane.contract.marker import SCHEMA, TRIGGER_EVENTS
+from changelane.contract.queue_name import fold
 from changelane.contract.selection import list_ancestors
 from changelane.runner.compare.object import Object
 from changelane.runner.live.observe import Function, Observed, Trigger
 from changelane.text import spell
 
-_SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\('|"q_)([a-z0-9_.-]{1,47})['"]""")
+_SENDS = re.compile(r"""pgmq\.(?:send(?:_batch)?\((E?)'([^']{1,94})'|"q_((?:[^"]|""){1,94})")""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +100,13 @@ def _choose(
     for capture in rivals:
         if capture.route == marker.name or capture.spec == marker.spec:
             return capture, True
-    sent = read_queues(functions.get(trigger.function.removeprefix(f"{SCHEMA}.")))
+    function = functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
+    sent = set(map(fold, read_queues(function)))
     for capture in rivals:
-        if sent and sent <= set(capture.queues):
+        if sent and sent <= set(map(fold, capture.queues)):
             return capture, True
     for capture in rivals:
-        if not sent or sent & set(capture.queues):
+        if not sent or sent & set(map(fold, capture.queues)):
             return capture, False
     return None
 
@@ -118,6 +120,9 @@ def read_queues(function: Function | None) -> frozenset[str]:
 
 def find_queues(body: str) -> frozenset[str]:
     """The queues in the body of a capture's function: of one that lost its marker, as some tools drop
-    comments, or that version 0.1 made.
+    comments, or that version 0.1 made. Names are in lower case where the body names tables.
     """
-    return frozenset(_SENDS.findall(body))
+    return frozenset(
+        table.replace('""', '"') if table else name.replace("\\\\", "\\") if escaped else name
+        for escaped, name, table in _SENDS.findall(body)
+    )

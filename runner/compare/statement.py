@@ -8,8 +8,10 @@ from psycopg import sql
 
 from changelane.contract.envelope import GROUP
 from changelane.contract.marker import SCHEMA, format_marker, hash_function
+from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.runner.compare.object import Withdrawal
+from changelane.runner.live.queue_tables import Table, name_archive, name_queue
 
 _ENABLE = {
     "origin": sql.SQL("ALTER TABLE {}.{} ENABLE TRIGGER {};"),
@@ -38,16 +40,16 @@ _DROP_EMPTY_QUEUE = load_sql(__name__, "drop_empty_queue", whole=True)
 _DROP_INDEX = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {index};")
 _CREATE_INDEX = sql.SQL("CREATE INDEX CONCURRENTLY {index} ON {table} ({key});")
 _INDEXES = {
-    "vt": ("q_{}", "q_{}_vt_idx", sql.SQL("vt")),
-    "msg_id": ("q_{}", "q_{}_msg_id_idx", sql.SQL("msg_id")),
+    "vt": (queue_table, "{}_vt_idx", sql.SQL("vt")),
+    "msg_id": (queue_table, "{}_msg_id_idx", sql.SQL("msg_id")),
     "key": (
-        "q_{}",
-        "q_{}_key_idx",
+        queue_table,
+        "{}_key_idx",
         sql.SQL("(pg_catalog.hashtextextended(headers OPERATOR(pg_catalog.->>) {}, 0)), msg_id").format(
             GROUP
         ),
     ),
-    "archive": ("a_{}", "a_{}_age_idx", sql.SQL("archived_at")),
+    "archive": (archive_table, "{}_age_idx", sql.SQL("archived_at")),
 }
 """The table of a queue, the name of the index, and its expression."""
 _DROP_TEMPLATES = load_sql(__name__, "drop_templates", whole=True)
@@ -91,22 +93,19 @@ def mark_queue(name: str, *, project: str, spec: str, live: str, server: int) ->
     """COMMENT ON TABLE of a queue with its marker; ``server`` is the major version."""
     line = format_marker(project=project, kind="queue", name=name, spec=spec, live=live)
     marker = f"{line} pg={server}"
-    return (
-        sql.SQL("COMMENT ON TABLE {} IS {};")
-        .format(sql.Identifier("pgmq", f"q_{name}"), sql.Literal(marker))
-        .as_string()
-    )
+    return sql.SQL("COMMENT ON TABLE {} IS {};").format(name_queue(name), sql.Literal(marker)).as_string()
 
 
 def index_queue(name: str, index: str) -> tuple[str, str]:
     """Two statements that create an index of a queue, each outside of a transaction: ``vt``, ``msg_id``,
     ``key`` for the order of keys, or ``archive`` for pruning.
     """
-    table, named, key = _INDEXES[index]
-    names = {"index": sql.Identifier(named.format(name)), "table": sql.Identifier("pgmq", table.format(name))}
+    spell, named, key = _INDEXES[index]
+    table = spell(name)
+    place = {"index": sql.Identifier(named.replace("{}", table)), "table": Table(table)}
     return (
-        _DROP_INDEX.format(index=sql.Identifier("pgmq", named.format(name))).as_string(),
-        _CREATE_INDEX.format(**names, key=key).as_string(),
+        _DROP_INDEX.format(index=Table(named.replace("{}", table))).as_string(),
+        _CREATE_INDEX.format(**place, key=key).as_string(),
     )
 
 
@@ -178,7 +177,7 @@ def drop_queue(name: str, *, discard: bool, templates: Sequence[str] = ()) -> st
 
     The locks come first, so that nobody can send between the check and the drop.
     """
-    queue, archive = sql.Identifier("pgmq", f"q_{name}"), sql.Identifier("pgmq", f"a_{name}")
+    queue, archive = name_queue(name), name_archive(name)
     lock = _LOCK_QUEUE.format(queue=queue, archive=archive).as_string()
     named = _NAME_QUEUE.format(name=sql.Literal(name)).as_string()
     drop = _DROP_QUEUE.format(name=sql.Literal(name)).as_string() if discard else named + _DROP_EMPTY_QUEUE
@@ -193,12 +192,12 @@ def withdraw(withdrawal: Withdrawal) -> str:
     functions that run as it.
     """
     parts = [
-        sql.SQL("DROP POLICY {} ON {};").format(sql.Identifier(name), sql.Identifier("pgmq", table))
+        sql.SQL("DROP POLICY {} ON {};").format(sql.Identifier(name), Table(table))
         for table, name in withdrawal.policies
     ]
     if withdrawal.role is not None:
         role = sql.Identifier(withdrawal.role)
-        queue, archive = (sql.Identifier("pgmq", f"{letter}_{withdrawal.queue}") for letter in "qa")
+        queue, archive = name_queue(withdrawal.queue), name_archive(withdrawal.queue)
         parts.append(_REVOKE.format(queue=queue, archive=archive, role=role))
         # The server has quoted the signature already.
         parts += [_REVOKE_PART.format(part=sql.SQL(part), role=role) for part in withdrawal.parts]
@@ -215,6 +214,4 @@ def withdraw(withdrawal: Withdrawal) -> str:
 
 def count_messages(name: str) -> sql.Composed:
     """A query for the number of messages in the queue and in its archive."""
-    return _COUNT_MESSAGES.format(
-        queue=sql.Identifier("pgmq", f"q_{name}"), archive=sql.Identifier("pgmq", f"a_{name}")
-    )
+    return _COUNT_MESSAGES.format(queue=name_queue(name), archive=name_archive(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.queue_name import fold
 from changelane.runner.compare.compare_access import spell_grants
 from changelane.runner.compare.object import Object, Withdrawal
 from changelane.runner.compare.renames import read_queues
@@ -30,7 +31,11 @@ def find_undeclared(manifest: Manifest, observed: Observed) -> Iterator[Object]:
     found: dict[tuple[str, str], list[Grant]] = {}
     for grant in rights.grants:
         pair = (grant.queue, grant.role)
-        sends = pair in senders and not grant.part and not grant.archive and grant.privilege in SENDING
+        sends = (
+            (fold(grant.queue), grant.role) in senders
+            and not (grant.part or grant.archive)
+            and grant.privilege in SENDING
+        )
         if grant.queue not in queues or pair in declared or not grant.role or sends or is_monitored(grant):
             continue
         found.setdefault(pair, []).append(grant)
@@ -53,9 +58,11 @@ def is_monitored(grant: Grant) -> bool:
 
 
 def list_senders(observed: Observed) -> frozenset[tuple[str, str]]:
-    """Owners of capture functions of all projects, each with a queue that the function sends to."""
+    """Owners of capture functions of all projects, each with a queue that the function sends
+    to, in lower case.
+    """
     return frozenset(
-        (queue, function.owner)
+        (fold(queue), function.owner)
         for function in observed.functions.values()
         if function.marker
         for queue in read_queues(function)

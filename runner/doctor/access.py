@@ -9,10 +9,12 @@ import psycopg
 from psycopg import sql
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.queue_name import fold
 from changelane.contract.sql_text import load_sql
 from changelane.runner.compare.undeclared_rights import SENDING, find_undeclared, list_senders
 from changelane.runner.doctor.finding import Finding
 from changelane.runner.live.observe import Observed
+from changelane.runner.live.queue_tables import spell_archive, spell_queue
 from changelane.runner.live.rights import Grant
 from changelane.text import spell_name
 
@@ -63,7 +65,9 @@ def _find_open_queues(
         grant
         for grant in observed.rights.grants
         if grant.queue in names
-        and not ((grant.queue, grant.role) in senders and not grant.archive and grant.privilege in SENDING)
+        and not (
+            (fold(grant.queue), grant.role) in senders and not grant.archive and grant.privilege in SENDING
+        )
     ]
     members: dict[str, list[str]] = {"": [""]}
     holders = sorted({grant.role for grant in grants if grant.role})
@@ -92,8 +96,8 @@ def _find_open_queues(
             what=f"{_list([_name(role) for role in roles])} can {can} "
             f"{'queue' if len(queues) == 1 else 'queues'} {_list(queues)}",
             why="the queue declares no access, so nothing checks these rights",
-            fix=f"declare queues.{queues[0]}.access in the spec; or REVOKE ALL ON pgmq.q_{queues[0]}, "
-            f"pgmq.a_{queues[0]} FROM {_quote(roles[0])}",
+            fix=f"declare queues.{queues[0]}.access in the spec; or REVOKE ALL ON {spell_queue(queues[0])}, "
+            f"{spell_archive(queues[0])} FROM {_quote(roles[0])}",
         )
 
 

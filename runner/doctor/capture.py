@@ -10,6 +10,7 @@ from psycopg import sql
 
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA
+from changelane.contract.queue_name import fold
 from changelane.contract.sql_text import load_sql
 from changelane.runner.compare.compare import compare, list_other_projects
 from changelane.runner.compare.compare_owner import DECLARE, describe_danger, find_lack
@@ -58,6 +59,7 @@ def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
     if observed.session.has_pgmq and not observed.session.reads_queues:
         # A queue that the role may not see is not necessarily gone.
         return
+    there = {fold(name): queue for name, queue in observed.queues.items()}
     for trigger in observed.triggers.values():
         function = observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
         # Tools may drop the comment of our function. Without it, the function still makes writes fail.
@@ -65,7 +67,7 @@ def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
         if function is None or trigger.enabled == "D" or (marker and marker.project != project):
             continue
         for queue in sorted(find_queues(function.body)):
-            live = observed.queues.get(queue)
+            live = there.get(fold(queue))
             if live is None or not live.has_table:
                 table = spell((trigger.schema, trigger.table))
                 yield Finding(

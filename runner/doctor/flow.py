@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import psycopg
@@ -14,6 +15,8 @@ from changelane.runner.doctor.finding import Finding, say_seconds
 from changelane.runner.doctor.ids import find_ids
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.observe import Queue as Live
+from changelane.runner.live.queue_tables import name_queue
+from changelane.runner.queue.identity import name_session
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
 
 _FLOW = sql.SQL(load_sql(__name__, "flow"))
@@ -61,7 +64,7 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 code="never-due",
                 what=f"queue {name} holds a message that is never due: its time is beyond the year 9999",
                 why="no worker will claim it, and with ordering: key it blocks its key",
-                fix=f"changelane peek {name} --state delayed, then `Make due now` in the dashboard, "
+                fix=f"changelane peek {quote(name)} --state delayed, then `Make due now` in the dashboard, "
                 f"or SELECT pgmq.set_vt({sql.Literal(name).as_string()}, ID, 0)",
             )
         consumer = consumers.get(name)
@@ -71,7 +74,8 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                     code="queue-unconsumed",
                     what=f"queue {name} holds a message for {say_seconds(waited)} and has no consumer",
                     why="its messages pile up",
-                    fix=f"declare consumers.{name} in the spec; changelane generate; changelane work {name}",
+                    fix=f"declare consumers.{name} in the spec; changelane generate; "
+                    f"changelane work {quote(name)}",
                 )
             continue
         if name not in fed and not sent:
@@ -82,21 +86,21 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 fix=f"declare a route to queue {name}, or take consumers.{name} out of the spec",
             )
         if late is not None and late > consumer.lease and name not in pauses:
-            workers = sessions.get(f"changelane work {name}", 0)
+            workers = sessions.get(name_session(name), 0)
             yield Finding(
                 code="queue-late",
                 what=f"a message of queue {name} has been due for {say_seconds(late)}, longer than the "
                 f"lease of {consumer.lease:g} s, with {'workers' if workers else 'no worker'} at it",
                 why="it is handled late, and so are the messages behind it",
-                fix=f"changelane work {name}, more of it, or a handler that takes less" if workers
-                else f"changelane work {name}",
+                fix=f"changelane work {quote(name)}, more of it, or a handler that takes less" if workers
+                else f"changelane work {quote(name)}",
             )  # fmt: skip
         if blocked:
             yield Finding(
                 code="keys-blocked",
                 what=f"queue {name} holds messages that failed for good and block their keys",
                 why="later messages of these keys wait for a person, as on_exhausted: block says",
-                fix=f"changelane peek {name} --state blocked, then changelane unblock {name}",
+                fix=f"changelane peek {quote(name)} --state blocked, then changelane unblock {quote(name)}",
             )
         yield from _find_returning(conn, name)
     for name, paused in sorted(pauses.items()):
@@ -105,14 +109,15 @@ def find_flow(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obser
                 code="queue-paused",
                 what=f"queue {name} is paused for {say_seconds(paused)}",
                 why="nobody handles its messages meanwhile",
-                fix=f"changelane resume {name}",
+                fix=f"changelane resume {quote(name)}",
             )
-    yield from _find_defaults(conn)
+    if observed.session.reads_queues:
+        yield from _find_defaults(conn)
 
 
 def count(conn: psycopg.Connection[Any], observed: Observed) -> Counts:
     """Rows inserted and deleted, for queues with many messages. In the connection's open transaction."""
-    if not observed.session.has_pgmq:
+    if not (observed.session.has_pgmq and observed.session.reads_queues):
         return {}
     rows = conn.execute(_COUNTS, {"much": MUCH}).fetchall()
     return {name: (inserted, deleted) for name, inserted, deleted in rows}
@@ -128,21 +133,21 @@ def find_growth(before: Counts, after: Counts, *, seconds: float) -> Iterator[Fi
                 code="queue-growing",
                 what=f"queue {name} grows: in {seconds:g} s {sent:,} messages were sent and {left:,} left",
                 why="the wait for a handler grows with it",
-                fix=f"more workers (changelane work {name} --processes 2), more concurrency, or a faster "
-                "handler",
+                fix=f"more workers (changelane work {quote(name)} --processes 2), more concurrency, or a "
+                "faster handler",
             )
 
 
 def _find_returning(conn: psycopg.Connection[Any], name: str) -> Iterator[Finding]:
     """Messages that came back several times without a spent attempt."""
-    query = compose_returning(sql.Identifier("pgmq", f"q_{name}"))
+    query = compose_returning(name_queue(name))
     for msg_id, times, error in sorted(conn.execute(query).fetchall(), key=lambda row: -row[1])[:NAMED]:
         yield Finding(
             code="message-returns",
             what=f"message {msg_id} of queue {name} came back {times} times without an attempt being spent"
             + (f": {' '.join(error.split())[:200]}" if error else ""),
             why="the database, a session that it ended, or a worker that died stopped its handler each time",
-            fix=f"changelane peek {name} --id {msg_id}; fix the handler, or what ends its session",
+            fix=f"changelane peek {quote(name)} --id {msg_id}; fix the handler, or what ends its session",
         )
 
 
@@ -157,8 +162,8 @@ def _ask(conn: psycopg.Connection[Any], readable: Sequence[str]) -> list[tuple[A
     parts = [
         _FLOW.format(
             name=sql.Literal(name),
-            queue=sql.Identifier("pgmq", f"q_{name}"),
-            table=sql.Literal(sql.Identifier("pgmq", f"q_{name}").as_string()),
+            queue=name_queue(name),
+            table=sql.Literal(name_queue(name).as_string()),
             state=STATE,
             look=sql.Literal(LOOK),
         )

@@ -8,8 +8,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.runner.doctor.finding import Finding
+from changelane.runner.live.queue_tables import Table
 
 _SEQUENCES = load_sql(__name__, "sequences")
 _ARCHIVES = load_sql(__name__, "archives")
@@ -20,12 +22,12 @@ def find_ids(conn: psycopg.Connection[Any], queues: Sequence[str]) -> Iterator[F
     """Checks the queues that the role may read. Reads in the connection's open transaction."""
     archived = {row[0] for row in conn.execute(_ARCHIVES, [list(queues)]).fetchall()}
     for name, sequence, last in conn.execute(_SEQUENCES, [list(queues)]).fetchall():
-        tables = [f"q_{name}", *([f"a_{name}"] if name in archived else [])]
+        tables = [queue_table(name), *([archive_table(name)] if name in archived else [])]
         largest = {table: _find_largest(conn, table) for table in tables}
         table = max(tables, key=largest.__getitem__)
         if largest[table] <= last:
             continue
-        in_queue = table == f"q_{name}"
+        in_queue = table == queue_table(name)
         yield Finding(
             code="ids-again",
             what=f"sequence {sequence} gave {last} last, and pgmq.{table} holds message {largest[table]}",
@@ -37,5 +39,5 @@ def find_ids(conn: psycopg.Connection[Any], queues: Sequence[str]) -> Iterator[F
 
 
 def _find_largest(conn: psycopg.Connection[Any], table: str) -> int:
-    row = conn.execute(_LARGEST.format(table=sql.Identifier("pgmq", table))).fetchone()
+    row = conn.execute(_LARGEST.format(table=Table(table))).fetchone()
     return row[0] if row and row[0] is not None else 0

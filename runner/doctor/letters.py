@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from changelane.contract.manifest import Manifest
 from changelane.contract.sql_text import load_sql
 from changelane.runner.doctor.finding import Finding
 from changelane.runner.live.observe import Observed
+from changelane.runner.live.queue_tables import name_queue
 
 _LETTERS = sql.SQL(load_sql(__name__, "letters"))
 _READABLE = load_sql(__name__, "readable")
@@ -34,7 +36,7 @@ def find_letters(conn: psycopg.Connection[Any], manifest: Manifest, observed: Ob
     parts = [
         _LETTERS.format(
             name=sql.Literal(name),
-            letters=sql.Identifier("pgmq", f"q_{letters}"),
+            letters=name_queue(letters),
             most=sql.Literal(max(MOST, alarm)),
         )
         for name, (letters, alarm) in alarms.items()
@@ -50,5 +52,5 @@ def find_letters(conn: psycopg.Connection[Any], manifest: Manifest, observed: Ob
                 what=f"queue {name} has {count:,}{more} dead letters in {letters}, "
                 f"and its alarm is at {alarm:,}",
                 why="messages that failed for good wait there for a person",
-                fix=f"changelane dead-letter list {name}, fix the handler, then redrive or discard",
+                fix=f"changelane dead-letter list {quote(name)}, fix the handler, then redrive or discard",
             )

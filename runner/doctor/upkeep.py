@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row
 
 from changelane.contract.manifest import Manifest
+from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.runner.doctor.finding import Finding, say_bytes, say_seconds
 from changelane.runner.live.observe import Observed
+from changelane.runner.live.queue_tables import Table
 
 _TABLES = load_sql(__name__, "tables")
 _AUTOVACUUM = load_sql(__name__, "autovacuum")
@@ -47,7 +48,7 @@ class _Table:
 
     @property
     def identifier(self) -> str:
-        return sql.Identifier("pgmq", self.name).as_string()
+        return Table(self.name).as_string()
 
 
 def find_upkeep(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
@@ -68,10 +69,10 @@ def find_upkeep(conn: psycopg.Connection[Any], manifest: Manifest, observed: Obs
             fix="ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf()",
         )
     names = [
-        f"{place}_{queue.name}"
+        spell(queue.name)
         for queue in manifest.queues
         if queue.name in observed.queues
-        for place in ("q", "a")
+        for spell in (queue_table, archive_table)
     ]
     with conn.cursor(row_factory=class_row(_Table)) as cursor:
         tables = cursor.execute(_TABLES, {"names": names}).fetchall()

@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from changelane.contract.access import find_functions
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA
+from changelane.contract.queue_name import queue_table
 from changelane.contract.schema import SHARED
 from changelane.contract.sql_text import load_sql
 
@@ -99,7 +100,7 @@ def list_needs(capture: Capture) -> Iterator[Need]:
 def _list_queue_needs(queues: Sequence[str]) -> Iterator[Need]:
     for queue in queues:
         yield "schema", "pgmq", ""
-        yield "queue", "pgmq", f"q_{queue}"
+        yield "queue", "pgmq", queue_table(queue)
 
 
 def observe_definers(

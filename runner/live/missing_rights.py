@@ -12,6 +12,7 @@ from psycopg import sql
 
 from changelane.contract.access import OPTIONAL_COLUMN, Operation, find_functions, find_rights
 from changelane.contract.manifest import Queue
+from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 
@@ -52,10 +53,15 @@ def need_queue(
     """The rights to read messages, unless ``reads`` is False; to do the operations in ``allow``, with pgmq's
     functions if ``calls``; and, with ``keeps``, to archive.
     """
-    needs = [Need("pgmq", f"q_{queue}", "SELECT")] if reads else []
+    needs = [Need("pgmq", queue_table(queue), "SELECT")] if reads else []
     operations = {*allow, *(("archive",) if keeps else ())}
     needs += [
-        Need("pgmq", f"{right.place[0]}_{queue}", right.privilege, right.column)
+        Need(
+            "pgmq",
+            queue_table(queue) if right.place == "queue" else archive_table(queue),
+            right.privilege,
+            right.column,
+        )
         for right in find_rights(operations, columns=(OPTIONAL_COLUMN,))
         if right.place == "queue" or keeps
     ]
@@ -68,12 +74,12 @@ def need_command(doing: str, queue: str) -> list[Need]:
     """The rights on a queue that the command ``doing`` needs."""
     needs = [*LISTING, *need_queue(queue, _TASKS.get(doing, ()), reads=doing != "send")]
     if doing in ("peek", "replay"):
-        needs.append(Need("pgmq", f"a_{queue}", "SELECT"))
+        needs.append(Need("pgmq", archive_table(queue), "SELECT"))
     if doing == "replay":
         privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
         needs += [Need("changelane", "progress", privilege) for privilege in privileges]
     if doing == "unblock":
-        needs.append(Need("pgmq", f"q_{queue}", "UPDATE", "headers"))
+        needs.append(Need("pgmq", queue_table(queue), "UPDATE", "headers"))
     if doing in ("pause", "resume"):
         return [*LISTING, Need("changelane", doing, "EXECUTE")]
     return needs
@@ -81,9 +87,9 @@ def need_command(doing: str, queue: str) -> list[Need]:
 
 def need_maintaining(queue: Queue) -> list[Need]:
     """The rights on a queue that `maintain` needs."""
-    tables = [f"a_{queue.name}"] if queue.archive or queue.partition else []
-    if queue.dead_letters and queue.dead_letters.keep:
-        tables.append(f"q_{queue.dead_letter}")
+    tables = [archive_table(queue.name)] if queue.archive or queue.partition else []
+    if queue.dead_letter and queue.dead_letters and queue.dead_letters.keep:
+        tables.append(queue_table(queue.dead_letter))
     return [*LISTING, *(need for table in tables for need in need_pruning(table))]
 
 
@@ -154,14 +160,14 @@ def explain_lack(
 
 def find_absent(conn: psycopg.Connection[Any], queues: Sequence[str]) -> list[str]:
     """The queues that have no table. Raises psycopg.Error."""
-    tables = [f"q_{queue}" for queue in queues]
-    return [name[2:] for (name,) in conn.execute(_ABSENT, {"relations": tables}).fetchall()]
+    tables = {queue_table(queue): queue for queue in queues}
+    return [tables[name] for (name,) in conn.execute(_ABSENT, {"relations": list(tables)}).fetchall()]
 
 
 def find_hidden(conn: psycopg.Connection[Any], queues: Sequence[str]) -> list[str]:
     """The queues whose row security shows the session's role no message. Raises psycopg.Error."""
-    tables = [f"q_{queue}" for queue in queues]
-    return [name for (name,) in conn.execute(_HIDING, {"tables": tables}).fetchall()]
+    tables = {queue_table(queue): queue for queue in queues}
+    return [tables[name] for (name,) in conn.execute(_HIDING, {"tables": list(tables)}).fetchall()]
 
 
 def read_role(conn: psycopg.Connection[Any]) -> str:

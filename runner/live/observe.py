@@ -13,6 +13,7 @@ from changelane.contract.catalog import Table
 from changelane.contract.disorder import is_trigger_of
 from changelane.contract.manifest import Manifest
 from changelane.contract.marker import SCHEMA, Marker, hash_function, hash_queue, hash_trigger, parse_marker
+from changelane.contract.queue_name import fold
 from changelane.contract.schema import SCHEMA_LIVE
 from changelane.contract.sql_text import load_sql
 from changelane.runner.live.definers import Definers, observe_definers
@@ -280,7 +281,9 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
     return Observed(
         session=session,
         partman=partman,
-        queues={queue.name: replace(queue, partitioning=partitions.get(queue.name)) for queue in queues},
+        queues={
+            queue.name: replace(queue, partitioning=partitions.get(fold(queue.name))) for queue in queues
+        },
         functions={function.name: function for function in functions},
         # TimescaleDB copies the trigger of a hypertable to its chunks, and drops the copies with it.
         triggers={

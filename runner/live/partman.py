@@ -62,7 +62,7 @@ def observe_partman(conn: psycopg.Connection[Any]) -> Partman:
 
 
 def observe_partitions(conn: psycopg.Connection[Any], partman: Partman) -> dict[str, Partitioning]:
-    """Partitioning by the queue's name; empty if the role may not read it."""
+    """Partitioning by the queue's name in lower case; empty if the role may not read it."""
     if partman.schema is None or not partman.readable:
         return {}
     with conn.cursor(row_factory=class_row(Partitioning)) as cursor:

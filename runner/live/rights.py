@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 
 from changelane.contract.access import API_NAMES, Place, Right
 from changelane.contract.marker import API_LIVE, FUNCTION_LIVE, POLICY_LIVE, Marker, parse_marker
+from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
 
 _Row = TypeVar("_Row")
@@ -54,7 +55,7 @@ class Policy:
 
     @property
     def table(self) -> str:
-        return f"{'a' if self.archive else 'q'}_{self.queue}"
+        return archive_table(self.queue) if self.archive else queue_table(self.queue)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,7 @@ def observe_rights(conn: psycopg.Connection[Any], roles: Collection[str], *, has
     """
     conn.execute(load_sql(__name__, "rights/settings"))
     tables = _fetch(conn, Table, "tables") if has_pgmq else []
-    policies = _fetch(conn, Policy, "policies", live=POLICY_LIVE)
+    policies = _fetch(conn, Policy, "policies", live=POLICY_LIVE) if has_pgmq else []
     grants = _fetch(conn, Grant, "grants") if has_pgmq else []
     functions = _fetch(conn, AccessFunction, "functions", live=FUNCTION_LIVE)
     schemas = _fetch(conn, AccessSchema, "access_schema")

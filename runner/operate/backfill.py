@@ -13,6 +13,7 @@ from psycopg import errors, sql
 from changelane.contract.sql_text import load_sql
 from changelane.errors import LockNotObtained
 from changelane.runner.live.lock_wait import Patience
+from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.operate import progress
 from changelane.text import spell
 
@@ -146,9 +147,7 @@ def _wait(
 ) -> None:
     told = False
     for queue in source.queues:
-        query = _read("depth").format(
-            queue=sql.Identifier("pgmq", f"q_{queue}"), depth=sql.Literal(max_depth)
-        )
+        query = _read("depth").format(queue=name_queue(queue), depth=sql.Literal(max_depth))
         while conn.execute(query).fetchone() == (max_depth,):
             if not told:
                 notify(f"queue {queue} holds {max_depth} messages or more: waiting for its workers")

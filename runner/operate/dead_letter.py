@@ -14,6 +14,7 @@ from psycopg import sql
 from changelane.contract.manifest import Manifest
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError, ManifestError
+from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.operate.singling import UNREADABLE, Rows, read_despite
 from changelane.runner.operate.where import evaluate, select
 from changelane.runner.queue.identity import find_queue
@@ -30,7 +31,7 @@ class Place:
 
     @property
     def table(self) -> sql.Identifier:
-        return sql.Identifier("pgmq", f"q_{self.queue}")
+        return name_queue(self.queue)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

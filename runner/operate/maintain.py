@@ -12,10 +12,12 @@ import psycopg
 from psycopg import errors, sql
 
 from changelane.contract.manifest import Manifest, Queue
+from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError, DatabaseError, LockNotObtained, ManifestError
 from changelane.runner.live.lock_wait import GONE, Patience, find_blockers
 from changelane.runner.live.partman import Partman, observe_partman
+from changelane.runner.live.queue_tables import Table
 from changelane.runner.queue.pruning import prune, prune_letters
 from changelane.suggestion import suggest
 
@@ -143,7 +145,7 @@ def _keep_partitions(
             f"queue {queue} is partitioned, and pg_partman is not installed in the database",
             fix="no partition is made or dropped without it: restore it with its configuration",
         )
-    for table in (f"q_{queue}", f"a_{queue}"):
+    for table in (queue_table(queue), archive_table(queue)):
         before, spare = _list_partitions(conn, table)
         values = {"schema": sql.Identifier(partman.schema), "table": sql.Literal(f"pgmq.{table}")}
         if spare and _has_rows(conn, spare):
@@ -162,13 +164,13 @@ def _keep_partitions(
 
 
 def _list_partitions(conn: psycopg.Connection[Any], table: str) -> tuple[list[str], str | None]:
-    name = sql.Literal(sql.Identifier("pgmq", table).as_string())
+    name = sql.Literal(Table(table).as_string())
     found = conn.execute(_PARTITIONS.format(table=name)).fetchone()
     return (found[0], found[1]) if found else ([], None)
 
 
 def _has_rows(conn: psycopg.Connection[Any], table: str) -> bool:
-    statement = _WAITING.format(default_partition=sql.Identifier("pgmq", table))
+    statement = _WAITING.format(default_partition=Table(table))
     return conn.execute(statement).fetchone() == (True,)
 
 

@@ -19,6 +19,7 @@ from changelane.errors import DatabaseError
 from changelane.runner.live import statement_watchdog
 from changelane.runner.live.confinement import confine_statements, find_might
 from changelane.runner.live.pinned import PATH
+from changelane.runner.live.queue_tables import Table
 
 _PIN = f"SET LOCAL search_path = {PATH}".encode()
 LOCK_TIMEOUT = 5.0
@@ -296,4 +297,4 @@ def _filters(events: Iterable[str]) -> str:
 
 
 def _name(name: str, queue: _Queue) -> sql.Composed:
-    return sql.SQL(load_sql(__name__, f"trial/{name}")).format(queue=sql.Identifier("pgmq", queue.table))
+    return sql.SQL(load_sql(__name__, f"trial/{name}")).format(queue=Table(queue.table))

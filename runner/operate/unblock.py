@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any, Literal
 
 import psycopg
@@ -30,7 +31,7 @@ def list_blocked(conn: psycopg.Connection[Any], queue: str, *, ids: Sequence[int
     if missing:
         raise DatabaseError(
             f"queue {queue} has no blocked message {', '.join(map(str, missing))}; nothing was changed",
-            fix=f"`changelane peek {queue} --state blocked` shows those that are there",
+            fix=f"`changelane peek {quote(queue)} --state blocked` shows those that are there",
         )
     return list(found)
 

@@ -16,8 +16,10 @@ from typing import Any
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor, Error, sql
 from psycopg.rows import tuple_row
 
+from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
+from changelane.runner.live.queue_tables import name_archive, name_queue
 from changelane.runner.queue.delivery import Delivery, read_delivery
 from changelane.runner.queue.unreadable import explain_unreadable, fetch, is_unreadable
 
@@ -61,7 +63,7 @@ class Queue:
         self._since = BEGINNING
         self._whole_at = 0.0
         self.dead_letter = dead_letter
-        self.table = sql.Identifier("pgmq", f"q_{name}")
+        self.table = name_queue(name)
         touch = sql.SQL(load_sql(__name__, "touch") if "last_read_at" in columns else "")
         self._dates = ["held.enqueued_at::text"] if dated else []
         self._columns = columns
@@ -102,7 +104,7 @@ class Queue:
         return self._compose("keep", ack=ack, **self._name_archive())
 
     def _name_archive(self) -> dict[str, sql.Composable]:
-        archive = sql.Identifier("pgmq", f"a_{self.name}")
+        archive = name_archive(self.name)
         # A partitioned archive accepts an id twice and has no index on it.
         fresh = name_fresh(self._columns, archive=None if self._partitioned else archive)
         columns = sql.SQL(", ").join(map(sql.Identifier, self._columns))
@@ -311,11 +313,12 @@ def open_queues(
 
     Raises DatabaseError that names every queue that the database lacks.
     """
-    wanted = [f"{kind}_{name}" for name, _ in names for kind in "qa"] + [f"q_{dead}" for _, dead in names]
+    wanted = [spell(name) for name, _ in names for spell in (queue_table, archive_table)]
+    wanted += [queue_table(dead) for _, dead in names]
     rows = connection.execute(load_sql(__name__, "columns"), {"tables": wanted}).fetchall()
     tables = {table: list(columns) for table, columns, _ in rows}
     partitioned = {table for table, _, parts in rows if parts}
-    missing = [name for couple in names for name in couple if f"q_{name}" not in tables]
+    missing = [name for couple in names for name in couple if queue_table(name) not in tables]
     if missing:
         missing = list(dict.fromkeys(missing))
         noun = "queue" if len(missing) == 1 else "queues"
@@ -325,10 +328,14 @@ def open_queues(
         (classes or {}).get(name, Queue)(
             name=name,
             dead_letter=dead,
-            columns=[column for column in tables[f"q_{name}"] if column in tables.get(f"a_{name}", ())],
+            columns=[
+                column
+                for column in tables[queue_table(name)]
+                if column in tables.get(archive_table(name), ())
+            ],
             keeps=name in keeping,
             dated=name in dated,
-            partitioned=f"a_{name}" in partitioned,
+            partitioned=archive_table(name) in partitioned,
         )
         for name, dead in names
     ]

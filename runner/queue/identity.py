@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
+from changelane.runner.live.queue_tables import Table, name_archive, name_queue
 from changelane.suggestion import suggest
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
     """``columns`` are those that its queue and archive tables share, in table order. ``stem`` is the name
-    inside its tables' names: pgmq writes it in lower case.
+    inside its tables' names, which the server wrote in lower case.
     """
 
     name: str
@@ -25,12 +25,17 @@ class Queue:
     stem: str = ""
 
     @property
-    def table(self) -> sql.Identifier:
-        return sql.Identifier("pgmq", f"q_{self.stem or self.name}")
+    def table(self) -> Table:
+        return name_queue(self.stem or self.name)
 
     @property
-    def archive(self) -> sql.Identifier:
-        return sql.Identifier("pgmq", f"a_{self.stem or self.name}")
+    def archive(self) -> Table:
+        return name_archive(self.stem or self.name)
+
+
+def name_session(queue: str) -> str:
+    """The ``application_name`` of the worker's sessions. The server keeps ASCII of it alone."""
+    return f"changelane work {queue}".encode("ascii", "replace").decode()
 
 
 def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:

@@ -22,6 +22,7 @@ from psycopg import Connection, sql
 
 from changelane.contract.envelope import GROUP
 from changelane.contract.manifest import Consumer
+from changelane.contract.queue_name import queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.queue.delivery import Delivery
@@ -172,13 +173,13 @@ def open_worked(
         keeping=[consumer.queue for consumer in consumers if consumer.archive],
         dated=dated,
     )
-    tables = [f"q_{name}" for name in ordered]
+    tables = [queue_table(name) for name in ordered]
     found = (
         {row[0] for row in connection.execute(load_sql(__name__, "indexed"), {"tables": tables})}
         if tables
         else set()
     )
-    if lacking := [name for name in ordered if f"q_{name}" not in found]:
+    if lacking := [name for name in ordered if queue_table(name) not in found]:
         noun, verb = ("queue", "lacks") if len(lacking) == 1 else ("queues", "lack")
         raise DatabaseError(
             f"{noun} {', '.join(lacking)} {verb} the index for `ordering: key`", fix="run `changelane apply`"

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from changelane.contract.sql_text import load_sql
+from changelane.runner.live.queue_tables import name_archive, name_queue
 
 BATCH = 1000
 
@@ -18,7 +19,7 @@ def prune(connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: 
     None while another process prunes this archive. 0 for a partitioned archive, whose partitions pg_partman
     drops. Raises psycopg.Error.
     """
-    archive = sql.Identifier("pgmq", f"a_{queue}")
+    archive = name_archive(queue)
     table = sql.Literal(archive.as_string())
     with connection.transaction():
         partitioned = sql.SQL(load_sql(__name__, "archive_partitioned")).format(table=table)
@@ -34,9 +35,7 @@ def prune_letters(
     connection: psycopg.Connection[Any], *, queue: str, keep: int, limit: int = BATCH
 ) -> int | None:
     """As ``prune``, for dead letters that came to ``queue`` more than ``keep`` seconds ago."""
-    statement = sql.SQL(load_sql(__name__, "prune_letters")).format(
-        letters=sql.Identifier("pgmq", f"q_{queue}")
-    )
+    statement = sql.SQL(load_sql(__name__, "prune_letters")).format(letters=name_queue(queue))
     with connection.transaction():
         held = connection.execute(load_sql(__name__, "prune_lock"), {"queue": f"{queue} letters"}).fetchone()
         if held == (False,):

@@ -9,6 +9,7 @@ from psycopg import Connection
 
 from changelane.contract.access import Operation
 from changelane.contract.manifest import Consumer
+from changelane.contract.queue_name import archive_table, queue_table
 from changelane.errors import DatabaseError
 from changelane.runner.live.missing_rights import (
     Need,
@@ -34,10 +35,10 @@ def need_working(consumer: Consumer) -> list[Need]:
     """The rights without which a worker cannot work the consumer's queue."""
     keeps = consumer.archive is not None or consumer.on_exhausted == "archive"
     needs = need_queue(consumer.queue, CLAIMING, keeps=keeps, calls=False)
-    needs.append(Need("pgmq", f"q_{consumer.queue}", "UPDATE", "headers"))
+    needs.append(Need("pgmq", queue_table(consumer.queue), "UPDATE", "headers"))
     needs += need_queue(consumer.dead_letter, SENDING, reads=False)
     if consumer.dead_letters and consumer.dead_letters.keep:
-        needs += need_pruning(f"q_{consumer.dead_letter}")
+        needs += need_pruning(queue_table(consumer.dead_letter))
     return needs
 
 
@@ -47,7 +48,7 @@ def list_worker_grants(connection: Connection[Any], consumers: Sequence[Consumer
     for consumer in consumers:
         needs += need_working(consumer)
         if consumer.archive:
-            needs += need_pruning(f"a_{consumer.queue}")
+            needs += need_pruning(archive_table(consumer.queue))
     return list_grants(connection, needs, role=role)
 
 

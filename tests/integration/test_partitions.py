@@ -14,7 +14,7 @@ from support.command_line import RunChangelane
 from support.deployment import Declared, bring, declare, find_wrong
 from support.pg_partman import install_partman
 
-from changelane.errors import PreflightError
+from changelane.errors import PreflightError, SpecError
 from changelane.runner.apply.plan import Plan, plan
 from changelane.runner.live.database import connect
 from changelane.runner.live.observe import observe
@@ -387,3 +387,29 @@ def test_a_role_without_rights_on_pg_partman_is_told_which_and_can_apply_with_th
         assert run_changelane("maintain", env=as_role).returncode == 0
     finally:
         conn.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}".encode())
+
+
+@pytest.mark.parametrize("name", ["My Events", "50% off", "größe", 'say "hi"', "a.b"])
+def test_a_partitioned_queue_has_any_name_that_pg_partman_takes(
+    conn: Connection, tmp_path: Path, run_changelane: RunChangelane, name: str
+) -> None:
+    spec = ARCHIVED.replace("events:\n    kind", f"{json.dumps(name)}:\n    kind").replace(
+        "queue: events", f"queue: {json.dumps(name)}"
+    )
+    spec = spec.replace("  events: {handler", f"  {json.dumps(name)}: {{handler")
+    if "." in name:
+        with pytest.raises(SpecError) as refused:
+            change(conn, tmp_path, spec)
+        assert "pg_partman" in refused.value.diagnostics[0].message
+        return
+    declared = change(conn, tmp_path, spec)
+    conn.execute("INSERT INTO orders VALUES (1, 'new'), (2, 'new')")
+    for arguments in (["work", "--drain"], ["maintain"], ["peek", name], ["verify"]):
+        done = run_changelane(*arguments)
+        assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    assert one(conn, "SELECT count(*) FROM seen") == 2
+    assert look(conn, declared).steps == ()
+    done = run_changelane("destroy", "--yes", "--drop-queues", "--discard-messages", name)
+    assert done.returncode == 0, done.stderr
+    assert one(conn, "SELECT count(*) FROM pgmq.meta") == 0
+    assert one(conn, "SELECT count(*) FROM pg_class WHERE relname ~ '^(template_pgmq_)?[qa]_'") == 0

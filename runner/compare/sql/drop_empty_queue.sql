@@ -4,7 +4,8 @@ DO $do$ DECLARE
     holds boolean;
 BEGIN
     EXECUTE pg_catalog.format(
-        'SELECT EXISTS (SELECT FROM pgmq.%I) OR EXISTS (SELECT FROM pgmq.%I)', 'q_' || queue, 'a_' || queue
+        'SELECT EXISTS (SELECT FROM pgmq.%I) OR EXISTS (SELECT FROM pgmq.%I)',
+        'q_' || pg_catalog.lower(queue), 'a_' || pg_catalog.lower(queue)
     ) INTO holds;
     IF NOT holds THEN
         PERFORM pgmq.drop_queue(queue);

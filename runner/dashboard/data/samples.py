@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 
 from changelane.contract.sql_text import load_sql
 from changelane.runner.dashboard.data.pool import LOCK_TIMEOUT, Pool
+from changelane.runner.live.queue_tables import Table
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
 
 CAP = 10_000
@@ -81,7 +82,7 @@ class Queue:
 
     @property
     def identifier(self) -> sql.Identifier:
-        return sql.Identifier("pgmq", self.table)
+        return Table(self.table)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +297,7 @@ def _read_waits(
     moved = before is not None and queue.archive_inserted > before.queue.archive_inserted
     if not moved or not queue.archive or not queue.archive_readable:
         return None
-    query = sql.SQL(load_sql(__name__, "handled")).format(archive=sql.Identifier("pgmq", queue.archive))
+    query = sql.SQL(load_sql(__name__, "handled")).format(archive=Table(queue.archive))
     count, median, high = conn.execute(query, {"seconds": WINDOW}).fetchone() or (0, None, None)
     return (median, high) if count and median is not None and high is not None else None
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from changelane.contract.queue_name import find_fault, fold
 from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError
 from changelane.runner.compare.renames import read_queues as read_targets
@@ -29,7 +30,6 @@ from changelane.runner.operate.purge import purge
 from changelane.runner.queue.identity import Queue, find_queue
 from changelane.runner.queue.pruning import BATCH, prune
 
-_NAME = re.compile(r"(?=.{1,47}$)[a-z0-9_]+([.-][a-z0-9_]+)*")
 _SETTLED = re.compile(r"(\d{1,18}):(\d{1,9})")
 _KINDS = ("logged", "unlogged")
 _DAY = 86400.0
@@ -45,19 +45,19 @@ def create(request: Request) -> Response:
     name, kind = visit.get("name").strip(), visit.get("kind", "logged")
 
     def work(conn: psycopg.Connection[Any]) -> str:
-        if any(queue.name == name for queue in _list(conn)):
-            raise ChangelaneError(f"queue {name} exists", fix="choose another name")
         names = [name, f"{name}_dlq"] if visit.get("dead_letter") else [name]
+        if shared := [queue.name for queue in _list(conn) if fold(queue.name) in map(fold, names)]:
+            raise ChangelaneError(f"queue {shared[0]} exists", fix="choose another name")
         for one in names:
             conn.execute(load_sql(__name__, f"create_{kind}"), [one])
         return f"{' and '.join(names)} created"
 
     try:
-        if not _NAME.fullmatch(name) or kind not in _KINDS:
+        if (fault := find_fault(name)) or kind not in _KINDS:
             raise ChangelaneError(
-                f"{name!r} cannot name a queue", fix="use up to 47 of a-z, 0-9 and _, no digit first"
+                f"{name!r} cannot name a queue: it {fault}", fix="letters, digits, _ and - always can"
             )
-        if visit.get("dead_letter") and not _NAME.fullmatch(f"{name}_dlq"):
+        if visit.get("dead_letter") and find_fault(f"{name}_dlq"):
             raise ChangelaneError(
                 f"{name!r} is too long for a queue with dead letters", fix="use up to 43 characters"
             )
@@ -119,7 +119,11 @@ def drop(request: Request) -> Response:
     with site.pool.lend() as conn:
         listed, depth = _look(conn, name)
         observed = observe(conn, declared.manifest or NOTHING)
-    senders = [function.name for function in observed.functions.values() if name in read_targets(function)]
+    senders = [
+        function.name
+        for function in observed.functions.values()
+        if fold(name) in map(fold, read_targets(function))
+    ]
     if name in declared.queues:
         raise Refusal(
             409,

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import psycopg
-from psycopg import sql
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,6 +16,7 @@ from changelane.runner.dashboard.pages.overview import pick
 from changelane.runner.dashboard.web.formats import slug
 from changelane.runner.dashboard.web.guard import Refusal
 from changelane.runner.dashboard.web.render import get_name, get_site, show
+from changelane.runner.live.queue_tables import Table
 from changelane.runner.operate.peek import State
 from changelane.runner.operate.peek import peek as peek_messages
 from changelane.runner.queue.identity import Queue as Target
@@ -129,7 +129,7 @@ def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
     if not session.uses_pgmq:
         return "USAGE ON SCHEMA pgmq"
     if archived and queue.archive and not queue.archive_readable:
-        return f"SELECT ON {sql.Identifier('pgmq', queue.archive).as_string()}"
+        return f"SELECT ON {Table(queue.archive).as_string()}"
     if not archived and not queue.readable:
         return f"SELECT ON {queue.identifier.as_string()}"
     return ""

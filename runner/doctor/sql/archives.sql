@@ -1,5 +1,5 @@
-SELECT substr(relname, 3)
-FROM pg_class
+SELECT name
+FROM unnest(%s::text[]) AS name
+JOIN pg_class ON relname = 'a_' || lower(name)
 WHERE relnamespace = to_regnamespace('pgmq') AND relkind = 'r' AND NOT relispartition
-    AND relname = ANY (SELECT 'a_' || name FROM unnest(%s::text[]) AS name)
     AND has_table_privilege(oid, 'SELECT')

@@ -23,5 +23,5 @@ FROM (
 ) AS wanted
 JOIN pg_roles AS role ON role.rolname = wanted.owner
 JOIN pg_namespace AS namespace ON namespace.nspname = 'pgmq'
-JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = 'q_' || wanted.queue
+JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = 'q_' || lower(wanted.queue)
 ORDER BY wanted.owner, wanted.queue

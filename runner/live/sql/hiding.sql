@@ -1,5 +1,5 @@
 -- Queues whose row security shows the role no message, so that they look empty.
-SELECT substr(class.relname, 3)::text
+SELECT class.relname::text
 FROM pg_class AS class
 WHERE class.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgmq')
     AND class.relname = ANY (%(tables)s)

@@ -15,6 +15,7 @@ from changelane.runner.live.forked_child import end_child, keep_from_children
 from changelane.runner.live.reconnecting import FIRST_PAUSE
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Content
+from changelane.runner.queue.identity import name_session
 from changelane.runner.work.handlers.call_context import InContext, find_job, make_context
 from changelane.runner.work.handlers.lender import AsyncLender
 from changelane.runner.work.handlers.signature import Handler, check_result
@@ -160,7 +161,7 @@ class Tasks:
     async def _serve(self) -> None:
         lender = AsyncLender(
             self._conninfo,
-            name=f"changelane work {self._queue.name}",
+            name=name_session(self._queue.name),
             refused=lambda: self._shares.report(self),
         )
         self._lenders.append(lender)

@@ -13,6 +13,7 @@ from changelane.runner.live.forked_child import end_child
 from changelane.runner.live.reconnecting import FIRST_PAUSE
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Content
+from changelane.runner.queue.identity import name_session
 from changelane.runner.work.handlers.call_context import make_context
 from changelane.runner.work.handlers.lender import Lender
 from changelane.runner.work.handlers.signature import Handler, check_result
@@ -95,7 +96,7 @@ class Threads:
     def _serve(self) -> None:
         lender = Lender(
             self._conninfo,
-            name=f"changelane work {self._queue.name}",
+            name=name_session(self._queue.name),
             refused=lambda: self._shares.report(self),
         )
         self._lenders.append(lender)

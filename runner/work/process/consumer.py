@@ -15,6 +15,7 @@ from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue, explain
+from changelane.runner.queue.identity import name_session
 from changelane.runner.work.process.prefetch import Prefetch
 from changelane.runner.work.process.rate_limit import RateLimit
 from changelane.runner.work.process.settler import Settler
@@ -67,7 +68,7 @@ class Consumer:
         self._event = threading.Event()
         self._stopping = threading.Event()
         self._deadline: float | None = None
-        name = f"changelane work {queue.name}"
+        name = name_session(queue.name)
         self._reconnecting = ReconnectingConnection(conninfo, name=name, refused=shares.report)
         self._woken = False
         self._claimed_at = time.monotonic()

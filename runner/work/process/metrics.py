@@ -21,6 +21,7 @@ from psycopg import sql
 from changelane.change import Change
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
+from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.schedule_runs import list_schedules
 from changelane.runner.live.schedules import sees_schedules
@@ -262,7 +263,7 @@ def _compose(consumers: Sequence[Consumer]) -> sql.Composed:
         template.format(
             name=sql.Literal(consumer.queue.name),
             queue=consumer.queue.table,
-            letters=sql.Identifier("pgmq", f"q_{consumer.queue.dead_letter}"),
+            letters=name_queue(consumer.queue.dead_letter),
             table=sql.Literal(consumer.queue.table.as_string()),
             cap=sql.Literal(DEPTH_CAP),
             letters_cap=sql.Literal(max(DEPTH_CAP, _find_alarm(consumer) or 0)),

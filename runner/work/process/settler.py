@@ -12,6 +12,7 @@ import psycopg
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.fenced import Queue
+from changelane.runner.queue.identity import name_session
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.settle import Fate, settle
 from changelane.runner.work.process.prefetch import Prefetch
@@ -57,7 +58,7 @@ class Settler:
         self._progress = progress
         self._log = log
         self._reconnecting = ReconnectingConnection(
-            conninfo, name=f"changelane work {queue.name}", refused=shares.report
+            conninfo, name=name_session(queue.name), refused=shares.report
         )
         self._ended: deque[Job] = deque()
         self._unsettled: list[Fate] = []

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from math import inf
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -325,7 +326,8 @@ class Worker:
         for name, _, paused in left:
             if paused:
                 raise ChangelaneError(
-                    f"queue {name} is paused, so it cannot be drained", fix=f"run `changelane resume {name}`"
+                    f"queue {name} is paused, so it cannot be drained",
+                    fix=f"run `changelane resume {quote(name)}`",
                 )
         if all(self._is_stuck(name) for name, _, _ in left):
             raise ChangelaneError(

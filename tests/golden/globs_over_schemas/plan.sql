@@ -73,7 +73,7 @@ AS $doze$
     SELECT queue, clock_timestamp() + least(seconds, 60) * interval '1 second'
     FROM (SELECT DISTINCT unnest(queues) AS queue) AS named
     WHERE EXISTS (
-        SELECT FROM pg_class WHERE relnamespace = to_regnamespace('pgmq') AND relname = 'q_' || queue
+        SELECT FROM pg_class WHERE relnamespace = to_regnamespace('pgmq') AND relname = 'q_' || lower(queue)
     )
     ORDER BY queue
     ON CONFLICT (queue) DO UPDATE SET until = greatest(held.until, excluded.until);

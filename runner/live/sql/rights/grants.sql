@@ -1,7 +1,7 @@
 -- Grants on each queue's table and archive, on their partitions, and on the sequences of their ids. An empty
 -- role is PUBLIC, an empty column the whole relation; the owners' own rights are left out.
 WITH whole AS (
-    SELECT class.oid, substr(class.relname, 3)::text AS queue, class.relname LIKE 'a\_%' AS archive
+    SELECT class.oid, meta.queue_name::text AS queue, class.relname LIKE 'a\_%' AS archive
     FROM pgmq.meta
     JOIN pg_class AS class ON class.relname IN ('q_' || lower(meta.queue_name), 'a_' || lower(meta.queue_name))
     WHERE class.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgmq')

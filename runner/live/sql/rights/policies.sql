@@ -1,4 +1,4 @@
-SELECT substr(class.relname, 3)::text AS queue,
+SELECT coalesce(meta.queue_name, substr(class.relname, 3))::text AS queue,
        class.relname LIKE 'a\_%' AS archive,
        policy.polname::text AS name,
        CASE policy.polcmd WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert' WHEN 'w' THEN 'update' WHEN 'd' THEN 'delete'
@@ -13,6 +13,7 @@ SELECT substr(class.relname, 3)::text AS queue,
        obj_description(policy.oid, 'pg_policy') AS comment
 FROM pg_policy AS policy
 JOIN pg_class AS class ON class.oid = policy.polrelid
+LEFT JOIN pgmq.meta ON lower(meta.queue_name) = substr(class.relname, 3)
 WHERE class.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'pgmq')
     AND (class.relname LIKE 'q\_%' OR class.relname LIKE 'a\_%')
 ORDER BY class.relname, policy.polname

@@ -1,4 +1,4 @@
-SELECT substr(class.relname, 3)::text AS queue,
+SELECT meta.queue_name::text AS queue,
        class.relname LIKE 'a\_%' AS archive,
        pg_get_userbyid(class.relowner)::text AS owner,
        class.relrowsecurity AS row_security,

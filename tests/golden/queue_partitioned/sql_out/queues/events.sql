@@ -47,7 +47,9 @@ BEGIN
     -- The parent takes no storage parameters; new partitions have those of the template.
     FOR part IN EXECUTE format(
         'SELECT relid::regclass::text FROM pg_partition_tree(%L) WHERE isleaf'
-        ' UNION ALL SELECT template_table FROM %s WHERE parent_table = %L AND to_regclass(template_table) IS NOT NULL',
+        ' UNION ALL SELECT class.oid::regclass::text FROM %s JOIN pg_namespace AS home ON true'
+        ' JOIN pg_class AS class ON class.relnamespace = home.oid'
+        ' WHERE parent_table = %L AND template_table = home.nspname || ''.'' || class.relname',
         'pgmq."q_events"', config, 'pgmq.q_events'
     ) LOOP
         EXECUTE format('ALTER TABLE %s SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled)', part);
