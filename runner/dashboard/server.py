@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+import psycopg
 import uvicorn
 
 from changelane.errors import ChangelaneError
@@ -89,7 +90,9 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
         project = Project(out, spec=spec)
         site = Site(
             pool=pool,
-            trying=Pool(conninfo, read_only=options.read_only, size=TRYING, reuse=False),
+            trying=Pool(
+                conninfo, read_only=options.read_only, size=TRYING, reuse=False, kind=psycopg.Connection
+            ),
             searching=Pool(conninfo, read_only=options.read_only, size=SEARCHING, reuse=False),
             project=project,
             sessions=Sessions(options.token),

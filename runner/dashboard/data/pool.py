@@ -1,11 +1,11 @@
-"""A small pool of connections, each lent to one user at a time and replaced after an outage."""
+"""The dashboard's connections: each is lent to one user at a time and replaced after an outage."""
 
 from __future__ import annotations
 
+import logging
 import os
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool, NullConnectionPool, PoolClosed, PoolTimeout
 
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
@@ -25,15 +26,15 @@ SIZE = 4
 WAIT = 3.0
 """Seconds that a user waits for a connection in use."""
 
-STALE = 1.0
-"""Seconds after which an idle connection is tested before it is lent."""
-
 DOWN = 1.0
 """Seconds for which a failure to connect is reported again without a new attempt."""
 
 STATEMENT_TIMEOUT = 2000
 LOCK_TIMEOUT = 1000
 """Milliseconds, in each transaction of a page or a change."""
+
+# What it would log on stderr is on the page.
+logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
 
 _OPEN = load_sql(__name__, "open")
 _READ_ONLY = "-c default_transaction_read_only=on"
@@ -47,47 +48,52 @@ class Pool:
     """A pool of connections in autocommit. With ``read_only`` the server refuses every write on them.
 
     It holds at most ``size`` connections. Without ``reuse``, each is closed after its use, with the state of
-    its session.
+    its session. ``kind`` is Connection for statements of users.
     """
 
-    def __init__(self, conninfo: str, *, read_only: bool, size: int = SIZE, reuse: bool = True) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        read_only: bool,
+        size: int = SIZE,
+        reuse: bool = True,
+        kind: type[Connection[TupleRow]] = PinnedConnection,
+    ) -> None:
         self._size = size
-        self._reuse = reuse
         self._conninfo = _forbid_writes(conninfo) if read_only else conninfo
         self._read_only = read_only
-        self._slots = threading.BoundedSemaphore(size)
-        self._lock = threading.Lock()
-        self._idle: list[tuple[psycopg.Connection[Any], float]] = []
-        self._busy: set[psycopg.Connection[Any]] = set()
-        self._failure: tuple[Away, float] | None = None
-        self._closed = False
+        self._kind = kind
+        self._busy: set[Connection[TupleRow]] = set()
+        self._failure: tuple[DatabaseError, float] | None = None
+        build = ConnectionPool if reuse else NullConnectionPool
+        self._pool = build(
+            connection_class=_open_by(self._connect),
+            min_size=0,
+            max_size=size,
+            timeout=WAIT,
+            check=ConnectionPool.check_connection,
+            # A null pool would lend it to the next that waits.
+            reset=None if reuse else Connection.close,
+            # The next user tries again.
+            reconnect_timeout=0,
+            num_workers=1,
+            open=True,
+        )
 
     @contextmanager
-    def lend(self) -> Iterator[psycopg.Connection[Any]]:
+    def lend(self) -> Iterator[Connection[TupleRow]]:
         """Lend a connection in autocommit. Raises Away while the database gives no connection."""
-        with self._slot():
-            conn = self._take()
-            try:
-                yield conn
-            finally:
-                self._put_back(conn)
+        conn = self._take()
+        self._busy.add(conn)
+        try:
+            yield conn
+        finally:
+            self._busy.discard(conn)
+            self._pool.putconn(conn)
 
     @contextmanager
-    def lend_new(self) -> Iterator[psycopg.Connection[Any]]:
-        """Lend a new connection for a user's statements, which is closed afterwards. Raises Away
-        while the database gives no connection.
-        """
-        with self._slot(), self._open(kind=Connection) as conn:
-            with self._lock:
-                self._busy.add(conn)
-            try:
-                yield conn
-            finally:
-                with self._lock:
-                    self._busy.discard(conn)
-
-    @contextmanager
-    def read(self, *, timeout: int = STATEMENT_TIMEOUT) -> Iterator[psycopg.Connection[Any]]:
+    def read(self, *, timeout: int = STATEMENT_TIMEOUT) -> Iterator[Connection[TupleRow]]:
         """A read-only transaction; each of its statements may take ``timeout`` milliseconds."""
         with self.lend() as conn, conn.transaction():
             conn.execute("SET TRANSACTION READ ONLY")
@@ -95,15 +101,44 @@ class Pool:
             yield conn
 
     @contextmanager
-    def change(self, *, timeout: int = STATEMENT_TIMEOUT) -> Iterator[psycopg.Connection[Any]]:
+    def change(self, *, timeout: int = STATEMENT_TIMEOUT) -> Iterator[Connection[TupleRow]]:
         """A transaction that commits unless the block raises."""
         with self.lend() as conn, conn.transaction():
             conn.execute(_OPEN, {"timeout": timeout, "lock_timeout": LOCK_TIMEOUT})
             yield conn
 
-    def connect(self, *, kind: type[Connection[TupleRow]] = PinnedConnection) -> psycopg.Connection[Any]:
-        """A connection outside of the pool, which the caller closes. Raises DatabaseError."""
-        conn = connect(self._conninfo, application_name="changelane dashboard", kind=kind)
+    def close(self) -> None:
+        """Close all connections and cancel what runs on them."""
+        self._pool.close(timeout=1)
+        for conn in list(self._busy):
+            with suppress(psycopg.Error):
+                conn.cancel_safe(timeout=1)
+
+    def _take(self) -> Connection[TupleRow]:
+        if self._failure and time.monotonic() - self._failure[1] < DOWN:
+            raise self._explain()
+        try:
+            return self._pool.getconn()
+        except (PoolTimeout, PoolClosed, DatabaseError):
+            raise self._explain() from None
+
+    def _explain(self) -> Away:
+        if self._failure and time.monotonic() - self._failure[1] < DOWN + WAIT:
+            return Away(self._failure[0].what, fix=self._failure[0].fix)
+        return Away(f"all {self._size} connections for this are busy", fix="try again in a moment")
+
+    def _connect(self, **options: Any) -> Connection[TupleRow]:
+        try:
+            conn = self._open(**options)
+        except DatabaseError as error:
+            self._failure = (error, time.monotonic())
+            raise
+        self._failure = None
+        return conn
+
+    def _open(self, **options: Any) -> Connection[TupleRow]:
+        conninfo = make_conninfo(self._conninfo, **options) if options else self._conninfo
+        conn = connect(conninfo, application_name="changelane dashboard", kind=self._kind)
         # Behind a pooler, the next statement may run in another session, which lacks the prepared statement.
         conn.prepare_threshold = None
         if self._read_only and conn.execute("SHOW default_transaction_read_only").fetchone() != ("on",):
@@ -114,72 +149,16 @@ class Pool:
             )
         return conn
 
-    def close(self) -> None:
-        """Close all connections and cancel what runs on them."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-            busy = list(self._busy)
-        for conn, _ in idle:
-            conn.close()
-        for conn in busy:
-            with suppress(psycopg.Error):
-                conn.cancel_safe(timeout=1)
 
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=WAIT):
-            raise Away(
-                f"all {self._size} connections for this are busy",
-                fix="try again in a moment",
-            )
-        try:
-            yield
-        finally:
-            self._slots.release()
+def _open_by(connect: Callable[..., Connection[TupleRow]]) -> type[Connection[TupleRow]]:
+    """A class by which psycopg_pool connects as ``connect`` does."""
 
-    def _take(self) -> psycopg.Connection[Any]:
-        while True:
-            with self._lock:
-                conn, since = self._idle.pop() if self._idle else (None, 0.0)
-            if conn is None:
-                conn = self._open()
-            elif time.monotonic() - since > STALE and not _answers(conn):
-                conn.close()
-                continue
-            with self._lock:
-                self._busy.add(conn)
-            return conn
+    class Opened(Connection[TupleRow]):
+        @classmethod
+        def connect(cls, conninfo: str = "", **options: Any) -> Any:
+            return connect(**options)
 
-    def _open(self, *, kind: type[Connection[TupleRow]] = PinnedConnection) -> psycopg.Connection[Any]:
-        failure = self._failure
-        if failure and time.monotonic() - failure[1] < DOWN:
-            raise failure[0]
-        try:
-            conn = self.connect(kind=kind)
-        except DatabaseError as error:
-            away = Away(error.what, fix=error.fix)
-            self._failure = (away, time.monotonic())
-            raise away from None
-        self._failure = None
-        return conn
-
-    def _put_back(self, conn: psycopg.Connection[Any]) -> None:
-        idle = not conn.closed and conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        with self._lock:
-            self._busy.discard(conn)
-            if idle and self._reuse and not self._closed:
-                self._idle.append((conn, time.monotonic()))
-                return
-        conn.close()
-
-
-def _answers(conn: psycopg.Connection[Any]) -> bool:
-    try:
-        conn.execute("SELECT")
-    except psycopg.Error:
-        return False
-    return True
+    return Opened
 
 
 def _forbid_writes(conninfo: str) -> str:

@@ -54,7 +54,7 @@ def try_sql(request: Request) -> Response:
     perform(request, "try", queue=None, arguments=said, work=lambda conn: "begun")
     try:
         statements = site.split(text)
-        with site.trying.lend_new() as conn:
+        with site.trying.lend() as conn:
             trial = attempt(conn, statements, manifest, timeout=TRY_TIMEOUT, limit=TRY_SHOWN, confined=True)
     except ChangelaneError as failure:
         error = failure
