@@ -27,7 +27,10 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, cast
+from types import NoneType
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
 
 from changelane.change import Change
 from changelane.contract.envelope import LONGEST_ID, NOTES, ROUTE, ROWS, TEXTS, Envelope
@@ -46,14 +49,17 @@ def _parse_long(digits: str) -> int:
     return int(digits) if len(digits) < 4000 else int(Decimal(digits))
 
 
-# jsonb prints no space around the value, so this skips the search for its end that decode() makes.
-_decode = json.JSONDecoder(parse_float=Decimal).raw_decode
-_decode_long = json.JSONDecoder(parse_float=Decimal, parse_int=_parse_long).decode
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+# For what the faster one refuses: integers of thousands of digits, and text that a stricter reader would not
+# accept.
+_decode_any = json.JSONDecoder(parse_float=Decimal, parse_int=_parse_long).decode
 
 
 class Malformed(Exception):
     """A message that its handler can never take: it is not a change, or it cannot be read."""
 
+
+_ROW_TYPES = (dict, NoneType)
 
 Content = Change[Any] | Message[Any]
 """What a handler receives."""
@@ -126,10 +132,9 @@ def decode_json(text: str) -> Any:
     """JSON with numbers as ``int`` and ``Decimal``, never ``float``. Raises Malformed for deep nesting."""
     try:
         try:
-            value, end = _decode(text)
+            return _decode(text)
         except ValueError:
-            end = -1
-        return value if end == len(text) else _decode_long(text)
+            return _decode_any(text)
     except RecursionError:
         raise Malformed("the message is nested too deep") from None
 
@@ -145,39 +150,44 @@ def read_delivery(
     enqueued_at: str | None = None,
 ) -> Delivery:
     """One claimed row, with its attempts counted. The message is decoded later."""
+    malformed = ""
+    if read_ct >= LAST_COUNT:
+        malformed = f"its read_ct is {read_ct}, which only somebody sets: claims end there"
+    if isinstance(headers, Unreadable):
+        malformed, headers = headers.why, None
+    if isinstance(message, Unreadable):
+        malformed, message = message.why, None
+    head: Any = None
+    if headers:
+        try:
+            head = decode_json(headers)
+        except Malformed as problem:
+            malformed = str(problem)
+    if not isinstance(head, dict):
+        head = {}
     delivery = Delivery(
         msg_id,
         read_ct,
-        failed=0,
-        released=0,
-        error="",
-        leased_until=leased_until,
-        queue=queue,
-        enqueued_at=enqueued_at,
+        0,
+        0,
+        "",
+        leased_until,
+        None,
+        malformed,
+        False,
+        False,
+        queue,
+        message,
+        enqueued_at,
+        head,
     )
-    if read_ct >= LAST_COUNT:
-        delivery.malformed = f"its read_ct is {read_ct}, which only somebody sets: claims end there"
-    for text in (headers, message):
-        if isinstance(text, Unreadable):
-            delivery.malformed = text.why
-    delivery.text = None if isinstance(message, Unreadable) else message
-    headers = None if isinstance(headers, Unreadable) else headers
-    if not headers:
-        return delivery
-    try:
-        head = decode_json(headers)
-    except Malformed as problem:
-        delivery.malformed = str(problem)
-        return delivery
-    if isinstance(head, dict):
-        delivery.headers = head
-        notes = head.get(NOTES)
-        if isinstance(notes, dict):
-            delivery.failed = _count(notes, "attempts")
-            delivery.released = _count(notes, "released")
-            delivery.returned = _count(notes, "returned")
-            delivery.claims = max(1, _count(notes, "claims"))
-            delivery.error = str(notes.get("error") or "")
+    notes = head.get(NOTES)
+    if isinstance(notes, dict):
+        delivery.failed = _count(notes, "attempts")
+        delivery.released = _count(notes, "released")
+        delivery.returned = _count(notes, "returned")
+        delivery.claims = max(1, _count(notes, "claims"))
+        delivery.error = str(notes.get("error") or "")
     return delivery
 
 
@@ -213,6 +223,37 @@ def _read_id(value: Any) -> str:
     return value if isinstance(value, str) and len(value) <= LONGEST_ID else ""
 
 
+_RowT = TypeVar("_RowT")
+
+
+class _Draft(Generic[_RowT]):
+    """A Change that is not frozen yet: it has the same slots, and its class is replaced when all are set. A
+    frozen dataclass sets each field by a function call, which would be the dearest part of a message.
+    """
+
+    __slots__ = Change.__slots__
+
+    def __init__(self, body: Envelope, delivery: Delivery) -> None:
+        read = body.get
+        self.op = body["op"]
+        self.schema = body["schema"]
+        self.table = body["table"]
+        self.key = read("key")
+        self.new = read("new")
+        self.old = read("old")
+        self.at = _read_time(body["at"])
+        self.txid = body["txid"]
+        route = delivery.headers.get(ROUTE)
+        self.route = route if isinstance(route, str) else ""
+        self.queue = delivery.queue
+        self.msg_id = delivery.msg_id
+        self.attempt = delivery.failed + 1
+        self.headers = delivery.headers
+        self.extra = read("extra") or {}
+        self.truncated = read("truncated") is True
+        self.id = _read_id(read("id")) or delivery.name
+
+
 def read_change(delivery: Delivery) -> Change[Any]:
     """The change of a delivery. Raises Malformed for a message of another kind."""
     value = decode_json(delivery.text) if delivery.text else None
@@ -220,34 +261,22 @@ def read_change(delivery: Delivery) -> Change[Any]:
         raise Malformed("the message is not a JSON object")
     # Until the checks below, the types of its values are what a sender should have written.
     body = cast(Envelope, value)
-    route = delivery.headers.get(ROUTE)
     try:
-        change: Change[Any] = Change(
-            op=body["op"],
-            schema=body["schema"],
-            table=body["table"],
-            key=body.get("key"),
-            new=body.get("new"),
-            old=body.get("old"),
-            at=_read_time(body["at"]),
-            txid=body["txid"],
-            route=route if isinstance(route, str) else "",
-            queue=delivery.queue,
-            msg_id=delivery.msg_id,
-            attempt=delivery.failed + 1,
-            headers=delivery.headers,
-            extra=body.get("extra") or {},
-            truncated=body.get("truncated") is True,
-            id=_read_id(body.get("id")),
-        )
+        draft: Any = _Draft(body, delivery)
     except KeyError as missing:
         raise Malformed(f"the message is not a change: it lacks {missing}") from None
     except (TypeError, ValueError):
         raise Malformed("the message is not a change: 'at' is not a time stamp") from None
-    for name in TEXTS:
-        if not isinstance(getattr(change, name), str):
-            raise Malformed(f"the message is not a change: {name!r} is not a text")
-    for name in ROWS:
-        if not isinstance(getattr(change, name), dict | None):
-            raise Malformed(f"the message is not a change: {name!r} is not an object")
-    return change
+    if not (type(draft.op) is type(draft.schema) is type(draft.table) is type(draft.txid) is str):
+        name = next(name for name in TEXTS if type(getattr(draft, name)) is not str)
+        raise Malformed(f"the message is not a change: {name!r} is not a text")
+    if not (
+        type(draft.key) in _ROW_TYPES
+        and type(draft.new) in _ROW_TYPES
+        and type(draft.old) in _ROW_TYPES
+        and type(draft.extra) is dict
+    ):
+        name = next(name for name in ROWS if type(getattr(draft, name)) not in _ROW_TYPES)
+        raise Malformed(f"the message is not a change: {name!r} is not an object")
+    draft.__class__ = Change
+    return cast("Change[Any]", draft)

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from math import inf
+from operator import itemgetter
 from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor, Error, sql
@@ -110,8 +111,8 @@ class Queue:
         columns = sql.SQL(", ").join(map(sql.Identifier, self._columns))
         return {"archive": archive, "columns": columns, "fresh": fresh}
 
-    def note_settled(self, delivery: Delivery, *, after: float = 0.0) -> None:
-        """Note that the message is gone, or due again in ``after`` seconds. Thread-safe."""
+    def note_settled(self, deliveries: Sequence[Delivery], *, after: float = 0.0) -> None:
+        """Note that the messages are gone, or due again in ``after`` seconds. Thread-safe."""
 
     def claim(self, connection: Connection[Any], *, limit: int, lease: float) -> list[Delivery]:
         """Take up to ``limit`` due messages for ``lease`` seconds, in the order of their ids.
@@ -128,7 +129,7 @@ class Queue:
             now = time.monotonic()
             self._whole_at = now + max(WHOLE, SHARE * (now - began))
         self.next_at = 0.0 if len(rows) == limit else inf
-        return read_rows([row[:-1] for row in rows], queue=self.name, leased_until=began + lease)
+        return read_rows(rows, queue=self.name, leased_until=began + lease, dated=bool(self._dates))
 
     def _take(self, connection: Connection[Any], *, limit: int, lease: float) -> list[tuple[Any, ...]]:
         values = {"limit": limit, "lease": lease, "since": self._since}
@@ -249,23 +250,27 @@ def name_fresh(columns: Sequence[str], *, archive: sql.Identifier | None) -> sql
     return sql.SQL(", ").join(names)
 
 
-def read_rows(rows: list[tuple[Any, ...]], *, queue: str, leased_until: float) -> list[Delivery]:
+_read_id = itemgetter(0)
+
+
+def read_rows(rows: list[tuple[Any, ...]], *, queue: str, leased_until: float, dated: bool) -> list[Delivery]:
     """Claimed rows as deliveries, in the order of their ids.
 
     ``leased_until`` counts from before the claim, so the worker considers its lease over before the server
     does.
     """
+    rows.sort(key=_read_id)
     return [
         read_delivery(
             queue=queue,
-            msg_id=msg_id,
-            read_ct=read_ct,
-            message=message,
-            headers=headers,
+            msg_id=row[0],
+            read_ct=row[1],
+            message=row[2],
+            headers=row[3],
             leased_until=leased_until,
-            enqueued_at=dates[0] if dates else None,
+            enqueued_at=row[4] if dated else None,
         )
-        for msg_id, read_ct, message, headers, *dates in sorted(rows)
+        for row in rows
     ]
 
 

@@ -86,11 +86,13 @@ class OrderedQueue(Queue):
         self._barren = False
         self._miss = FIRST_MISS
 
-    def note_settled(self, delivery: Delivery, *, after: float = 0.0) -> None:
-        name = delivery.headers.get(GROUP)
-        if isinstance(name, str) and len(self._turns) < REMEMBERED:
-            with self._lock:
-                heapq.heappush(self._turns, (time.monotonic() + after if after else 0.0, name))
+    def note_settled(self, deliveries: Sequence[Delivery], *, after: float = 0.0) -> None:
+        at = time.monotonic() + after if after else 0.0
+        with self._lock:
+            for delivery in deliveries:
+                name = delivery.headers.get(GROUP)
+                if isinstance(name, str) and len(self._turns) < REMEMBERED:
+                    heapq.heappush(self._turns, (at, name))
 
     def claim(self, connection: Connection[Any], *, limit: int, lease: float) -> list[Delivery]:
         """Take up to ``limit`` due messages, each the first of its key, for ``lease`` seconds."""
@@ -134,7 +136,7 @@ class OrderedQueue(Queue):
             self.next_at = min(self._turns[0][0] if self._turns else inf, inf if over else self._walk_at)
         if not missed:
             self._miss = FIRST_MISS
-        return read_rows(claimed, queue=self.name, leased_until=began + lease)
+        return read_rows(claimed, queue=self.name, leased_until=began + lease, dated=bool(self._dates))
 
     def _take_turns(self, now: float) -> list[tuple[float, str]]:
         turns: list[tuple[float, str]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import selectors
 import threading
 from collections import deque
@@ -11,7 +10,7 @@ from math import inf
 from typing import Any
 
 from changelane.runner.live.connection_watchdog import BEGIN
-from changelane.runner.live.forked_child import end_child, keep_from_children
+from changelane.runner.live.forked_child import count_forks, end_child, keep_from_children
 from changelane.runner.live.reconnecting import FIRST_PAUSE
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Content
@@ -86,7 +85,7 @@ class Tasks:
 
     def _turn(self) -> None:
         # A handler may stop the loop that runs it, or one of its tasks or callbacks may exit.
-        parent = os.getpid()
+        parent = count_forks()
         while not self._loop.is_closed():
             try:
                 self._loop.run_forever()
@@ -123,6 +122,8 @@ class Tasks:
                 return jobs
             if isinstance(job, Job):
                 jobs.append(job)
+            else:
+                self._giving_up = False
 
     def cancel(self) -> None:
         """Cancel the running handlers; their messages are released, not failed."""
@@ -265,7 +266,7 @@ class Tasks:
         argument: Any = contents if self._handler.batch else contents[0]
         context = make_context(job)
         job.begun = True
-        parent = os.getpid()
+        parent = count_forks()
         # The limit is for the handler only: an ack that has begun is not cut off.
         scope = asyncio.timeout(self._timeout)
         try:
@@ -277,7 +278,8 @@ class Tasks:
                     end_child(parent, error)
                     raise
                 end_child(parent)
-                check_result(result)
+                if result is not None:
+                    check_result(result)
         except TimeoutError as error:
             if scope.expired():
                 raise TimedOut(f"the handler ran longer than its timeout of {self._timeout:g} s") from error

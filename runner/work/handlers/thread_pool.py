@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from math import inf
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from changelane.runner.live.connection_watchdog import BEGIN
-from changelane.runner.live.forked_child import end_child
+from changelane.runner.live.forked_child import count_forks, end_child
 from changelane.runner.live.reconnecting import FIRST_PAUSE
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Content
 from changelane.runner.queue.identity import name_session
 from changelane.runner.work.handlers.call_context import make_context
+from changelane.runner.work.handlers.job_queue import JobQueue
 from changelane.runner.work.handlers.lender import Lender
 from changelane.runner.work.handlers.signature import Handler, check_result
 from changelane.runner.work.handlers.transaction import blame, check_transaction, marking_ack_failures
@@ -44,7 +43,7 @@ class Threads:
         self._shares = host.shares
         self._lenders: list[Lender] = []
         self._giving_up = False
-        self._waiting: SimpleQueue[Job | GiveUpConnection | None] = SimpleQueue()
+        self._waiting: JobQueue[Job | GiveUpConnection | None] = JobQueue()
         self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._serve, name=f"{host.queue.name}-{number}", daemon=True)
@@ -53,7 +52,7 @@ class Threads:
 
     @property
     def waiting(self) -> int:
-        return self._waiting.qsize()
+        return len(self._waiting)
 
     @property
     def connected(self) -> int:
@@ -63,26 +62,22 @@ class Threads:
         """Give a connection up as soon as a thread is free."""
         if not self._giving_up:
             self._giving_up = True
-            self._waiting.put(GiveUpConnection())
+            self._waiting.put([GiveUpConnection()])
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
 
     def submit(self, jobs: list[Job]) -> None:
-        for job in jobs:
-            self._waiting.put(job)
+        self._waiting.put(jobs)
 
     def withdraw(self) -> list[Job]:
         """Take back the jobs that no thread has taken yet."""
-        jobs: list[Job] = []
-        while True:
-            try:
-                job = self._waiting.get_nowait()
-            except Empty:
-                return jobs
-            if isinstance(job, Job):
-                jobs.append(job)
+        taken = self._waiting.withdraw()
+        jobs = [job for job in taken if isinstance(job, Job)]
+        if len(jobs) < len(taken):
+            self._giving_up = False
+        return jobs
 
     def cancel(self) -> None:
         """Does nothing: a thread cannot be stopped from outside. Running threads end with the process."""
@@ -90,8 +85,8 @@ class Threads:
     def close(self) -> None:
         """Let the threads end and close their connections when they are idle."""
         self._closing.set()
-        for _ in self._threads:
-            self._waiting.put(None)
+        self._waiting.set_brief(False)
+        self._waiting.put([None] * len(self._threads))
 
     def _serve(self) -> None:
         lender = Lender(
@@ -100,7 +95,9 @@ class Threads:
             refused=lambda: self._shares.report(self),
         )
         self._lenders.append(lender)
-        while (job := self._waiting.get()) is not None:
+        own = threading.Lock()
+        own.acquire()
+        while (job := self._waiting.take(own)) is not None:
             if isinstance(job, GiveUpConnection):
                 self._give_up(lender)
                 continue
@@ -111,16 +108,18 @@ class Threads:
                 self.running.discard(job)
             if done or job.ended:
                 self._report(job)
+                if not self.transaction and job.started is not None and job.finished is not None:
+                    self._waiting.note(job.finished - job.started)
             else:
                 # Another thread may have a connection.
-                self._waiting.put(job)
+                self._waiting.put([job])
                 self._closing.wait(lender.outage.measure_pause())
         lender.close()
 
     def _give_up(self, lender: Lender) -> None:
         if lender.connection is None:
             # Only a thread that has a connection can give one up.
-            self._waiting.put(GiveUpConnection())
+            self._waiting.put([GiveUpConnection()])
             self._closing.wait(FIRST_PAUSE)
             return
         lender.close()
@@ -178,11 +177,12 @@ class Threads:
         argument: Any = contents if self._handler.batch else contents[0]
         context = make_context(job)
         job.begun = True
-        parent = os.getpid()
+        parent = count_forks()
         try:
             result = context.run(self._handler.function, argument, *arguments)
         except BaseException as error:
             end_child(parent, error)
             raise
         end_child(parent)
-        check_result(result)
+        if result is not None:
+            check_result(result)

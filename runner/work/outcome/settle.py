@@ -75,16 +75,22 @@ def release(delivery: Delivery) -> Fate:
 
 
 def settle(
-    connection: psycopg.Connection[Any], queue: Queue, fates: Iterable[Fate], *, log: FilteringBoundLogger
+    connection: psycopg.Connection[Any],
+    queue: Queue,
+    fates: Iterable[Fate],
+    *,
+    acks: Sequence[Delivery] = (),
+    log: FilteringBoundLogger,
 ) -> Counter[str]:
-    """Write the verdicts; returns how many were handled, failed, released, dead, archived, blocked or lost.
+    """Write the verdicts, and ack ``acks``; returns how many were handled, failed, released, dead, archived,
+    blocked or lost.
 
     Safe to repeat after a lost connection: rows that the first try wrote count as lost, and nothing is
     written twice. Raises psycopg.Error.
     """
     log = log.bind(queue=queue.name)
     counts: Counter[str] = Counter()
-    acks: list[Delivery] = []
+    acks = list(acks)
     postponed: list[Fate] = []
     lost: list[int] = []
     moved: list[Fate] = []
@@ -107,7 +113,8 @@ def settle(
     if acks:
         gone = queue.ack(connection, acks)
         counts["handled"] += len(gone)
-        lost += [delivery.msg_id for delivery in acks if delivery.msg_id not in gone]
+        if len(gone) < len(acks):
+            lost += [delivery.msg_id for delivery in acks if delivery.msg_id not in gone]
     if postponed:
         held = queue.postpone(connection, [_note(delivery, verdict) for delivery, verdict in postponed])
         for delivery, verdict in postponed:

@@ -25,8 +25,8 @@ from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.schedule_runs import list_schedules
 from changelane.runner.live.schedules import sees_schedules
+from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
-from changelane.runner.work.outcome.settle import Fate
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.process.schedule_metrics import measure_schedules
 from changelane.runner.work.sinks.job import Job
@@ -65,12 +65,12 @@ class Meter:
     lag: Histogram
     attempts: Histogram
 
-    def measure(self, job: Job, fates: Sequence[Fate]) -> None:
+    def measure(self, job: Job, handled: Sequence[Delivery]) -> None:
+        """Count a job that ended, and the messages that it handled."""
         if job.started is not None and job.finished is not None:
             self.seconds.observe(job.finished - job.started)
-        acked = [delivery for delivery, verdict in fates if verdict.action == "ack"]
         now = time.time()
-        for delivery in job.handed if job.acked else acked:
+        for delivery in handled:
             content = delivery.content
             if content is not None:
                 began = content.at if isinstance(content, Change) else content.enqueued_at

@@ -78,10 +78,12 @@ class Prefetch:
     def add(self, claimed: list[Delivery]) -> None:
         """Hold claimed messages, and pass those on that the sink may have."""
         with self._lock:
-            self._held.update((delivery.msg_id, delivery) for delivery in claimed)
+            self._held.update([(delivery.msg_id, delivery) for delivery in claimed])
         fit = []
         for delivery in claimed:
-            if delivery.failed >= self._spec.retry.attempts:
+            if delivery.claims == 1 and not delivery.failed:
+                fit.append(delivery)
+            elif delivery.failed >= self._spec.retry.attempts:
                 self._end(delivery, Unfinished(delivery.error or VANISHED))
             elif delivery.suspect:
                 self._suspects.append(delivery)
@@ -116,12 +118,13 @@ class Prefetch:
 
     def drop(self, deliveries: Sequence[Delivery]) -> None:
         """Let go of settled deliveries."""
+        held = self._held
         with self._lock:
             for delivery in deliveries:
-                if self._held.get(delivery.msg_id) is delivery:
-                    del self._held[delivery.msg_id]
-                if self._running_alone is delivery:
-                    self._stop_running_alone()
+                if held.get(delivery.msg_id) is delivery:
+                    del held[delivery.msg_id]
+            if self._running_alone in deliveries:
+                self._stop_running_alone()
         self._settled += len(deliveries)
         if self._settled >= self.size:
             now = time.monotonic()

@@ -11,6 +11,7 @@ import psycopg
 
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live.reconnecting import ReconnectingConnection
+from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import Queue
 from changelane.runner.queue.identity import name_session
 from changelane.runner.work.outcome.batch_split import divide
@@ -62,6 +63,8 @@ class Settler:
         )
         self._ended: deque[Job] = deque()
         self._unsettled: list[Fate] = []
+        self._acks: list[Delivery] = []
+        self._enough = max(1, spec.batch, spec.concurrency)
         self._some = threading.Event()
         self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"settle-{queue.name}", daemon=True)
@@ -84,7 +87,7 @@ class Settler:
         self._ended.append(job)
         if not self._some.is_set():
             self._some.set()
-        if (len(self._ended) * 2 >= self._prefetch.size or not self._sink.waiting) and not self._due.is_set():
+        if not self._due.is_set() and (len(self._ended) >= self._enough or not self._sink.waiting):
             self._due.set()
 
     def join(self) -> None:
@@ -105,17 +108,23 @@ class Settler:
             if not job.ended or job.settled:
                 continue
             job.settled = True
+            if job.fault is None and not (job.acked or job.missed or job.unfit or job.rest):
+                # By far the most: handled, and to be acked with others.
+                self._acks += job.handed
+                if self.meter is not None:
+                    self.meter.measure(job, job.handed)
+                continue
             if job.acked:
                 self.counts["handled"] += len(job.handed)
                 self._prefetch.drop(job.handed)
-                for delivery in job.handed:
-                    self._queue.note_settled(delivery)
+                self._queue.note_settled(job.handed)
             fates, following = divide(
                 job, consumer=self._spec, transaction=self._sink.transaction, stopping=self._stopping.is_set()
             )
             self._unsettled += fates
             if self.meter is not None:
-                self.meter.measure(job, fates)
+                acked = [delivery for delivery, verdict in fates if verdict.action == "ack"]
+                self.meter.measure(job, job.handed if job.acked else acked)
             if following:
                 self._log.warning("a batch failed; part of it is run again", queue=self._queue.name)
                 again.append(following)
@@ -123,27 +132,31 @@ class Settler:
             self._sink.submit(again)
 
     def _write(self, connection: psycopg.Connection[Any]) -> None:
-        if not self._unsettled:
+        if not self._unsettled and not self._acks:
             return
         with self.renewal:
+            for delivery in self._acks:
+                delivery.settling = True
             for delivery, _ in self._unsettled:
                 delivery.settling = True
-        self.counts += settle(connection, self._queue, self._unsettled, log=self._log)
+        self.counts += settle(connection, self._queue, self._unsettled, acks=self._acks, log=self._log)
+        self._prefetch.drop(self._acks)
+        self._queue.note_settled(self._acks)
         self._prefetch.drop([delivery for delivery, _ in self._unsettled])
         for delivery, verdict in self._unsettled:
-            self._queue.note_settled(delivery, after=verdict.delay)
-        self._unsettled = []
+            self._queue.note_settled([delivery], after=verdict.delay)
+        self._unsettled, self._acks = [], []
 
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                if not self._unsettled:
+                if not self._unsettled and not self._acks:
                     self._some.wait()
                     self._some.clear()
                     self._due.wait(PAUSE)
                     self._due.clear()
                 self._judge()
-                if self._unsettled:
+                if self._unsettled or self._acks:
                     self._reconnecting.attempt(
                         self._write, until=self._stopping, log=self._log, queue=self._queue.name
                     )
