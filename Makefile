@@ -56,7 +56,7 @@ types: install ## mypy --strict
 	$(BIN)/mypy
 	MYPYPATH=tests/torture/project:tests $(BIN)/mypy tests/torture/*.py tests/torture/project/*.py
 	MYPYPATH=tests $(BIN)/mypy tests/browser/shoot.py
-	$(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py
+	MYPYPATH=tests $(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py
 	MYPYPATH=examples/jobs $(BIN)/mypy examples/jobs/*.py
 
 .PHONY: imports
@@ -99,6 +99,10 @@ $(BIN)/.installed-bench: $(BIN)/.installed
 bench-work: $(BIN)/.installed-bench ## The worker beside raw SQL, pgqueuer and procrastinate; then its memory
 	$(BIN)/python benchmarks/bench_work.py
 	$(BIN)/python benchmarks/bench_work.py --memory
+
+.PHONY: bench-relay
+bench-relay: install ## What a relay to each engine costs, beside the same drain that publishes nothing
+	$(BIN)/python benchmarks/bench_relay.py
 
 .PHONY: bench-flow
 bench-flow: install ## From commit to handled at 2,000 changes a second

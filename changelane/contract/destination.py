@@ -10,11 +10,12 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from changelane.contract.catalog import Record
+from changelane.contract.formats import Format
 from changelane.contract.template import Engine
 from changelane.errors import DestinationError
-
-Format = Literal["changelane"]
 
 LONGEST_SECRET = 1 << 20
 """Bytes of a secret's file that are read, at most."""
@@ -55,6 +56,15 @@ def _read_variable(name: str) -> str:
     return value
 
 
+class Address(Secret):
+    """A URL, in one of the places of a secret, as it may hold a password, or ``literal`` without one."""
+
+    literal: str | None = None
+
+    def read(self) -> str:
+        return super().read() if self.literal is None else self.literal
+
+
 class Tls(Record):
     """Paths of PEM files: ``ca`` verifies the server, ``cert`` and ``key`` identify the client."""
 
@@ -75,9 +85,34 @@ class Nats(Record):
     tls: Tls | None = None
 
 
-ENGINES: tuple[Engine, ...] = ("nats",)
+class Kafka(Record):
+    """A Kafka cluster. ``options`` are those of librdkafka."""
 
-ADDRESSES: dict[Engine, tuple[str, ...]] = {"nats": ("subject",)}
+    servers: tuple[str, ...]
+    security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    mechanism: str | None = None
+    username: str | None = None
+    password: Secret | None = None
+    tls: Tls | None = None
+    options: dict[str, str | int | bool] = Field(default_factory=dict)
+
+
+class Redis(Record):
+    """A Redis or Valkey server."""
+
+    url: Address
+    username: str | None = None
+    password: Secret | None = None
+    tls: Tls | None = None
+
+
+ENGINES: tuple[Engine, ...] = ("nats", "kafka", "redis")
+
+ADDRESSES: dict[Engine, tuple[str, ...]] = {
+    "nats": ("subject",),
+    "kafka": ("topic",),
+    "redis": ("stream",),
+}
 """By engine: the keys of a relay that say where a message goes there."""
 
 DEDUPLICATING: tuple[Engine, ...] = ("nats",)
@@ -89,6 +124,8 @@ class Destination(Record):
 
     name: str
     nats: Nats | None = None
+    kafka: Kafka | None = None
+    redis: Redis | None = None
 
     @property
     def kind(self) -> Engine:
@@ -97,12 +134,24 @@ class Destination(Record):
 
 
 class Relay(Record):
-    """Where a consumer's messages go. ``subject`` is a template (``changelane.contract.template``).
-    ``timeout`` is the number of seconds within which the engine must confirm a batch.
+    """Where a consumer's messages go. ``subject``, ``topic`` and ``stream`` are templates
+    (``changelane.contract.template``), of which the engine has one. ``source``, ``database`` and
+    ``tombstone`` are settings of formats (``changelane.envelopes.record``). ``timeout`` is the number of
+    seconds within which the engine must confirm a batch.
     """
 
     to: str
-    subject: str
+    subject: str | None = None
+    topic: str | None = None
+    stream: str | None = None
     format: Format = "changelane"
+    source: str = ""
+    database: str = ""
+    tombstone: bool = True
     deduplicate: bool = False
     timeout: float = 30.0
+
+    @property
+    def address(self) -> str:
+        """The template of the address, whatever the engine calls it; empty where it has none."""
+        return self.subject or self.topic or self.stream or ""

@@ -15,7 +15,12 @@ BATCH = 500
 
 def describe_destinations(spec: Spec) -> Iterator[contract.Destination]:
     for name, destination in sorted(spec.destinations.items()):
-        yield contract.Destination.model_validate({"name": name, **destination.model_dump()})
+        described = destination.model_dump()
+        for engine in ENGINES:
+            url = getattr(getattr(destination, engine), "url", None)
+            if url is not None and url.literal is not None:
+                described[engine]["url"] = {"literal": url.literal}
+        yield contract.Destination.model_validate({"name": name, **described})
 
 
 def describe_relay(spec: Spec, consumer: Consumer) -> dict[str, Any]:
@@ -28,6 +33,9 @@ def describe_relay(spec: Spec, consumer: Consumer) -> dict[str, Any]:
     described = {
         "to": relay.to,
         "format": relay.format,
+        "source": relay.source or "",
+        "database": relay.database or "",
+        "tombstone": relay.tombstone is not False,
         "deduplicate": engine in DEDUPLICATING if relay.deduplicate is None else relay.deduplicate,
         **{key: getattr(relay, key) for key in ADDRESSES[engine]},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pydantic_core import PydanticCustomError
@@ -15,9 +16,10 @@ from changelane.generator.spec.yaml_source import Node, Source, Step
 from changelane.suggestion import suggest
 
 _HANDLERS_ALONE = ("mode", "concurrency")
+_LOGIN = ("mechanism", "username", "password")
 _LEASE, _TIMEOUT = "60s", "30s"
 _WAYS = ("credentials", "nkey", "token", "username")
-"""How a NATS client says who it is: one of them."""
+"""How a client says who it is: one of them."""
 
 
 def check_relays(source: Source) -> Iterator[Diagnostic]:
@@ -55,29 +57,84 @@ def _check_destination(source: Source, path: tuple[Step, ...]) -> Iterator[Diagn
         message = f"destination {show(path[-1])} has two engines"
         fix = "give each its own name under `destinations`"
         yield source.diagnose(Code.DESTINATION, message, *path, other, key=True, fix=fix)
-    yield from _check_identity(source, (*path, "nats"))
     for engine in engines:
+        yield from _check_login(source, (*path, engine), node.content[engine])
         yield from _check_secrets(source, (*path, engine), node.content[engine])
+    yield from _check_kafka(source, (*path, "kafka"))
 
 
-def _check_identity(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
-    """Report a NATS client that says twice who it is, or says half of it."""
-    node = source.find(*path)
-    content = node.content if node is not None and isinstance(node.content, dict) else {}
+def _check_login(source: Source, path: tuple[Step, ...], node: Node) -> Iterator[Diagnostic]:
+    """Report a client that says twice who it is, or says half of it."""
+    content = node.content if isinstance(node.content, dict) else {}
     given = [way for way in content if way in _WAYS]
     for late in given[1:]:
         message = f"both `{given[0]}` and `{late}` say who connects"
         yield source.diagnose(Code.ONE_OF, message, *path, late, key=True, fix="keep one of them")
-    for one, other in (("username", "password"), ("password", "username")):
-        if source.find(*path, one) is not None and source.find(*path, other) is None:
+    files = source.find(*path, "tls")
+    for place, mapping, one, other in (
+        (path, node, "username", "password"),
+        (path, node, "password", "username"),
+        ((*path, "tls"), files, "cert", "key"),
+        ((*path, "tls"), files, "key", "cert"),
+    ):
+        inner = mapping.content if mapping is not None and isinstance(mapping.content, dict) else {}
+        # Redis has passwords without a user.
+        if one in inner and other not in inner and (one, path[-1]) != ("password", "redis"):
             message = f"`{one}` is given without `{other}`"
-            yield source.diagnose(Code.DESTINATION, message, *path, one, key=True, fix=f"add `{other}`")
-    for one, other in (("cert", "key"), ("key", "cert")):
-        if source.find(*path, "tls", one) is not None and source.find(*path, "tls", other) is None:
-            message = f"`{one}` is given without `{other}`"
+            yield source.diagnose(Code.DESTINATION, message, *place, one, key=True, fix=f"add `{other}`")
+
+
+def _check_kafka(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
+    node = source.find(*path)
+    content = node.content if node is not None and isinstance(node.content, dict) else {}
+    security = _text(source, *path, "security") or "plaintext"
+    login = [key for key in _LOGIN if key in content]
+    if security.startswith("sasl"):
+        lacking = ", ".join(f"`{key}`" for key in _LOGIN if key not in content)
+        if lacking:
+            message = f"`security: {security}` is given without {lacking}"
+            yield source.diagnose(Code.DESTINATION, message, *path, "security", fix=f"add {lacking}")
+    elif login:
+        message = f"`{login[0]}` is for a login, and `security: {security}` has none"
+        fix = "write `security: sasl_ssl`"
+        yield source.diagnose(Code.DESTINATION, message, *path, login[0], key=True, fix=fix)
+    if "tls" in content and not security.endswith("ssl"):
+        message = f"`tls` is given, and `security: {security}` does not encrypt"
+        fix = f"write `security: {'sasl_ssl' if security.startswith('sasl') else 'ssl'}`"
+        yield source.diagnose(Code.DESTINATION, message, *path, "tls", key=True, fix=fix)
+    for option in _keys(source, *path, "options"):
+        if re.search(_HIDDEN, option):
             yield source.diagnose(
-                Code.DESTINATION, message, *path, "tls", one, key=True, fix=f"add `{other}`"
-            )
+                Code.NO_SECRETS,
+                f"`{option}` is a secret, and no secret stands in a spec",
+                *path, "options", option,
+                key=True,
+                fix="give user and password under `username` and `password`, keys as files under `tls`",
+            )  # fmt: skip
+        elif option in _OUR_OPTIONS:
+            yield source.diagnose(
+                Code.DESTINATION,
+                f"`{option}` is set by Changelane, as its guarantees depend on it",
+                *path, "options", option,
+                key=True,
+                fix=f"delete it{_OUR_OPTIONS[option]}",
+            )  # fmt: skip
+
+
+_HIDDEN = r"password|secret|jaas|oauthbearer\.(config|assertion)|ssl\.(key|ca|certificate|keystore)\.pem"
+_OUR_OPTIONS = {
+    "bootstrap.servers": ": write `servers`", "metadata.broker.list": ": write `servers`",
+    "security.protocol": ": write `security`", "sasl.username": ": write `username`",
+    "sasl.mechanism": ": write `mechanism`", "sasl.mechanisms": ": write `mechanism`",
+    "ssl.ca.location": ": write `tls`", "ssl.certificate.location": ": write `tls`",
+    "ssl.key.location": ": write `tls`", "message.timeout.ms": ": write `timeout` of the consumer",
+    "delivery.timeout.ms": ": write `timeout` of the consumer", "enable.idempotence": "", "acks": "",
+    "request.required.acks": "", "partitioner": "", "linger.ms": "", "queue.buffering.max.ms": "",
+    "topic.metadata.propagation.max.ms": "", "transactional.id": "", "delivery.report.only.error": "",
+    "dr_cb": "", "dr_msg_cb": "", "error_cb": "", "log_level": "", "plugin.library.paths": "",
+    "enable.gapless.guarantee": "",
+}  # fmt: skip
+"""Each with the key to write instead, where there is one."""
 
 
 def _check_secrets(source: Source, path: tuple[Step, ...], node: Node) -> Iterator[Diagnostic]:
@@ -85,7 +142,7 @@ def _check_secrets(source: Source, path: tuple[Step, ...], node: Node) -> Iterat
     if not isinstance(node.content, dict):
         return
     for key, child in node.content.items():
-        if not isinstance(child.content, dict) or key == "tls":
+        if not isinstance(child.content, dict) or key in ("tls", "options"):
             continue
         places = [place for place in ("env", "file_env", "file") if place in child.content]
         if not child.content or (len(places) > 1 and set(child.content) == set(places)):
@@ -153,10 +210,37 @@ def _check_options(
         message = f"`{key}` is given, and {engine} has none"
         fix = f"{engine} has {', '.join(f'`{key}`' for key in ADDRESSES[engine]) or 'no address'}"
         yield source.diagnose(Code.RELAY, message, *path, key, key=True, fix=fix)
+    yield from _check_format(source, path, content, engine)
     if _text(source, *path, "deduplicate") == "true" and engine not in DEDUPLICATING:
         message = f"`deduplicate` is given, and {engine} stores a message as often as it is sent"
         fix = "delete it, and let the reader drop ids that it knows"
         yield source.diagnose(Code.RELAY, message, *path, "deduplicate", key=True, fix=fix)
+
+
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    "source": ("cloudevents", "cloudevents_structured", "debezium"),
+    "database": ("debezium",),
+    "tombstone": ("debezium",),
+}
+"""By key: the formats that it is for."""
+
+
+def _check_format(
+    source: Source, path: tuple[Step, ...], content: dict[str, Node], engine: Engine
+) -> Iterator[Diagnostic]:
+    format = _text(source, *path, "format") or "changelane"
+    if format == "cloudevents" and engine == "redis":
+        message = "`cloudevents` needs headers, for which CloudEvents knows no binding to Redis"
+        fix = "write cloudevents_structured"
+        yield source.diagnose(Code.RELAY, message, *path, "format", fix=fix)
+    for key, formats in _SETTINGS.items():
+        if key in content and format not in formats:
+            message = f"`{key}` is given, and the format {show(format)} has none"
+            fix = f"delete it, or write `format: {formats[0]}`"
+            yield source.diagnose(Code.RELAY, message, *path, key, key=True, fix=fix)
+        elif key == "tombstone" and _text(source, *path, key) == "true" and engine != "kafka":
+            message = f"`tombstone` is given, and {engine} has no records without a value"
+            yield source.diagnose(Code.RELAY, message, *path, key, key=True, fix="delete it")
 
 
 def _check_address(source: Source, path: tuple[Step, ...], engine: Engine) -> Iterator[Diagnostic]:

@@ -10,7 +10,11 @@ from changelane.contract.destination import Destination
 from changelane.errors import DestinationError
 from changelane.runner.relay.engine import Engine
 
-_MODULES = {"nats": ("changelane.runner.relay.nats_engine", "NatsEngine", "nats")}
+_MODULES = {
+    "nats": ("changelane.runner.relay.nats_engine", "NatsEngine", "nats"),
+    "kafka": ("changelane.runner.relay.kafka_engine", "KafkaEngine", "confluent_kafka"),
+    "redis": ("changelane.runner.relay.redis_engine", "RedisEngine", "redis"),
+}
 """By engine: its module, its class, and the module of its client, which the extra of its name brings."""
 
 

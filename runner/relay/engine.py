@@ -14,6 +14,8 @@ class Outgoing:
     """One message for an engine. ``address`` is its subject, topic, stream or routing key, escaped already.
 
     ``id`` is by what receivers de-duplicate. ``key`` is the record key as bytes. ``headers`` hold text only.
+    ``tombstone`` asks Kafka for a record without a value after this one. ``lasting`` says that no other
+    message ever has this id.
     """
 
     id: str
@@ -21,6 +23,11 @@ class Outgoing:
     body: bytes
     key: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    tombstone: bool = False
+    lasting: bool = True
+
+
+Kind = Literal["confirmed", "duplicate", "refused", "unroutable", "failed", "unavailable", "misconfigured"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -28,12 +35,13 @@ class Outcome:
     """What became of one message.
 
     ``confirmed``: the engine stored it, or ``duplicate``, had stored it before. ``refused``: no attempt can
-    succeed, the message is at fault. ``failed``: another attempt may succeed, and this one counts.
+    succeed, the message is at fault. ``unroutable``: nothing takes messages with its address. ``failed``:
+    another attempt may succeed, and this one counts.
     ``unavailable``: the engine did not answer, or cannot store anything now. ``misconfigured``: nothing can
     be sent until a person changes the engine or the spec. ``text`` holds the engine's words.
     """
 
-    kind: Literal["confirmed", "duplicate", "refused", "failed", "unavailable", "misconfigured"]
+    kind: Kind
     text: str = ""
     after: float | None = None
 

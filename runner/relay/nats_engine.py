@@ -177,7 +177,7 @@ class NatsEngine:
         for index, message in enumerate(batch):
             self._pending[first + index] = state, index, message.address
             headers = message.headers
-            if relay.deduplicate:
+            if relay.deduplicate and message.lasting:
                 headers = {**headers, ID: message.id}
             size = len(message.body) + _measure(headers)
             if size > client.max_payload:
@@ -247,7 +247,7 @@ class NatsEngine:
             except (Unavailable, Misconfigured):
                 break
         return [
-            Outcome("misconfigured", f"{_LACKS_STREAM} {message.address}")
+            Outcome("unroutable", f"{_LACKS_STREAM} {message.address}")
             if outcome.text == _LACKS_STREAM and message.address in lacking
             else outcome
             for message, outcome in zip(batch, outcomes, strict=True)
@@ -255,7 +255,7 @@ class NatsEngine:
 
     async def _check(self, relay: Relay, *, lease: float, timeout: float) -> list[Finding]:
         client = await self._open(timeout)
-        pattern = generalize(relay.subject)
+        pattern = generalize(relay.address)
         names = await _list_streams(client, pattern, timeout=timeout)
         if not names:
             return [

@@ -29,13 +29,20 @@ def declare_relay(bench: Bench, destination: dict[str, Any], relay: dict[str, An
 
 
 def send_changes(
-    bench: Bench, count: int, *, first: int = 0, table: str = "things", **headers: Any
+    bench: Bench, count: int, *, first: int = 0, table: str = "things", keyed: bool = False, **headers: Any
 ) -> list[str]:
-    """Send updates of row 1 with ids ``id-0`` and on; returns the ids."""
-    ids = [f"id-{number}" for number in range(first, first + count)]
+    """Send updates of seven rows with ids ``id-0`` and on; returns the ids. ``keyed``: ordered by row."""
+    numbers = range(first, first + count)
+    ids = [f"id-{number}" for number in numbers]
+    groups: list[dict[str, Any]] = [
+        {"x-pgmq-group": f"[{number % 7}]"} if keyed else {} for number in numbers
+    ]
     bench.conn.execute(
         "SELECT pgmq.send_batch('jobs', %s::jsonb[], %s::jsonb[])",
-        [[_write(id, table) for id in ids], [json.dumps({"route": "things", **headers})] * count],
+        [
+            [_write(id, table) for id in ids],
+            [json.dumps({"route": "things", **group, **headers}) for group in groups],
+        ],
     )
     return ids
 

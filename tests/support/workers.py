@@ -52,6 +52,13 @@ class Bench:
         (self.folder / "sql_out").mkdir(exist_ok=True)
         (self.folder / "sql_out" / "manifest.json").write_text(manifest.dump())
 
+    def order_by_key(self) -> None:
+        """The index that ``ordering: key`` needs."""
+        self.conn.execute(
+            "CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs "
+            "((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)"
+        )
+
     def send(self, *values: str, delay: int = 0, headers: dict[str, Any] | None = None) -> list[int]:
         """Send a captured change for each value, JSON that becomes ``new.value``; returns msg_ids."""
         ids = []

@@ -23,7 +23,8 @@ class RelayPlan:
 
     @property
     def dated(self) -> bool:
-        return False
+        # Formats say when a message that is no change was sent.
+        return True
 
     @property
     def warning(self) -> str:
@@ -33,6 +34,7 @@ class RelayPlan:
         return RelaySink(
             self.relay,
             lease=self.consumer.lease,
+            attempts=self.consumer.retry.attempts,
             engine=self.engine,
             destinations=self.destinations,
             host=host,

@@ -21,6 +21,7 @@ from changelane.runner.relay.engine import Engine, Misconfigured, Outcome, Outgo
 from changelane.runner.relay.writer import Writer
 from changelane.runner.work.relays.outage import Outage
 from changelane.runner.work.sinks.fault import Fault, Released
+from changelane.runner.work.sinks.fault import Kind as FaultKind
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host
 
@@ -30,8 +31,9 @@ PUBLISHERS = 2
 TRIAL = 5.0
 """Seconds that the engine has for the one message that shows whether it stores again."""
 
-_FATES = {
+_FATES: dict[str, FaultKind] = {
     "refused": "dead_letter",
+    "unroutable": "failed",
     "failed": "failed",
     "unavailable": "released",
     "misconfigured": "released",
@@ -46,7 +48,14 @@ class RelaySink:
     size = PUBLISHERS + 1
 
     def __init__(
-        self, relay: Relay, *, lease: float, engine: Engine, destinations: Destinations, host: Host
+        self,
+        relay: Relay,
+        *,
+        lease: float,
+        attempts: int,
+        engine: Engine,
+        destinations: Destinations,
+        host: Host,
     ) -> None:
         self.relay = relay
         self.running: set[Job] = set()
@@ -55,6 +64,7 @@ class RelaySink:
         self.outage = Outage()
         self.published: Counter[str] = Counter()
         self._lease = lease
+        self._attempts = attempts
         self._engine = engine
         self._destinations = destinations
         self._host = host
@@ -102,7 +112,7 @@ class RelaySink:
 
     def _serve(self) -> None:
         kind = self._destinations.find(self.relay.to).kind
-        writer = Writer(self.relay, engine=kind, queue=self._host.queue.name)
+        writer = Writer(self.relay, engine=kind, queue=self._host.queue.name, attempts=self._attempts)
         while (job := self._jobs.get()) is not None:
             self.running.add(job)
             try:
@@ -124,13 +134,21 @@ class RelaySink:
             # Claimed just before the pause: another worker may be able to send it.
             job.end(Released())
             return
-        messages = job.start(writer.write)
+        written = job.start(writer.write)
+        messages = [message for message in written if message is not None]
         if not messages:
             job.end()
             return
         outcomes = self._send(messages)
+        if not writer.by_row:
+            # Every message would fare alike. Where a row's value is the address, this one is at fault.
+            outcomes = [
+                Outcome("misconfigured", outcome.text) if outcome.kind == "unroutable" else outcome
+                for outcome in outcomes
+            ]
         self.published.update(outcome.kind for outcome in outcomes)
-        job.end(_divide(job.handed, outcomes))
+        sent = [item for item, message in zip(job.handed, written, strict=True) if message is not None]
+        job.end(_divide(sent, outcomes))
         self._heed(outcomes)
 
     def _send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
@@ -223,7 +241,7 @@ def replace_timeout(relay: Relay, timeout: float) -> Relay:
 def _divide(handed: Sequence[Delivery], outcomes: Sequence[Outcome]) -> Fault | None:
     """The fault of a job whose messages ended differently; None where all were stored."""
     parts = {
-        delivery.name: Fault(_FATES[outcome.kind], text=outcome.text, after=outcome.after)  # type: ignore[arg-type]
+        delivery.name: Fault(_FATES[outcome.kind], text=outcome.text, after=outcome.after)
         for delivery, outcome in zip(handed, outcomes, strict=True)
         if outcome.kind in _FATES
     }
