@@ -359,7 +359,7 @@ def test_an_outbox_sends_the_bare_payload(payload: Any, body: bytes, content_typ
     record = change.to("outbox", binding="kafka")
     assert record is not None
     assert (record.body, record.key, record.id) == (body, "7", "9-a")
-    assert record.headers == {"id": "9-a", "eventType": "paid", "content-type": content_type}
+    assert record.headers == {"id": "9-a", "content-type": content_type, "eventType": "paid"}
     assert make_change(row, op="snapshot").to("outbox") is not None
     assert make_change(row, row, op="update").to("outbox") is None
     assert make_change(old=row).to("outbox") is None

@@ -106,12 +106,40 @@ class Redis(Record):
     tls: Tls | None = None
 
 
-ENGINES: tuple[Engine, ...] = ("nats", "kafka", "redis")
+PRIVATE = "private"
+"""Stands for every address that is not public: loopback, private networks, link-local (cloud metadata)."""
+
+
+class Sign(Record):
+    """Each secret signs, so that a receiver can go from one to the next."""
+
+    standard_webhooks: tuple[Secret, ...]
+
+
+class Http(Record):
+    """A receiver of POST requests. ``headers`` go with each request. ``rate`` is requests a second and
+    ``concurrency`` requests at once, both for each process. ``max_body`` is in bytes. ``allow`` and ``deny``
+    are ranges of addresses in CIDR notation, or ``private``.
+    """
+
+    url: Address
+    sign: Sign | None = None
+    headers: dict[str, Secret | str] = Field(default_factory=dict)
+    tls: Tls | None = None
+    concurrency: int = 16
+    rate: float | None = None
+    max_body: int = 1_000_000
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+ENGINES: tuple[Engine, ...] = ("nats", "kafka", "redis", "http")
 
 ADDRESSES: dict[Engine, tuple[str, ...]] = {
     "nats": ("subject",),
     "kafka": ("topic",),
     "redis": ("stream",),
+    "http": (),
 }
 """By engine: the keys of a relay that say where a message goes there."""
 
@@ -126,6 +154,7 @@ class Destination(Record):
     nats: Nats | None = None
     kafka: Kafka | None = None
     redis: Redis | None = None
+    http: Http | None = None
 
     @property
     def kind(self) -> Engine:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from changelane.contract.template import Engine
 from changelane.envelopes.event import Event, spell
-from changelane.envelopes.headers import find_trace, spell_header
-from changelane.envelopes.record import CONTENT_TYPE, JSON, Record, Setting
+from changelane.envelopes.headers import find_trace, make_headers, spell_header
+from changelane.envelopes.record import JSON, Record, Setting
 
 STRUCTURED = "application/cloudevents+json"
 PREFIXES: dict[Engine, str] = {"kafka": "ce_", "http": "ce-", "nats": "ce-", "rabbitmq": "ce-"}
@@ -30,7 +30,7 @@ def write(event: Event, setting: Setting) -> Record:
     return Record(
         id=event.id,
         body=event.text.encode(),
-        headers={**attributes, CONTENT_TYPE: JSON, **find_trace(event)},
+        headers={**attributes, **make_headers(event, binding=setting.binding)},
         key=event.key,
     )
 
@@ -41,7 +41,7 @@ def write_structured(event: Event, setting: Setting) -> Record:
     return Record(
         id=event.id,
         body=f'{{{members},"data":{event.text}}}'.encode(),
-        headers={CONTENT_TYPE: STRUCTURED, **find_trace(event)},
+        headers=make_headers(event, binding=setting.binding, content_type=STRUCTURED),
         key=event.key,
     )
 

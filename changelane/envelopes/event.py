@@ -13,7 +13,8 @@ from changelane.contract.envelope import ID, LONGEST_ID, ROUTE, ROWS, TEXTS
 from changelane.envelopes.record import Refused, make_plain
 
 _STRINGS = (*TEXTS, "at")
-_ROW = (dict, type(None))
+_ALL_TEXTS = [str] * len(_STRINGS)
+_ROW = {dict, type(None)}
 _DEEP = "the message is nested too deep"
 
 # Only where values end matters; numbers of any length must not be converted.
@@ -33,7 +34,8 @@ class Event:
     ``facts`` is the decoded message, empty when it is not an object; its numbers may be inexact, those of
     ``parts`` never. ``is_change``: a capture function wrote it; nothing else is a change, whatever it looks
     like. ``id`` is by what receivers de-duplicate: printable ASCII, as those of captures are, others are
-    percent-encoded. ``key`` is the record key as compact JSON, ``{"id":7}``, None without one.
+    percent-encoded. ``own_id`` is empty where the message has none, and ``id`` is its place, which another
+    database has, too. ``key`` is the record key as compact JSON, ``{"id":7}``, None without one.
 
     Raises Refused for a message that is nested too deep.
     """
@@ -57,10 +59,11 @@ class Event:
         read = self.facts.get
         self.is_change = (
             isinstance(headers.get(ROUTE), str)
-            and all(isinstance(read(name), str) for name in _STRINGS)
-            and all(isinstance(read(name), _ROW) for name in ROWS)
+            and [type(read(name)) for name in _STRINGS] == _ALL_TEXTS
+            and _ROW.issuperset([type(read(name)) for name in ROWS])
         )
-        self.id = self._find_id(f"{queue}:{msg_id}")
+        self.own_id = self._find_id()
+        self.id = self.own_id or make_plain(f"{queue}:{msg_id}")
         self._parts: dict[str, str] | None = None
         self.key = self._spell_key()
 
@@ -88,11 +91,11 @@ class Event:
         """The text of a row (``new``, ``old``) or of the key; None where it is null or absent."""
         return self.parts[name] if self.facts.get(name) is not None else None
 
-    def _find_id(self, place: str) -> str:
+    def _find_id(self) -> str:
         for value in (self.facts.get(ID) if self.is_change else None, self.headers.get(ID)):
             if isinstance(value, str) and 0 < len(value) <= LONGEST_ID:
                 return make_plain(value)
-        return make_plain(place)
+        return ""
 
     def _spell_key(self) -> str | None:
         key = self.facts.get("key") if self.is_change else None

@@ -10,20 +10,20 @@ from changelane.envelopes.record import CONTENT_TYPE, JSON, make_plain
 LONGEST_TRACE = 512
 """Characters of a trace header, as W3C Trace Context asks to carry. Clients' sessions set it, to anything."""
 
+_TRACE = set(TRACE)
+
 _LINES: tuple[Engine, ...] = ("http", "nats")
 """Engines whose headers are lines of text: a line end in a value would begin another header."""
 
 
 def make_headers(event: Event, *, binding: Engine, content_type: str = JSON, **values: str) -> dict[str, str]:
-    """The headers that each format has: id, content type, trace, and ``truncated``. ``values`` come first."""
-    named = {"id": event.id, **values}
+    """The headers that each format has: id, content type, trace, and ``truncated``. ``values`` are more."""
+    headers = {"id": event.id, CONTENT_TYPE: content_type}
+    for name, value in values.items():
+        headers[name] = spell_header(value, binding=binding)
     if event.is_truncated:
-        named["truncated"] = "true"
-    return {
-        **{name: spell_header(value, binding=binding) for name, value in named.items()},
-        CONTENT_TYPE: content_type,
-        **find_trace(event),
-    }
+        headers["truncated"] = "true"
+    return headers | find_trace(event) if event.headers.keys() & _TRACE else headers
 
 
 def find_trace(event: Event) -> dict[str, str]:

@@ -34,12 +34,8 @@ def write(event: Event, setting: Setting) -> Record | None:
         raise Refused("the id of the outbox row is null")
     payload = row["payload"]
     quoted = payload.startswith('"')
-    headers = make_headers(
-        event,
-        binding=setting.binding,
-        content_type=TEXT if quoted else JSON,
-        **{"id": id, **({"eventType": kind} if kind is not None else {})},
-    )
+    named = {"id": id} if kind is None else {"id": id, "eventType": kind}
+    headers = make_headers(event, binding=setting.binding, content_type=TEXT if quoted else JSON, **named)
     body = json.loads(payload) if quoted else "" if payload == "null" else payload
     return Record(id=make_plain(id), body=body.encode(), headers=headers, key=key)
 

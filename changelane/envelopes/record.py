@@ -58,4 +58,4 @@ def make_plain(text: str) -> str:
     """The text as printable ASCII: anything else, blanks, ``"`` and ``%`` are percent-encoded, as the HTTP
     binding of CloudEvents asks.
     """
-    return _ENCODED.sub(lambda found: quote(found[0], safe=""), text)
+    return _ENCODED.sub(lambda found: quote(found[0], safe=""), text) if _ENCODED.search(text) else text

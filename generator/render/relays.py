@@ -8,9 +8,13 @@ from typing import Any
 from changelane.contract import destination as contract
 from changelane.contract.destination import ADDRESSES, DEDUPLICATING, ENGINES
 from changelane.generator.spec.models import Consumer, Spec
+from changelane.generator.spec.scalars import read_rate
 
 BATCH = 500
 """Messages that a relay claims at a time, by default."""
+
+HTTP_BATCH = 100
+"""The same over HTTP, where each message is a request of its own."""
 
 
 def describe_destinations(spec: Spec) -> Iterator[contract.Destination]:
@@ -20,6 +24,8 @@ def describe_destinations(spec: Spec) -> Iterator[contract.Destination]:
             url = getattr(getattr(destination, engine), "url", None)
             if url is not None and url.literal is not None:
                 described[engine]["url"] = {"literal": url.literal}
+        if destination.http is not None and destination.http.rate is not None:
+            described["http"]["rate"] = read_rate(destination.http.rate)
         yield contract.Destination.model_validate({"name": name, **described})
 
 
@@ -43,6 +49,6 @@ def describe_relay(spec: Spec, consumer: Consumer) -> dict[str, Any]:
         described["timeout"] = consumer.timeout
     return {
         "relay": contract.Relay.model_validate(described),
-        "batch": consumer.batch if "batch" in given else BATCH,
+        "batch": consumer.batch if "batch" in given else HTTP_BATCH if engine == "http" else BATCH,
         "timeout": None,
     }

@@ -11,6 +11,7 @@ from changelane.contract.queue_name import fold
 from changelane.diagnostic import Diagnostic
 from changelane.generator.spec.access_rules import check_access
 from changelane.generator.spec.codes import Code
+from changelane.generator.spec.format_rules import check_formats
 from changelane.generator.spec.relay_rules import check_relays
 from changelane.generator.spec.scalars import YEAR, read_duration, read_whole_seconds, show
 from changelane.generator.spec.yaml_source import Node, Source, Step
@@ -36,6 +37,7 @@ def check(source: Source) -> Iterator[Diagnostic]:
     yield from check_access(source)
     yield from _check_schedules(source)
     yield from check_relays(source)
+    yield from check_formats(source)
 
 
 def _content(source: Source, *path: Step) -> str | list[Node] | dict[str, Node] | None:

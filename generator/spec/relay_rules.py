@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic_core import PydanticCustomError
 
@@ -139,14 +140,19 @@ _OUR_OPTIONS = {
 
 def _check_secrets(source: Source, path: tuple[Step, ...], node: Node) -> Iterator[Diagnostic]:
     """Report each secret that is found in no place, or in several."""
-    if not isinstance(node.content, dict):
-        return
-    for key, child in node.content.items():
-        if not isinstance(child.content, dict) or key in ("tls", "options"):
+    children: dict[Any, Node] = {}
+    if isinstance(node.content, dict):
+        children = {key: child for key, child in node.content.items() if key not in ("tls", "options")}
+    elif isinstance(node.content, list):
+        children = dict(enumerate(node.content))
+    for key, child in children.items():
+        yield from _check_secrets(source, (*path, key), child)
+        if not isinstance(child.content, dict) or (key == "headers" and not child.content):
             continue
         places = [place for place in ("env", "file_env", "file") if place in child.content]
         if not child.content or (len(places) > 1 and set(child.content) == set(places)):
-            message = f"`{key}` needs one place of the secret, not {len(places) or 'none'}"
+            named = f"`{key}`" if isinstance(key, str) else f"entry {key + 1}"
+            message = f"{named} needs one place of the secret, not {len(places) or 'none'}"
             fix = "write {env: NAME}, {file_env: NAME} or {file: path}"
             yield source.diagnose(Code.NO_SECRETS, message, *path, key, fix=fix)
 

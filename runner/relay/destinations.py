@@ -14,6 +14,7 @@ _MODULES = {
     "nats": ("changelane.runner.relay.nats_engine", "NatsEngine", "nats"),
     "kafka": ("changelane.runner.relay.kafka_engine", "KafkaEngine", "confluent_kafka"),
     "redis": ("changelane.runner.relay.redis_engine", "RedisEngine", "redis"),
+    "http": ("changelane.runner.relay.http_engine", "HttpEngine", "aiohttp"),
 }
 """By engine: its module, its class, and the module of its client, which the extra of its name brings."""
 

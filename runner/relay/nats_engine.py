@@ -22,7 +22,7 @@ from nats import errors
 from nats.aio.client import Client, RawCredentials
 from nats.aio.msg import Msg
 
-from changelane.contract.destination import Nats, Relay, Tls
+from changelane.contract.destination import Nats, Relay
 from changelane.contract.template import parse_template
 from changelane.errors import DestinationError
 from changelane.runner.relay.engine import (
@@ -35,6 +35,7 @@ from changelane.runner.relay.engine import (
     Unavailable,
 )
 from changelane.runner.relay.event_loop import EventLoop
+from changelane.runner.relay.tls import make_tls_context
 
 PENDING = 64 * 1024 * 1024
 """Bytes that the client buffers before it waits for the socket."""
@@ -271,18 +272,6 @@ class NatsEngine:
             reply = await _ask(client, f"$JS.API.STREAM.INFO.{name}", {}, timeout=timeout)
             findings += _judge_stream(name, reply.get("config") or {}, relay, lease=lease)
         return findings
-
-
-def make_tls_context(tls: Tls) -> ssl.SSLContext:
-    """A context that verifies the server. Raises Misconfigured for files that cannot be read."""
-    try:
-        context = ssl.create_default_context(cafile=tls.ca)
-        if tls.cert is not None:
-            context.load_cert_chain(tls.cert, tls.key)
-    except OSError as error:
-        named = ", ".join(path for path in (tls.ca, tls.cert, tls.key) if path)
-        raise Misconfigured(f"the files of tls cannot be used ({named}): {_say(error)}") from None
-    return context
 
 
 def generalize(subject: str) -> str:

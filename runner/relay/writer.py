@@ -35,9 +35,10 @@ class Writer:
             attempts=attempts,
             tombstone=relay.tombstone,
         )
-        self._template = parse_template(relay.address, engine=engine)
+        self._template = parse_template(relay.address, engine=engine) if relay.address else None
         self._queue = queue
-        self.by_row = any(place.column or place.name == "key" for place in self._template.places)
+        places = self._template.places if self._template else ()
+        self.by_row = any(place.column or place.name == "key" for place in places)
         """Whether the address depends on a row's values."""
         self._addresses: dict[tuple[Any, ...], str] = {}
 
@@ -74,6 +75,8 @@ class Writer:
         )
 
     def _find_address(self, event: Event) -> str:
+        if self._template is None:
+            return ""
         if self.by_row:
             content = decode_json(event.text)
             return self._fill(content if isinstance(content, dict) else {}, event)
@@ -92,6 +95,6 @@ class Writer:
     def _fill(self, content: dict[str, Any], event: Event) -> str:
         try:
             values = {**content, "route": event.headers.get(ROUTE), "queue": self._queue}
-            return fill(self._template, values)
+            return fill(self._template, values) if self._template else ""
         except Unfillable as problem:
             raise Malformed(f"no address: {problem}") from None

@@ -8,6 +8,7 @@ are. A wrong configuration ends the sink, and leaves the messages in the queue.
 from __future__ import annotations
 
 import queue as queues
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +30,9 @@ PUBLISHERS = 2
 """Batches that are published at once: while the engine stores one, the next is written."""
 
 TRIAL = 5.0
-"""Seconds that the engine has for the one message that shows whether it stores again."""
+"""Seconds that an engine has for the one message that shows whether it stores again. A receiver of HTTP has
+the relay's whole timeout, for it may do its work before it answers.
+"""
 
 _FATES: dict[str, FaultKind] = {
     "refused": "dead_letter",
@@ -68,6 +71,8 @@ class RelaySink:
         self._engine = engine
         self._destinations = destinations
         self._host = host
+        self._kind = destinations.find(relay.to).kind
+        self._trial = replace_timeout(relay, relay.timeout if self._kind == "http" else TRIAL)
         self._log = host.log.bind(queue=host.queue.name, destination=relay.to)
         self._jobs: queues.SimpleQueue[Job | None] = queues.SimpleQueue()
         self._lock = threading.Lock()
@@ -111,8 +116,7 @@ class RelaySink:
             self._jobs.put(None)
 
     def _serve(self) -> None:
-        kind = self._destinations.find(self.relay.to).kind
-        writer = Writer(self.relay, engine=kind, queue=self._host.queue.name, attempts=self._attempts)
+        writer = Writer(self.relay, engine=self._kind, queue=self._host.queue.name, attempts=self._attempts)
         while (job := self._jobs.get()) is not None:
             self.running.add(job)
             try:
@@ -156,13 +160,16 @@ class RelaySink:
             return self._engine.publish(messages, relay=self.relay)
         with self._lock:
             if self.outage.trying:
-                hurried = replace_timeout(self.relay, TRIAL)
-                first = self._engine.publish(messages[:1], relay=hurried)
-                self._heed(first)
-                rest = messages[1:]
-                if first[0].kind in ("unavailable", "misconfigured"):
-                    return first + [Outcome("unavailable", first[0].text)] * len(rest)
-                return first + (self._engine.publish(rest, relay=self.relay) if rest else [])
+                # Not always the first: it may be what the receiver cannot answer.
+                chosen = secrets.randbelow(len(messages))
+                (first,) = self._engine.publish([messages[chosen]], relay=self._trial)
+                self._heed([first])
+                rest = [*messages[:chosen], *messages[chosen + 1 :]]
+                if first.kind in ("unavailable", "misconfigured"):
+                    outcomes = [Outcome("unavailable", first.text)] * len(rest)
+                else:
+                    outcomes = self._engine.publish(rest, relay=self.relay) if rest else []
+                return [*outcomes[:chosen], first, *outcomes[chosen:]]
         return (
             [Outcome("unavailable")] * len(messages)
             if self.held_until
@@ -177,13 +184,14 @@ class RelaySink:
                 return
         silent = next((outcome for outcome in outcomes if outcome.kind == "unavailable"), None)
         if silent is not None:
-            self._pause(silent.text)
+            waits = [outcome.after or 0.0 for outcome in outcomes if outcome.kind == "unavailable"]
+            self._pause(silent.text, at_least=max(waits))
         elif self.outage.since is not None and not self.held_until:
             seconds = self.outage.end()
             if seconds is not None:
                 self._log.info("destination stores again", after=round(seconds, 1))
 
-    def _pause(self, text: str) -> None:
+    def _pause(self, text: str, *, at_least: float) -> None:
         if self.held_until or self.failure or self._ending.is_set():
             return
         self.held_until = inf
@@ -191,6 +199,7 @@ class RelaySink:
         if new:
             self._log.warning("destination is unavailable; paused, no attempt is spent", error=text)
         name = f"reach-{self._host.queue.name}"
+        pause = max(pause, at_least)
         threading.Thread(target=self._reach, args=[pause], name=name, daemon=True).start()
         self._host.wake()
 
