@@ -56,22 +56,26 @@ class Grant:
         tag = hashlib.sha256(f"{self.project}\0{self.caller}".encode()).hexdigest()[:7]
         return name_functions(self.operations, queue=self.queue, tag=tag)
 
-    @property
-    def policies(self) -> tuple[tuple[str, Policy], ...]:
-        """Each policy with its name, which is unique to project, role and table."""
+    def list_policies(self, place: Place) -> dict[str, list[Policy]]:
+        """The policies on the queue's table, or on its archive's, by a name that is unique to project, role
+        and table. One that widens covers all operations that need its command: a second would be evaluated
+        beside it for every row.
+        """
+        groups: dict[tuple[str, bool], list[Policy]] = {}
+        for policy in POLICIES:
+            if policy.operation in self.operations and policy.place == place:
+                if policy.restrictive and not self.refused:
+                    policy = replace(policy, check="bounds")
+                groups.setdefault((policy.command, policy.restrictive), []).append(policy)
         tag = hashlib.sha256(f"{self.project}\0{self.role}".encode()).hexdigest()[:8]
-        return tuple(
-            (
-                f"changelane_{policy.operation}_{policy.command}_{'bounds_' * policy.restrictive}{tag}",
-                replace(policy, check="bounds") if policy.restrictive and not self.refused else policy,
-            )
-            for policy in POLICIES
-            if policy.operation in self.operations
-        )
-
-    def list_names(self, place: Place) -> tuple[str, ...]:
-        """Of the policies on the queue's table, or on its archive's."""
-        return tuple(name for name, policy in self.policies if policy.place == place)
+        return {
+            "_".join(
+                ["changelane", *(policy.operation for policy in policies), command]
+                + ["bounds"] * restrictive
+                + [tag]
+            ): policies
+            for (command, restrictive), policies in groups.items()
+        }
 
     def list_rights(self, place: Place, *, optional: bool) -> list[tuple[str, list[str]]]:
         """Privileges on that table, each with its columns, none for the whole table; ``optional``: those on
@@ -90,6 +94,7 @@ class Grant:
             "role": self.role,
             "operations": dict(self.operations),
             "refused": self.refused,
+            "policies": [*self.list_policies("queue"), *self.list_policies("archive")],
             **({"caller": self.caller} if self.caller else {}),
         }
 

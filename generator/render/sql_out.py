@@ -156,8 +156,8 @@ def _render_access(name: str, grant: Grant, files: dict[str, SqlFile]) -> contra
         functions=tuple(grant.functions.values()),
         allow=tuple(grant.operations),
         narrowed=tuple(name for name, using in grant.operations.items() if using),
-        policies=grant.list_names("queue"),
-        archive_policies=grant.list_names("archive"),
+        policies=tuple(grant.list_policies("queue")),
+        archive_policies=tuple(grant.list_policies("archive")),
         spec=spec,
         step=files[_place_queue(name)].add(sql),
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.environment import TemplateModule
@@ -277,7 +278,7 @@ def render_owner(owner: Owner) -> str:
 def render_access(grant: Grant, *, spec: str) -> str:
     """SQL that gives a role what is declared, and takes away all else; locks the queue's tables."""
     spellings: dict[Place, Callable[[str], str]] = {"queue": queue_table, "archive": archive_table}
-    tables = [
+    tables: list[dict[str, Any]] = [
         {
             "place": place,
             "name": f"pgmq.{quote_identifier(spell(grant.queue))}",
@@ -286,14 +287,16 @@ def render_access(grant: Grant, *, spec: str) -> str:
             "policies": [
                 {
                     "name": name,
-                    "command": policy.command,
-                    "using": policy.using,
-                    "check": policy.check,
-                    "restrictive": policy.restrictive,
-                    "declared": grant.operations[policy.operation],
+                    "command": parts[0].command,
+                    "restrictive": parts[0].restrictive,
+                    "using": _unite((part.using, grant.operations[part.operation]) for part in parts),
+                    "check": _unite(
+                        (part.check or part.using, grant.operations[part.operation]) for part in parts
+                    )
+                    if any(part.check for part in parts)
+                    else (),
                 }
-                for name, policy in grant.policies
-                if policy.place == place
+                for name, parts in grant.list_policies(place).items()
             ],
         }
         for place, spell in spellings.items()
@@ -309,7 +312,7 @@ def render_access(grant: Grant, *, spec: str) -> str:
     given = _ENVIRONMENT.get_template("access.sql.j2").render(
         **values,
         summary=", ".join(grant.operations),
-        names=[name for name, _ in grant.policies],
+        names=[policy["name"] for table in tables for policy in table["policies"]],
         schemas=["pgmq", *([SCHEMA] if grant.working else []), *sorted({schema for schema, _ in calls})],
         functions=find_functions(grant.operations),
         optional=OPTIONAL_COLUMN,
@@ -329,6 +332,16 @@ def render_access(grant: Grant, *, spec: str) -> str:
         function_live=FUNCTION_LIVE,
     )
     return role + given + functions
+
+
+def _unite(parts: Iterable[tuple[str, str | None]]) -> tuple[tuple[str, str | None], ...]:
+    """Kinds of rows with their expressions, without those that others among them include; a row of any kind
+    passes.
+    """
+    found = [part for part in dict.fromkeys(parts) if part[0]]
+    if ("rows", None) in found:
+        return (("rows", None),)
+    return tuple(part for part in found if part[0] != "none" or len(found) == 1)
 
 
 def render_api(*, project: str, spec: str) -> str:

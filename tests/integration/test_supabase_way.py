@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import errors, sql
+from support.advice import KNOWN, advise
 from support.command_line import RunChangelane
 from support.supabase import Project, lend_project
 
@@ -122,35 +123,9 @@ def test_from_an_empty_project_to_a_worker(
     with psycopg.connect(project.url, user=project.roles["supabase_auth_admin"], autocommit=True) as auth:
         auth.execute("INSERT INTO auth.users (id, email) VALUES (%s, 'a@b.c')", [ADA])
     assert f"welcome {ADA}" in run("work", "--drain")
-    check_advice(project)
+    with psycopg.connect(project.url, autocommit=True) as conn:
+        assert advise(conn, clients=[project.roles[name] for name in ("anon", "authenticated")]) == KNOWN
     assert "stays, and its function does nothing" in run(
         "destroy", "--yes", "--drop-queues", "--discard-messages", "todo_events"
     )
     assert "Nothing of project todos" in run("verify", "--expect", "absent")
-
-
-def check_advice(project: Project) -> None:
-    """Supabase's linter has nothing to say of what we made; each check has the name of its rule there."""
-    found = {
-        "function_search_path_mutable": project.rows(
-            "SELECT proname FROM pg_proc WHERE pronamespace::regnamespace::text IN"
-            " ('changelane', 'changelane_access', 'pgmq_public')"
-            " AND NOT EXISTS (SELECT FROM unnest(proconfig) AS setting WHERE setting LIKE 'search_path=%')"
-        ),
-        "auth_rls_initplan": project.rows(
-            r"SELECT polrelid::regclass, polname FROM pg_policy CROSS JOIN LATERAL (VALUES"
-            r" (pg_get_expr(polqual, polrelid)), (pg_get_expr(polwithcheck, polrelid))) AS part (expression)"
-            r" WHERE expression ~ '(auth\.(uid|jwt|role|email)|current_setting)\('"
-            r" AND lower(expression) !~ 'select\s+(auth\.(uid|jwt|role|email)|.*current_setting)\('"
-        ),
-        "policy_exists_rls_disabled": project.rows(
-            "SELECT polname FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid WHERE NOT relrowsecurity"
-        ),
-        "security_definer_function_executable": project.rows(
-            "SELECT proname, role FROM pg_proc, unnest(ARRAY['{anon}', '{authenticated}']) AS role"
-            " WHERE pronamespace::regnamespace::text IN ('pgmq_public', 'public')"
-            " AND prosecdef AND has_function_privilege(role, pg_proc.oid, 'EXECUTE')"
-        ),
-    }
-    # Without SET, so that it becomes a part of the query; it names each operator and type by its schema.
-    assert found == {rule: [("new_id",)] if rule == "function_search_path_mutable" else [] for rule in found}

@@ -550,7 +550,7 @@ BEGIN
         LEFT JOIN pg_catalog.pg_policy AS policy
             ON policy.polrelid = class.oid
             AND (
-                policy.polname = ANY (ARRAY['changelane_read_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_select_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
+                policy.polname = ANY (ARRAY['changelane_read_archive_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
                 OR policy.polroles = ARRAY[grantee]
                 AND starts_with(pg_catalog.obj_description(policy.oid, 'pg_policy'), 'changelane:1 project=golden_access access=')
             )
@@ -569,7 +569,7 @@ ALTER TABLE pgmq."q_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL 
 REVOKE ALL ON pgmq."q_order_events" FROM PUBLIC, "changelane_golden_access_cf8a1a0f" CASCADE;
 GRANT DELETE, SELECT, UPDATE ("read_ct", "vt")
     ON pgmq."q_order_events" TO "changelane_golden_access_cf8a1a0f";
-CREATE POLICY "changelane_read_select_7e65e524" ON pgmq."q_order_events" FOR SELECT TO "changelane_golden_access_cf8a1a0f"
+CREATE POLICY "changelane_read_archive_select_7e65e524" ON pgmq."q_order_events" FOR SELECT TO "changelane_golden_access_cf8a1a0f"
     USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
 CREATE POLICY "changelane_read_update_7e65e524" ON pgmq."q_order_events" FOR UPDATE TO "changelane_golden_access_cf8a1a0f"
     USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
@@ -578,8 +578,6 @@ CREATE POLICY "changelane_read_update_bounds_7e65e524" ON pgmq."q_order_events" 
         read_ct BETWEEN 0 AND 2000000000
         AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
     );
-CREATE POLICY "changelane_archive_select_7e65e524" ON pgmq."q_order_events" FOR SELECT TO "changelane_golden_access_cf8a1a0f"
-    USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
 CREATE POLICY "changelane_archive_delete_7e65e524" ON pgmq."q_order_events" FOR DELETE TO "changelane_golden_access_cf8a1a0f"
     USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
 ALTER TABLE pgmq."a_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
@@ -660,11 +658,11 @@ BEGIN
         JOIN pg_catalog.pg_class AS class ON class.oid = policy.polrelid
         WHERE class.relnamespace = 'pgmq'::pg_catalog.regnamespace
             AND class.relname IN ('q_order_events', 'a_order_events')
-            AND policy.polname = ANY (ARRAY['changelane_read_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_select_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
+            AND policy.polname = ANY (ARRAY['changelane_read_archive_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=90ee363772ba live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=5d613393c60d live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -789,7 +787,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON FUNCTION %s IS %L', found.signature,
-            format('changelane:1 project=golden_access access=order_events spec=90ee363772ba live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=5d613393c60d live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -813,7 +811,7 @@ BEGIN
         LEFT JOIN pg_catalog.pg_policy AS policy
             ON policy.polrelid = class.oid
             AND (
-                policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_select_953a0fbe', 'changelane_read_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_select_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
+                policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_read_delete_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
                 OR policy.polroles = ARRAY[grantee]
                 AND starts_with(pg_catalog.obj_description(policy.oid, 'pg_policy'), 'changelane:1 project=golden_access access=')
             )
@@ -839,9 +837,7 @@ CREATE POLICY "changelane_send_insert_bounds_953a0fbe" ON pgmq."q_order_events" 
         read_ct BETWEEN 0 AND 2000000000
         AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
     );
-CREATE POLICY "changelane_send_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
-    USING (enqueued_at = now());
-CREATE POLICY "changelane_read_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
+CREATE POLICY "changelane_send_read_delete_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
     USING (true);
 CREATE POLICY "changelane_read_update_953a0fbe" ON pgmq."q_order_events" FOR UPDATE TO "golden_worker"
     USING (true);
@@ -850,8 +846,6 @@ CREATE POLICY "changelane_read_update_bounds_953a0fbe" ON pgmq."q_order_events" 
         read_ct BETWEEN 0 AND 2000000000
         AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
     );
-CREATE POLICY "changelane_delete_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
-    USING (true);
 CREATE POLICY "changelane_delete_delete_953a0fbe" ON pgmq."q_order_events" FOR DELETE TO "golden_worker"
     USING (true);
 ALTER TABLE pgmq."a_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
@@ -908,11 +902,11 @@ BEGIN
         JOIN pg_catalog.pg_class AS class ON class.oid = policy.polrelid
         WHERE class.relnamespace = 'pgmq'::pg_catalog.regnamespace
             AND class.relname IN ('q_order_events', 'a_order_events')
-            AND policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_select_953a0fbe', 'changelane_read_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_select_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
+            AND policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_read_delete_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=23f09289bde9 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=2aacaa249458 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -1022,7 +1016,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events_dlq spec=3ad1b73fcdeb live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events_dlq spec=bb29b2b94e5b live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -1160,7 +1154,7 @@ BEGIN
                 OR EXISTS (
                     SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS role
                     WHERE policy.polrelid = class.oid
-                        AND starts_with(policy.polname, 'changelane_pop_delete_')
+                        AND policy.polname ~ '^changelane_([a-z]+_)*pop_([a-z]+_)*delete_[0-9a-f]{8}$'
                         AND pg_catalog.pg_has_role(role, 'USAGE')
                 )
             )
@@ -1233,7 +1227,7 @@ BEGIN
                 OR EXISTS (
                     SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS role
                     WHERE policy.polrelid = class.oid
-                        AND starts_with(policy.polname, 'changelane_delete_delete_')
+                        AND policy.polname ~ '^changelane_([a-z]+_)*delete_([a-z]+_)*delete_[0-9a-f]{8}$'
                         AND pg_catalog.pg_has_role(role, 'USAGE')
                 )
             )
@@ -1408,7 +1402,7 @@ BEGIN
                 OR EXISTS (
                     SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS role
                     WHERE policy.polrelid = class.oid
-                        AND starts_with(policy.polname, 'changelane_delete_delete_')
+                        AND policy.polname ~ '^changelane_([a-z]+_)*delete_([a-z]+_)*delete_[0-9a-f]{8}$'
                         AND pg_catalog.pg_has_role(role, 'USAGE')
                 )
             )
@@ -1460,7 +1454,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON SCHEMA pgmq_public IS %L',
-        format('changelane:1 project=golden_access api=pgmq_public spec=98d3c972c16f live=%s pg=', left(encode(sha256(convert_to(coalesce((
+        format('changelane:1 project=golden_access api=pgmq_public spec=9e3c8bc980cd live=%s pg=', left(encode(sha256(convert_to(coalesce((
             SELECT jsonb_agg(jsonb_build_array(
                 proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid), proc.prosrc,
                 language.lanname, proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')

@@ -124,7 +124,7 @@ BEGIN
                 OR EXISTS (
                     SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS role
                     WHERE policy.polrelid = class.oid
-                        AND starts_with(policy.polname, 'changelane_pop_delete_')
+                        AND policy.polname ~ '^changelane_([a-z]+_)*pop_([a-z]+_)*delete_[0-9a-f]{8}$'
                         AND pg_catalog.pg_has_role(role, 'USAGE')
                 )
             )
@@ -197,7 +197,7 @@ BEGIN
                 OR EXISTS (
                     SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS role
                     WHERE policy.polrelid = class.oid
-                        AND starts_with(policy.polname, 'changelane_delete_delete_')
+                        AND policy.polname ~ '^changelane_([a-z]+_)*delete_([a-z]+_)*delete_[0-9a-f]{8}$'
                         AND pg_catalog.pg_has_role(role, 'USAGE')
                 )
             )
@@ -372,7 +372,7 @@ BEGIN
                 OR EXISTS (
                     SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS role
                     WHERE policy.polrelid = class.oid
-                        AND starts_with(policy.polname, 'changelane_delete_delete_')
+                        AND policy.polname ~ '^changelane_([a-z]+_)*delete_([a-z]+_)*delete_[0-9a-f]{8}$'
                         AND pg_catalog.pg_has_role(role, 'USAGE')
                 )
             )
@@ -424,7 +424,7 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON SCHEMA pgmq_public IS %L',
-        format('changelane:1 project=golden_access api=pgmq_public spec=98d3c972c16f live=%s pg=', left(encode(sha256(convert_to(coalesce((
+        format('changelane:1 project=golden_access api=pgmq_public spec=9e3c8bc980cd live=%s pg=', left(encode(sha256(convert_to(coalesce((
             SELECT jsonb_agg(jsonb_build_array(
                 proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid), proc.prosrc,
                 language.lanname, proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')

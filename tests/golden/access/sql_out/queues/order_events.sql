@@ -112,7 +112,7 @@ BEGIN
         LEFT JOIN pg_catalog.pg_policy AS policy
             ON policy.polrelid = class.oid
             AND (
-                policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_select_953a0fbe', 'changelane_read_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_select_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
+                policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_read_delete_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
                 OR policy.polroles = ARRAY[grantee]
                 AND starts_with(pg_catalog.obj_description(policy.oid, 'pg_policy'), 'changelane:1 project=golden_access access=')
             )
@@ -138,9 +138,7 @@ CREATE POLICY "changelane_send_insert_bounds_953a0fbe" ON pgmq."q_order_events" 
         read_ct BETWEEN 0 AND 2000000000
         AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
     );
-CREATE POLICY "changelane_send_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
-    USING (enqueued_at = now());
-CREATE POLICY "changelane_read_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
+CREATE POLICY "changelane_send_read_delete_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
     USING (true);
 CREATE POLICY "changelane_read_update_953a0fbe" ON pgmq."q_order_events" FOR UPDATE TO "golden_worker"
     USING (true);
@@ -149,8 +147,6 @@ CREATE POLICY "changelane_read_update_bounds_953a0fbe" ON pgmq."q_order_events" 
         read_ct BETWEEN 0 AND 2000000000
         AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
     );
-CREATE POLICY "changelane_delete_select_953a0fbe" ON pgmq."q_order_events" FOR SELECT TO "golden_worker"
-    USING (true);
 CREATE POLICY "changelane_delete_delete_953a0fbe" ON pgmq."q_order_events" FOR DELETE TO "golden_worker"
     USING (true);
 ALTER TABLE pgmq."a_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
@@ -207,11 +203,11 @@ BEGIN
         JOIN pg_catalog.pg_class AS class ON class.oid = policy.polrelid
         WHERE class.relnamespace = 'pgmq'::pg_catalog.regnamespace
             AND class.relname IN ('q_order_events', 'a_order_events')
-            AND policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_select_953a0fbe', 'changelane_read_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_select_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
+            AND policy.polname = ANY (ARRAY['changelane_send_insert_953a0fbe', 'changelane_send_insert_bounds_953a0fbe', 'changelane_send_read_delete_select_953a0fbe', 'changelane_read_update_953a0fbe', 'changelane_read_update_bounds_953a0fbe', 'changelane_delete_delete_953a0fbe']::text[])
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=23f09289bde9 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=2aacaa249458 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -313,7 +309,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events_dlq spec=3ad1b73fcdeb live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events_dlq spec=bb29b2b94e5b live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -356,7 +352,7 @@ BEGIN
         LEFT JOIN pg_catalog.pg_policy AS policy
             ON policy.polrelid = class.oid
             AND (
-                policy.polname = ANY (ARRAY['changelane_read_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_select_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
+                policy.polname = ANY (ARRAY['changelane_read_archive_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
                 OR policy.polroles = ARRAY[grantee]
                 AND starts_with(pg_catalog.obj_description(policy.oid, 'pg_policy'), 'changelane:1 project=golden_access access=')
             )
@@ -375,7 +371,7 @@ ALTER TABLE pgmq."q_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL 
 REVOKE ALL ON pgmq."q_order_events" FROM PUBLIC, "changelane_golden_access_cf8a1a0f" CASCADE;
 GRANT DELETE, SELECT, UPDATE ("read_ct", "vt")
     ON pgmq."q_order_events" TO "changelane_golden_access_cf8a1a0f";
-CREATE POLICY "changelane_read_select_7e65e524" ON pgmq."q_order_events" FOR SELECT TO "changelane_golden_access_cf8a1a0f"
+CREATE POLICY "changelane_read_archive_select_7e65e524" ON pgmq."q_order_events" FOR SELECT TO "changelane_golden_access_cf8a1a0f"
     USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
 CREATE POLICY "changelane_read_update_7e65e524" ON pgmq."q_order_events" FOR UPDATE TO "changelane_golden_access_cf8a1a0f"
     USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
@@ -384,8 +380,6 @@ CREATE POLICY "changelane_read_update_bounds_7e65e524" ON pgmq."q_order_events" 
         read_ct BETWEEN 0 AND 2000000000
         AND vt BETWEEN now() - interval '200 years' AND now() + interval '200 years'
     );
-CREATE POLICY "changelane_archive_select_7e65e524" ON pgmq."q_order_events" FOR SELECT TO "changelane_golden_access_cf8a1a0f"
-    USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
 CREATE POLICY "changelane_archive_delete_7e65e524" ON pgmq."q_order_events" FOR DELETE TO "changelane_golden_access_cf8a1a0f"
     USING (message->'new'->>'tenant' = current_setting('request.jwt.claims', true)::jsonb->>'tenant');
 ALTER TABLE pgmq."a_order_events" ENABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY;
@@ -466,11 +460,11 @@ BEGIN
         JOIN pg_catalog.pg_class AS class ON class.oid = policy.polrelid
         WHERE class.relnamespace = 'pgmq'::pg_catalog.regnamespace
             AND class.relname IN ('q_order_events', 'a_order_events')
-            AND policy.polname = ANY (ARRAY['changelane_read_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_select_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
+            AND policy.polname = ANY (ARRAY['changelane_read_archive_select_7e65e524', 'changelane_read_update_7e65e524', 'changelane_read_update_bounds_7e65e524', 'changelane_archive_delete_7e65e524', 'changelane_archive_insert_7e65e524', 'changelane_archive_insert_bounds_7e65e524', 'changelane_archive_select_7e65e524']::text[])
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=90ee363772ba live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=5d613393c60d live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -595,7 +589,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON FUNCTION %s IS %L', found.signature,
-            format('changelane:1 project=golden_access access=order_events spec=90ee363772ba live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=5d613393c60d live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
