@@ -14,6 +14,7 @@ from changelane.contract.queue_name import queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError, PreflightError
 from changelane.runner.apply.executor import run
+from changelane.runner.apply.give_back import give_back
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.preflight import check
 from changelane.runner.apply.step import Step, drop
@@ -91,9 +92,11 @@ def plan_destroy(
     """The plan of destroy: triggers by table, functions, queues, then the schema if it is empty."""
     remains = tuple(find_remains(project, observed))
     owned = find_owned(project, observed)
+    restored, missing = give_back(project, observed, dropped=owned if drop_queues else ())
     steps = [
         *drop_schedules(remains, project=project),
-        *change_access(remains, api=None),
+        *change_access(remains, observed, project=project, api=None),
+        *restored,
         *drop(remains, server=observed.session.server),
         *_drop_owners(project, observed),
     ]
@@ -104,6 +107,7 @@ def plan_destroy(
         for trigger in observed.triggers.values()
         if trigger.marker and trigger.marker.project == project and not trigger.owned
     ]
+    notes += missing
     if drop_queues:
         steps += [_drop_queue(queue, discard=name in discard) for name, queue in owned.items()]
         problems += _find_queue_problems(project, observed, discard=discard, messages=messages)
@@ -114,7 +118,9 @@ def plan_destroy(
         ]
     elif owned:
         notes.append(f"kept: queues {', '.join(owned)}; --drop-queues drops them")
-    shared = any(row.project != project for row in observed.schedules.values())
+    projects = {row.project for row in observed.schedules.values()}
+    projects |= {right.project for right in observed.found_rights}
+    shared = not projects <= {project}
     functions = sum(thing.kind == "function" and thing.action == "drop" for thing in remains)
     session = observed.session
     ours = (session.schema_comment or "").startswith("changelane:schema ")

@@ -97,7 +97,12 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         renames = [rename for rename in renames if rename.capture.route == only]
     steps = [
         *_set_up(objects, manifest, observed, renames),
-        *change_access([thing for thing in objects if prune or not thing.undeclared], api=manifest.api),
+        *change_access(
+            [thing for thing in objects if prune or not thing.undeclared],
+            observed,
+            project=manifest.project,
+            api=manifest.api,
+        ),
         *_change_tables(objects, manifest, observed, renames),
     ]
     steps = _rename(

@@ -210,7 +210,11 @@ def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
         # What PUBLIC loses is said once a queue.
         if taken := [grant for grant in taken if grant.role or access.queue not in queues]:
             holders = f"{spell_name(access.role)} and PUBLIC" if any(not one.role for one in taken) else "it"
-            yield f"{thing}: `apply` revokes from {holders} what is not declared: {spell_grants(taken)}"
+            noted = thing.action == "create" and observed.session.notes_found_rights
+            yield (
+                f"{thing}: `apply` revokes from {holders} what is not declared: {spell_grants(taken)}"
+                + ("; `destroy` gives it back" if noted else "")
+            )
         queues.add(access.queue)
     for policy in rights.policies:
         if policy.queue in queues and policy.marker is None and not policy.name.startswith("changelane_"):

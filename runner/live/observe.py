@@ -19,6 +19,7 @@ from changelane.contract.sql_text import load_sql
 from changelane.runner.live.definers import Definers, observe_definers
 from changelane.runner.live.expressions import observe_expressions
 from changelane.runner.live.foreign_triggers import Foreign, read_foreign
+from changelane.runner.live.found_rights import FoundRight, observe_found_rights
 from changelane.runner.live.inspect import list_tables
 from changelane.runner.live.partman import Partitioning, Partman, observe_partitions, observe_partman
 from changelane.runner.live.rights import Rights, observe_rights
@@ -63,6 +64,11 @@ class Session:
     creates_roles: bool = True
     has_tables: bool = True
     grants_right: bool = True
+
+    @property
+    def notes_found_rights(self) -> bool:
+        """Whether the role may write into the tables of schema ``changelane``, or will make them."""
+        return self.owns_schema or not self.has_schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +254,7 @@ class Observed:
     definers: Definers = field(default_factory=Definers)
     broken: Mapping[str, str] = field(default_factory=dict)
     schedules: Schedules = field(default_factory=dict)
+    found_rights: Sequence[FoundRight] = ()
 
 
 def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
@@ -277,6 +284,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         definers = observe_definers(conn, manifest, owners=owners, role=session.role)
         broken = observe_expressions(conn, manifest)
         schedules = observe_schedules(conn)
+        found_rights = observe_found_rights(conn)
         rights = observe_rights(conn, roles, has_pgmq=listed)
     return Observed(
         session=session,
@@ -305,6 +313,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         definers=definers,
         broken=broken,
         schedules=schedules,
+        found_rights=found_rights,
     )
 
 

@@ -11,9 +11,11 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 from support.api_roles import lend_roles
+from support.command_line import RunChangelane
 from support.deployment import Declared, bring, declare, find_wrong
 
 from changelane.contract.manifest import read_step
+from changelane.runner.apply.destroy import destroy
 from changelane.runner.compare.statement import withdraw
 from changelane.runner.compare.undeclared_rights import find_undeclared
 from changelane.runner.live.observe import observe
@@ -226,3 +228,85 @@ def test_a_plan_lists_each_right_that_a_role_had_before_and_loses(
     assert HELD[statement] in note
     assert find_wrong(conn, declared) == []
     assert [note for note in bring(conn, declared).notes if "revokes" in note] == []
+
+
+def list_rights(conn: Connection) -> set[tuple[Any, ...]]:
+    """Every right on the queue's tables, columns and sequences, and whether row security is on."""
+    return set(
+        conn.execute(
+            """
+            SELECT class.relname::text, place.name, acl.grantee::regrole::text, acl.privilege_type,
+                acl.is_grantable, class.relrowsecurity
+            FROM pg_class AS class
+            CROSS JOIN LATERAL (
+                SELECT '' AS name,
+                    coalesce(relacl, acldefault(replace(relkind::text, 'S', 's')::"char", relowner)) AS acl
+                UNION ALL SELECT attname, attacl FROM pg_attribute WHERE attrelid = class.oid
+            ) AS place, aclexplode(place.acl) AS acl
+            WHERE class.relnamespace = 'pgmq'::regnamespace AND class.relname ~ '^[qa]_jobs(_msg_id_seq)?$'
+            UNION ALL
+            SELECT nspname, '', acl.grantee::regrole::text, acl.privilege_type, acl.is_grantable, false
+            FROM pg_namespace, aclexplode(nspacl) AS acl WHERE nspname = 'pgmq'
+            """
+        ).fetchall()
+    )
+
+
+def test_destroy_gives_back_what_access_found(
+    conn: Connection, tmp_path: Path, roles: dict[str, str], run_changelane: RunChangelane
+) -> None:
+    conn.execute("CREATE TABLE rows (id int PRIMARY KEY); SELECT pgmq.create('jobs')")
+    conn.execute(
+        "GRANT USAGE ON SCHEMA pgmq TO {reader}; REVOKE ALL ON pgmq.a_jobs FROM PUBLIC".format(**roles)
+    )
+    for statement in HELD:
+        conn.execute(statement.format(**roles).encode())
+    before = list_rights(conn)
+    declared = declare(conn, tmp_path, SPEC.format(**roles))
+    (note, *_) = [note for note in bring(conn, declared).notes if "revokes" in note]
+    assert note.endswith("`destroy` gives it back")
+    assert list_rights(conn) != before
+    # What a person grants beside it later is drift, and not what was found.
+    conn.execute(f"GRANT DELETE ON pgmq.q_jobs TO {roles['reader']}".encode())
+    bring(conn, declared)
+    done = run_changelane("destroy", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert f"{roles['reader']} may" in done.stdout
+    assert "row security of" in done.stdout
+    assert list_rights(conn) == before
+
+
+def test_destroy_leaves_what_another_project_declares(
+    conn: Connection, tmp_path: Path, roles: dict[str, str]
+) -> None:
+    conn.execute("CREATE TABLE rows (id int PRIMARY KEY); SELECT pgmq.create('jobs')")
+    conn.execute(f"GRANT SELECT ON pgmq.q_jobs TO {roles['reader']}, {roles['anon']}".encode())
+    shop = declare(conn, tmp_path, SPEC.format(**roles))
+    bring(conn, shop)
+    other = declare(
+        conn,
+        tmp_path,
+        "version: 1\nproject: other\n"
+        f"queues: {{jobs: {{access: [{{role: {roles['anon']}, allow: [send]}}]}}}}\n",
+    )
+    bring(conn, other)
+    run_destroy(conn, shop)
+    held = {(role, privilege) for _, _, role, privilege, _, _ in list_rights(conn)}
+    assert (roles["reader"], "SELECT") in held
+    assert (roles["anon"], "INSERT") in held
+    assert conn.execute("SELECT relrowsecurity FROM pg_class WHERE relname = 'q_jobs'").fetchone() == (True,)
+    run_destroy(conn, other)
+    assert conn.execute("SELECT count(*) FROM pg_policy").fetchone() == (0,)
+    held = {(role, privilege) for _, _, role, privilege, _, _ in list_rights(conn)}
+    assert (roles["anon"], "SELECT") in held
+    assert (roles["anon"], "INSERT") not in held
+
+
+def run_destroy(conn: Connection, declared: Declared) -> None:
+    destroy(
+        conn,
+        declared.manifest,
+        confirm=lambda plan: None,
+        report=lambda step: None,
+        notify=lambda text: None,
+    )

@@ -45,6 +45,18 @@ CREATE TABLE IF NOT EXISTS changelane.schedules (
     paused_at timestamptz,
     PRIMARY KEY (project, name)
 );
+-- Rights on a queue that were there before a project's access. `destroy` grants them again. An empty role is
+-- PUBLIC, an empty column the whole relation.
+CREATE TABLE IF NOT EXISTS changelane.found_rights (
+    project text NOT NULL,
+    queue text NOT NULL,
+    role text NOT NULL,
+    relation text NOT NULL,
+    privilege text NOT NULL,
+    "column" text NOT NULL,
+    grantable boolean NOT NULL,
+    PRIMARY KEY (project, queue, role, relation, privilege, "column")
+);
 -- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
 CREATE TABLE IF NOT EXISTS changelane.audit (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,

@@ -11,7 +11,7 @@ DO $do$ BEGIN
         DROP TABLE changelane.schedules;
     END IF;
 END $do$;
-DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses, changelane.progress;
+DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses, changelane.progress, changelane.found_rights;
 DROP FUNCTION IF EXISTS changelane.new_id(), changelane.add_trace(jsonb), changelane.send_all(refcursor, text[], jsonb, integer, boolean),
     changelane.key_only(text, text, text, text, jsonb, jsonb), changelane.measure(record),
     changelane.digest(text), changelane.doze(text[], double precision),

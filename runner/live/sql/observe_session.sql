@@ -1,4 +1,4 @@
-WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'), ('schedules'), ('audit')),
+WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'), ('schedules'), ('found_rights'), ('audit')),
 functions (name, public) AS (
     VALUES ('new_id', true), ('add_trace', true), ('send_all', true), ('key_only', true), ('measure', true),
         ('digest', true), ('doze', true), ('rouse', true), ('pause', false), ('resume', false),

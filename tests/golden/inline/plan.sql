@@ -52,6 +52,18 @@ CREATE TABLE IF NOT EXISTS changelane.schedules (
     paused_at timestamptz,
     PRIMARY KEY (project, name)
 );
+-- Rights on a queue that were there before a project's access. `destroy` grants them again. An empty role is
+-- PUBLIC, an empty column the whole relation.
+CREATE TABLE IF NOT EXISTS changelane.found_rights (
+    project text NOT NULL,
+    queue text NOT NULL,
+    role text NOT NULL,
+    relation text NOT NULL,
+    privilege text NOT NULL,
+    "column" text NOT NULL,
+    grantable boolean NOT NULL,
+    PRIMARY KEY (project, queue, role, relation, privilege, "column")
+);
 -- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
 CREATE TABLE IF NOT EXISTS changelane.audit (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -334,7 +346,7 @@ GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.
     ) TO PUBLIC;
 
 -- The version, which older ones of Changelane read, and a hash of the functions as they are now.
-COMMENT ON SCHEMA changelane IS 'changelane:schema 9';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 10';
 DO $do$ BEGIN
     EXECUTE pg_catalog.format('COMMENT ON TABLE changelane.sleepers IS %L', 'changelane:functions live=' ||
         left(encode(sha256(convert_to(coalesce((
