@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import RunChangelane
-from declared import bring, declare
 from jsonschema import Draft7Validator
-from rig import WAYS, name_way
+from support.captures import WAYS, name_way
+from support.command_line import RunChangelane
+from support.deployment import bring, declare
 
 from changelane.contract.envelope import GROUP, HEADERS, KEY_CHANGE, OPERATIONS, REPLAYED_FROM, ROUTE
 from changelane.runner.queue.delivery import read_change, read_delivery
