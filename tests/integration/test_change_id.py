@@ -92,3 +92,28 @@ def test_a_copy_of_the_database_goes_on_with_other_ids(captured: psycopg.Connect
     texts = [id[0].split("-", 1)[1] for id in ids if id]
     assert len(set(texts)) == 50
     assert all(first < second for first, second in pairwise(texts))
+
+
+@pytest.mark.parametrize(
+    "payload", ["columns: [v], mask: {v: redact}", "old: none, mask: {id: redact, v: redact}"]
+)
+@pytest.mark.parametrize("extra", ["", ", extra: {now: 'clock_timestamp()'}"])
+@pytest.mark.parametrize("send", ["pgmq", "inline"])
+def test_messages_that_show_nothing_of_their_rows_have_ids_of_their_own(
+    conn: psycopg.Connection[Any], tmp_path: Path, send: str, extra: str, payload: str
+) -> None:
+    conn.execute("CREATE TABLE t (id int, v text)")
+    spec = f"""
+version: 1
+project: ids
+queues: {{one: {{}}}}
+routes:
+  - {{name: things, table: public.t, queue: one, send: {send}, events: [insert, update, delete],
+     payload: {{{payload}, max_bytes: 2 kB{extra}}}}}
+"""
+    bring(conn, declare(conn, tmp_path, spec))
+    conn.execute("INSERT INTO t SELECT n, 'a' FROM generate_series(1, 20) AS n")
+    conn.execute("UPDATE t SET v = 'b'")
+    conn.execute("DELETE FROM t")
+    ids = read_ids(conn, "one")
+    assert len(set(ids)) == len(ids) == 60
