@@ -48,7 +48,8 @@ def handle(change: Change) -> None:
 """
 
 
-@pytest.fixture(scope="session")
+# Of this module: while Playwright is started, an event loop runs in this thread, and asyncio.run() refuses others.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None and os.environ.get("CI"):
