@@ -48,7 +48,7 @@ def handle(change: Change) -> None:
 """
 
 
-# Of this module: while Playwright is started, an event loop runs in this thread, and asyncio.run() refuses others.
+# For this module alone: Playwright's event loop runs in this thread, and asyncio.run() refuses another.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")

@@ -113,7 +113,7 @@ def test_a_record_that_was_given_back_is_not_sent_later(bench: Bench, mock: Mock
 
 
 def test_brokers_that_pass_over_a_record_for_a_while_are_waited_for(bench: Bench, mock: MockCluster) -> None:
-    # With several requests in flight the mock takes the later one although the first was refused, and calls the
+    # With several requests in flight the mock takes a later one after it refused the first, and calls the
     # repeated first one a duplicate. A broker would refuse the later one for its gap.
     declare(bench, mock.servers, login={"options": {"max.in.flight": 1}})
     mock.refuse(KafkaError.NOT_ENOUGH_REPLICAS, times=3)
