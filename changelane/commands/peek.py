@@ -17,6 +17,9 @@ from changelane.runner.operate.peek import STATES, Message, Page, State, peek
 from changelane.runner.queue.identity import find_queue
 from changelane.text import align
 
+BODY = 60
+"""The most characters of a message that a row shows, where it is no change."""
+
 
 @click.command()
 @click.argument("queue")
@@ -93,11 +96,17 @@ def _render_table(messages: tuple[Message, ...]) -> list[str]:
             str(message.deliveries),
             str(message.attempts),
             message.key or "-",
-            f"{message.operation} {message.table}".strip() or "-",
+            _tell_content(message),
         )
         for message in messages
     ]
     return align(rows)
+
+
+def _tell_content(message: Message) -> str:
+    change = f"{message.operation} {message.table}".strip()
+    body = " ".join(line.strip() for line in message.message.splitlines())
+    return change or (body if len(body) <= BODY else f"{body[: BODY - 3]}...")
 
 
 def _tell_due(message: Message) -> str:

@@ -256,6 +256,15 @@ def test_a_queue_of_the_oldest_pgmq_is_seen_and_touched(bare_database: str) -> N
         assert list(purge(conn, queue)) == [1]
 
 
+def test_the_list_shows_the_beginning_of_a_message_that_is_no_change(
+    conn: Connection, queue: Queue, run_changelane: RunChangelane
+) -> None:
+    for body in ('{"to": "ada"}', '"' + "x" * 100 + '"', "null"):
+        conn.execute("SELECT pgmq.send('jobs', %s::jsonb)", [body])
+    rows = run_changelane("peek", "jobs").stdout.splitlines()[1:]
+    assert [row.split("  ")[-1] for row in rows] == ['{ "to": "ada" }', '"' + "x" * 56 + "...", "null"]
+
+
 def test_the_commands_send_show_and_purge(
     conn: Connection, queue: Queue, run_changelane: RunChangelane
 ) -> None:
