@@ -19,22 +19,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from changelane.errors import ChangelaneError, DatabaseError
+from changelane.runner.dashboard import pages
 from changelane.runner.dashboard.data.pool import Away
-from changelane.runner.dashboard.pages import (
-    access,
-    audit,
-    dead_letters,
-    doctor,
-    login,
-    message_actions,
-    overview,
-    queue_actions,
-    queues,
-    routes,
-    schedules,
-)
 from changelane.runner.dashboard.web.context import Site
 from changelane.runner.dashboard.web.guard import Guard, Refusal
+from changelane.runner.dashboard.web.page import find_pages, sort_routes
 from changelane.runner.dashboard.web.render import show
 from changelane.runner.live.session import explain
 
@@ -43,25 +32,11 @@ _STATIC = Path(__file__).parent / "static"
 
 def build(site: Site) -> ASGIApp:
     """Build the ASGI application."""
+    found = find_pages(pages.__name__)
     app = Starlette(
         routes=[
-            Route("/", overview.show_overview),
-            Route("/drift", overview.show_drift),
-            Route("/samples.json", overview.give_samples),
-            Route("/events", overview.stream),
-            Route("/login", login.show_login),
-            Route("/login", login.log_in, methods=["POST"]),
-            Route("/logout", login.log_out, methods=["POST"]),
+            *sort_routes(found),
             Route("/healthz", _say_ok),
-            Route("/access", access.show_access),
-            Route("/doctor", doctor.show_doctor),
-            Route("/audit", audit.show_audit),
-            *queue_actions.ROUTES,
-            *message_actions.ROUTES,
-            *queues.ROUTES,
-            *dead_letters.ROUTES,
-            *routes.ROUTES,
-            *schedules.ROUTES,
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
         exception_handlers={
@@ -73,6 +48,7 @@ def build(site: Site) -> ASGIApp:
         lifespan=_live,
     )
     app.state.site = site
+    app.state.links = [page for page in found if page.href]
     guarded = Guard(app, rules=site.rules, sessions=site.sessions, guesses=site.guesses, tell=tell)
     return _Told(guarded, app=app, site=site)
 

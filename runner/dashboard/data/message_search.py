@@ -22,7 +22,7 @@ from changelane.runner.operate.peek import LOOK, Message, State, peek
 from changelane.runner.queue.identity import Queue
 from changelane.runner.queue.unreadable import is_unreadable
 
-PAGE = 50
+LENGTH = 50
 BUDGET = 0.12
 """Seconds after which no further range is begun."""
 
@@ -73,8 +73,8 @@ def browse(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found
     """Read one page. ``conn`` is in a transaction. Raises ChangelaneError, psycopg.Error."""
     if search.filtered:
         return _scan(conn, queue, search)
-    page = peek(conn, queue, state=search.state, after=search.after, newest=search.newest, limit=PAGE)
-    early = page.next is not None and len(page.messages) < PAGE
+    page = peek(conn, queue, state=search.state, after=search.after, newest=search.newest, limit=LENGTH)
+    early = page.next is not None and len(page.messages) < LENGTH
     return Found(messages=page.messages, next=page.next, looked=LOOK if early else None)
 
 
@@ -108,7 +108,7 @@ def _scan(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found:
             end, ids = _find_end(conn, table, place, 1), []
         if ids:
             page = peek(
-                conn, queue, state=search.state, ids=ids, newest=search.newest, limit=PAGE - len(found)
+                conn, queue, state=search.state, ids=ids, newest=search.newest, limit=LENGTH - len(found)
             )
             found += page.messages
             if page.next is not None:
@@ -121,7 +121,7 @@ def _scan(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> Found:
             looked += stretch
             stretch = min(stretch * 2, LONGEST)
         place = replace(place, after=end)
-        if len(found) == PAGE:
+        if len(found) == LENGTH:
             return Found(messages=tuple(found), next=end)
         if time.monotonic() - began > BUDGET:
             return Found(messages=tuple(found), next=end, looked=looked)

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from changelane.contract.access import OPERATIONS
 from changelane.runner.dashboard.data.samples import read_session
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_site, show
 from changelane.runner.operate.access import QueueAccess, read_access
 
@@ -41,3 +43,13 @@ def _leave_out_idle(queue: QueueAccess) -> QueueAccess:
     """
     kept = [role for role in queue.roles if role.role[:3] != "pg_" or set(role.operations.values()) != {"no"}]
     return replace(queue, roles=tuple(kept))
+
+
+PAGE = Page(
+    title="Access",
+    href="/access",
+    rank=60,
+    routes=[
+        Route("/access", show_access),
+    ],
+)

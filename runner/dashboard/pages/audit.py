@@ -8,12 +8,14 @@ from datetime import datetime
 from psycopg.rows import class_row
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from changelane.contract.sql_text import load_sql
 from changelane.runner.dashboard.data.samples import read_session
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_site, show
 
-PAGE = 100
+LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ def show_audit(request: Request) -> Response:
     """Show the newest changes first."""
     site = get_site(request)
     before = request.query_params.get("before", "")
-    values = {"before": int(before) if before.isdecimal() and len(before) < 19 else None, "limit": PAGE + 1}
+    values = {"before": int(before) if before.isdecimal() and len(before) < 19 else None, "limit": LENGTH + 1}
     entries: list[Entry] = []
     with site.pool.read() as conn:
         session = read_session(conn)
@@ -45,6 +47,16 @@ def show_audit(request: Request) -> Response:
         request,
         "audit.html",
         session=session,
-        entries=entries[:PAGE],
-        before=entries[PAGE - 1].id if len(entries) > PAGE else None,
+        entries=entries[:LENGTH],
+        before=entries[LENGTH - 1].id if len(entries) > LENGTH else None,
     )
+
+
+PAGE = Page(
+    title="Audit",
+    href="/audit",
+    rank=80,
+    routes=[
+        Route("/audit", show_audit),
+    ],
+)

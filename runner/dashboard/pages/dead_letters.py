@@ -17,12 +17,13 @@ from changelane.runner.dashboard.pages.queues import find_lack, find_queue
 from changelane.runner.dashboard.web.audited import TIMEOUT, note, perform
 from changelane.runner.dashboard.web.formats import say_count, slug
 from changelane.runner.dashboard.web.guard import Refusal
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, show
 from changelane.runner.operate import peek as messages
 from changelane.runner.operate.dead_letter import Letter, Place, choose, count_kinds, discard, read, redrive
 from changelane.runner.queue.identity import Queue
 
-PAGE = 50
+LENGTH = 50
 MOST = 100_000
 """Letters of one action, at most."""
 
@@ -68,7 +69,7 @@ def _list(request: Request, *, where: str, problem: ChangelaneError | None = Non
             conn,
             Queue(place.queue, ()),
             after=int(after) if after.isdecimal() and len(after) < 19 else None,
-            limit=PAGE,
+            limit=LENGTH,
         )
         letters = read(conn, place, [message.id for message in page.messages])
         kinds = count_kinds(conn, place, limit=LOOKED, kinds=KINDS)
@@ -203,9 +204,14 @@ def _read_id(request: Request) -> int:
     return min(int(request.path_params["id"]), 2**63 - 1)
 
 
-ROUTES = [
-    Route("/dead-letters", show_all),
-    Route("/dead-letters/{queue}", show_letters),
-    Route("/dead-letters/{queue}/{id:int}", show_letter),
-    Route("/dead-letters/{queue}/{verb}", decide, methods=["POST"]),
-]
+PAGE = Page(
+    title="Dead letters",
+    href="/dead-letters",
+    rank=30,
+    routes=[
+        Route("/dead-letters", show_all),
+        Route("/dead-letters/{queue}", show_letters),
+        Route("/dead-letters/{queue}/{id:int}", show_letter),
+        Route("/dead-letters/{queue}/{verb}", decide, methods=["POST"]),
+    ],
+)

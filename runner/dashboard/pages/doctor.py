@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_site, show
 
 
@@ -13,3 +15,13 @@ def show_doctor(request: Request) -> Response:
     if request.query_params.get("again"):
         get_site(request).watch.ask()
     return show(request, "doctor.html")
+
+
+PAGE = Page(
+    title="Doctor",
+    href="/doctor",
+    rank=70,
+    routes=[
+        Route("/doctor", show_doctor),
+    ],
+)

@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from changelane.runner.dashboard.web.guard import bake
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_site, get_visit, show
 
 
@@ -70,3 +72,12 @@ def _stay(target: str) -> str:
     except ValueError:
         return "/"
     return "/" if parts.scheme or parts.netloc or parts.path.startswith("//") else target
+
+
+PAGE = Page(
+    routes=[
+        Route("/login", show_login),
+        Route("/login", log_in, methods=["POST"]),
+        Route("/logout", log_out, methods=["POST"]),
+    ],
+)

@@ -18,6 +18,7 @@ from changelane.runner.dashboard.pages.queues import find_queue as find_listed
 from changelane.runner.dashboard.web.audited import perform
 from changelane.runner.dashboard.web.formats import read_number, say_count, slug
 from changelane.runner.dashboard.web.guard import Refusal
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, show
 from changelane.runner.operate import settle_one
 from changelane.runner.operate.send import send
@@ -146,8 +147,10 @@ def _ask_message(
     )
 
 
-ROUTES = [
-    Route("/queues/{queue}/send", show_send),
-    Route("/queues/{queue}/send", send_one, methods=["POST"]),
-    Route("/queues/{queue}/messages/{verb}", settle, methods=["POST"]),
-]
+PAGE = Page(
+    routes=[
+        Route("/queues/{queue}/send", show_send),
+        Route("/queues/{queue}/send", send_one, methods=["POST"]),
+        Route("/queues/{queue}/messages/{verb}", settle, methods=["POST"]),
+    ],
+)

@@ -9,12 +9,14 @@ import orjson
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from changelane.runner.dashboard.data.background import Check
 from changelane.runner.dashboard.data.samples import Sample, to_record
 from changelane.runner.dashboard.web.context import Site
 from changelane.runner.dashboard.web.flow_diagram import draw
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_site, show
 
 PING = 15
@@ -153,3 +155,16 @@ def _find_wrong(check: Check | None) -> dict[str, str]:
         elif thing.kind == "queue":
             found.setdefault(f"queue {thing.name}", thing.state)
     return found
+
+
+PAGE = Page(
+    title="Overview",
+    href="/",
+    rank=10,
+    routes=[
+        Route("/", show_overview),
+        Route("/drift", show_drift),
+        Route("/samples.json", give_samples),
+        Route("/events", stream),
+    ],
+)

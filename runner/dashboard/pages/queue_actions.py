@@ -23,6 +23,7 @@ from changelane.runner.dashboard.pages.queues import find_queue as find_listed
 from changelane.runner.dashboard.web.audited import perform, perform_batches
 from changelane.runner.dashboard.web.formats import read_number, say_count, say_number, slug
 from changelane.runner.dashboard.web.guard import Refusal
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, show
 from changelane.runner.live.observe import observe
 from changelane.runner.operate import pause
@@ -232,13 +233,15 @@ def _look(conn: psycopg.Connection[Any], name: str) -> tuple[Listed, str]:
     return listed, f"{say_number(depth, about)} messages" if about else say_count(depth, "message")
 
 
-ROUTES = [
-    Route("/queues/new", show_new),
-    Route("/queues/new", create, methods=["POST"]),
-    Route("/queues/{queue}/pause", turn, methods=["POST"]),
-    Route("/queues/{queue}/resume", turn, methods=["POST"]),
-    Route("/queues/{queue}/purge", empty, methods=["GET", "POST"]),
-    Route("/queues/{queue}/drop", drop, methods=["GET", "POST"]),
-    Route("/queues/{queue}/keeping", show_keeping),
-    Route("/queues/{queue}/keeping", keep, methods=["POST"]),
-]
+PAGE = Page(
+    routes=[
+        Route("/queues/new", show_new),
+        Route("/queues/new", create, methods=["POST"]),
+        Route("/queues/{queue}/pause", turn, methods=["POST"]),
+        Route("/queues/{queue}/resume", turn, methods=["POST"]),
+        Route("/queues/{queue}/purge", empty, methods=["GET", "POST"]),
+        Route("/queues/{queue}/drop", drop, methods=["GET", "POST"]),
+        Route("/queues/{queue}/keeping", show_keeping),
+        Route("/queues/{queue}/keeping", keep, methods=["POST"]),
+    ],
+)

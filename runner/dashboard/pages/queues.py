@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from changelane.runner.dashboard.data.message_search import PAGE, Search, browse, count_available
+from changelane.runner.dashboard.data.message_search import LENGTH, Search, browse, count_available
 from changelane.runner.dashboard.data.samples import CAP, Queue, Session, peek, read_queues, read_session
 from changelane.runner.dashboard.pages.overview import pick
 from changelane.runner.dashboard.web.formats import slug
 from changelane.runner.dashboard.web.guard import Refusal
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, show
 from changelane.runner.live.queue_tables import Table
 from changelane.runner.operate.peek import State
@@ -83,7 +84,7 @@ def show_queue(request: Request) -> Response:
         problem=problem,
         query=dict(request.query_params),
         tabs=TABS,
-        page_size=PAGE,
+        page_size=LENGTH,
         entry=declared.queues.get(name),
         consumer=declared.consumers.get(name),
         letters=letters.get(name),
@@ -173,8 +174,13 @@ def read_search(request: Request) -> tuple[Search, str]:
     ), problem
 
 
-ROUTES = [
-    Route("/queues", show_queues),
-    Route("/queues/{queue}", show_queue),
-    Route("/queues/{queue}/messages/{msg_id:int}", show_message),
-]
+PAGE = Page(
+    title="Queues",
+    href="/queues",
+    rank=20,
+    routes=[
+        Route("/queues", show_queues),
+        Route("/queues/{queue}", show_queue),
+        Route("/queues/{queue}/messages/{msg_id:int}", show_message),
+    ],
+)

@@ -12,6 +12,7 @@ from changelane.runner.compare.object import Object
 from changelane.runner.dashboard.web.audited import perform
 from changelane.runner.dashboard.web.formats import slug
 from changelane.runner.dashboard.web.guard import Refusal
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, show
 from changelane.runner.operate.try_sql import Trial, attempt
 from changelane.text import spell
@@ -94,8 +95,13 @@ def _find(request: Request) -> tuple[str, tuple[Capture, ...]]:
     return name, captures
 
 
-ROUTES = [
-    Route("/routes", show_routes),
-    Route("/routes/{route}", show_route),
-    Route("/routes/{route}/try", try_sql, methods=["POST"]),
-]
+PAGE = Page(
+    title="Routes",
+    href="/routes",
+    rank=40,
+    routes=[
+        Route("/routes", show_routes),
+        Route("/routes/{route}", show_route),
+        Route("/routes/{route}/try", try_sql, methods=["POST"]),
+    ],
+)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from changelane.runner.dashboard.web.audited import perform
+from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, go, show
 from changelane.runner.live.schedule_runs import list_schedules
 from changelane.runner.live.schedules import sees_schedules
@@ -51,9 +52,14 @@ def run(request: Request) -> Response:
     return go(request, "/schedules", f"Schedule {name}: {outcome}.")
 
 
-ROUTES = [
-    Route("/schedules", show_schedules),
-    Route("/schedules/{schedule}/pause", turn, methods=["POST"]),
-    Route("/schedules/{schedule}/resume", turn, methods=["POST"]),
-    Route("/schedules/{schedule}/run", run, methods=["POST"]),
-]
+PAGE = Page(
+    title="Schedules",
+    href="/schedules",
+    rank=50,
+    routes=[
+        Route("/schedules", show_schedules),
+        Route("/schedules/{schedule}/pause", turn, methods=["POST"]),
+        Route("/schedules/{schedule}/resume", turn, methods=["POST"]),
+        Route("/schedules/{schedule}/run", run, methods=["POST"]),
+    ],
+)

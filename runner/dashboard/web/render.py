@@ -51,6 +51,7 @@ def show(request: Request, template: str, *, status: int = 200, **values: Any) -
         site=site,
         visit=visit,
         path=request.url.path,
+        links=request.app.state.links,
         declared=site.project.read(),
         sample=site.watch.samples.last,
         check=site.watch.check,
