@@ -11,7 +11,8 @@ left(encode(sha256(convert_to(coalesce((
         'add_trace(jsonb)', 'digest(text)', 'doze(text[], double precision)',
         'key_only(text, text, text, text, jsonb, jsonb)', 'measure(record)', 'new_id()',
         'pause(text)', 'resume(text)', 'rouse(text[])',
-        'send_all(refcursor, text[], jsonb, integer, boolean)'
+        'send_all(refcursor, text[], jsonb, integer, boolean)',
+        'tell_relays(text, jsonb)'
     ]) WITH ORDINALITY AS ours (signature, position)
     -- Without a look-up by name, for which a role needs USAGE on the schema.
     JOIN pg_catalog.pg_proc AS proc

@@ -11,11 +11,12 @@ DO $do$ BEGIN
         DROP TABLE changelane.schedules;
     END IF;
 END $do$;
-DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses, changelane.progress, changelane.found_rights;
+DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses, changelane.progress, changelane.found_rights,
+    changelane.relays;
 DROP FUNCTION IF EXISTS changelane.new_id(), changelane.add_trace(jsonb), changelane.send_all(refcursor, text[], jsonb, integer, boolean),
     changelane.key_only(text, text, text, text, jsonb, jsonb), changelane.measure(record),
     changelane.digest(text), changelane.doze(text[], double precision),
-    changelane.rouse(text[]), changelane.pause(text), changelane.resume(text);
+    changelane.rouse(text[]), changelane.tell_relays(text, jsonb), changelane.pause(text), changelane.resume(text);
 -- The audit log is kept, and so is the schema that holds it.
 DO $do$ BEGIN
     IF pg_catalog.to_regclass('changelane.audit') IS NOT NULL THEN

@@ -36,6 +36,7 @@ class Tasks:
     cancels = True
     overrun = "handler past its timeout, and not to be cancelled, for something blocks its event loop"
     held_until = 0.0
+    relay_state = None
     failure = None
 
     def __init__(self, *, handler: Handler, host: Host, size: int, timeout: float | None) -> None:

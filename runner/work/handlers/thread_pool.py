@@ -30,6 +30,7 @@ class Threads:
     overrun = "handler past its timeout; its thread cannot be stopped and keeps its slot"
     held_until = 0.0
     failure = None
+    relay_state = None
 
     def __init__(self, *, handler: Handler, host: Host, size: int) -> None:
         self.batch = handler.batch

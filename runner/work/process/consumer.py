@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.fault import Released, TimedOut
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host, SinkPlan
+from changelane.runner.work.sinks.relay_state import RelayState
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -94,6 +95,10 @@ class Consumer:
     def held(self) -> list[Delivery]:
         """The deliveries that are claimed and not settled; a copy."""
         return self._prefetch.snapshot()
+
+    @property
+    def relay_state(self) -> RelayState | None:
+        return self._sink.relay_state
 
     @property
     def counts(self) -> Counter[str]:
@@ -280,3 +285,9 @@ class Consumer:
         self._prefetch.give_back()
         self._attempt(self.settler.settle)
         self._sink.close()
+
+
+def list_relays(consumers: Iterable[Consumer]) -> dict[str, RelayState]:
+    """The states of those that relay, by queue."""
+    states = {consumer.spec.queue: consumer.relay_state for consumer in consumers}
+    return {queue: state for queue, state in states.items() if state is not None}

@@ -27,7 +27,8 @@ from changelane.runner.live.schedule_runs import list_schedules
 from changelane.runner.live.schedules import sees_schedules
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.noted import LOOK, STATE, compose_returning
-from changelane.runner.work.process.consumer import Consumer
+from changelane.runner.work.process.consumer import Consumer, list_relays
+from changelane.runner.work.process.relay_metrics import measure_relays, time_relays
 from changelane.runner.work.process.schedule_metrics import measure_schedules
 from changelane.runner.work.sinks.job import Job
 
@@ -124,6 +125,8 @@ class Metrics(Collector):
         for consumer in consumers:
             name = consumer.spec.queue
             consumer.settler.meter = Meter(seconds.labels(name), lag.labels(name), attempts.labels(name))
+        self._relays = list_relays(consumers)
+        time_relays(self._relays, registry=registry)
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -153,6 +156,7 @@ class Metrics(Collector):
         yield flying
         yield claim
         yield stopped
+        yield from measure_relays(self._relays)
         yield from self.ask()
 
     def describe(self) -> Iterable[Metric]:

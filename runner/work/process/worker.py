@@ -28,9 +28,10 @@ from changelane.runner.queue.ordered import OrderedQueue, open_worked
 from changelane.runner.queue.worker_rights import describe_lack
 from changelane.runner.work.process.archive_pruner import ArchivePruner
 from changelane.runner.work.process.clock import Clock
-from changelane.runner.work.process.consumer import Consumer
+from changelane.runner.work.process.consumer import Consumer, list_relays
 from changelane.runner.work.process.lease_renewer import LeaseRenewer
 from changelane.runner.work.process.lifetime import FOREVER, Lifetime
+from changelane.runner.work.process.relay_reports import RelayReports
 from changelane.runner.work.process.signals import obeying
 from changelane.runner.work.process.supervisor import REPLACE, WORKING
 from changelane.runner.work.process.wakeup import Wakeup
@@ -123,6 +124,7 @@ class Worker:
         )
         self._archive_pruner = ArchivePruner(specs=specs, conninfo=conninfo, log=log)
         self._by_queue = {consumer.spec.queue: consumer for consumer in self._consumers}
+        self._relay_reports = RelayReports(list_relays(self._consumers), log=log)
         self._wakeup = Wakeup(queues=list(self._by_queue), conninfo=conninfo, log=log)
         if not self._opened:
             log.warning(f"no wake-up and no pause: {describe_lack(self._reconnecting.open())}")
@@ -198,6 +200,7 @@ class Worker:
             notified = self._wakeup.wait(min(next_look, self._scheduled_at) - time.monotonic())
             if self._clock and time.monotonic() >= self._scheduled_at:
                 self._clock.tick(self._reconnecting)
+            self._relay_reports.tell(self._reconnecting)
             if self._wakeup.lost:
                 # Messages sent since then were not announced.
                 next_look = min(next_look, time.monotonic() + FIRST_POLL)
@@ -382,6 +385,7 @@ class Worker:
                 deadline = wanted
                 for consumer in self._consumers:
                     consumer.stop(deadline=deadline)
+        self._relay_reports.end(self._reconnecting)
         self._lease_renewer.stop()
         self._archive_pruner.stop()
         self._wakeup.close()

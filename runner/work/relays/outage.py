@@ -13,11 +13,13 @@ LAST_PAUSE = 30.0
 
 class Outage:
     """``since`` is when the destination stopped to answer, on the monotonic clock; None while it answers.
+    ``began_at`` is when the last outage began, in seconds since 1970.
     ``trying``: it can be reached again, and one message shows whether it stores.
     """
 
     def __init__(self) -> None:
         self.since: float | None = None
+        self.began_at = 0.0
         self.trying = False
         self._failures = 0
 
@@ -26,6 +28,7 @@ class Outage:
         new = self.since is None
         if self.since is None:
             self.since = time.monotonic()
+            self.began_at = time.time()
         self.trying = False
         pause = min(LAST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 16))
         self._failures += 1

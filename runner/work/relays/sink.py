@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue as queues
 import secrets
 import threading
-from collections import Counter
+import time
 from collections.abc import Sequence
 from math import inf
 
@@ -25,6 +25,7 @@ from changelane.runner.work.sinks.fault import Fault, Released
 from changelane.runner.work.sinks.fault import Kind as FaultKind
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host
+from changelane.runner.work.sinks.relay_state import RelayState
 
 PUBLISHERS = 2
 """Batches that are published at once: while the engine stores one, the next is written."""
@@ -44,7 +45,7 @@ _FATES: dict[str, FaultKind] = {
 
 
 class RelaySink:
-    """Sends to one destination. ``published``, ``outage`` and ``relay`` are for metrics."""
+    """Sends to one destination."""
 
     batch, transaction, cancels = True, False, True
     overrun = ""
@@ -65,7 +66,7 @@ class RelaySink:
         self.held_until = inf
         self.failure: Exception | None = None
         self.outage = Outage()
-        self.published: Counter[str] = Counter()
+        self.relay_state = RelayState(destination=relay.to, engine=destinations.find(relay.to).kind)
         self._lease = lease
         self._attempts = attempts
         self._engine = engine
@@ -150,31 +151,36 @@ class RelaySink:
                 Outcome("misconfigured", outcome.text) if outcome.kind == "unroutable" else outcome
                 for outcome in outcomes
             ]
-        self.published.update(outcome.kind for outcome in outcomes)
         sent = [item for item, message in zip(job.handed, written, strict=True) if message is not None]
         job.end(_divide(sent, outcomes))
         self._heed(outcomes)
 
     def _send(self, messages: Sequence[Outgoing]) -> list[Outcome]:
         if not self.outage.trying:
-            return self._engine.publish(messages, relay=self.relay)
+            return self._hand_over(messages, relay=self.relay)
         with self._lock:
             if self.outage.trying:
                 # Not always the first: it may be what the receiver cannot answer.
                 chosen = secrets.randbelow(len(messages))
-                (first,) = self._engine.publish([messages[chosen]], relay=self._trial)
+                (first,) = self._hand_over([messages[chosen]], relay=self._trial)
                 self._heed([first])
                 rest = [*messages[:chosen], *messages[chosen + 1 :]]
                 if first.kind in ("unavailable", "misconfigured"):
                     outcomes = [Outcome("unavailable", first.text)] * len(rest)
                 else:
-                    outcomes = self._engine.publish(rest, relay=self.relay) if rest else []
+                    outcomes = self._hand_over(rest, relay=self.relay) if rest else []
                 return [*outcomes[:chosen], first, *outcomes[chosen:]]
         return (
             [Outcome("unavailable")] * len(messages)
             if self.held_until
-            else self._engine.publish(messages, relay=self.relay)
+            else self._hand_over(messages, relay=self.relay)
         )
+
+    def _hand_over(self, messages: Sequence[Outgoing], *, relay: Relay) -> list[Outcome]:
+        began = time.monotonic()
+        outcomes = self._engine.publish(messages, relay=relay)
+        self.relay_state.count([outcome.kind for outcome in outcomes], seconds=time.monotonic() - began)
+        return outcomes
 
     def _heed(self, outcomes: Sequence[Outcome]) -> None:
         """Pause or stop where the engine's answers say so, and go on where it answers again."""
@@ -195,13 +201,19 @@ class RelaySink:
         if self.held_until or self.failure or self._ending.is_set():
             return
         self.held_until = inf
-        pause, new = self.outage.begin()
-        if new:
-            self._log.warning("destination is unavailable; paused, no attempt is spent", error=text)
+        pause = self._begin_outage(text)
         name = f"reach-{self._host.queue.name}"
         pause = max(pause, at_least)
         threading.Thread(target=self._reach, args=[pause], name=name, daemon=True).start()
         self._host.wake()
+
+    def _begin_outage(self, text: str) -> float:
+        """Note that the engine does not answer; returns the seconds until the next try."""
+        pause, new = self.outage.begin()
+        self.relay_state.become("paused", error=text, since=self.outage.began_at)
+        if new:
+            self._log.warning("destination is unavailable; paused, no attempt is spent", error=text)
+        return pause
 
     def _stop(self, text: str, fix: str = "") -> None:
         if self.failure is None and not self._ending.is_set():
@@ -209,6 +221,7 @@ class RelaySink:
                 f"destination {self.relay.to} of queue {self._host.queue.name}: {text}",
                 fix=fix or "change the engine or the spec, then start the worker again",
             )
+            self.relay_state.become("stopped", error=text)
             self._log.error("relay stopped; its messages stay in the queue", error=text, fix=fix)
             self._host.wake()
 
@@ -222,11 +235,7 @@ class RelaySink:
                 self._stop(str(error), error.fix)
                 return
             except Unavailable as error:
-                pause, new = self.outage.begin()
-                if new:
-                    self._log.warning(
-                        "destination is unavailable; paused, no attempt is spent", error=str(error)
-                    )
+                pause = self._begin_outage(str(error))
                 continue
             except Exception as error:  # noqa: BLE001 - a client may raise anything
                 self._stop(f"{type(error).__name__}: {error}")
@@ -239,6 +248,7 @@ class RelaySink:
                     self._log.warning(finding.text, fix=finding.fix)
             self.outage.trying = self.outage.since is not None
             self.held_until = 0.0
+            self.relay_state.become("running")
             self._host.wake()
             return
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 from changelane.runner.queue.fenced import Queue
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.job import Job
+from changelane.runner.work.sinks.relay_state import RelayState
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -89,6 +90,10 @@ class Sink(Protocol):
         """Why this consumer must stop, for example a mistake in its configuration. Its messages stay in the
         queue, other consumers go on, and the worker exits with this error when it ends.
         """
+
+    @property
+    def relay_state(self) -> RelayState | None:
+        """How the relay is; None where the sink is no relay."""
 
     def start(self) -> None:
         """Begin to take jobs. Called once, before the first ``submit``."""

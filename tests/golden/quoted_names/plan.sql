@@ -64,6 +64,25 @@ CREATE TABLE IF NOT EXISTS changelane.found_rights (
     grantable boolean NOT NULL,
     PRIMARY KEY (project, queue, role, relation, privilege, "column")
 );
+-- What workers tell of their relays: a row for each queue and process, with counts since the process began.
+-- UNLOGGED: the workers tell it again every few seconds.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.relays (
+    queue text NOT NULL,
+    process text NOT NULL,
+    destination text NOT NULL,
+    engine text NOT NULL,
+    state text NOT NULL,
+    -- When it came into the state.
+    since timestamptz NOT NULL,
+    -- The engine's last words, and when it said them.
+    error text,
+    error_at timestamptz,
+    published bigint NOT NULL,
+    confirmed bigint NOT NULL,
+    refused bigint NOT NULL,
+    told_at timestamptz NOT NULL,
+    PRIMARY KEY (queue, process)
+);
 -- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
 CREATE TABLE IF NOT EXISTS changelane.audit (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -95,6 +114,42 @@ CREATE OR REPLACE FUNCTION changelane.rouse(queues text[]) RETURNS void
 AS $rouse$
     UPDATE changelane.sleepers SET until = '-infinity' WHERE queue = ANY (queues);
 $rouse$;
+
+-- Says how all relays of a process are; what it does not name is gone. Nobody waits: a row that another worker
+-- writes at this moment is left alone. A relay that stopped is shown for a day, or until another one runs.
+CREATE OR REPLACE FUNCTION changelane.tell_relays(process text, relays jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $tell$
+BEGIN
+    DELETE FROM changelane.relays AS held
+    WHERE (held.queue, held.process) IN (
+        SELECT old.queue, old.process FROM changelane.relays AS old
+        WHERE old.process = $1 OR (
+            old.told_at < clock_timestamp() - interval '1 minute' AND (
+                old.state <> 'stopped' OR old.told_at < clock_timestamp() - interval '1 day'
+                OR EXISTS (
+                    SELECT FROM jsonb_to_recordset($2) AS told (queue text, state text)
+                    WHERE told.queue = old.queue AND told.state = 'running'
+                )
+            )
+        )
+        FOR UPDATE SKIP LOCKED
+    );
+    INSERT INTO changelane.relays
+    SELECT told.queue, left($1, 200), left(told.destination, 100), left(told.engine, 20), left(told.state, 20),
+        told.since, left(told.error, 500), told.error_at, told.published, told.confirmed, told.refused,
+        clock_timestamp()
+    FROM jsonb_to_recordset($2) AS told (
+        queue text, destination text, engine text, state text, since timestamptz, error text,
+        error_at timestamptz, published bigint, confirmed bigint, refused bigint
+    )
+    WHERE EXISTS (
+        SELECT FROM pg_class
+        WHERE relnamespace = to_regnamespace('pgmq') AND relname = 'q_' || lower(told.queue)
+    )
+    ON CONFLICT DO NOTHING;
+END
+$tell$;
 
 -- For people: EXECUTE lets a role stop and start workers, and lock no table that they read.
 CREATE OR REPLACE FUNCTION changelane.pause(queue text) RETURNS boolean
@@ -328,7 +383,7 @@ $digest$;
 REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text),
     changelane.send_scheduled(changelane.schedules, timestamptz), changelane.pause_schedule(text, text),
     changelane.resume_schedule(text, text), changelane.run_schedule(text, text) FROM PUBLIC;
-REVOKE ALL ON changelane.sleepers, changelane.pauses, changelane.schedules FROM PUBLIC;
+REVOKE ALL ON changelane.sleepers, changelane.pauses, changelane.schedules, changelane.relays FROM PUBLIC;
 -- By column: tools that compare schemas repeat rights on whole tables, and take PUBLIC for a role's name.
 GRANT SELECT (queue, until) ON changelane.sleepers TO PUBLIC;
 GRANT SELECT (queue, since) ON changelane.pauses TO PUBLIC;
@@ -336,8 +391,11 @@ GRANT SELECT (
     project, name, queue, cron, every, timezone, body, missed, spec, since, next_at, last_at, sent_at, runs,
     passed_over, paused_at
 ) ON changelane.schedules TO PUBLIC;
+GRANT SELECT (
+    queue, process, destination, engine, state, since, error, error_at, published, confirmed, refused, told_at
+) ON changelane.relays TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]),
-    changelane.new_id(), changelane.add_trace(jsonb),
+    changelane.tell_relays(text, jsonb), changelane.new_id(), changelane.add_trace(jsonb),
     changelane.send_all(refcursor, text[], jsonb, integer, boolean),
     changelane.key_only(text, text, text, text, jsonb, jsonb), changelane.measure(record),
     changelane.digest(text),
@@ -346,7 +404,7 @@ GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.
     ) TO PUBLIC;
 
 -- The version, which older ones of Changelane read, and a hash of the functions as they are now.
-COMMENT ON SCHEMA changelane IS 'changelane:schema 10';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 11';
 DO $do$ BEGIN
     EXECUTE pg_catalog.format('COMMENT ON TABLE changelane.sleepers IS %L', 'changelane:functions live=' ||
         left(encode(sha256(convert_to(coalesce((
@@ -362,7 +420,8 @@ DO $do$ BEGIN
                 'add_trace(jsonb)', 'digest(text)', 'doze(text[], double precision)',
                 'key_only(text, text, text, text, jsonb, jsonb)', 'measure(record)', 'new_id()',
                 'pause(text)', 'resume(text)', 'rouse(text[])',
-                'send_all(refcursor, text[], jsonb, integer, boolean)'
+                'send_all(refcursor, text[], jsonb, integer, boolean)',
+                'tell_relays(text, jsonb)'
             ]) WITH ORDINALITY AS ours (signature, position)
             -- Without a look-up by name, for which a role needs USAGE on the schema.
             JOIN pg_catalog.pg_proc AS proc

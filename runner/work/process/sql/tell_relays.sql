@@ -1,0 +1,1 @@
+SELECT changelane.tell_relays(%(process)s, %(relays)s)
