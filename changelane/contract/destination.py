@@ -106,6 +106,15 @@ class Redis(Record):
     tls: Tls | None = None
 
 
+class RabbitMq(Record):
+    """A RabbitMQ broker, or another that speaks AMQP 0-9-1 with publisher confirms."""
+
+    url: Address
+    username: str | None = None
+    password: Secret | None = None
+    tls: Tls | None = None
+
+
 PRIVATE = "private"
 """Stands for every address that is not public: loopback, private networks, link-local (cloud metadata)."""
 
@@ -133,11 +142,12 @@ class Http(Record):
     deny: tuple[str, ...] = ()
 
 
-ENGINES: tuple[Engine, ...] = ("nats", "kafka", "redis", "http")
+ENGINES: tuple[Engine, ...] = ("nats", "kafka", "rabbitmq", "redis", "http")
 
 ADDRESSES: dict[Engine, tuple[str, ...]] = {
     "nats": ("subject",),
     "kafka": ("topic",),
+    "rabbitmq": ("routing_key",),
     "redis": ("stream",),
     "http": (),
 }
@@ -153,6 +163,7 @@ class Destination(Record):
     name: str
     nats: Nats | None = None
     kafka: Kafka | None = None
+    rabbitmq: RabbitMq | None = None
     redis: Redis | None = None
     http: Http | None = None
 
@@ -163,15 +174,17 @@ class Destination(Record):
 
 
 class Relay(Record):
-    """Where a consumer's messages go. ``subject``, ``topic`` and ``stream`` are templates
-    (``changelane.contract.template``), of which the engine has one. ``source``, ``database`` and
-    ``tombstone`` are settings of formats (``changelane.envelopes.record``). ``timeout`` is the number of
-    seconds within which the engine must confirm a batch.
+    """Where a consumer's messages go. ``subject``, ``topic``, ``routing_key`` and ``stream`` are templates
+    (``changelane.contract.template``), of which the engine has one. ``exchange`` is RabbitMQ's. ``source``,
+    ``database`` and ``tombstone`` are settings of formats (``changelane.envelopes.record``). ``timeout`` is
+    the number of seconds within which the engine must confirm a batch.
     """
 
     to: str
     subject: str | None = None
     topic: str | None = None
+    exchange: str | None = None
+    routing_key: str | None = None
     stream: str | None = None
     format: Format = "changelane"
     source: str = ""
@@ -183,4 +196,4 @@ class Relay(Record):
     @property
     def address(self) -> str:
         """The template of the address, whatever the engine calls it; empty where it has none."""
-        return self.subject or self.topic or self.stream or ""
+        return self.subject or self.topic or self.routing_key or self.stream or ""

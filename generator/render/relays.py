@@ -43,6 +43,7 @@ def describe_relay(spec: Spec, consumer: Consumer) -> dict[str, Any]:
         "database": relay.database or "",
         "tombstone": relay.tombstone is not False,
         "deduplicate": engine in DEDUPLICATING if relay.deduplicate is None else relay.deduplicate,
+        "exchange": relay.exchange,
         **{key: getattr(relay, key) for key in ADDRESSES[engine]},
     }
     if consumer.timeout is not None:

@@ -104,11 +104,28 @@ class Redis(Model):
     tls: Tls | None = Field(None, description="Files, with rediss://.")
 
 
+_AMQP = r"^amqps?://[A-Za-z0-9.\[\]:_-]+(/[^/?#]*)?$"
+AmqpUrl = Annotated[Address, read_url(_AMQP, "amqp://mq:5672/vhost"), describe_url(_AMQP)]
+
+
+class RabbitMq(Model):
+    """A RabbitMQ broker. Messages are persistent and confirmed; exchange and queues must be there."""
+
+    url: AmqpUrl = Field(
+        description="The broker, amqps:// where it is encrypted; or {env: NAME}.",
+        examples=["amqp://mq:5672/shop"],
+    )
+    username: Text | None = Field(None, description="User, with `password`.", examples=["relay"])
+    password: SecretPlace | None = Field(None, description="Password of the user.")
+    tls: Tls | None = Field(None, description="Files, with amqps://.")
+
+
 class Destination(Model):
     """An engine: exactly one of the keys."""
 
     nats: Nats | None = Field(None, description="NATS with JetStream.")
     kafka: Kafka | None = Field(None, description="Kafka, or what speaks its protocol.")
+    rabbitmq: RabbitMq | None = Field(None, description="RabbitMQ, by AMQP 0-9-1.")
     redis: Redis | None = Field(None, description="Streams of Redis or Valkey.")
     http: Http | None = Field(None, description="A webhook, signed if you say so.")
 
@@ -127,6 +144,16 @@ class Relay(Model):
         None,
         description="Kafka: topic of each message, with the same names.",
         examples=["shop.{schema}.{table}"],
+    )
+    exchange: Text | None = Field(
+        None,
+        description="RabbitMQ: the exchange. Default: the one that knows every queue.",
+        examples=["shop"],
+    )
+    routing_key: Text | None = Field(
+        None,
+        description="RabbitMQ: routing key of each message, with the same names.",
+        examples=["{schema}.{table}.{op}"],
     )
     stream: Text | None = Field(
         None, description="Redis: key of the stream, with the same names.", examples=["shop:{table}"]

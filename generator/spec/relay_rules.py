@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from changelane.contract.destination import ADDRESSES, DEDUPLICATING, ENGINES
-from changelane.contract.template import Engine, TemplateError, parse_template
+from changelane.contract.template import LONGEST, Engine, TemplateError, parse_template
 from changelane.diagnostic import Diagnostic
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.scalars import read_duration, show
@@ -61,6 +61,7 @@ def _check_destination(source: Source, path: tuple[Step, ...]) -> Iterator[Diagn
     for engine in engines:
         yield from _check_login(source, (*path, engine), node.content[engine])
         yield from _check_secrets(source, (*path, engine), node.content[engine])
+        yield from _check_encryption(source, (*path, engine))
     yield from _check_kafka(source, (*path, "kafka"))
 
 
@@ -83,6 +84,19 @@ def _check_login(source: Source, path: tuple[Step, ...], node: Node) -> Iterator
         if one in inner and other not in inner and (one, path[-1]) != ("password", "redis"):
             message = f"`{one}` is given without `{other}`"
             yield source.diagnose(Code.DESTINATION, message, *place, one, key=True, fix=f"add `{other}`")
+
+
+def _check_encryption(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
+    """Report files for an address that is not encrypted. The worker looks at one of the environment."""
+    scheme, colon, _ = _text(source, *path, "url").partition("://")
+    if colon and source.find(*path, "tls") is not None and f"{scheme}s" in _ENCRYPTED:
+        message = f"`tls` is given, and {scheme}:// is not encrypted"
+        yield source.diagnose(
+            Code.DESTINATION, message, *path, "tls", key=True, fix=f"write {scheme}s:// in `url`"
+        )
+
+
+_ENCRYPTED = ("amqps", "https", "rediss")
 
 
 def _check_kafka(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
@@ -212,15 +226,28 @@ def _check_options(
         else:
             yield from _check_address(source, (*path, key), engine)
     others = {key for keys in ADDRESSES.values() for key in keys} - set(ADDRESSES[engine])
+    others |= set() if engine == "rabbitmq" else {"exchange"}
     for key in (key for key in content if key in others):
         message = f"`{key}` is given, and {engine} has none"
         fix = f"{engine} has {', '.join(f'`{key}`' for key in ADDRESSES[engine]) or 'no address'}"
         yield source.diagnose(Code.RELAY, message, *path, key, key=True, fix=fix)
+    if engine == "rabbitmq":
+        yield from _check_exchange(source, (*path, "exchange"))
     yield from _check_format(source, path, content, engine)
     if _text(source, *path, "deduplicate") == "true" and engine not in DEDUPLICATING:
         message = f"`deduplicate` is given, and {engine} stores a message as often as it is sent"
         fix = "delete it, and let the reader drop ids that it knows"
         yield source.diagnose(Code.RELAY, message, *path, "deduplicate", key=True, fix=fix)
+
+
+def _check_exchange(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
+    exchange = _text(source, *path)
+    if "{" in exchange or "}" in exchange:
+        message, fix = "`exchange` is one name for all messages", "tell them apart by `routing_key`"
+        yield source.diagnose(Code.TEMPLATE, message, *path, fix=fix)
+    if (size := len(exchange.encode())) > LONGEST["rabbitmq"]:
+        message, fix = f"an exchange of {size} bytes", f"RabbitMQ takes at most {LONGEST['rabbitmq']} bytes"
+        yield source.diagnose(Code.BAD_NAME, message, *path, fix=fix)
 
 
 _SETTINGS: dict[str, tuple[str, ...]] = {

@@ -13,6 +13,7 @@ from changelane.runner.relay.engine import Engine
 _MODULES = {
     "nats": ("changelane.runner.relay.nats_engine", "NatsEngine", "nats"),
     "kafka": ("changelane.runner.relay.kafka_engine", "KafkaEngine", "confluent_kafka"),
+    "rabbitmq": ("changelane.runner.relay.rabbitmq_engine", "RabbitMqEngine", "pika"),
     "redis": ("changelane.runner.relay.redis_engine", "RedisEngine", "redis"),
     "http": ("changelane.runner.relay.http_engine", "HttpEngine", "aiohttp"),
 }

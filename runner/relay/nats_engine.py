@@ -25,6 +25,7 @@ from nats.aio.msg import Msg
 from changelane.contract.destination import Nats, Relay
 from changelane.contract.template import parse_template
 from changelane.errors import DestinationError
+from changelane.runner.relay.batch import Batch
 from changelane.runner.relay.engine import (
     CONFIRMED,
     DUPLICATE,
@@ -50,22 +51,6 @@ _TOO_LARGE = 10054
 _LACKS_STREAM = "no stream of JetStream takes the subject"
 
 
-class _Batch:
-    """The outcomes of one call of ``publish``, as they arrive."""
-
-    def __init__(self, size: int) -> None:
-        self.outcomes: list[Outcome | None] = [None] * size
-        self.left = size
-        self.done = asyncio.Event()
-
-    def put(self, index: int, outcome: Outcome) -> None:
-        if self.outcomes[index] is None:
-            self.outcomes[index] = outcome
-            self.left -= 1
-            if not self.left:
-                self.done.set()
-
-
 class NatsEngine:
     """A destination of kind ``nats``."""
 
@@ -77,7 +62,7 @@ class NatsEngine:
         self._connecting = asyncio.Lock()
         self._inbox = ""
         self._token = 0
-        self._pending: dict[int, tuple[_Batch, int, str]] = {}
+        self._pending: dict[int, tuple[Batch, int, str]] = {}
 
     def connect(self, *, timeout: float) -> None:
         self._loop.run(self._open(timeout))
@@ -166,7 +151,7 @@ class NatsEngine:
         return options
 
     async def _publish(self, batch: Sequence[Outgoing], relay: Relay) -> list[Outcome]:
-        state = _Batch(len(batch))
+        state = Batch(len(batch))
         until = time.monotonic() + relay.timeout
         try:
             client = await self._open(relay.timeout)
@@ -201,9 +186,7 @@ class NatsEngine:
                 for rest in range(index, len(batch)):
                     state.put(rest, Outcome("unavailable", _say(error)))
                 break
-        try:
-            await asyncio.wait_for(state.done.wait(), max(0.0, until - time.monotonic()))
-        except TimeoutError:
+        if not await state.wait(until - time.monotonic()):
             _cut_off(client)
             self._fail(f"no answer within {relay.timeout:g} s")
         for token in range(first, first + len(batch)):

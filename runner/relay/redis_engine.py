@@ -116,9 +116,12 @@ class RedisEngine:
         with self._lock:
             if self._client is None:
                 try:
-                    options = self._read_options()
+                    url, options = self._destination.url.read(), self._read_options()
+                    if self._destination.tls is not None and not url.startswith("rediss://"):
+                        text = "`tls` is given for an address that is not encrypted"
+                        raise Misconfigured(text, fix="write rediss://")
                     self._client = Redis.from_url(
-                        self._destination.url.read(),
+                        url,
                         client_name="changelane",
                         socket_timeout=timeout,
                         socket_connect_timeout=timeout,

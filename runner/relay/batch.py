@@ -1,0 +1,33 @@
+"""The messages of one call of ``publish`` whose answers arrive one by one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from changelane.runner.relay.engine import Outcome
+
+
+class Batch:
+    """Belongs to one event loop. ``outcomes`` has None where no answer came yet."""
+
+    def __init__(self, size: int) -> None:
+        self.outcomes: list[Outcome | None] = [None] * size
+        self.left = size
+        self._done = asyncio.Event()
+
+    def put(self, index: int, outcome: Outcome) -> None:
+        """Note an answer. A message's first answer counts."""
+        if self.outcomes[index] is None:
+            self.outcomes[index] = outcome
+            self.left -= 1
+            if not self.left:
+                self._done.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether every answer came within so many seconds."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._done.wait()
+        except TimeoutError:
+            return False
+        return True
