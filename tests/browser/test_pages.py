@@ -135,6 +135,24 @@ def test_numbers_and_charts_follow_without_a_reload(browser: Browser, panel: Pan
         expect(page.locator("[data-drift]")).to_contain_text("difference")
 
 
+def test_an_alarm_comes_and_goes_without_a_reload(browser: Browser, panel: Panel, conn: Connection) -> None:
+    with surf(browser, panel) as page:
+        banner = page.locator("[role=alert]")
+        box = page.locator("svg a.queue[data-queue=events]")
+        conn.execute("DELETE FROM pgmq.q_events WHERE vt <= now()")
+        expect(banner).to_have_count(0)
+        expect(box).to_have_class(re.compile("alarm-warn"))
+        conn.execute("SELECT pgmq.send('events', '{}')")
+        expect(banner).to_contain_text("unconsumed events: no worker runs, and messages are due.")
+        expect(box).to_have_class(re.compile("alarm-bad"))
+        expect(box.locator(".word")).to_have_text("unconsumed")
+        expect(page.locator("svg a.consumer .word").first).to_have_text("unconsumed")
+        expect(page.locator("tr[data-queue=events] .state")).to_have_text("unconsumed")
+        conn.execute("DELETE FROM pgmq.q_events WHERE vt <= now()")
+        expect(banner).to_have_count(0)
+        expect(box).to_have_class(re.compile("alarm-warn"))
+
+
 def test_without_scripts_everything_reads_and_works(browser: Browser, panel: Panel, conn: Connection) -> None:
     with surf(browser, panel, java_script_enabled=False) as page:
         page.goto("/queues/events")

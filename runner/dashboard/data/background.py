@@ -15,6 +15,7 @@ from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.apply.plan import plan
 from changelane.runner.compare.compare import compare
 from changelane.runner.compare.object import Object
+from changelane.runner.dashboard.data.alarms import Alarms, find_alarms
 from changelane.runner.dashboard.data.declared import NOTHING, Project
 from changelane.runner.dashboard.data.pool import Pool
 from changelane.runner.dashboard.data.samples import EVERY, SHARE, Sample, Samples, take
@@ -58,6 +59,11 @@ class Watch:
         self._wanted = asyncio.Event()
         self._hurried = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def alarms(self) -> Alarms:
+        """What is wrong with the queues, by the last sample."""
+        return find_alarms(self._project.read(), self.samples)
 
     async def run(self) -> None:
         """Refresh samples and checks until cancelled."""

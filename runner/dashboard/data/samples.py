@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,8 @@ from psycopg.rows import class_row
 from changelane.contract.sql_text import load_sql
 from changelane.runner.dashboard.data.pool import LOCK_TIMEOUT, Pool
 from changelane.runner.live.queue_tables import Table
-from changelane.runner.queue.noted import LOOK, STATE, compose_returning
+from changelane.runner.queue.identity import name_session
+from changelane.runner.queue.noted import LOOK, STATE, compose_returning, read_count
 
 CAP = 10_000
 """Messages counted at most; above this, the statistics' estimate is shown."""
@@ -88,16 +89,19 @@ class Queue:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
     """The number of messages in a queue, exact unless ``about``. ``oldest`` is the age in seconds of the
-    oldest message that is due or claimed, None without one.
+    oldest message that is due or claimed, and ``late`` the seconds since the first that can be claimed was
+    due; None without one.
 
-    ``delayed`` and ``blocked`` are counted up to LOOK. ``returning`` are the ids of messages that come back
-    again and again, NAMED at most.
+    ``delayed``, ``retrying`` (the delayed that failed before) and ``blocked`` are counted up to LOOK.
+    ``returning`` are the ids of messages that come back again and again, NAMED at most.
     """
 
     count: int
     about: bool
     oldest: float | None
+    late: float | None
     delayed: int
+    retrying: int
     blocked: int
     returning: tuple[int, ...]
 
@@ -123,6 +127,11 @@ class Reading:
     median: float | None = None
     high: float | None = None
     lacks: str = ""
+    late: float | None = None
+    retrying: int = 0
+    blocked: int = 0
+    consumers: int = 0
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +164,10 @@ class Samples:
     def add(self, sample: Sample) -> None:
         self._ring.append(sample)
 
+    def find_since(self, at: float) -> Sample | None:
+        """The first good sample from then on."""
+        return next((sample for sample in self.all if sample.at >= at and not sample.error), None)
+
     def find_base(self, now: float) -> Sample | None:
         """The earlier sample for rates: the last good one at least a WINDOW old, else the oldest."""
         good = [sample for sample in self._ring if not sample.error]
@@ -171,7 +184,7 @@ def take(pool: Pool, samples: Samples) -> Sample:
     with pool.read() as conn:
         session = read_session(conn)
         queues = read_queues(conn, session)
-        workers = conn.execute(load_sql(__name__, "workers")).fetchone()
+        sessions = dict(conn.execute(load_sql(__name__, "workers")).fetchall())
         paused = _read_paused(conn, session)
         now = time.time()
     base = samples.find_base(now)
@@ -180,14 +193,18 @@ def take(pool: Pool, samples: Samples) -> Sample:
         for queue in queues:
             before = base.queues.get(queue.name) if base else None
             elapsed = now - base.at if base else 0.0
-            readings[queue.name] = _read(
-                conn, session, queue, before=before, elapsed=elapsed, paused=queue.name in paused
+            reading = _read(conn, session, queue, before=before, elapsed=elapsed, paused=queue.name in paused)
+            last = samples.last.queues.get(queue.name) if samples.last else None
+            readings[queue.name] = replace(
+                reading,
+                consumers=sessions.get(name_session(queue.name), 0),
+                moves=last is not None and queue.deleted > last.queue.deleted,
             )
     return Sample(
         at=now,
         session=session,
         queues=readings,
-        workers=workers[0] if workers else None,
+        workers=sessions.get("changelane work", 0),
         took=time.monotonic() - began,
     )
 
@@ -217,18 +234,21 @@ def peek(conn: psycopg.Connection[Any], queue: Queue) -> Depth:
         cap=sql.Literal(CAP + 1),
         look=sql.Literal(LOOK),
         state=STATE,
+        attempts=read_count("attempts"),
         returning=compose_returning(queue.identifier),
         named=sql.Literal(NAMED),
     )
     found = conn.execute(query).fetchone()
     assert found is not None
-    depth, oldest, delayed, blocked, returning = found
+    depth, oldest, late, (delayed, retrying), blocked, returning = found
     about = depth > CAP
     return Depth(
         count=max(queue.estimate, CAP) if about else depth,
         about=about,
         oldest=oldest,
+        late=late,
         delayed=delayed,
+        retrying=retrying,
         blocked=blocked,
         returning=tuple(returning),
     )
@@ -244,7 +264,7 @@ def _read(
     paused: bool,
 ) -> Reading:
     depth: int | None = queue.estimate
-    about, oldest, lacks, waits = True, None, "", None
+    about, oldest, lacks, waits, seen = True, None, "", None, None
     if not session.uses_pgmq:
         lacks = "USAGE ON SCHEMA pgmq"
     elif not queue.readable:
@@ -283,6 +303,9 @@ def _read(
         median=waits[0] if waits else None,
         high=waits[1] if waits else None,
         lacks=lacks,
+        late=seen.late if seen else None,
+        retrying=seen.retrying if seen else 0,
+        blocked=seen.blocked if seen else 0,
     )
 
 

@@ -17,7 +17,7 @@ from changelane.runner.dashboard.data.samples import Sample, to_record
 from changelane.runner.dashboard.web.context import Site
 from changelane.runner.dashboard.web.flow_diagram import draw
 from changelane.runner.dashboard.web.page import Page
-from changelane.runner.dashboard.web.render import get_site, show
+from changelane.runner.dashboard.web.render import get_site, render_macro, show
 
 PING = 15
 """Seconds between keep-alive lines on a stream."""
@@ -37,7 +37,7 @@ def show_overview(request: Request) -> Response:
     return show(
         request,
         "overview.html",
-        picture=draw(declared, readings, wrong=_find_wrong(check)),
+        picture=draw(declared, readings, wrong=_find_wrong(check), alarms=site.watch.alarms),
         letters=letters,
         points=pick(site.watch.samples.all, None),
     )
@@ -94,6 +94,7 @@ async def _follow(site: Site, queue: str | None) -> AsyncIterator[ServerSentEven
 def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
     queues = sample.queues.items() if queue is None else [(queue, sample.queues.get(queue))]
     check = site.watch.check
+    alarms = site.watch.alarms
     return {
         "at": sample.at,
         "error": sample.error,
@@ -101,6 +102,17 @@ def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
         "queues": {name: to_record(reading) for name, reading in queues if reading},
         "point": condense(sample, queue),
         "drift": None if check is None or check.error else len(check.differences),
+        "findings": None if check is None or check.error else len(check.findings),
+        "banner": render_macro("macros.html", "banner", alarms),
+        "alarms": {
+            name: {
+                "states": [alarm.state for alarm in found],
+                "level": found[0].level,
+                "badges": render_macro("macros.html", "states", found),
+                "causes": render_macro("macros.html", "causes", found),
+            }
+            for name, found in alarms.items()
+        },
     }
 
 

@@ -1,16 +1,43 @@
 // Keeps numbers current and draws the charts. Every page reads well without it.
 import { Charts } from "./chart.js";
-import { sayAge, sayNumber, sayRate } from "./say.js";
+import { sayAge, sayNumber, sayRate, sayShort } from "./say.js";
 
 const SAY = { depth: (value, reading) => sayNumber(value, reading.about), oldest: sayAge, sent: sayRate, left: sayRate };
 
+// The server rendered it, and escaped what messages and names hold.
+function fill(place, html) {
+  if (place && place.dataset.shown !== html) {
+    place.innerHTML = html;
+    place.dataset.shown = html;
+  }
+}
+
+function alarm(sample) {
+  fill(document.querySelector("[data-banner]"), sample.banner);
+  for (const element of document.querySelectorAll("[data-queue]")) {
+    const found = sample.alarms[element.dataset.queue];
+    fill(element.querySelector("[data-states]"), found?.badges ?? "");
+    fill(element.querySelector("[data-causes]"), found?.causes ?? "");
+    const word = element.querySelector("[data-word]");
+    if (!word) continue;
+    const only = word.dataset.word;
+    const states = (found?.states ?? []).filter((state) => !only || state === only);
+    word.textContent = states.join(", ");
+    element.classList.toggle("alarm-bad", states.length > 0 && found.level === "bad");
+    element.classList.toggle("alarm-warn", states.length > 0 && found.level === "warn");
+  }
+  const findings = document.querySelector("[data-findings]");
+  if (findings && sample.findings !== null) findings.textContent = sample.findings ? `${sample.findings} finding${sample.findings === 1 ? "" : "s"}` : "";
+}
+
 function update(sample) {
+  alarm(sample);
   for (const element of document.querySelectorAll("[data-queue]")) {
     const reading = sample.queues[element.dataset.queue];
     if (!reading) continue;
     for (const place of element.querySelectorAll("[data-value]")) {
       const name = place.dataset.value;
-      const text = SAY[name](reading[name], reading);
+      const text = "short" in place.dataset ? sayShort(reading[name], reading.about) : SAY[name](reading[name], reading);
       if (place.textContent !== text) place.textContent = text;
     }
   }
@@ -18,12 +45,13 @@ function update(sample) {
     const reading = sample.queues[place.dataset.letters];
     if (!reading) continue;
     const unit = place.dataset.unit;
-    place.textContent = unit && !reading.depth ? "" : sayNumber(reading.depth, reading.about) + (unit ?? "");
+    const say = unit ? sayShort : sayNumber;
+    place.textContent = unit && !reading.depth ? "" : say(reading.depth, reading.about) + (unit ?? "");
     if (!unit) place.classList.toggle("bad", reading.depth > 0);
   }
   for (const line of document.querySelectorAll("[data-line]")) {
     const reading = sample.queues[line.dataset.line];
-    line.classList.toggle("moving", Boolean(reading && (reading.sent > 0 || reading.left > 0)));
+    line.classList.toggle("moving", Boolean(reading && reading[line.dataset.way] > 0));
   }
   const workers = document.querySelector("[data-workers]");
   if (workers && sample.workers !== null) workers.textContent = `${sample.workers} worker process${sample.workers === 1 ? "" : "es"}`;

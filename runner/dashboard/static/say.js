@@ -26,3 +26,12 @@ export function sayRate(value) {
   if (value === 0 || value >= 100) return Math.round(value).toLocaleString("en-US");
   return value >= 1 ? value.toFixed(1) : String(Number(value.toPrecision(2)));
 }
+
+export function sayShort(value, about = false) {
+  if (value === null || value === undefined) return "–";
+  const mark = about ? "~" : "";
+  for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    if (value >= size * 0.99995) return `${mark}${(value / size).toFixed(value / size >= 99.95 ? 0 : 1)}${unit}`;
+  }
+  return `${mark}${Math.round(value)}`;
+}

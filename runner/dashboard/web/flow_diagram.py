@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
 
+from changelane.runner.dashboard.data.alarms import Alarm, Alarms
 from changelane.runner.dashboard.data.declared import Declared
 from changelane.runner.dashboard.data.samples import Reading
 from changelane.runner.dashboard.web.formats import cut, slug
 from changelane.text import spell
 
 WIDTH = 232
-HEIGHT = 62
+HEIGHT = 78
 GAP = 72
 """Pixels between columns."""
 
-STEP = 78
+STEP = 94
 """Pixels from one box to the next below it."""
 
 TOP = 34
-LETTERS = 28
+LETTERS = 25
 """Characters of a name in a box, at most."""
 
 _KINDS = ("table", "route", "queue", "consumer")
@@ -29,8 +30,8 @@ COLUMNS = ("Tables", "Routes", "Queues", "Consumers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """One object of the diagram. ``queue`` is set for queues, whose numbers change; ``bad`` describes its
-    problem.
+    """One object of the diagram. ``queue`` is set for queues and consumers; ``bad`` describes its
+    problem. ``alarms`` are those of a queue; a consumer has those that concern it.
     """
 
     kind: str
@@ -43,6 +44,12 @@ class Box:
     reading: Reading | None = None
     letters: Reading | None = None
     bad: str = ""
+    alarms: Sequence[Alarm] = ()
+
+    @property
+    def level(self) -> str:
+        """The level of the worst alarm, or empty."""
+        return self.alarms[0].level if self.alarms else ""
 
     @property
     def title(self) -> str:
@@ -51,10 +58,15 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line from the right of one box to the left of another; ``d`` is the attribute of an SVG path."""
+    """A line from the right of one box to the left of another; ``d`` is the attribute of an SVG path.
+
+    ``way`` names the rate of ``queue`` by which it moves: ``sent`` or ``left``; ``moving``: it moves now.
+    """
 
     d: str
     queue: str
+    way: str
+    moving: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +83,10 @@ class Picture:
         return [(_x(index), name) for index, name in enumerate(COLUMNS)]
 
 
-def draw(declared: Declared, readings: Mapping[str, Reading], *, wrong: Mapping[str, str]) -> Picture:
-    """Draw the diagram. ``wrong`` maps ``route NAME`` and ``queue NAME`` to their problems."""
+def draw(
+    declared: Declared, readings: Mapping[str, Reading], *, wrong: Mapping[str, str], alarms: Alarms
+) -> Picture:
+    """Draw the diagram. ``wrong`` maps ``route NAME`` and ``queue NAME`` to differences from the spec."""
     routes = declared.routes
     letters = declared.letters(frozenset(readings))
     hidden = set(letters.values())
@@ -113,22 +127,35 @@ def draw(declared: Declared, readings: Mapping[str, Reading], *, wrong: Mapping[
                 reading=readings.get(name),
                 letters=readings.get(letters.get(name, "")),
                 bad=wrong.get(f"queue {name}", ""),
+                alarms=alarms.get(name, ()),
             )
         elif kind == "consumer":
             consumer = declared.consumers[name]
             relay = consumer.relay
             title = f"relay to {relay.to}" if relay else consumer.handler or ""
             detail = relay.format if relay else consumer.mode.replace("_", " ")
-            box = replace(box, name=title, href=f"/queues/{slug(name)}", detail=detail)
+            unconsumed = [alarm for alarm in alarms.get(name, ()) if alarm.state == "unconsumed"]
+            box = replace(
+                box, name=title, href=f"/queues/{slug(name)}", detail=detail, queue=name, alarms=unconsumed
+            )
         boxes.append(box)
     pairs = [
-        *((("table", table), ("route", route), "") for route in routes for table in tables[route]),
-        *((("route", route), ("queue", queue), queue) for route in routes for queue in targets[route]),
-        *((("queue", queue), ("consumer", queue), queue) for queue in declared.consumers),
+        *((("table", table), ("route", route), "", "") for route in routes for table in tables[route]),
+        *(
+            (("route", route), ("queue", queue), queue, "sent")
+            for route in routes
+            for queue in targets[route]
+        ),
+        *((("queue", queue), ("consumer", queue), queue, "left") for queue in declared.consumers),
     ]
     lines = [
-        Line(d=_curve(left, places[left], right, places[right]), queue=queue)
-        for left, right, queue in pairs
+        Line(
+            d=_curve(left, places[left], right, places[right]),
+            queue=queue,
+            way=way,
+            moving=bool(way and getattr(readings.get(queue), way, None)),
+        )
+        for left, right, queue, way in pairs
         if left in places and right in places
     ]
     rows = max(places.values(), default=-1) + 1

@@ -43,6 +43,17 @@ def say_number(value: float | None, about: bool = False) -> str:
     return f"{'about ' if about else ''}{value:,.0f}"
 
 
+def say_short(value: float | None, about: bool = False) -> str:
+    """A number in at most five characters: ``950``, ``24.4k``, ``1.2M``."""
+    if value is None:
+        return "–"
+    mark = "~" if about else ""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size * 0.99995:
+            return f"{mark}{value / size:.{0 if value / size >= 99.95 else 1}f}{unit}"
+    return f"{mark}{value:.0f}"
+
+
 def say_rate(value: float | None) -> str:
     """A rate per second, with the digits that matter."""
     if value is None:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from changelane.runner.dashboard.data.alarms import list_bad
 from changelane.runner.dashboard.web.formats import (
     change_query,
     cut,
@@ -20,6 +21,7 @@ from changelane.runner.dashboard.web.formats import (
     say_line,
     say_number,
     say_rate,
+    say_short,
     say_time,
     slug,
 )
@@ -56,10 +58,17 @@ def show(request: Request, template: str, *, status: int = 200, **values: Any) -
         sample=site.watch.samples.last,
         check=site.watch.check,
         notes=site.take_notes(visit.session) if visit and status < 400 else (),
+        alarms=site.watch.alarms,
         now=time.time(),
         **values,
     )
     return HTMLResponse(text, status)
+
+
+def render_macro(template: str, macro: str, *values: object) -> str:
+    """A part of a page, as its macro makes it."""
+    made = getattr(_ENVIRONMENT.get_template(template).module, macro)(*values)
+    return str(made).strip()
 
 
 def go(request: Request, path: str, note: str = "") -> Response:
@@ -82,13 +91,14 @@ def _build() -> Environment:
         "age": say_age,
         "number": say_number,
         "rate": say_rate,
+        "short": say_short,
         "count": say_count,
         "moment": say_time,
         "due": say_due,
         "cut": cut,
         "line": say_line,
     }
-    environment.globals["change_query"] = change_query
+    environment.globals |= {"change_query": change_query, "list_bad": list_bad}
     return environment
 
 

@@ -11,8 +11,11 @@ SELECT (SELECT count(*) FROM (SELECT FROM {queue} ORDER BY msg_id LIMIT {cap}) A
         (SELECT enqueued_at, read_ct, vt, headers FROM {queue} ORDER BY msg_id LIMIT {look})
      ) AS first
      WHERE isfinite(enqueued_at) AND {state} IN ('available', 'leased')) AS oldest,
-    (SELECT count(*) FROM (
-        SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt LIMIT {look}
+    (SELECT CASE WHEN isfinite(vt) THEN extract(epoch FROM clock_timestamp() - vt) END::float8
+     FROM {queue} WHERE vt <= clock_timestamp() ORDER BY vt LIMIT 1) AS late,
+    (SELECT ARRAY[count(*), count(*) FILTER (WHERE attempts > 0)] FROM (
+        SELECT {state} AS state, {attempts} AS attempts FROM {queue}
+        WHERE vt > clock_timestamp() ORDER BY vt LIMIT {look}
      ) AS waiting WHERE state = 'delayed') AS delayed,
     (SELECT count(*) FROM (
         SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt DESC LIMIT {look}
