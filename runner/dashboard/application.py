@@ -27,6 +27,9 @@ from changelane.runner.dashboard.web.page import find_pages, sort_routes
 from changelane.runner.dashboard.web.render import show
 from changelane.runner.live.session import explain
 
+FIRST = 3.0
+"""Seconds that the first visitor waits for the first sample."""
+
 _STATIC = Path(__file__).parent / "static"
 
 
@@ -79,10 +82,13 @@ class _Told:
 async def _live(app: Starlette) -> AsyncIterator[None]:
     site: Site = app.state.site
     watching = asyncio.create_task(site.watch.run())
+    # The first page shows the first sample.
+    await site.watch.wait(0.0, timeout=FIRST)
     try:
         yield
     finally:
         watching.cancel()
+        site.watch.close()
         site.pool.close()
         site.trying.close()
         site.searching.close()

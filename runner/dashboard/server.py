@@ -87,6 +87,7 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
     with _listen(options.host, options.port) as listener:
         port = listener.getsockname()[1]
         pool = Pool(conninfo, read_only=options.read_only)
+        pulse = Pool(conninfo, read_only=options.read_only, size=1)
         project = Project(out, spec=spec)
         site = Site(
             pool=pool,
@@ -104,7 +105,7 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
                 cookie=f"changelane_{port}",
                 read_only=options.read_only,
             ),
-            watch=Watch(pool, project, log=_log),
+            watch=Watch(pool, project, pulse=pulse, log=_log),
             split=split,
             resolve=resolve,
             log=_log,

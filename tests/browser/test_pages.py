@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from psycopg.rows import TupleRow
 from support.browser import PATIENCE, find_url, surf, walk
 from support.dashboard import Panel, open_panel
 from support.deployment import bring, declare
+
+from changelane.runner.live import database as databases
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -151,6 +154,52 @@ def test_an_alarm_comes_and_goes_without_a_reload(browser: Browser, panel: Panel
         conn.execute("DELETE FROM pgmq.q_events WHERE vt <= now()")
         expect(banner).to_have_count(0)
         expect(box).to_have_class(re.compile("alarm-warn"))
+
+
+def test_an_open_page_says_that_the_database_is_away_and_goes_on(
+    browser: Browser, panel: Panel, conn: Connection, server: str
+) -> None:
+    with surf(browser, panel) as page, databases.connect(server) as other:
+        depth = page.locator("svg [data-queue=letters] [data-value=depth]")
+        expect(depth).to_have_text("4")
+        dark = depth.evaluate("element => getComputedStyle(element).fill")
+        other.execute(f"ALTER DATABASE {conn.info.dbname} ALLOW_CONNECTIONS false".encode())
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND application_name = 'changelane dashboard'",
+            [conn.info.dbname],
+        )
+        expect(page.locator("[data-outage] [role=alert]")).to_contain_text("The database does not answer.")
+        assert depth.evaluate("element => getComputedStyle(element).fontStyle") == "italic"
+        assert depth.evaluate("element => getComputedStyle(element).animationName") == "none"
+        expect(page.locator(".badge.good:not(.stale .badge)")).to_have_count(0)
+        other.execute(f"ALTER DATABASE {conn.info.dbname} ALLOW_CONNECTIONS true".encode())
+        expect(page.locator("[data-outage] [role=alert]")).to_have_count(0)
+        expect(page.locator("body.stale")).to_have_count(0)
+        assert depth.evaluate("element => getComputedStyle(element).fill") == dark
+
+
+def test_an_open_page_says_that_the_dashboard_is_away_and_goes_on(
+    browser: Browser, project: Path, conn: Connection
+) -> None:
+    with open_panel(project, find_url(conn), "--no-token") as panel, surf(browser, panel) as page:
+        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        panel.process.send_signal(signal.SIGSTOP)
+        try:
+            expect(page.locator("[data-outage]")).to_contain_text("The dashboard does not answer.")
+            expect(page.locator("body.stale")).to_have_count(1)
+        finally:
+            panel.process.send_signal(signal.SIGCONT)
+        expect(page.locator("body.stale")).to_have_count(0)
+        panel.process.kill()
+        panel.process.wait()
+        expect(page.locator("[data-outage]")).to_contain_text("The dashboard does not answer.")
+        # A second one at its address; the page's forms are of its sessions then.
+        with open_panel(project, find_url(conn), "--no-token", "--port", str(panel.port)):
+            expect(page.locator("body.stale")).to_have_count(0)
+            page.goto("/queues/events")
+            page.get_by_role("button", name="Pause").click()
+            expect(page.get_by_role("status").first).to_contain_text("Queue events is paused")
 
 
 def test_without_scripts_everything_reads_and_works(browser: Browser, panel: Panel, conn: Connection) -> None:

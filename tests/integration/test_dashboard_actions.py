@@ -114,6 +114,38 @@ def test_a_queue_is_paused_and_goes_on(panel: Panel, conn: Connection) -> None:
     assert one(conn, "SELECT count(*) FROM changelane.pauses") == 0
 
 
+def test_after_an_action_the_page_shows_the_new_state(panel: Panel, conn: Connection) -> None:
+    assert "Resume" in panel.post("/queues/events/pause", on="/queues/events").words
+    assert "Pause" in panel.post("/queues/events/resume", on="/queues/events").words
+    panel.post("/queues/new", on="/queues/new", name="by_hand", kind="logged", dead_letter="yes")
+    assert "by_hand_dlq" in panel.open("/queues").words
+    panel.post("/queues/by_hand_dlq/drop", on="/queues/by_hand", confirmed="yes")
+    dropped = panel.post("/queues/by_hand/drop", on="/queues", confirmed="yes")
+    assert "Queue by_hand is dropped." in dropped.words
+    assert "/queues/by_hand" not in dropped.text
+    panel.post("/queues/events/send", on="/queues/events/send", message="{}", headers="{}")
+    assert "1 waiting" in panel.open("/").words
+    conn.execute(LETTER, {"n": 1})
+    done = panel.post("/dead-letters/events/discard", on="/dead-letters/events", all="yes", confirmed="yes")
+    assert "1 dead letter of events discarded" in done.words
+    assert re.search(r'data-letters="events_dlq">0<', panel.open("/queues").text)
+
+
+def test_the_first_page_knows_the_queues(
+    conn: Connection, declared: Declared, database: str, tmp_path: Path
+) -> None:
+    with open_panel(tmp_path, database) as panel:
+        page = panel.open("/")
+        assert "0 waiting" in page.words
+        assert "first look" not in page.words
+        # A sample is 2 seconds old at most; the queue is newer, and declared.
+        conn.execute("SELECT pgmq.create('fresh')")
+        declared = declare(conn, tmp_path, SPEC.replace("queues:\n", "queues:\n  fresh: {}\n"))
+        for path in ("/", "/dead-letters"):
+            bring(conn, declared)
+            assert "not in the database" not in panel.open(path).words
+
+
 def test_a_purge_is_asked_twice_and_spares_the_rest(panel: Panel, conn: Connection) -> None:
     conn.execute("SELECT pgmq.send('events', '{}') FROM generate_series(1, 30)")
     conn.execute("SELECT pgmq.archive('events', 1)")

@@ -26,7 +26,10 @@ def surf(browser: Browser, panel: Panel, **options: Any) -> Iterator[Page]:
 
     def listen(said: ConsoleMessage) -> None:
         # That an answer is an error is what some tests want.
-        if said.type == "error" and not said.text.startswith("Failed to load resource: the server responded"):
+        # That nobody answers for a while, too.
+        if said.type == "error" and not said.text.startswith(
+            ("Failed to load resource: the server responded", "Failed to load resource: net::ERR_")
+        ):
             problems.append(f"{page.url}: {said.text}")
 
     def dismiss(dialog: Dialog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,11 +19,15 @@ from changelane.runner.compare.object import Object
 from changelane.runner.dashboard.data.alarms import Alarms, find_alarms
 from changelane.runner.dashboard.data.declared import NOTHING, Project
 from changelane.runner.dashboard.data.pool import Pool
+from changelane.runner.dashboard.data.pulse import follow
 from changelane.runner.dashboard.data.samples import EVERY, SHARE, Sample, Samples, take
 from changelane.runner.doctor.examine import examine
 from changelane.runner.doctor.finding import Finding
 from changelane.runner.live.observe import observe
 from changelane.runner.live.session import explain
+
+FRESH = 1.0
+"""Seconds that a page waits for a new sample after a change."""
 
 CHECK_EVERY = 30.0
 """Seconds between two comparisons of the database with the manifest."""
@@ -44,21 +49,33 @@ class Check:
 
 
 class Watch:
-    """Keeps the samples and the last check; ``wait`` tells streams of a new sample."""
+    """Keeps the samples and the last check; ``wait`` tells streams of a new sample. ``away`` says why the
+    database does not answer; ``boot`` names this run of the dashboard.
+    """
 
-    def __init__(self, pool: Pool, project: Project, *, log: Callable[[str], None]) -> None:
+    def __init__(self, pool: Pool, project: Project, *, pulse: Pool, log: Callable[[str], None]) -> None:
         self.samples = Samples()
+        self.away: DatabaseError | None = None
         self.check: Check | None = None
         self.closing = False
         self.streams = 0
+        self.boot = secrets.token_hex(8)
         self._pool = pool
+        self._pulse = pulse
         self._project = project
         self._log = log
         self._said = ""
+        self._began = 0.0
         self._news = asyncio.Condition()
         self._wanted = asyncio.Event()
         self._hurried = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def outage(self) -> str:
+        """Why the numbers are old, or empty."""
+        last = self.samples.last
+        return self.away.what if self.away else last.error if last else ""
 
     @property
     def alarms(self) -> Alarms:
@@ -71,27 +88,52 @@ class Watch:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._sample())
             group.create_task(self._compare())
+            group.create_task(follow(self._pulse, self._note))
+
+    def close(self) -> None:
+        """Close the connection that asks whether the database answers."""
+        self._pulse.close()
 
     def ask(self) -> None:
         """Start the next check now. May be called from any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wanted.set)
 
-    def hurry(self) -> None:
-        """Take the next sample now. May be called from any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._hurried.set)
+    def refresh(self) -> None:
+        """Take a sample that begins now, and wait for it, FRESH seconds at most.
+
+        May be called from any thread but that of the event loop.
+        """
+        if self._loop is None or self.away:
+            return
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._refresh(), self._loop).result(FRESH)
+
+    async def _refresh(self) -> None:
+        began = time.monotonic()
+        self._hurried.set()
+        async with self._news:
+            await self._news.wait_for(lambda: self._began >= began)
 
     async def wait(self, after: float, *, timeout: float) -> Sample | None:
-        """The newest sample that is later than ``after``; None if there is none within ``timeout``
-        seconds.
+        """The newest sample if it is later than ``after``. Waits for one ``timeout`` seconds at most, and no
+        longer than until the database goes away or comes back.
         """
-        try:
+        away = self.away is None
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout), self._news:
-                await self._news.wait_for(lambda: self._is_newer(after))
-        except TimeoutError:
-            return None
-        return self.samples.last
+                await self._news.wait_for(lambda: self._is_newer(after) or (self.away is None) is not away)
+        return self.samples.last if self._is_newer(after) else None
+
+    async def _note(self, away: DatabaseError | None) -> None:
+        """Note why the database is away, or that it answers. No page waits for one that is away."""
+        back = self.away is not None and away is None
+        self.away = away
+        self._pool.refuse(away)
+        if back:
+            self._hurried.set()
+        async with self._news:
+            self._news.notify_all()
 
     def _is_newer(self, after: float) -> bool:
         last = self.samples.last
@@ -99,8 +141,12 @@ class Watch:
 
     async def _sample(self) -> None:
         while True:
+            began = time.monotonic()
+            # What is asked for from now on is not in this sample.
+            self._hurried.clear()
             sample = await to_thread.run_sync(self._take, abandon_on_cancel=True)
             self.samples.add(sample)
+            self._began = began
             async with self._news:
                 self._news.notify_all()
             await _rest(self._hurried, max(EVERY, SHARE * sample.took))
@@ -108,6 +154,7 @@ class Watch:
     async def _compare(self) -> None:
         while True:
             began = time.monotonic()
+            self._wanted.clear()
             self.check = await to_thread.run_sync(self._look, abandon_on_cancel=True)
             rest = max(CHECK_EVERY, SHARE * (time.monotonic() - began))
             # The wait is shorter after a request or an error.
@@ -158,4 +205,3 @@ async def _rest(wanted: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await wanted.wait()
-    wanted.clear()

@@ -65,6 +65,7 @@ class Pool:
         self._read_only = read_only
         self._kind = kind
         self._busy: set[Connection[TupleRow]] = set()
+        self._refusal: DatabaseError | None = None
         self._failure: tuple[DatabaseError, float] | None = None
         build = ConnectionPool if reuse else NullConnectionPool
         self._pool = build(
@@ -107,6 +108,10 @@ class Pool:
             conn.execute(_OPEN, {"timeout": timeout, "lock_timeout": LOCK_TIMEOUT})
             yield conn
 
+    def refuse(self, error: DatabaseError | None) -> None:
+        """Lend nothing until further notice, and raise this instead; None ends it."""
+        self._refusal = error
+
     def close(self) -> None:
         """Close all connections and cancel what runs on them."""
         self._pool.close(timeout=1)
@@ -115,6 +120,8 @@ class Pool:
                 conn.cancel_safe(timeout=1)
 
     def _take(self) -> Connection[TupleRow]:
+        if self._refusal:
+            raise Away(self._refusal.what, fix=self._refusal.fix)
         if self._failure and time.monotonic() - self._failure[1] < DOWN:
             raise self._explain()
         try:

@@ -18,7 +18,7 @@ from changelane.runner.dashboard.web.audited import TIMEOUT, note, perform
 from changelane.runner.dashboard.web.formats import say_count, slug
 from changelane.runner.dashboard.web.guard import Refusal
 from changelane.runner.dashboard.web.page import Page
-from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, show
+from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, look, show
 from changelane.runner.operate import peek as messages
 from changelane.runner.operate.dead_letter import Letter, Place, choose, count_kinds, discard, read, redrive
 from changelane.runner.queue.identity import Queue
@@ -42,7 +42,7 @@ _VERBS = {"redrive": "Send back", "discard": "Discard"}
 
 def show_all(request: Request) -> Response:
     site = get_site(request)
-    declared, sample = site.project.read(), site.watch.samples.last
+    declared, sample = look(site)
     readings = sample.queues if sample else {}
     return show(
         request,

@@ -16,8 +16,9 @@ from changelane.runner.dashboard.data.background import Check
 from changelane.runner.dashboard.data.samples import Sample, to_record
 from changelane.runner.dashboard.web.context import Site
 from changelane.runner.dashboard.web.flow_diagram import draw
+from changelane.runner.dashboard.web.formats import slug
 from changelane.runner.dashboard.web.page import Page
-from changelane.runner.dashboard.web.render import get_site, render_macro, show
+from changelane.runner.dashboard.web.render import get_site, look, render_macro, show
 
 PING = 15
 """Seconds between keep-alive lines on a stream."""
@@ -31,7 +32,7 @@ POINTS = 10
 
 def show_overview(request: Request) -> Response:
     site = get_site(request)
-    declared, sample, check = site.project.read(), site.watch.samples.last, site.watch.check
+    (declared, sample), check = look(site), site.watch.check
     readings = sample.queues if sample else {}
     letters = declared.letters(frozenset(readings))
     return show(
@@ -83,9 +84,11 @@ class _Stream(EventSourceResponse):
 
 async def _follow(site: Site, queue: str | None) -> AsyncIterator[ServerSentEvent]:
     at = 0.0
-    yield ServerSentEvent(retry=3000, comment="samples follow")
+    yield ServerSentEvent(retry=1000, comment="samples follow")
     while not site.watch.closing:
         sample = await site.watch.wait(at, timeout=1)
+        pulse = {"away": site.watch.outage, "boot": site.watch.boot}
+        yield ServerSentEvent(event="pulse", data=orjson.dumps(pulse).decode())
         if sample is not None:
             at = sample.at
             yield ServerSentEvent(event="sample", data=orjson.dumps(_tell(site, sample, queue)).decode())
@@ -99,6 +102,7 @@ def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
         "at": sample.at,
         "error": sample.error,
         "workers": sample.workers,
+        "names": ",".join(map(slug, sorted(sample.queues))),
         "queues": {name: to_record(reading) for name, reading in queues if reading},
         "point": condense(sample, queue),
         "drift": None if check is None or check.error else len(check.differences),

@@ -81,7 +81,6 @@ def turn(request: Request) -> Response:
         return f"{verb}d" if done(conn, name) else f"{verb}d already"
 
     outcome = perform(request, verb, queue=name, arguments={}, work=work)
-    get_site(request).watch.hurry()
     return go(request, f"/queues/{slug(name)}", f"Queue {name} is {outcome}.")
 
 
@@ -161,7 +160,6 @@ def drop(request: Request) -> Response:
         return "dropped"
 
     perform(request, "drop", queue=name, arguments={"lose": bool(visit.get("lose"))}, work=work)
-    site.watch.hurry()
     return go(request, "/queues", f"Queue {name} is dropped.")
 
 

@@ -16,7 +16,7 @@ from changelane.runner.dashboard.pages.overview import pick
 from changelane.runner.dashboard.web.formats import slug
 from changelane.runner.dashboard.web.guard import Refusal
 from changelane.runner.dashboard.web.page import Page
-from changelane.runner.dashboard.web.render import get_name, get_site, show
+from changelane.runner.dashboard.web.render import get_name, get_site, look, show
 from changelane.runner.live.queue_tables import Table
 from changelane.runner.operate.peek import State
 from changelane.runner.operate.peek import peek as peek_messages
@@ -34,7 +34,7 @@ TABS: dict[State | None, str] = {
 
 def show_queues(request: Request) -> Response:
     site = get_site(request)
-    declared, sample = site.project.read(), site.watch.samples.last
+    declared, sample = look(site)
     readings = sample.queues if sample else {}
     wanted = request.query_params.get("q", "").strip().lower()
     return show(

@@ -64,27 +64,89 @@ function update(sample) {
   }
 }
 
+// Nothing that was typed is lost.
+function reload() {
+  const typed = [...document.querySelectorAll("main input:not([type=hidden]), main textarea")]
+    .some((field) => (field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue));
+  if (!typed) location.reload();
+}
+
+const outage = document.querySelector("[data-outage]");
+
+function say(what, why) {
+  document.body.classList.toggle("stale", Boolean(what));
+  if (outage.textContent.startsWith(what) && Boolean(what) === Boolean(outage.textContent)) return;
+  outage.replaceChildren();
+  if (!what) return;
+  const line = document.createElement("p"), strong = document.createElement("strong");
+  line.className = "alarm";
+  line.setAttribute("role", "alert");
+  strong.textContent = what;
+  line.append(strong, ` ${why ? `${why}. ` : ""}What is shown is from before; this page goes on by itself when it is back.`);
+  outage.append(line);
+}
+
+const SILENCE = 2500;
+
+// Follows the dashboard's events, over its restarts.
+function follow(address, { sample, back }) {
+  let source, heard = Date.now(), away = Boolean(outage.textContent);
+  const tell = (what, why) => {
+    if (away && !what) back();
+    away = Boolean(what);
+    say(what, why);
+  };
+  const connect = () => {
+    source = new EventSource(address);
+    source.addEventListener("pulse", (event) => {
+      heard = Date.now();
+      const pulse = JSON.parse(event.data);
+      if (pulse.boot !== outage.dataset.boot) {
+        // Its forms are of the session before.
+        outage.dataset.boot = pulse.boot;
+        reload();
+      }
+      tell(pulse.away && "The database does not answer.", pulse.away);
+    });
+    source.addEventListener("sample", (event) => {
+      const found = JSON.parse(event.data);
+      if (!away && !found.error) sample(found);
+    });
+  };
+  const check = async () => {
+    if (document.hidden) { heard = Date.now(); return; }
+    if (Date.now() - heard < SILENCE && source.readyState !== EventSource.CLOSED) return;
+    if (Date.now() - heard >= SILENCE) tell("The dashboard does not answer.", "");
+    if (source.readyState !== EventSource.CLOSED) return;
+    const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => null);
+    if (answer?.status === 401) reload();
+    else if (answer && source.readyState === EventSource.CLOSED) connect();
+  };
+  connect();
+  const clock = setInterval(check, 1000);
+  addEventListener("pagehide", () => { clearInterval(clock); source.close(); });
+}
+
 const place = document.querySelector("[data-charts]");
-const live = place || document.querySelector("[data-queue], [data-drift], [data-away]");
-if (live) {
+if (outage) {
   const queue = place?.dataset.chartQueue;
   const query = queue === undefined ? "" : `?queue=${encodeURIComponent(queue)}`;
   const charts = place ? new Charts(place) : null;
-  if (charts) {
-    const answer = await fetch(`/samples.json${query}`);
-    if (answer.ok) charts.set((await answer.json()).samples);
-  }
-  const source = new EventSource(`/events${query}`);
-  let away = document.querySelector("[data-away]") !== null;
-  source.addEventListener("sample", (event) => {
-    const sample = JSON.parse(event.data);
-    // The page from before the database went away is old; nothing that was typed is lost by a new one.
-    if (away && !sample.error && !document.querySelector("textarea")?.value) location.reload();
-    away = Boolean(sample.error);
-    update(sample);
-    if (charts && sample.point) charts.add(sample.point);
+  const load = async () => {
+    const answer = charts && await fetch(`/samples.json${query}`).catch(() => null);
+    if (answer?.ok) charts.set((await answer.json()).samples);
+  };
+  const names = document.querySelector("[data-names]")?.dataset.names;
+  follow(`/events${query}`, {
+    sample(found) {
+      // A queue came or went.
+      if (names !== undefined && queue === undefined && found.names !== names) reload();
+      update(found);
+      if (charts && found.point) charts.add(found.point);
+    },
+    back: reload,
   });
-  addEventListener("pagehide", () => source.close());
+  await load();
 }
 
 // On a narrow screen, the queues are what to see first.

@@ -27,6 +27,8 @@ from changelane.runner.dashboard.web.formats import (
 )
 
 if TYPE_CHECKING:
+    from changelane.runner.dashboard.data.declared import Declared
+    from changelane.runner.dashboard.data.samples import Sample
     from changelane.runner.dashboard.web.context import Site
     from changelane.runner.dashboard.web.sessions import Visit
 
@@ -46,6 +48,14 @@ def get_name(request: Request, parameter: str = "queue") -> str:
     return unquote(request.path_params[parameter])
 
 
+def look(site: Site) -> tuple[Declared, Sample | None]:
+    """The manifest and the last sample; a new one if a declared queue is not in that, as after ``apply``."""
+    declared, sample = site.project.read(), site.watch.samples.last
+    if sample and not declared.queues.keys() <= sample.queues.keys():
+        site.watch.refresh()
+    return declared, site.watch.samples.last
+
+
 def show(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """Render a page, with the values that ``base.html`` needs."""
     site, visit = get_site(request), request.scope.get("visit")
@@ -59,6 +69,7 @@ def show(request: Request, template: str, *, status: int = 200, **values: Any) -
         check=site.watch.check,
         notes=site.take_notes(visit.session) if visit and status < 400 else (),
         alarms=site.watch.alarms,
+        outage=site.watch.outage,
         now=time.time(),
         **values,
     )
@@ -72,7 +83,8 @@ def render_macro(template: str, macro: str, *values: object) -> str:
 
 
 def go(request: Request, path: str, note: str = "") -> Response:
-    """Redirect the browser to a page of ours, which shows the note once."""
+    """Redirect the browser after a change to a page of ours, which shows the new state, and the note once."""
+    get_site(request).watch.refresh()
     if note:
         get_site(request).add_note(get_visit(request).session, note)
     return RedirectResponse(path, 303)
