@@ -40,8 +40,8 @@ def find_fault(queue: str) -> str:
     How a server writes a letter beyond ASCII in lower case depends on its locale. So a name has such letters
     in lower case only.
     """
-    if not queue:
-        return "is empty"
+    if not queue.strip():
+        return "is blank" if queue else "is empty"
     if found := REFUSED.search(queue):
         return f"holds {found[0]}, which pgmq accepts in no queue's name"
     if not queue.isprintable():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from random import Random
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.captures import WAYS, Rig, lend_rig
+from support.random_names import draw_queue_names
 from support.random_statements import OPERATIONS, Program, run_programs
 from support.random_tables import KEYS, NAMES, VALUES, Shape, Table
 from support.shadow_table import LEDGER, check_pairs, check_shadow, drain
@@ -25,7 +27,7 @@ PROGRAMS = 16
 """Of an example."""
 KINDS = ("plain", "unlogged", "list", "hash", "inherited", "plain", "range", "list")
 """One test each, so that several processes share the work."""
-QUEUES = [f"w{number}" for number in range(len(WAYS))]
+QUEUES = draw_queue_names(Random(), len(WAYS))
 
 Bench = tuple[Rig, list[psycopg.Connection[Any]]]
 

@@ -29,13 +29,13 @@ NAMES = ("a", "b", "c", "d", "e_audit")
 SPEC = """
 version: 1
 project: shop
-queues: {events: {}}
+queues: {"Ev %s ents": {}}
 routes:
   - name: all
     tables: ["app.*"]
     except: ["*_audit"]
     events: [insert, update, delete]
-    queue: events
+    queue: "Ev %s ents"
 """
 LIST = """
 SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relispartition, c.oid::int,
@@ -96,7 +96,7 @@ class Live:
             with conn.transaction(force_rollback=True):
                 conn.execute(f'INSERT INTO "{schema}"."{name}" (id) VALUES ({table["start"] or 1})'.encode())
                 rows = conn.execute(
-                    "SELECT message->>'schema', message->>'table' FROM pgmq.q_events"
+                    "SELECT message->>'schema', message->>'table' FROM pgmq.\"q_ev %s ents\""
                 ).fetchall()
             if sorted(rows) != self.expect(table):
                 wrong.append(f"{schema}.{name} sends {sorted(rows)} instead of {self.expect(table)}")

@@ -15,13 +15,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from support.captures import Rig, lend_rig
+from support.random_names import draw_queue_names
 from support.random_routes import AUDIT, Change, Route, draw_route, expect, normalise
 from support.random_statements import OPERATIONS, run_programs
 from support.random_tables import KEYS, NAMES, VALUES, Shape, Table
 from support.shadow_table import encode
 from test_encodings import lend_encoded
 
+from changelane.contract.queue_name import queue_table
 from changelane.runner.live import pgmq
 
 TOTAL = int(os.environ.get("CHANGELANE_ROUTES", "96"))
@@ -83,7 +86,8 @@ def check(rig: Rig, seed: int) -> None:
     random = Random(seed)
     table = draw_table(random)
     rig.clear()
-    rig.run("SET client_min_messages = warning", *AUDIT, *table.create(), *table.create_writers())
+    rig.run("SET client_min_messages = warning", "SELECT pgmq.drop_queue(queue_name) FROM pgmq.meta")
+    rig.run(*AUDIT, *table.create(), *table.create_writers())
     for name in ("t", *(table.parts if table.shape.kind == "inherited" else ())):
         rig.run(
             f"CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON app.{name}"
@@ -93,7 +97,10 @@ def check(rig: Rig, seed: int) -> None:
         "CREATE TRIGGER audit_truncate AFTER TRUNCATE ON app.t"
         " FOR EACH STATEMENT EXECUTE FUNCTION public.audit()"
     )
-    routes = [draw_route(random, table, number=number) for number in range(random.randint(1, 4))]
+    count = random.randint(1, 4)
+    # Of a source of their own, so that a kept seed stays the table and the program that it was.
+    names = draw_queue_names(Random(seed), 3 * count, ascii=rig.value("SHOW server_encoding") != "UTF8")
+    routes = [draw_route(random, table, queues=names[3 * number :]) for number in range(count)]
     # What the spec of one route says is the route's alone to change.
     rig.capture(*(json.loads(json.dumps(route.spec)) for route in routes))
     with ExitStack() as stack:
@@ -124,17 +131,16 @@ def check(rig: Rig, seed: int) -> None:
     ]
     for number, route in enumerate(routes):
         expected = expect(route, changes)
-        ids = [rig.rows(f"SELECT message->>'id' FROM pgmq.q_{queue} ORDER BY 1") for queue in route.queues]
+        tables = [sql.Identifier("pgmq", queue_table(queue)).as_string(rig.conn) for queue in route.queues]
+        ids = [rig.rows(f"SELECT message->>'id' FROM {name} ORDER BY 1") for name in tables]
         assert all(found == ids[0] for found in ids)
         assert len({id for (id,) in ids[0]}) == len(ids[0])
-        for queue in route.queues:
-            found = rig.rows(
-                f"DELETE FROM pgmq.q_{queue} RETURNING (message - 'at' - 'txid' - 'id')::text, headers"
-            )
+        for queue, name in zip(route.queues, tables, strict=True):
+            found = rig.rows(f"DELETE FROM {name} RETURNING (message - 'at' - 'txid' - 'id')::text, headers")
             for message, headers in found:
                 check_headers(route, decode(message), headers, number=number)
             sent = sorted(encode(normalise(decode(message))) for message, _ in found)
-            assert sent == expected, f"seed {seed}, queue {queue}, {table.shape}, {route.spec}"
+            assert sent == expected, f"seed {seed}, queue {queue!r}, {table.shape}, {route.spec}"
 
 
 @pytest.mark.parametrize("seed", KEPT)

@@ -15,6 +15,7 @@ from psycopg import sql
 from changelane.change import Change
 from changelane.contract.catalog import Catalog
 from changelane.contract.manifest import Manifest
+from changelane.contract.queue_name import queue_table
 from changelane.diagnostic import Diagnostic
 from changelane.generator.render.sql_out import generate
 from changelane.generator.spec.loading import read_spec
@@ -50,7 +51,7 @@ class Rig:
             self.conn.execute("SET LOCAL client_min_messages = warning")
             self.conn.execute("DROP SCHEMA IF EXISTS app, changelane CASCADE; CREATE SCHEMA app")
             for (queue,) in self.conn.execute("SELECT queue_name FROM pgmq.meta").fetchall():
-                self.conn.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("pgmq", f"q_{queue}")))
+                self.conn.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("pgmq", queue_table(queue))))
         self.conn.execute("SET search_path = app, public")
 
     def run(self, *statements: str) -> None:
@@ -114,7 +115,7 @@ class Rig:
 
     def changes(self, queue: str = "events") -> list[Change]:
         """What was sent since the last call, in the order of msg_id, as a handler gets it."""
-        table = sql.Identifier("pgmq", f"q_{queue}")
+        table = sql.Identifier("pgmq", queue_table(queue))
         rows = self.conn.execute(
             sql.SQL("DELETE FROM {} RETURNING msg_id, message::text, headers::text").format(table)
         ).fetchall()
@@ -145,7 +146,7 @@ class Rig:
 
     def messages(self, queue: str = "events") -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Message and headers of what was sent since the last call, as psycopg decodes them."""
-        table = sql.Identifier("pgmq", f"q_{queue}")
+        table = sql.Identifier("pgmq", queue_table(queue))
         rows = self.conn.execute(
             sql.SQL("DELETE FROM {} RETURNING msg_id, message, headers").format(table)
         ).fetchall()

@@ -92,12 +92,12 @@ class Route:
         return self.ordered and {"insert", "update", "delete"} <= set(self.spec["events"])
 
 
-def draw_route(random: Random, table: Table, *, number: int) -> Route:
-    """A route of the options that a spec knows, crossed at random."""
+def draw_route(random: Random, table: Table, *, queues: Sequence[str]) -> Route:
+    """A route of the options that a spec knows, crossed at random; it sends to the first of ``queues``."""
     names = table.list_names()
     events = random.sample(ALL, random.randint(1, 4))
     spec: dict[str, Any] = {**random.choice(WAYS), "events": events}
-    spec["queues"] = [f"q{number}_{copy}" for copy in range(random.choice((1, 1, 2, 3)))]
+    spec["queues"] = list(queues[: random.choice((1, 1, 2, 3))])
     if "update" in events and random.random() < 0.4:
         spec["update_of"] = random.sample(names, random.randint(1, 3))
     if random.random() < 0.3:
