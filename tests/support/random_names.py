@@ -18,7 +18,7 @@ LETTERS = (*"éßñøжλ漢字😀", "́")
 
 
 def draw_queue_names(random: Random, count: int, *, ascii: bool = False) -> list[str]:
-    """Names of up to ``ROOM`` bytes that the spec accepts; no two, dead letters included, share their tables."""
+    """Names of up to ``ROOM`` bytes that the spec accepts. No two share tables, dead letters included."""
     pieces = PIECES if ascii else PIECES + LETTERS
     names: list[str] = []
     taken: set[str] = set()
