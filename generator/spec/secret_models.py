@@ -72,14 +72,21 @@ class Tls(Model):
 def _read_address(value: object, *, pattern: str, example: str) -> str:
     text = read_text(value)
     if _USERINFO.match(text):
-        raise refuse(
-            Code.NO_SECRETS,
-            "holds a user or a password, and no secret stands in a spec",
-            fix="give the address alone, and user and password under keys of their own",
-        )
+        raise _refuse_userinfo()
     if not re.fullmatch(pattern, text):
+        if "@" in text:
+            # It is shown nowhere: what stands before may be a password.
+            raise _refuse_userinfo()
         raise refuse(Code.BAD_VALUE, f"must be an address as {example}, not {show(text)}")
     return text
+
+
+def _refuse_userinfo() -> Exception:
+    return refuse(
+        Code.NO_SECRETS,
+        "holds a user or a password, and no secret stands in a spec",
+        fix="give the address alone, and user and password under keys of their own",
+    )
 
 
 def match_address(pattern: str, example: str) -> BeforeValidator:

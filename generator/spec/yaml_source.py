@@ -15,10 +15,22 @@ from typing import Literal
 from changelane.diagnostic import Diagnostic, Span
 from changelane.errors import ChangelaneError, SpecError
 from changelane.generator.spec.codes import Code
+from changelane.generator.spec.redaction import (
+    Place,
+    find_exempt,
+    find_secrets,
+    list_quoted,
+    mask,
+    mask_line,
+    scrub,
+)
 
 LIMIT_BYTES = 1_000_000
 LIMIT_LINE = 1_000
 """Characters of a source line that a diagnostic may carry."""
+
+LOOKED_UP = 100
+"""Lines above one that are read to see whether it belongs to a secret."""
 
 REFUSED = re.compile(
     "[^\t\n\r -~\u00a0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -105,8 +117,21 @@ class Source:
     def __init__(self, text: str, *, file: str) -> None:
         self.text = text
         self.file = file
-        self.root = Node(0, 0, {})
+        self._root = Node(0, 0, {})
+        self._secrets: list[Place] = []
+        self._exempt: list[Place] = []
+        self._quoted = list_quoted(text, ())
         self._starts = [0, *(found.end() for found in re.finditer("\n", text))]
+
+    @property
+    def root(self) -> Node:
+        return self._root
+
+    @root.setter
+    def root(self, root: Node) -> None:
+        self._root = root
+        self._secrets, self._exempt = find_secrets(root), find_exempt(root)
+        self._quoted = list_quoted(self.text, self._secrets)
 
     def find(self, *path: Step) -> Node | None:
         """The node at a path of keys and indexes, or None."""
@@ -174,11 +199,21 @@ class Source:
         return Span(file=self.file, line=line, column=column, end_column=end_column)
 
     def read_line(self, line: int) -> str:
-        """The text of a line, with blanks for tabs and without characters that a terminal would act upon."""
+        """The text of a line, with blanks for tabs, and without secrets and characters that a terminal would
+        act upon.
+        """
+        start, end = self._bound(line)
+        exempt = any(first <= start < last for first, last in self._exempt)
+        known = mask(self.text, self._secrets, start=start, end=end)
+        above = [slice(*self._bound(at)) for at in range(line - 1, max(0, line - LOOKED_UP), -1)]
+        masked = mask_line(known, before=[self.text[place] for place in above], exempt=exempt)
+        return REFUSED.sub("\ufffd", masked.rstrip("\r\n").replace("\t", " "))
+
+    def _bound(self, line: int) -> tuple[int, int]:
+        """Where the text of a line begins, and where what is shown of it ends."""
         start = self._starts[line - 1]
         end = self._starts[line] if line < len(self._starts) else len(self.text)
-        cut = self.text[start : min(end, start + LIMIT_LINE)].rstrip("\r\n").replace("\t", " ")
-        return REFUSED.sub("\ufffd", cut)
+        return start, min(end, start + LIMIT_LINE)
 
     def report(
         self,
@@ -194,7 +229,12 @@ class Source:
         if span.column > len(source) + 1:
             source = ""
         return Diagnostic(
-            span=span, code=str(code), summary=summary, fix=fix, source=source, severity=severity
+            span=span,
+            code=str(code),
+            summary=scrub(summary, self._quoted),
+            fix=scrub(fix, self._quoted),
+            source=source,
+            severity=severity,
         )
 
     def diagnose(
