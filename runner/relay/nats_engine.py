@@ -16,19 +16,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-import nats
 import orjson
 from nats import errors
 from nats.aio.client import Client, RawCredentials
-from nats.aio.msg import Msg
 
 from changelane.contract.destination import Nats, Relay
 from changelane.contract.template import parse_template
 from changelane.errors import DestinationError
 from changelane.runner.relay.batch import Batch
 from changelane.runner.relay.engine import (
-    CONFIRMED,
-    DUPLICATE,
     Finding,
     Misconfigured,
     Outcome,
@@ -36,6 +32,7 @@ from changelane.runner.relay.engine import (
     Unavailable,
 )
 from changelane.runner.relay.event_loop import EventLoop
+from changelane.runner.relay.nats_client import LACKS_STREAM, AnsweringClient, spell_headers
 from changelane.runner.relay.tls import make_tls_context
 
 PENDING = 64 * 1024 * 1024
@@ -46,10 +43,6 @@ LEAVE = 1.0
 
 ID = "Nats-Msg-Id"
 
-_FRAME = len("NATS/1.0\r\n\r\n")
-_TOO_LARGE = 10054
-_LACKS_STREAM = "no stream of JetStream takes the subject"
-
 
 class NatsEngine:
     """A destination of kind ``nats``."""
@@ -58,9 +51,9 @@ class NatsEngine:
         self._destination = destination
         self._name = name
         self._loop = EventLoop(name=f"relay-{name}")
-        self._client: Client | None = None
+        self._client: AnsweringClient | None = None
         self._connecting = asyncio.Lock()
-        self._inbox = ""
+        self._sound = ""
         self._token = 0
         self._pending: dict[int, tuple[Batch, int, str]] = {}
 
@@ -86,7 +79,7 @@ class NatsEngine:
         self._loop.run(leave())
         self._loop.close()
 
-    async def _open(self, timeout: float) -> Client:
+    async def _open(self, timeout: float) -> AnsweringClient:
         async with self._connecting:
             if self._client is not None and self._client.is_connected:
                 return self._client
@@ -109,18 +102,19 @@ class NatsEngine:
                 return client
             raise problem
 
-    async def _dial(self, server: str, timeout: float, options: dict[str, Any]) -> Client:
+    async def _dial(self, server: str, timeout: float, options: dict[str, Any]) -> AnsweringClient:
         async def note(error: Exception) -> None:
             self._note(error)
 
         async def end() -> None:
             self._fail("the connection was lost")
 
-        client = await nats.connect(
+        client = AnsweringClient(self._hear)
+        await client.connect(
             server,
             name="changelane",
             allow_reconnect=False,
-            connect_timeout=timeout,
+            connect_timeout=timeout,  # type: ignore[arg-type]
             ping_interval=10,
             reconnect_time_wait=0,
             pending_size=PENDING,
@@ -128,9 +122,7 @@ class NatsEngine:
             closed_cb=end,
             **options,
         )
-        inbox = client.new_inbox()
-        await client.subscribe(f"{inbox}.*", cb=self._receive, pending_msgs_limit=-1, pending_bytes_limit=-1)
-        self._inbox = f"{inbox}."
+        await client.listen()
         return client
 
     def _read_options(self) -> dict[str, Any]:
@@ -160,45 +152,48 @@ class NatsEngine:
             return [Outcome(kind, str(error))] * len(batch)
         first = self._token
         self._token += len(batch)
-        for index, message in enumerate(batch):
-            self._pending[first + index] = state, index, message.address
+        frames = []
+        for number, message in enumerate(batch, first):
             headers = message.headers
             if relay.deduplicate and message.lasting:
                 headers = {**headers, ID: message.id}
-            size = len(message.body) + _measure(headers)
+            try:
+                lines = spell_headers(headers)
+                self._require_subject(message.address)
+            except ValueError as error:
+                state.put(number - first, Outcome("refused", str(error)))
+                continue
+            size = len(message.body) + len(lines)
             if size > client.max_payload:
                 # The server would close the connection, and all that is in flight would fail.
                 text = f"{size} bytes with its headers; the server's max_payload is {client.max_payload}"
-                state.put(index, Outcome("refused", text))
+                state.put(number - first, Outcome("refused", text))
                 continue
-            try:
-                await client.publish(
-                    message.address, message.body, reply=f"{self._inbox}{first + index}", headers=headers
-                )
-            except (
-                errors.BadSubjectError,
-                errors.BadHeaderError,
-                errors.MaxPayloadError,
-                ValueError,
-            ) as error:
-                state.put(index, Outcome("refused", _say(error)))
-            except (TimeoutError, errors.Error, OSError) as error:
-                for rest in range(index, len(batch)):
-                    state.put(rest, Outcome("unavailable", _say(error)))
-                break
+            self._pending[number] = state, number - first, message.address
+            frames.append(client.make_frame(message.address, lines, message.body, number=number))
+        try:
+            await client.send(frames)
+        except (TimeoutError, errors.Error, OSError) as error:
+            self._fail(_say(error))
         if not await state.wait(until - time.monotonic()):
             _cut_off(client)
             self._fail(f"no answer within {relay.timeout:g} s")
-        for token in range(first, first + len(batch)):
-            self._pending.pop(token, None)
+        for number in range(first, first + len(batch)):
+            self._pending.pop(number, None)
         outcomes = [outcome or Outcome("unavailable", "no answer") for outcome in state.outcomes]
         return await self._explain_no_stream(client, batch, outcomes)
 
-    async def _receive(self, message: Msg) -> None:
-        entry = self._pending.pop(int(message.subject.rpartition(".")[2]), None)
+    def _hear(self, number: int, outcome: Outcome) -> None:
+        entry = self._pending.pop(number, None)
         if entry is not None:
             batch, index, _ = entry
-            batch.put(index, _judge(message))
+            batch.put(index, outcome)
+
+    def _require_subject(self, subject: str) -> None:
+        """Raises ValueError for one that would break the protocol's line."""
+        if subject != self._sound and subject.split() != [subject]:
+            raise ValueError(f"{subject!r} is no subject")
+        self._sound = subject
 
     def _note(self, error: Exception) -> None:
         """A refused subject is told on the connection alone, never as an answer to the message."""
@@ -221,7 +216,7 @@ class NatsEngine:
         silent = {
             message.address
             for message, outcome in zip(batch, outcomes, strict=True)
-            if outcome.kind == "unavailable" and outcome.text == _LACKS_STREAM
+            if outcome.kind == "unavailable" and outcome.text == LACKS_STREAM
         }
         lacking = set()
         for address in silent:
@@ -231,8 +226,8 @@ class NatsEngine:
             except (Unavailable, Misconfigured):
                 break
         return [
-            Outcome("unroutable", f"{_LACKS_STREAM} {message.address}")
-            if outcome.text == _LACKS_STREAM and message.address in lacking
+            Outcome("unroutable", f"{LACKS_STREAM} {message.address}")
+            if outcome.text == LACKS_STREAM and message.address in lacking
             else outcome
             for message, outcome in zip(batch, outcomes, strict=True)
         ]
@@ -245,7 +240,7 @@ class NatsEngine:
             return [
                 Finding(
                     "error",
-                    f"{_LACKS_STREAM} {pattern}",
+                    f"{LACKS_STREAM} {pattern}",
                     f"create one: nats stream add {_suggest_name(pattern)} --subjects '{_widen(pattern)}' "
                     "--discard new --defaults",
                 )
@@ -326,28 +321,6 @@ async def _ask(client: Client, api: str, request: dict[str, Any], *, timeout: fl
             raise Unavailable(str(problem.get("description")))
         raise Misconfigured(str(problem.get("description")))
     return content if isinstance(content, dict) else {}
-
-
-def _judge(message: Msg) -> Outcome:
-    if message.headers and message.headers.get("Status") == "503":
-        return Outcome("unavailable", _LACKS_STREAM)
-    try:
-        answer = orjson.loads(message.data)
-        problem = answer.get("error")
-        if problem is None:
-            return DUPLICATE if answer.get("duplicate") else CONFIRMED
-        code, text = problem.get("code", 0), str(problem.get("description"))
-        if code >= 500:
-            return Outcome("unavailable", text)
-        if code in (401, 403):
-            return Outcome("misconfigured", text)
-        return Outcome("refused" if problem.get("err_code") == _TOO_LARGE else "failed", text)
-    except (ValueError, AttributeError, TypeError):
-        return Outcome("failed", "an answer that is not JetStream's")
-
-
-def _measure(headers: dict[str, str]) -> int:
-    return _FRAME + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items())
 
 
 def _explain(error: Exception, server: str) -> Exception:
