@@ -16,6 +16,7 @@ from changelane.errors import SpecError
 from changelane.generator.capture.capture import Capture
 from changelane.generator.capture.firing import check_firing
 from changelane.generator.capture.overlap import find_doubles
+from changelane.generator.capture.relay_columns import check_relay_columns
 from changelane.generator.capture.target import Targets, find_targets
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.loading import Document
@@ -82,6 +83,7 @@ class _Resolver:
                 if access.using is not None:
                     path = ("queues", queue, "access", index, "using")
                     self.result.using[queue, index] = self._resolve_using(access.using, *path)
+        self.result.diagnostics += check_relay_columns(self.document.source, self.result.captures)
         for double in find_doubles(self.result.captures, self.tables):
             self._report(
                 Code.TWICE, str(double), "routes", self.places[double.route], "name", warning=True,
