@@ -88,6 +88,7 @@ async def _live(app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         watching.cancel()
+        site.tasks.close()
         site.watch.close()
         site.pool.close()
         site.trying.close()

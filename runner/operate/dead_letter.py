@@ -13,7 +13,7 @@ from psycopg import sql
 
 from changelane.contract.manifest import Manifest
 from changelane.contract.sql_text import load_sql
-from changelane.errors import DatabaseError, ManifestError
+from changelane.errors import ChangelaneError, DatabaseError, ManifestError
 from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.operate.singling import UNREADABLE, Rows, read_despite
 from changelane.runner.operate.where import evaluate, select
@@ -56,10 +56,12 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The start of an error, and the number of letters that have it."""
+    """The start of an error, the number of letters that have it, and when the first and the last failed."""
 
     error: str
     count: int
+    first: datetime
+    last: datetime
 
     @property
     def where(self) -> str:
@@ -133,7 +135,7 @@ def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> lis
 
 
 def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kinds: int) -> list[Kind]:
-    """The ``kinds`` most frequent errors among the ``limit`` oldest letters, the most frequent first."""
+    """The ``kinds`` most frequent errors among the ``limit`` newest letters, the most frequent first."""
     query = sql.SQL(load_sql(__name__, "dead_letter/kinds")).format(
         queue=place.table, limit=sql.Literal(limit), kinds=sql.Literal(kinds)
     )
@@ -148,6 +150,23 @@ def redrive(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> 
     """
     query = sql.SQL(load_sql(__name__, "dead_letter/redrive")).format(queue=place.table)
     return dict(conn.execute(query, {"ids": list(ids), "source": place.source}).fetchall())
+
+
+def resend(conn: psycopg.Connection[Any], place: Place, id: int, message: str) -> int | None:
+    """Send JSON text in place of a letter's message, with its headers; returns the new id, None if the letter
+    is gone. Raises ChangelaneError for text that jsonb cannot hold.
+    """
+    query = sql.SQL(load_sql(__name__, "dead_letter/resend")).format(queue=place.table)
+    try:
+        with conn.transaction():
+            row = conn.execute(query, {"id": id, "source": place.source, "message": message}).fetchone()
+    except (psycopg.DataError, UnicodeEncodeError) as error:
+        known = error.diag if isinstance(error, psycopg.DataError) else None
+        why = (known and (known.message_detail or known.message_primary)) or str(error)
+        raise ChangelaneError(
+            f"the message cannot be sent: {why}", fix="write JSON that jsonb holds"
+        ) from None
+    return row[0] if row else None
 
 
 def discard(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[int]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -126,8 +127,8 @@ def test_after_an_action_the_page_shows_the_new_state(panel: Panel, conn: Connec
     panel.post("/queues/events/send", on="/queues/events/send", message="{}", headers="{}")
     assert "1 waiting" in panel.open("/").words
     conn.execute(LETTER, {"n": 1})
-    done = panel.post("/dead-letters/events/discard", on="/dead-letters/events", all="yes", confirmed="yes")
-    assert "1 dead letter of events discarded" in done.words
+    asked = panel.post("/dead-letters/events/discard", on="/dead-letters/events", all="yes")
+    assert "1 dead letter of events discarded" in panel.confirm(asked).words
     assert re.search(r'data-letters="events_dlq">0<', panel.open("/queues").text)
 
 
@@ -199,10 +200,8 @@ def test_dead_letters_are_shown_sent_back_and_discarded(panel: Panel, conn: Conn
     page = panel.open("/dead-letters/events")
     assert "ValueError: <b>no</b>" in page.words.replace("&lt;", "<").replace("&gt;", ">")
     assert "<b>no</b>" not in page.text
-    assert "They failed with ValueError 6 ." in page.words
-    (kind,) = re.findall(r'href="(/dead-letters/events\?where=[^"]*)"', page.text)
-    prefilled = panel.open(kind.partition("#")[0]).text
-    chosen = html.unescape(re.findall(r'name="where"[^>]* value="([^"]*)"', prefilled)[0])
+    assert re.search(r"ValueError 6 20\S+ \S+ 20\S+ \S+ Send back", page.words)
+    chosen = html.unescape(re.findall(r'type="hidden" name="where" value="([^"]*)"', page.text)[0])
     assert chosen == "starts_with(headers->'dead_letter'->>'error', 'ValueError')"
     asked = panel.post("/dead-letters/events/discard", on="/dead-letters/events", where=chosen)
     assert "Discard 6 dead letters of events?" in asked.words
@@ -215,14 +214,106 @@ def test_dead_letters_are_shown_sent_back_and_discarded(panel: Panel, conn: Conn
     assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 2
     asked = panel.post("/dead-letters/events/discard", on=on, where="(message->>'n')::int > 3", all="yes")
     assert "Discard 2 dead letters of events?" in asked.words
-    panel.post("/dead-letters/events/discard", on=on, where="(message->>'n')::int > 3", confirmed="yes")
+    panel.confirm(asked)
     assert one(conn, "SELECT array_agg(message->'n' ORDER BY msg_id) FROM pgmq.q_events_dlq") == [2, 3]
-    panel.post("/dead-letters/events/discard", on=on, all="yes", confirmed="yes")
+    panel.confirm(panel.post("/dead-letters/events/discard", on=on, all="yes", confirmed="yes"))
     assert one(conn, "SELECT count(*) FROM pgmq.q_events_dlq") == 0
     assert [action for action, *_ in audit(conn)] == [
         *["dead-letter preview"] * 1, "dead-letter redrive", "dead-letter preview",
         *["dead-letter discard"] * 2,
     ]  # fmt: skip
+
+
+def test_what_was_confirmed_is_changed_and_nothing_that_came_since(panel: Panel, conn: Connection) -> None:
+    on = "/dead-letters/events"
+    for n in range(3):
+        conn.execute(LETTER, {"n": n})
+    for choice in ({"all": "yes"}, {"where": "true"}):
+        asked = panel.post("/dead-letters/events/discard", on=on, **choice)
+        assert "Discard 3 dead letters of events?" in asked.words
+        conn.execute(
+            "DELETE FROM pgmq.q_events_dlq WHERE msg_id = (SELECT min(msg_id) FROM pgmq.q_events_dlq)"
+        )
+        for n in range(3):
+            conn.execute(LETTER, {"n": 100 + n})
+        assert "2 dead letters of events discarded; 1 dead letter gone since" in panel.confirm(asked).words
+        assert one(conn, "SELECT count(*) FROM pgmq.q_events_dlq WHERE message->>'n' >= '100'") == 3
+        again = panel.confirm(asked)
+        assert again.status == 409
+        assert "confirmed already" in again.words
+
+
+def test_all_messages_that_match_are_counted_first_and_then_changed(panel: Panel, conn: Connection) -> None:
+    conn.execute(
+        "SELECT pgmq.send('events', jsonb_build_object('kind', (ARRAY['old', 'new'])[1 + (n > 1200)::int]))"
+        " FROM generate_series(1, 3000) n"
+    )
+    conn.execute("UPDATE pgmq.q_events SET read_ct = 1, vt = now() + interval '1 h' WHERE msg_id = 7")
+    asked = panel.post("/queues/events/matching/delete", on="/queues/events", text='"old"', state="available")
+    task = urlsplit(asked.url).path
+    asked = panel.wait(task, lambda page: "match" in page.words and "Stop" not in page.words)
+    assert "1,199 messages of events match" in asked.words
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 3000
+    conn.execute("SELECT pgmq.send('events', '{\"kind\": \"old\"}') FROM generate_series(1, 5)")
+    conn.execute("UPDATE pgmq.q_events SET read_ct = 1 WHERE msg_id = 8")
+    done = panel.confirm(asked)
+    done = panel.wait(urlsplit(done.url).path, lambda page: "deleted" in page.words)
+    assert "1,198 messages deleted; 1 message gone or delivered since, and left alone" in done.words
+    assert one(conn, "SELECT count(*) FROM pgmq.q_events WHERE message->>'kind' = 'old'") == 2 + 5
+    assert audit(conn)[-1] == (
+        "delete", "events", {"count": 1199, "first": 1, "last": 1200}, "done: 1198 messages",
+    )  # fmt: skip
+    assert panel.get("/tasks/nothing").status == 404
+
+
+def test_letters_are_listed_by_error_newest_first_and_one_is_edited(panel: Panel, conn: Connection) -> None:
+    for n in range(3):
+        conn.execute(LETTER, {"n": n})
+    conn.execute(
+        LETTER.replace("ValueError: <b>no</b>", "KeyError: gone").replace("'events_dlq'", "'events_dlq'"),
+        {"n": 9},
+    )
+    page = panel.open("/dead-letters/events")
+    assert re.findall(r'aria-label="Choose dead letter (\d)"', page.text) == ["4", "3", "2", "1"]
+    oldest = panel.open("/dead-letters/events?order=oldest")
+    assert re.findall(r'aria-label="Choose dead letter (\d)"', oldest.text) == ["1", "2", "3", "4"]
+    group = panel.open("/dead-letters/events?error=KeyError")
+    assert re.findall(r'aria-label="Choose dead letter (\d)"', group.text) == ["4"]
+    panel.wait("/", lambda page: re.search(r"data-dead>4<", page.text))
+    on = "/dead-letters/events/4/edit"
+    assert '"n": 9' in panel.open(on).words
+    wrong = panel.post(on, on=on, message='{"n": ')
+    assert wrong.status == 409
+    assert '{"n": ' in wrong.words
+    conn.execute('UPDATE pgmq.q_events_dlq SET headers = headers || \'{"route": "orders"}\' WHERE msg_id = 4')
+    sent = panel.post(on, on=on, message='{"n": 10, "exact": 0.1000}')
+    assert "Dead letter 4 edited and sent to events as message 1." in sent.words
+    assert conn.execute("SELECT message::text, headers FROM pgmq.q_events").fetchall() == [
+        ('{"n": 10, "exact": 0.1000}', {"route": "orders", "edited_from": 4})
+    ]
+    assert panel.post(on, on="/dead-letters/events", message="{}").status == 409
+    assert "dead-letter edit" in [action for action, *_ in audit(conn)]
+
+
+def test_a_search_goes_on_by_itself_until_it_has_looked_at_all(panel: Panel, conn: Connection) -> None:
+    conn.execute(
+        "SELECT pgmq.send('events', jsonb_build_object('n', n, 'long', repeat(md5(n::text), 60)))"
+        " FROM generate_series(1, 60000) n"
+    )
+    conn.execute("UPDATE pgmq.q_events SET message = '{\"rare\": 1}' WHERE msg_id IN (500, 59999)")
+    path, steps = "/queues/events?text=rare", 0
+    while True:
+        page = panel.open(path)
+        found = re.search(r'http-equiv="refresh" content="0; url=([^"#]*)', page.text)
+        if not found:
+            break
+        assert "It goes on by itself" in page.words
+        assert re.search(r"[1-9][\d,]* of about [\d,]+ messages searched", page.words)
+        path, steps = html.unescape(found[1]), steps + 1
+    assert steps
+    assert re.findall(r'aria-label="Choose message (\d+)"', page.text) == ["500", "59999"]
+    halted = panel.open("/queues/events?text=rare&halt=yes")
+    assert "http-equiv" not in halted.text
 
 
 @pytest.mark.parametrize(

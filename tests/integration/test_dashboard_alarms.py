@@ -122,6 +122,42 @@ def test_states_are_words_with_their_cause(
         assert "paused nobody claims its messages" in paused.words
 
 
+def test_blocked_keys_are_retried_afresh_buried_and_discarded(
+    panel: Panel, conn: Connection, database: str, tmp_path: Path
+) -> None:
+    keyed = """SELECT pgmq.send('keyed', jsonb_build_object('key', jsonb_build_object('id', n)),
+        jsonb_build_object('x-pgmq-group', jsonb_build_object('id', n)::text)) FROM generate_series(1, 4) n"""
+    with working(tmp_path, database):
+        conn.execute(keyed)
+        page = panel.wait("/queues/keyed?state=blocked", lambda page: "Blocked 4" in page.words)
+        assert "Available 0 Delayed 0 Leased 0 Blocked 4" in page.words
+        assert page.words.count("ValueError: a key that blocks") == 4
+    # By the index of keys, whether the key is written as JSON or as its only value.
+    for text in ("3", "%7B%22id%22%3A%203%7D"):
+        found = panel.open(f"/queues/keyed?key={text}")
+        assert "Found by the index of keys." in found.words
+        assert re.findall(r'aria-label="Choose message (\d)"', found.text) == ["3"]
+    seen = re.findall(r'name="id" value="(\d+:\d+)"', page.text)
+    on = "/queues/keyed?state=blocked"
+    for way, chosen, done in (
+        ("retry", seen[:1], "1 message due again"),
+        ("dead-letter", seen[1:2], "1 message made dead letters"),
+        (
+            "discard",
+            [seen[2], "4:999"],
+            "1 message discarded; 1 message not blocked any more, and left alone",
+        ),
+    ):
+        asked = panel.post(f"/queues/keyed/blocked/{way}", on=on, id=chosen)
+        assert f"{len(chosen)} blocked message" in asked.words
+        assert done in panel.confirm(asked).words
+    rows = conn.execute(
+        "SELECT msg_id, vt <= now(), headers->'changelane'->'attempts' FROM pgmq.q_keyed ORDER BY 1"
+    ).fetchall()
+    assert [(id, due) for id, due, _ in rows] == [(1, True), (4, False)]
+    assert conn.execute("SELECT count(*) FROM pgmq.q_keyed_dlq").fetchone() == (1,)
+
+
 def test_a_queue_is_late_when_its_messages_outwait_its_lease(
     panel: Panel, conn: Connection, database: str, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     text: str
+    url: str = ""
 
     @property
     def words(self) -> str:
@@ -75,7 +76,7 @@ class Panel:
         if baked := response.headers.get("Set-Cookie"):
             self.cookie = baked.partition(";")[0]
         found = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(status=response.status, headers=found, text=text)
+        return Answer(status=response.status, headers=found, text=text, url=path)
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
@@ -90,6 +91,17 @@ class Panel:
         """As a browser does from the page ``on``, whose token it takes; follows where it is sent."""
         values = {"csrf": self.open(on).csrf, **fields}
         answer = self.send(path, values)
+        return self.open(answer.headers["location"]) if answer.status == 303 else answer
+
+    def confirm(self, asked: Answer) -> Answer:
+        """Press the button of the page that asks for confirmation, with the fields that it holds."""
+        main = asked.text[asked.text.index("<main") :]
+        found = re.search(r'<form method="post" action="([^"]+)">(.*?)</form>', main, re.DOTALL)
+        assert found, asked.words
+        fields: dict[str, list[str]] = {}
+        for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', found[2]):
+            fields.setdefault(html.unescape(name), []).append(html.unescape(value))
+        answer = self.send(html.unescape(found[1]), fields)
         return self.open(answer.headers["location"]) if answer.status == 303 else answer
 
     def send(self, path: str, values: Mapping[str, Any], **headers: str) -> Answer:

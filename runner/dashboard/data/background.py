@@ -82,6 +82,12 @@ class Watch:
         """What is wrong with the queues, by the last sample."""
         return find_alarms(self._project.read(), self.samples)
 
+    def count_dead(self) -> int:
+        """The dead letters of all queues."""
+        queues = self.samples.last.queues if self.samples.last else {}
+        places = set(self._project.read().letters(frozenset(queues)).values())
+        return sum(queues[name].depth or 0 for name in places if name in queues)
+
     async def run(self) -> None:
         """Refresh samples and checks until cancelled."""
         self._loop = asyncio.get_running_loop()

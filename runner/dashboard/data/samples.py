@@ -92,7 +92,7 @@ class Depth:
     oldest message that is due or claimed, and ``late`` the seconds since the first that can be claimed was
     due; None without one.
 
-    ``delayed``, ``retrying`` (the delayed that failed before) and ``blocked`` are counted up to LOOK.
+    ``delayed``, ``retrying`` (delayed that failed before), ``leased`` and ``blocked`` are counted up to LOOK.
     ``returning`` are the ids of messages that come back again and again, NAMED at most.
     """
 
@@ -102,6 +102,7 @@ class Depth:
     late: float | None
     delayed: int
     retrying: int
+    leased: int
     blocked: int
     returning: tuple[int, ...]
 
@@ -240,7 +241,7 @@ def peek(conn: psycopg.Connection[Any], queue: Queue) -> Depth:
     )
     found = conn.execute(query).fetchone()
     assert found is not None
-    depth, oldest, late, (delayed, retrying), blocked, returning = found
+    depth, oldest, late, (delayed, retrying, leased), blocked, returning = found
     about = depth > CAP
     return Depth(
         count=max(queue.estimate, CAP) if about else depth,
@@ -249,6 +250,7 @@ def peek(conn: psycopg.Connection[Any], queue: Queue) -> Depth:
         late=late,
         delayed=delayed,
         retrying=retrying,
+        leased=leased,
         blocked=blocked,
         returning=tuple(returning),
     )

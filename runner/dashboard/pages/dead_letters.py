@@ -11,19 +11,27 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from changelane.errors import ChangelaneError
+from changelane.runner.dashboard.data.message_search import FIRST, STEP, Search, browse
 from changelane.runner.dashboard.data.pool import Away
 from changelane.runner.dashboard.data.samples import Session, peek, read_queues, read_session
-from changelane.runner.dashboard.pages.queues import find_lack, find_queue
+from changelane.runner.dashboard.pages.queues import find_lack, find_queue, go_on, read_progress, read_search
 from changelane.runner.dashboard.web.audited import TIMEOUT, note, perform
 from changelane.runner.dashboard.web.formats import say_count, slug
 from changelane.runner.dashboard.web.guard import Refusal
 from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, look, show
-from changelane.runner.operate import peek as messages
-from changelane.runner.operate.dead_letter import Letter, Place, choose, count_kinds, discard, read, redrive
+from changelane.runner.operate.dead_letter import (
+    Letter,
+    Place,
+    choose,
+    count_kinds,
+    discard,
+    read,
+    redrive,
+    resend,
+)
 from changelane.runner.queue.identity import Queue
 
-LENGTH = 50
 MOST = 100_000
 """Letters of one action, at most."""
 
@@ -35,7 +43,7 @@ PREVIEW = 5
 LOOKED = 1000
 """Letters whose errors are summarised."""
 
-KINDS = 5
+KINDS = 10
 
 _VERBS = {"redrive": "Send back", "discard": "Discard"}
 
@@ -54,23 +62,24 @@ def show_all(request: Request) -> Response:
 
 
 def show_letters(request: Request) -> Response:
-    """The letters of one queue, oldest first, with a summary of their errors."""
+    """The letters of one queue, the newest first, in groups of one error."""
     return _list(request, where=request.query_params.get("where", ""))
 
 
 def _list(request: Request, *, where: str, problem: ChangelaneError | None = None) -> Response:
-    site = get_site(request)
-    after = request.query_params.get("after", "")
+    site, query = get_site(request), request.query_params
+    search = Search(
+        newest=query.get("order") != "oldest",
+        after=read_search(query.get)[0].after,
+        error=query.get("error", "").replace("\0", ""),
+        text=query.get("text", "").replace("\0", ""),
+    )
     with site.pool.read() as conn:
         session, place = _find(request, conn)
         queue = find_queue(conn, session, place.queue)
         depth = peek(conn, queue)
-        page = messages.peek(
-            conn,
-            Queue(place.queue, ()),
-            after=int(after) if after.isdecimal() and len(after) < 19 else None,
-            limit=LENGTH,
-        )
+        seen, looked = read_progress(request)
+        page = browse(conn, Queue(place.queue, ()), search, seen=seen, seconds=STEP if looked else FIRST)
         letters = read(conn, place, [message.id for message in page.messages])
         kinds = count_kinds(conn, place, limit=LOOKED, kinds=KINDS)
     return show(
@@ -78,15 +87,18 @@ def _list(request: Request, *, where: str, problem: ChangelaneError | None = Non
         "letters.html",
         status=409 if problem else 200,
         kinds=kinds,
-        looked=LOOKED,
+        examined=LOOKED,
         where=where,
         problem=problem,
         place=place,
         here=f"/dead-letters/{slug(place.source)}",
-        letters=letters,
+        letters=sorted(letters, key=lambda letter: letter.id, reverse=search.newest),
         depth=depth,
-        after=after,
-        next=page.next,
+        search=search,
+        query=dict(query),
+        found=page,
+        further=go_on(request, page, looked=looked),
+        looked=looked + (page.looked or 0),
     )
 
 
@@ -104,6 +116,51 @@ def show_letter(request: Request) -> Response:
     return show(request, "letter.html", place=place, letter=letters[0], here=here)
 
 
+def show_edit(request: Request) -> Response:
+    with get_site(request).pool.read() as conn:
+        _, place = _find(request, conn)
+        letters = read(conn, place, [_read_id(request)])
+    return _ask_message(request, place, letters[0].message if letters else "", None)
+
+
+def edit(request: Request) -> Response:
+    """Send another message in place of the letter's."""
+    visit, id = get_visit(request), _read_id(request)
+    with get_site(request).pool.read() as conn:
+        _, place = _find(request, conn)
+
+    def work(conn: psycopg.Connection[Any]) -> str:
+        number = resend(conn, place, id, visit.get("message"))
+        if number is None:
+            raise ChangelaneError(
+                f"queue {place.queue} holds no dead letter {id}",
+                fix="it was sent back or discarded meanwhile; nothing was sent",
+            )
+        return f"dead letter {id} edited and sent to {place.source} as message {number}"
+
+    said = {"ids": [id], "bytes": len(visit.get("message").encode())}
+    try:
+        outcome = perform(request, "dead-letter edit", queue=place.source, arguments=said, work=work)
+    except ChangelaneError as error:
+        if isinstance(error, Refusal | Away):
+            raise
+        return _ask_message(request, place, visit.get("message"), error)
+    return go(request, f"/dead-letters/{slug(place.source)}", f"{outcome.capitalize()}.")
+
+
+def _ask_message(request: Request, place: Place, message: str, error: ChangelaneError | None) -> Response:
+    return show(
+        request,
+        "letter_edit.html",
+        status=409 if error else 200,
+        place=place,
+        id=_read_id(request),
+        here=f"/dead-letters/{slug(place.source)}",
+        message=message,
+        error=error,
+    )
+
+
 def decide(request: Request) -> Response:
     """Redrive or discard letters: those of ``id``, those for which ``where`` is true, or ``all``.
 
@@ -113,6 +170,9 @@ def decide(request: Request) -> Response:
     if verb not in _VERBS:
         raise Refusal(404, "there is no such page")
     ids = [int(text) for text in visit.form.get("id", []) if text.isdecimal() and len(text) < 19]
+    if selection := visit.get("selection"):
+        ids = list(get_site(request).selections.take(request.url.path, selection))
+        return _carry_out(request, verb, ids, visit.get("where").strip() or None)
     where = visit.get("where").strip() or None
     if not ids and where is None and not visit.get("all"):
         raise Refusal(400, "no dead letter was chosen", fix="tick some, write an expression, or take all")
@@ -132,7 +192,8 @@ def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where
     chosen: dict[str, object] = {"ids": ids[:100], "count": len(ids)} if ids else {}
     chosen = chosen | ({"where": where} if where else {}) or {"all": True}
     condition = where and site.resolve(where)
-    if not visit.get("confirmed"):
+    # Letters of one error, or all, are confirmed by the ids that the question was about.
+    if not (visit.get("confirmed") and ids and where is None):
         if where is not None:
             note(request, "dead-letter preview", queue=place.source, arguments=chosen, outcome="shown")
         # The transaction must be able to write: it creates the role without rights that evaluates the
@@ -150,25 +211,31 @@ def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where
             count=len(found),
             most=MOST,
             letters=letters,
-            ids=ids,
+            selection=site.selections.keep(request.url.path, found) if found else "",
             where=where,
         )
+    return _carry_out(request, verb, ids, None)
+
+
+def _carry_out(request: Request, verb: str, ids: Sequence[int], where: str | None) -> Response:
+    """Redrive or discard the letters of these ids that are still there. ``where`` is for the audit log."""
+    with get_site(request).pool.read() as conn:
+        _, place = _find(request, conn)
+    chosen: dict[str, object] = {"ids": list(ids)[:100], "count": len(ids)} | (
+        {"where": where} if where else {}
+    )
 
     def work(conn: psycopg.Connection[Any]) -> str:
-        found = _choose(conn, place, ids, condition)
         if verb == "redrive":
-            return f"{say_count(len(redrive(conn, place, found)), 'dead letter')} sent back to {place.source}"
-        return f"{say_count(len(discard(conn, place, found)), 'dead letter')} of {place.source} discarded"
+            done, what = len(redrive(conn, place, ids)), f"sent back to {place.source}"
+        else:
+            done, what = len(discard(conn, place, ids)), "discarded"
+        missed = len(ids) - done
+        rest = f"; {say_count(missed, 'dead letter')} gone since" if missed else ""
+        return f"{say_count(done, 'dead letter')} of {place.source} {what}{rest}"
 
-    outcome = perform(
-        request,
-        f"dead-letter {verb}",
-        queue=place.source,
-        arguments=chosen,
-        work=work,
-        pool=site.searching if where else None,
-    )
-    return go(request, here, f"{outcome}.")
+    outcome = perform(request, f"dead-letter {verb}", queue=place.source, arguments=chosen, work=work)
+    return go(request, f"/dead-letters/{slug(place.source)}", f"{outcome}.")
 
 
 def _choose(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int], where: str | None) -> list[int]:
@@ -212,6 +279,8 @@ PAGE = Page(
         Route("/dead-letters", show_all),
         Route("/dead-letters/{queue}", show_letters),
         Route("/dead-letters/{queue}/{id:int}", show_letter),
+        Route("/dead-letters/{queue}/{id:int}/edit", show_edit),
+        Route("/dead-letters/{queue}/{id:int}/edit", edit, methods=["POST"]),
         Route("/dead-letters/{queue}/{verb}", decide, methods=["POST"]),
     ],
 )

@@ -102,6 +102,7 @@ def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
         "at": sample.at,
         "error": sample.error,
         "workers": sample.workers,
+        "dead": site.watch.count_dead(),
         "names": ",".join(map(slug, sorted(sample.queues))),
         "queues": {name: to_record(reading) for name, reading in queues if reading},
         "point": condense(sample, queue),

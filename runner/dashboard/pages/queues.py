@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -10,10 +11,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from changelane.runner.dashboard.data.message_search import LENGTH, Search, browse, count_available
-from changelane.runner.dashboard.data.samples import CAP, Queue, Session, peek, read_queues, read_session
+from changelane.runner.dashboard.data.message_search import (
+    FIRST,
+    LENGTH,
+    STEP,
+    Found,
+    Search,
+    browse,
+    count_available,
+)
+from changelane.runner.dashboard.data.samples import (
+    CAP,
+    Depth,
+    Queue,
+    Session,
+    peek,
+    read_queues,
+    read_session,
+)
 from changelane.runner.dashboard.pages.overview import pick
-from changelane.runner.dashboard.web.formats import slug
+from changelane.runner.dashboard.web.formats import change_query, say_number, slug
 from changelane.runner.dashboard.web.guard import Refusal
 from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, look, show
@@ -21,6 +38,7 @@ from changelane.runner.live.queue_tables import Table
 from changelane.runner.operate.peek import State
 from changelane.runner.operate.peek import peek as peek_messages
 from changelane.runner.queue.identity import Queue as Target
+from changelane.runner.queue.noted import LOOK
 
 TABS: dict[State | None, str] = {
     None: "All in the queue",
@@ -52,18 +70,27 @@ def show_queue(request: Request) -> Response:
     """
     site, name = get_site(request), get_name(request)
     declared = site.project.read()
-    search, problem = read_search(request)
+    search, problem = read_search(request.query_params.get)
     archived = search.state == "archived"
     with site.pool.read() as conn:
         session = read_session(conn)
         queue = find_queue(conn, session, name)
         lacks = find_lack(session, queue, archived=archived)
         depth = available = found = None
+        looked, halted = 0, False
         if not find_lack(session, queue, archived=False):
             depth = peek(conn, queue)
             available = count_available(conn, queue.identifier)
         if not lacks:
-            found = browse(conn, find_target(queue, archived=archived), search)
+            seen, looked = read_progress(request)
+            halted = bool(request.query_params.get("halt"))
+            found = browse(
+                conn,
+                find_target(queue, archived=archived),
+                search,
+                seen=seen,
+                seconds=STEP if looked else FIRST,
+            )
     samples = site.watch.samples
     names = frozenset(samples.last.queues) if samples.last else frozenset()
     letters = declared.letters(names | {name})
@@ -75,9 +102,12 @@ def show_queue(request: Request) -> Response:
         queue=queue,
         reading=samples.last.queues.get(name) if samples.last else None,
         depth=depth,
-        available=available,
-        cap=CAP,
         found=found,
+        further=found and not halted and go_on(request, found, looked=looked),
+        halted=halted and search.filtered,
+        counts=_count_states(queue, depth, available),
+        looked=looked + (found.looked or 0 if found else 0),
+        size=queue.archived if archived else queue.estimate,
         lacks=lacks,
         role=session.role,
         search=search,
@@ -91,6 +121,38 @@ def show_queue(request: Request) -> Response:
         source=sources[0] if sources else None,
         points=pick(samples.all, name),
     )
+
+
+def _count_states(queue: Queue, depth: Depth | None, available: int | None) -> dict[State | None, str]:
+    """The number on each tab; only those that are known."""
+    counts: dict[State | None, str] = {"archived": say_number(queue.archived, about=True)}
+    if depth is not None and available is not None:
+        counts[None] = say_number(depth.count, about=depth.about)
+        counts["available"] = f"over {CAP:,}" if available > CAP else say_number(available)
+        waiting: dict[State, int] = {
+            "delayed": depth.delayed,
+            "leased": depth.leased,
+            "blocked": depth.blocked,
+        }
+        counts |= {state: f"{count:,}" + "+" * (count >= LOOK) for state, count in waiting.items()}
+    return counts
+
+
+def read_progress(request: Request) -> tuple[Sequence[int], int]:
+    """The ids that earlier steps of this search found, and the number of messages that they looked at."""
+    query = request.query_params
+    seen = [int(text) for text in query.get("seen", "").split("-") if text.isdecimal() and len(text) < 19]
+    looked = query.get("looked", "")
+    return seen[:LENGTH], int(looked) if looked.isdecimal() and len(looked) < 19 else 0
+
+
+def go_on(request: Request, found: Found, *, looked: int) -> str:
+    """The query of the next step of a search whose time was up, or empty."""
+    if found.looked is None or found.next is None:
+        return ""
+    seen = "-".join(str(message.id) for message in found.messages)
+    further = {"after": found.next, "looked": looked + found.looked, "seen": seen}
+    return change_query(dict(request.query_params), **further)
 
 
 def show_message(request: Request) -> Response:
@@ -144,14 +206,13 @@ def find_target(queue: Queue, *, archived: bool) -> Target:
     return Target(queue.table.removeprefix("q_"), ())
 
 
-def read_search(request: Request) -> tuple[Search, str]:
-    """The search in the query string, and a problem with it in words."""
-    query = request.query_params
+def read_search(get: Callable[[str, str], str]) -> tuple[Search, str]:
+    """The search in a query string or a form, and a problem with it in words."""
     problem = ""
 
     def read_moment(name: str) -> datetime | None:
         nonlocal problem
-        text = query.get(name, "").strip()
+        text = get(name, "").strip()
         if not text:
             return None
         try:
@@ -161,14 +222,15 @@ def read_search(request: Request) -> tuple[Search, str]:
             return None
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    after = query.get("after", "")
+    after = get("after", "")
     states: dict[str, State] = {state: state for state in get_args(State)}
     return Search(
-        state=states.get(query.get("state", "")),
-        newest=query.get("order") == "newest",
+        state=states.get(get("state", "")),
+        newest=get("order", "") == "newest",
         after=int(after) if after.isdecimal() and len(after) < 19 else None,
-        text=query.get("text", "").replace("\0", ""),
-        key=query.get("key", "").replace("\0", "").strip(),
+        text=get("text", "").replace("\0", ""),
+        key=get("key", "").replace("\0", "").strip(),
+        error=get("error", "").replace("\0", ""),
         since=read_moment("since"),
         until=read_moment("until"),
     ), problem

@@ -26,6 +26,8 @@ function alarm(sample) {
     element.classList.toggle("alarm-bad", states.length > 0 && found.level === "bad");
     element.classList.toggle("alarm-warn", states.length > 0 && found.level === "warn");
   }
+  const dead = document.querySelector("[data-dead]");
+  if (dead) dead.textContent = sample.dead ? sayShort(sample.dead) : "";
   const findings = document.querySelector("[data-findings]");
   if (findings && sample.findings !== null) findings.textContent = sample.findings ? `${sample.findings} finding${sample.findings === 1 ? "" : "s"}` : "";
 }

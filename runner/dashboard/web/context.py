@@ -11,7 +11,9 @@ from changelane.runner.dashboard.data.declared import Project
 from changelane.runner.dashboard.data.pool import Pool
 from changelane.runner.dashboard.web.guard import Rules
 from changelane.runner.dashboard.web.guesses import Guesses
+from changelane.runner.dashboard.web.selections import Selections
 from changelane.runner.dashboard.web.sessions import Sessions
+from changelane.runner.dashboard.web.tasks import Tasks
 
 NOTES = 1000
 """Sessions for which notes are kept."""
@@ -40,6 +42,8 @@ class Site:
     split: Split
     resolve: Resolve
     log: Callable[[str], None]
+    selections: Selections = field(default_factory=Selections)
+    tasks: Tasks = field(default_factory=Tasks)
     _notes: dict[str, list[str]] = field(default_factory=dict)
 
     @property

@@ -70,6 +70,7 @@ def show(request: Request, template: str, *, status: int = 200, **values: Any) -
         notes=site.take_notes(visit.session) if visit and status < 400 else (),
         alarms=site.watch.alarms,
         outage=site.watch.outage,
+        dead=site.watch.count_dead(),
         now=time.time(),
         **values,
     )

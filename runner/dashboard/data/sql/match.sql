@@ -1,1 +1,1 @@
-SELECT msg_id FROM {table} WHERE {within} AND {beyond} AND {filters} ORDER BY {order} LIMIT {limit}
+SELECT msg_id, read_ct FROM {table} WHERE {within} AND {beyond} AND {filters} ORDER BY {order}

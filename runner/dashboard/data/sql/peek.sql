@@ -13,10 +13,14 @@ SELECT (SELECT count(*) FROM (SELECT FROM {queue} ORDER BY msg_id LIMIT {cap}) A
      WHERE isfinite(enqueued_at) AND {state} IN ('available', 'leased')) AS oldest,
     (SELECT CASE WHEN isfinite(vt) THEN extract(epoch FROM clock_timestamp() - vt) END::float8
      FROM {queue} WHERE vt <= clock_timestamp() ORDER BY vt LIMIT 1) AS late,
-    (SELECT ARRAY[count(*), count(*) FILTER (WHERE attempts > 0)] FROM (
+    (SELECT ARRAY[
+        count(*) FILTER (WHERE state = 'delayed'),
+        count(*) FILTER (WHERE state = 'delayed' AND attempts > 0),
+        count(*) FILTER (WHERE state = 'leased')
+     ] FROM (
         SELECT {state} AS state, {attempts} AS attempts FROM {queue}
         WHERE vt > clock_timestamp() ORDER BY vt LIMIT {look}
-     ) AS waiting WHERE state = 'delayed') AS delayed,
+     ) AS waiting) AS delayed,
     (SELECT count(*) FROM (
         SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt DESC LIMIT {look}
      ) AS waiting WHERE state = 'blocked') AS blocked,
