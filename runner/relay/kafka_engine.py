@@ -19,6 +19,7 @@ from changelane.contract.destination import Kafka, Relay
 from changelane.contract.template import parse_template
 from changelane.errors import DestinationError
 from changelane.runner.relay.engine import CONFIRMED, Finding, Misconfigured, Outcome, Outgoing, Unavailable
+from changelane.runner.relay.tls import find_refusal, make_tls_context
 
 POLL = 0.1
 """Seconds that one wait for delivery reports takes, at most."""
@@ -195,6 +196,7 @@ class KafkaEngine:
         if named.password is not None:
             settings["sasl.password"] = named.password.read()
         if named.tls is not None:
+            make_tls_context(named.tls)
             files = {
                 "ssl.ca.location": named.tls.ca,
                 "ssl.certificate.location": named.tls.cert,
@@ -208,8 +210,8 @@ class KafkaEngine:
         text = _say(error)
         if error.code() in _LOGIN:
             self._refusal = f"the brokers refuse the login: {text}"
-        elif error.code() == KafkaError._SSL and "verify failed" in text:
-            self._refusal = f"the brokers' certificate is not trusted: {text}"
+        elif refusal := find_refusal(text):
+            self._refusal = refusal
 
     def _list_topics(self, timeout: float) -> list[str]:
         producer = self._open()

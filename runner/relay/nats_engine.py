@@ -7,15 +7,16 @@ connection that was lost, or that did not answer in time, is cut off, and ``conn
 from __future__ import annotations
 
 import asyncio
+import binascii
 import json
 import random
 import re
-import ssl
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import nkeys
 import orjson
 from nats import errors
 from nats.aio.client import Client, RawCredentials
@@ -33,7 +34,7 @@ from changelane.runner.relay.engine import (
 )
 from changelane.runner.relay.event_loop import EventLoop
 from changelane.runner.relay.nats_client import LACKS_STREAM, AnsweringClient, spell_headers
-from changelane.runner.relay.tls import make_tls_context
+from changelane.runner.relay.tls import find_refusal, make_tls_context
 
 PENDING = 64 * 1024 * 1024
 """Bytes that the client buffers before it waits for the socket."""
@@ -137,7 +138,10 @@ class NatsEngine:
         if named.nkey is not None:
             options["nkeys_seed_str"] = named.nkey.read()
         if named.credentials is not None:
-            options["user_credentials"] = RawCredentials(named.credentials.read())
+            text = named.credentials.read()
+            if not all(f"BEGIN {part}" in text for part in ("NATS USER JWT", "USER NKEY SEED")):
+                raise Misconfigured("the credentials are none of NATS", fix="give the .creds file of a user")
+            options["user_credentials"] = RawCredentials(text)
         if named.tls is not None:
             options["tls"] = make_tls_context(named.tls)
         return options
@@ -329,8 +333,10 @@ def _explain(error: Exception, server: str) -> Exception:
     text = _say(error)
     if isinstance(error, errors.AuthorizationError) or "authorization" in text.lower():
         return Misconfigured(f"{server} refuses the login: {text}")
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Misconfigured(f"the certificate of {server} is not trusted: {error.verify_message}")
+    if refusal := find_refusal(error):
+        return Misconfigured(f"{server}: {refusal}")
+    if isinstance(error, (nkeys.NkeysError, binascii.Error)):
+        return Misconfigured(f"the seed for {server} is none", fix="give the seed of a user: SU...")
     if isinstance(error, (errors.SecureConnRequiredError, errors.SecureConnWantedError)):
         return Misconfigured(f"{server}: {text}", fix="give `tls`, or tls:// in the server's URL")
     return Unavailable(f"{server} cannot be reached: {text}")

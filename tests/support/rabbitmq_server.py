@@ -16,6 +16,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from support.certificates import Certificates
 from support.nats_server import find_port, wait_for_port
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
@@ -32,12 +33,14 @@ USERS = {
 
 class RabbitMqServer:
     """``settings`` are lines of rabbitmq.conf. It starts in seconds, so tests of a module share one, and take
-    names of their own. Its ports stay the same when it is started anew.
+    names of their own. Its ports stay the same when it is started anew. With ``tls`` there is a second one,
+    which wants to see certificates of its clients.
     """
 
-    def __init__(self, folder: Path, *settings: str) -> None:
-        self.port = find_port()
+    def __init__(self, folder: Path, *settings: str, tls: Certificates | None = None) -> None:
+        self.port, port = find_port(), find_port()
         self.url = f"amqp://127.0.0.1:{self.port}"
+        self.tls_url = f"amqps://127.0.0.1:{port}"
         self._folder = folder
         folder.mkdir(exist_ok=True)
         epmd, distribution = find_port(), find_port()
@@ -49,6 +52,15 @@ class RabbitMqServer:
             "log.console = false",
             *settings,
         ]
+        if tls:
+            lines += [
+                f"listeners.ssl.1 = 127.0.0.1:{port}",
+                f"ssl_options.cacertfile = {tls.ca}",
+                f"ssl_options.certfile = {tls.server[0]}",
+                f"ssl_options.keyfile = {tls.server[1]}",
+                "ssl_options.verify = verify_peer",
+                "ssl_options.fail_if_no_peer_cert = true",
+            ]
         (folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (folder / "definitions.json").write_text(json.dumps(_define()))
         (folder / "enabled_plugins").write_text("[].\n")
@@ -161,13 +173,13 @@ def _define() -> dict[str, Any]:
 
 
 @contextmanager
-def run_rabbitmq(folder: Path, *settings: str) -> Iterator[RabbitMqServer]:
+def run_rabbitmq(folder: Path, *settings: str, tls: Certificates | None = None) -> Iterator[RabbitMqServer]:
     program = PROGRAMS / "rabbitmq-server"
     if not program.exists() and os.environ.get("CI"):
         pytest.fail("rabbitmq-server is not installed")
     if not program.exists():
         pytest.skip("rabbitmq-server is not installed")
-    server = RabbitMqServer(folder, *settings)
+    server = RabbitMqServer(folder, *settings, tls=tls)
     try:
         yield server
     finally:

@@ -14,15 +14,32 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from support.certificates import Certificates
 from support.nats_server import find_port, wait_for_port
 
 
 class RedisServer:
-    """``options`` are those of redis-server. It keeps what it confirmed when it is killed."""
+    """``options`` are those of redis-server. It keeps what it confirmed when it is killed.
 
-    def __init__(self, program: str, folder: Path, *options: str, password: str | None = None) -> None:
+    With ``tls`` it is encrypted, and wants to see certificates of its clients; ``client`` has none.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        folder: Path,
+        *options: str,
+        password: str | None = None,
+        tls: Certificates | None = None,
+    ) -> None:
         self.port = find_port()
-        self.url = f"redis://127.0.0.1:{self.port}"
+        self.url = f"{'rediss' if tls else 'redis'}://127.0.0.1:{self.port}"
+        self._listen = ["--port", str(self.port)]
+        if tls:
+            self._listen = [
+                "--port", "0", "--tls-port", str(self.port), "--tls-cert-file", tls.server[0],
+                "--tls-key-file", tls.server[1], "--tls-ca-cert-file", tls.ca,
+            ]  # fmt: skip
         self._program = program
         self._folder = folder
         self._options = [*options, *(["--requirepass", password] if password else [])]
@@ -34,7 +51,7 @@ class RedisServer:
     def start(self) -> None:
         self._process = subprocess.Popen(
             [
-                self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder),
+                self._program, *self._listen, "--bind", "127.0.0.1", "--dir", str(self._folder),
                 "--appendonly", "yes", "--appendfsync", "always", "--save", "", *self._options,
             ],
             stdout=subprocess.DEVNULL,
@@ -71,8 +88,10 @@ def find_redis() -> str:
 
 
 @contextmanager
-def run_redis(folder: Path, *options: str, password: str | None = None) -> Iterator[RedisServer]:
-    server = RedisServer(find_redis(), folder, *options, password=password)
+def run_redis(
+    folder: Path, *options: str, password: str | None = None, tls: Certificates | None = None
+) -> Iterator[RedisServer]:
+    server = RedisServer(find_redis(), folder, *options, password=password, tls=tls)
     try:
         yield server
     finally:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from changelane.contract.destination import Destination, Relay
 from changelane.contract.manifest import Consumer, Manifest, Retry
+from changelane.runner.relay.destinations import make_engine
+from changelane.runner.relay.engine import Engine
 from support.workers import Bench
 
 
@@ -55,3 +59,13 @@ def _write(id: str, table: str) -> str:
         "txid": "7", "at": "2026-11-22T18:54:03.120311+00:00",
     }  # fmt: skip
     return json.dumps(change)
+
+
+@contextmanager
+def open_engine(described: dict[str, Any]) -> Iterator[Engine]:
+    """The engine of a destination, without a worker."""
+    engine = make_engine(Destination.model_validate({"name": "there", **described}))
+    try:
+        yield engine
+    finally:
+        engine.close()
