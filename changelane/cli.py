@@ -16,37 +16,49 @@ from click.shell_completion import CompletionItem
 from changelane.errors import ChangelaneError, ProblemsError, SpecError
 from changelane.text import clean
 
-COMMANDS = {
-    "apply": "Bring the database to the state in sql_out/, then verify it.",
-    "backfill": "Send existing rows of a route's tables as snapshots.",
-    "completion": "Print the script that completes commands in a shell.",
-    "dashboard": "Serve the web page: flow, queues, messages, dead letters, doctor.",
-    "db": "Start, stop or reach the local server.",
-    "dead-letter": "List, show, redrive or discard dead letters.",
-    "destroy": "Remove the project's triggers and functions.",
-    "doctor": "List present and approaching problems, with their fixes.",
-    "generate": "Render sql_out/ from pipelines.yaml and the catalog.",
-    "grants": "Print the GRANTs that a worker's role needs.",
-    "init": "Write a commented pipelines.yaml from the live schema.",
-    "inspect": "Write sql_out/catalog.json from the live schema.",
-    "maintain": "Prune archives and dead letters, make and drop partitions.",
-    "models": "Write typed rows of the captured tables for handlers.",
-    "pause": "Stop workers from claiming from a queue.",
-    "peek": "Look at the messages of a queue.",
-    "plan": "Print what apply would do, and the lock that each step takes.",
-    "purge": "Delete all messages of a queue.",
-    "replay": "Send archived messages again.",
-    "resume": "Let workers claim from a paused queue again.",
-    "schedule": "List, pause, resume or run schedules.",
-    "schema": "Print the JSON Schema of pipelines.yaml.",
-    "send": "Put a message into a queue.",
-    "status": "One line per object: its state.",
-    "try": "Run SQL, show the messages that it would send, roll back.",
-    "unblock": "Release keys blocked by a failed message.",
-    "validate": "Check the spec, its expressions and the SQL.",
-    "verify": "Exit 2 on any difference between sql_out/ and the database.",
-    "work": "Consume queues into handlers.",
+GROUPS = {
+    "Declare": {
+        "init": "Write a commented pipelines.yaml from the live schema.",
+        "schema": "Print the JSON Schema of pipelines.yaml.",
+        "validate": "Check the spec, its expressions and the SQL.",
+        "inspect": "Write sql_out/catalog.json from the live schema.",
+        "generate": "Render sql_out/ from pipelines.yaml and the catalog.",
+        "models": "Write typed rows of the captured tables for handlers.",
+        "try": "Run SQL, show the messages that it would send, roll back.",
+    },
+    "Apply": {
+        "plan": "Print what apply would do, and the lock that each step takes.",
+        "apply": "Bring the database to the state in sql_out/, then verify it.",
+        "verify": "Exit 2 on any difference between sql_out/ and the database.",
+        "grants": "Print the GRANTs that a worker's role needs.",
+        "destroy": "Remove the project's triggers and functions.",
+        "db": "Start, stop or reach the local server.",
+    },
+    "Work": {
+        "work": "Consume queues into handlers.",
+        "send": "Put a message into a queue.",
+        "backfill": "Send existing rows of a route's tables as snapshots.",
+        "schedule": "List, pause, resume or run schedules.",
+        "maintain": "Prune archives and dead letters, make and drop partitions.",
+    },
+    "Operate": {
+        "pause": "Stop workers from claiming from a queue.",
+        "resume": "Let workers claim from a paused queue again.",
+        "unblock": "Release keys blocked by a failed message.",
+        "dead-letter": "List, show, redrive or discard dead letters.",
+        "replay": "Send archived messages again.",
+        "purge": "Delete all messages of a queue.",
+    },
+    "Look": {
+        "status": "One line per object: its state.",
+        "doctor": "List present and approaching problems, with their fixes.",
+        "peek": "Look at the messages of a queue.",
+        "dashboard": "Serve the web page: flow, queues, messages, dead letters, doctor.",
+        "completion": "Print the script that completes commands in a shell.",
+    },
 }
+"""The commands in the order of their use, with a line on each."""
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +106,9 @@ class LazyGroup(click.Group):
         ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()), col_max=15)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

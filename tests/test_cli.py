@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from changelane.cli import COMMANDS, main
+from changelane.cli import COMMANDS, GROUPS, main
 from changelane.commands.duration import parse_duration
 from changelane.errors import LockNotObtained
 from changelane.generator.spec.scalars import read_duration
@@ -41,6 +41,33 @@ def test_a_missing_manifest_is_one_line_and_its_help(
     assert error[0] == f"error: {tmp_path / 'manifest.json'} does not exist"
     assert error[1].startswith("  fix: run `changelane generate`")
     assert len(error) == 2
+
+
+def test_a_wrong_folder_is_named_with_the_folder_that_was_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, deep = tmp_path / "shop", tmp_path / "shop" / "src" / "app"
+    deep.mkdir(parents=True)
+    (shop / "pipelines.yaml").write_text("version: 1\n")
+    for folder in (deep, tmp_path):
+        monkeypatch.chdir(folder)
+        assert run("validate") == 1
+        error = capsys.readouterr().err
+        assert (
+            f"error: pipelines.yaml does not exist in {folder}\n  fix: cd {shop}, which has one; or" in error
+        )
+    (shop / "pipelines.yaml").unlink()
+    assert run("validate") == 1
+    assert "fix: `changelane init` writes a first one" in capsys.readouterr().err
+
+
+def test_the_help_lists_each_command_once_in_the_order_of_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    titles = [line.rstrip(":") for line in lines if line.rstrip(":") in GROUPS]
+    assert titles == ["Declare", "Apply", "Work", "Operate", "Look"]
+    listed = [line.split()[0] for line in lines if line.startswith("  ") and line.split()[0] in COMMANDS]
+    assert sorted(listed) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("name", ["catalog.json", "manifest.json"])

@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from changelane.cli import COMMANDS
+from changelane.contract.manifest import load_manifest
 from changelane.runner.local import server
 from changelane.runner.local.binaries import find_binary
 
@@ -42,8 +43,10 @@ PAY = """
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
-    server.remove(tmp_path / server.FOLDER)
+    path = tmp_path / "shop"
+    path.mkdir()
+    yield path
+    server.remove(path / server.FOLDER)
 
 
 def read_commands(block: str) -> Iterator[tuple[str, list[str]]]:
@@ -215,6 +218,31 @@ def test_completion_offers_commands_and_options_in_bash(tmp_path: Path) -> None:
     )
     assert "-F _changelane_completion changelane" in run.stdout
     assert run.stdout.splitlines()[1:] == ["inspect", "inspect --format"]
+
+
+def test_completion_offers_the_names_of_the_manifest(tmp_path: Path) -> None:
+    script = """
+        eval "$(changelane completion bash)"
+        complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+            _changelane_completion changelane
+            echo "${COMPREPLY[*]}"; }
+        complete_words changelane --out "$OUT" peek ""
+        complete_words changelane --out "$OUT" dead-letter list ""
+        complete_words changelane --out "$OUT" backfill cust
+        complete_words changelane --out "$OUT" backfill customers --table shop.c
+        complete_words changelane --out "$OUT" plan --only c
+        complete_words changelane peek ""
+    """
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "OUT": str(DOCS.parent / "sql_out"),
+    }
+    run = subprocess.run(
+        ["bash", "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    manifest = load_manifest(DOCS.parent / "sql_out")
+    queues = " ".join(sorted(queue.name for queue in manifest.queues))
+    assert run.stdout.splitlines() == [queues, queues, "customers", "shop.customers", "customers", ""]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

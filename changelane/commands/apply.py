@@ -10,6 +10,7 @@ import click
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
 from changelane.commands.generated import load_generated
+from changelane.commands.names import complete_route
 from changelane.commands.output import say
 from changelane.commands.progress import Events, Lines
 from changelane.errors import ChangelaneError
@@ -23,7 +24,9 @@ from changelane.runner.live.session import reach
 @click.argument("saved_plan", metavar="[PLAN]", required=False, type=click.Path(path_type=Path))
 @click.option("--prune", is_flag=True, help="Destroy triggers and functions that are no longer declared.")
 @click.option("--yes", is_flag=True, help="Do not ask; required without a terminal.")
-@click.option("--only", metavar="ROUTE", help="Apply only this route and its queues.")
+@click.option(
+    "--only", metavar="ROUTE", shell_complete=complete_route, help="Apply only this route and its queues."
+)
 @click.option(
     "--max-wait",
     callback=parse_duration,

@@ -10,6 +10,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
+from changelane.commands.names import complete_route, complete_table
 from changelane.commands.output import say
 from changelane.contract.catalog import load_catalog
 from changelane.contract.manifest import Manifest, load_manifest
@@ -25,8 +26,9 @@ from changelane.runner.operate.backfill import Source, Step, backfill
 
 
 @click.command()
-@click.argument("route")
-@click.option("--table", metavar="SCHEMA.NAME", help="Only this table of the route.")
+@click.argument("route", shell_complete=complete_route)
+@click.option("--table", metavar="SCHEMA.NAME", shell_complete=complete_table,
+              help="Only this table of the route.")  # fmt: skip
 @click.option("--where", metavar="EXPR", help="Only rows for which this SQL is true, over new.")
 @click.option("--chunk", type=click.IntRange(1, 100_000), default=1000, show_default=True,
               help="Number of keys per transaction.")  # fmt: skip
@@ -102,7 +104,7 @@ def command(
     if form == "json":
         tables = [{"table": name, "sent": sent} for name, sent in counts.items()]
         record = {"format_version": 1, "route": route, "tables": tables, "skipped": skipped}
-        click.echo(orjson.dumps(record))
+        click.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2))
     else:
         for name, sent in counts.items():
             say(f"{sent} row{'' if sent == 1 else 's'} of {name} read, and sent as route {route} sends them.")

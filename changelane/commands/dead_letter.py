@@ -11,6 +11,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.commands.project import announce
 from changelane.commands.where import read_where
@@ -53,7 +54,7 @@ def chosen(*, limit: int | None) -> Callable[[Any], Any]:
             metavar="N",
             help="Only the letter with this id. Repeatable.",
         ),
-        click.argument("queue"),
+        click.argument("queue", shell_complete=complete_queue),
     )
 
     def decorate(function: Any) -> Any:

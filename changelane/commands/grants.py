@@ -7,6 +7,7 @@ import json
 import click
 
 from changelane.cli import Settings
+from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.commands.project import load_current
 from changelane.contract.access import works
@@ -18,7 +19,7 @@ from changelane.runner.queue.worker_rights import list_worker_grants
 
 
 @click.command(name="grants")
-@click.argument("queues", nargs=-1, metavar="[QUEUE]...")
+@click.argument("queues", nargs=-1, metavar="[QUEUE]...", shell_complete=complete_queue)
 @click.option("--role", required=True, metavar="NAME", help="The role that the worker connects as.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj

@@ -9,6 +9,7 @@ import click
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
+from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.commands.project import announce
 from changelane.contract.manifest import Queue
@@ -18,7 +19,7 @@ from changelane.runner.operate.maintain import Upkeep, choose, maintain
 
 
 @click.command()
-@click.argument("queues", nargs=-1, metavar="[QUEUE]...")
+@click.argument("queues", nargs=-1, metavar="[QUEUE]...", shell_complete=complete_queue)
 @click.option(
     "--max-wait",
     default="60s",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
+from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.runner.live.missing_rights import need_command
 from changelane.runner.live.session import reach
@@ -12,7 +13,7 @@ from changelane.runner.operate.pause import pause
 
 
 @click.command()
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete_queue)
 @click.pass_obj
 def command(settings: Settings, queue: str) -> None:
     """Stop all workers from claiming from QUEUE, within about a second. Workers that start later do not claim

@@ -8,6 +8,7 @@ import click
 import orjson
 
 from changelane.cli import Settings
+from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.commands.where import read_where
 from changelane.runner.live.missing_rights import need_command
@@ -22,7 +23,7 @@ BODY = 60
 
 
 @click.command()
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete_queue)
 @click.option(
     "--state", type=click.Choice(STATES), help="Only messages in this state; default: all but archived ones."
 )

@@ -9,6 +9,7 @@ import click
 from changelane.cli import Settings
 from changelane.commands.annotation import warn_of_misfits
 from changelane.commands.generated import load_generated
+from changelane.commands.names import complete_route
 from changelane.commands.output import say
 from changelane.runner.apply import plan_text
 from changelane.runner.apply.plan import plan
@@ -19,7 +20,9 @@ from changelane.runner.live.session import reach
 
 @click.command(name="plan")
 @click.option("--prune", is_flag=True, help="Destroy triggers and functions that are no longer declared.")
-@click.option("--only", metavar="ROUTE", help="Plan only this route and its queues.")
+@click.option(
+    "--only", metavar="ROUTE", shell_complete=complete_route, help="Plan only this route and its queues."
+)
 @click.option(
     "--save",
     "path",

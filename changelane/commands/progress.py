@@ -21,19 +21,6 @@ if TYPE_CHECKING:
 LONG = 100
 """Number of steps from which on a plan gets a progress bar."""
 
-DONE = {
-    "add": "added",
-    "change": "changed",
-    "rename": "renamed",
-    "comment": "marked",
-    "index": "indexed",
-    "set": "set",
-    "enable": "enabled",
-    "own": "took over",
-    "retire": "ended",
-    "destroy": "destroyed",
-}
-
 
 class Lines:
     """For people: results on stdout, waits and progress on stderr."""
@@ -63,8 +50,8 @@ class Lines:
         say(render_text(plan, out=self._out))
         self._total = len(plan.steps)
 
-    def tell_step(self, step: Step) -> None:
-        say(f"  {DONE[step.action]} {step}")
+    def tell_step(self, _: Step) -> None:
+        # The plan above named the step.
         self._done += 1
         if self._total < LONG:
             return

@@ -7,6 +7,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.commands.project import announce
 from changelane.runner.live.missing_rights import need_command
@@ -16,7 +17,7 @@ from changelane.runner.queue.identity import find_queue
 
 
 @click.command()
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete_queue)
 @click.option("--yes", is_flag=True, help="Do not ask; required without a terminal.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_obj
@@ -37,6 +38,8 @@ def command(settings: Settings, *, queue: str, yes: bool, form: str) -> None:
             total += deleted
             say(f"{total} deleted", err=True)
     if form == "json":
-        click.echo(orjson.dumps({"format_version": 1, "queue": queue, "purged": total}))
+        click.echo(
+            orjson.dumps({"format_version": 1, "queue": queue, "purged": total}, option=orjson.OPT_INDENT_2)
+        )
     else:
         say(f"{total} message{'' if total == 1 else 's'} of {queue} deleted.")

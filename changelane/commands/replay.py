@@ -10,6 +10,7 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.apply import ask
 from changelane.commands.duration import parse_duration
+from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.commands.where import read_where
 from changelane.runner.live.missing_rights import need_command
@@ -39,7 +40,7 @@ def parse_moment(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 @click.command()
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete_queue)
 @click.option(
     "--since",
     required=True,
@@ -97,6 +98,8 @@ def command(
         ):
             say(f"{total} sent", err=True)
     if form == "json":
-        click.echo(orjson.dumps({"format_version": 1, "queue": queue, "replayed": total}))
+        click.echo(
+            orjson.dumps({"format_version": 1, "queue": queue, "replayed": total}, option=orjson.OPT_INDENT_2)
+        )
     else:
         say(f"{total} message{'' if total == 1 else 's'} of {queue} sent again.")

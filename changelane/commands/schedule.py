@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from changelane.cli import Settings
+from changelane.commands.names import complete_schedule
 from changelane.commands.output import say
 from changelane.contract.manifest import load_manifest
 from changelane.runner.live.schedule_runs import Schedule, list_schedules
@@ -44,7 +45,7 @@ def list_(settings: Settings, *, form: str) -> None:
 
 
 @command.command(name="pause")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_schedule)
 @click.pass_obj
 def pause_(settings: Settings, name: str) -> None:
     """Stop workers from running NAME until it is resumed. Runs missed meanwhile are not made up for."""
@@ -55,7 +56,7 @@ def pause_(settings: Settings, name: str) -> None:
 
 
 @command.command(name="resume")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_schedule)
 @click.pass_obj
 def resume_(settings: Settings, name: str) -> None:
     """Let NAME run again, from its next time on."""
@@ -66,7 +67,7 @@ def resume_(settings: Settings, name: str) -> None:
 
 
 @command.command(name="run")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_schedule)
 @click.pass_obj
 def run_(settings: Settings, name: str) -> None:
     """Send NAME's message now, even if it is paused. Its next run stays as it is."""

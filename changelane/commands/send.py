@@ -10,6 +10,7 @@ import orjson
 from changelane.cli import Settings
 from changelane.commands.annotation import warn_of_sending
 from changelane.commands.duration import parse_duration
+from changelane.commands.names import complete_queue
 from changelane.runner.live.missing_rights import need_command
 from changelane.runner.live.session import reach
 from changelane.runner.operate.send import send
@@ -17,7 +18,7 @@ from changelane.runner.queue.identity import find_queue
 
 
 @click.command()
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete_queue)
 @click.argument("message", metavar="JSON")
 @click.option(
     "--delay", callback=parse_duration, default="0s", show_default=True, help="Time until the message is due."
@@ -42,6 +43,8 @@ def command(
         msg_id = send(conn, found, message, headers=headers, group=group, delay=delay)
     warn_of_sending(settings.out, queue)
     if form == "json":
-        click.echo(orjson.dumps({"format_version": 1, "queue": queue, "id": msg_id}))
+        click.echo(
+            orjson.dumps({"format_version": 1, "queue": queue, "id": msg_id}, option=orjson.OPT_INDENT_2)
+        )
     else:
         click.echo(msg_id)

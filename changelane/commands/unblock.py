@@ -7,6 +7,7 @@ import orjson
 
 from changelane.cli import Settings
 from changelane.commands.apply import ask
+from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.commands.project import announce
 from changelane.contract.manifest import load_manifest
@@ -18,7 +19,7 @@ DONE = {"retry": "to be tried again", "dead-letter": "moved to the dead letters"
 
 
 @click.command()
-@click.argument("queue")
+@click.argument("queue", shell_complete=complete_queue)
 @click.option("--id", "ids", type=click.IntRange(1, 2**63 - 1), multiple=True, metavar="N",
               help="Only the message with this id. Repeatable.")  # fmt: skip
 @click.option("--retry", "way", flag_value="retry", default=True, help="Retry it with all its attempts.")
@@ -41,7 +42,12 @@ def command(settings: Settings, *, queue: str, ids: tuple[int, ...], way: Way, y
             ask(f"Discard {_count(len(found))} of {queue} for good?", needs="discarding")
         done = unblock(conn, manifest, queue, found, way=way)
     if form == "json":
-        click.echo(orjson.dumps({"format_version": 1, "queue": queue, "way": way, "unblocked": sorted(done)}))
+        click.echo(
+            orjson.dumps(
+                {"format_version": 1, "queue": queue, "way": way, "unblocked": sorted(done)},
+                option=orjson.OPT_INDENT_2,
+            )
+        )
     else:
         say(f"{_count(len(done))} of {queue} {DONE[way]}.")
 

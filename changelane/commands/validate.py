@@ -9,6 +9,7 @@ from changelane.commands.annotation import warn_of_spec
 from changelane.commands.output import say
 from changelane.commands.report import FORMATS, report
 from changelane.contract.catalog import load_catalog
+from changelane.contract.missing import describe_missing
 from changelane.diagnostic import Diagnostic
 from changelane.generator.check import build, find_problems
 
@@ -57,6 +58,6 @@ def command(settings: Settings, *, live: bool, form: str) -> int:
         warn_of_spec(settings.file)
         say(f"{settings.file} is valid")
         if not live and not (path := settings.out / "catalog.json").exists():
-            say(f"{path} does not exist: tables and columns were not checked", err=True)
+            say(f"{describe_missing(path)}: tables and columns were not checked", err=True)
             say("  fix: run `changelane inspect` to write it, or add --live", err=True)
     return code

@@ -16,6 +16,7 @@ import psycopg
 
 from changelane.cli import Settings
 from changelane.commands.duration import parse_duration
+from changelane.commands.names import complete_consumer
 from changelane.commands.size import parse_size
 from changelane.contract.digest import find_change
 from changelane.contract.manifest import load_manifest
@@ -45,7 +46,7 @@ LAST = 5.0
 
 
 @click.command()
-@click.argument("queues", nargs=-1, metavar="[QUEUE]...")
+@click.argument("queues", nargs=-1, metavar="[QUEUE]...", shell_complete=complete_consumer)
 @click.option("--drain", is_flag=True, help="Work until the queues are empty, retries included, then exit 0.")
 @click.option(
     "--processes",

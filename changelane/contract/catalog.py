@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from changelane.contract.missing import describe_missing, suggest_folder
 from changelane.errors import ManifestError
 
 FORMAT_VERSION = 1
@@ -173,7 +174,9 @@ def load_catalog(path: Path) -> Catalog:
     try:
         return Catalog.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise ManifestError(f"{path} does not exist", fix="run `changelane inspect` to write it") from None
+        raise ManifestError(
+            describe_missing(path), fix=suggest_folder(path, fix="run `changelane inspect` to write it")
+        ) from None
     except ValidationError as error:
         raise ManifestError(
             f"{path} is not a catalog of format {FORMAT_VERSION}: {error.errors()[0]['msg']}",

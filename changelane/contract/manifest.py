@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 from changelane.contract.access import Operation, works
 from changelane.contract.catalog import Record
 from changelane.contract.destination import Destination, Relay
+from changelane.contract.missing import describe_missing, suggest_folder
 from changelane.contract.selection import Selection
 from changelane.errors import ManifestError
 
@@ -294,7 +295,9 @@ def load_manifest(out: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise ManifestError(f"{path} does not exist", fix="run `changelane generate` to write it") from None
+        raise ManifestError(
+            describe_missing(path), fix=suggest_folder(path, fix="run `changelane generate` to write it")
+        ) from None
     except ValidationError as error:
         raise ManifestError(
             f"{path} is not a manifest of format {FORMAT_VERSION}: {error.errors()[0]['msg']}",

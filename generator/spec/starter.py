@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 import yaml
 
 from changelane.contract.catalog import Catalog, Table
+from changelane.errors import ChangelaneError
 from changelane.generator.spec.well_known import find_secrets, is_bookkeeping
 from changelane.generator.spec.yaml_source import REFUSED
 from changelane.generator.sql.quoting import quote_identifier
@@ -23,6 +25,7 @@ LARGE = 20
 """The number of tables in a schema from which a route over a glob is suggested too."""
 
 _HEAD = """\
+# yaml-language-server: $schema={schema}
 # What Changelane captures, where it goes, and who handles it. Written by `changelane init` {origin}.
 #
 # Every route below is switched off: take the `# ` away from the lines of those that you want. Then:
@@ -33,8 +36,8 @@ _HEAD = """\
 #   changelane try "UPDATE ..."   shows what a statement would send, and rolls it back
 #   changelane work               consumes the queues into handlers
 #
-# For an editor that completes and checks this file: `changelane schema > pipelines.schema.json`, and here a
-# first line `# yaml-language-server: $schema=./pipelines.schema.json`.
+# An editor with a YAML language server completes and checks this file: the first line names its JSON Schema.
+# After an upgrade of Changelane, `changelane schema > {schema_file}` writes it anew.
 version: 1
 
 # Marks all that is applied as this spec's own; two projects of one database do not touch each other.
@@ -74,19 +77,30 @@ schedules:
 def draft(
     catalog: Catalog,
     *,
+    project: str,
     database: str,
+    schema: str,
     sizes: Mapping[tuple[str, str], tuple[int, int, int]],
     owns: bool = False,
 ) -> str:
     """The text of a spec that is valid now, and stays valid when any routes are uncommented.
 
     ``sizes`` maps schema and name to rows (-1: not known), bytes, partitions. Whoever may create tables
-    chooses their names, so the text quotes each name. ``owns``: the role that applies can create a role that
-    owns the capture functions.
+    chooses their names, so the text quotes each name. ``project`` is any text: its letters, digits and _
+    become the project's name. ``schema`` is the name of the JSON Schema's file, beside the spec. ``owns``:
+    the role that applies can create a role that owns the capture functions.
+
+    Raises ChangelaneError if no table can be captured.
     """
-    project = _plain(database, longest=31) or "app"
+    project = _plain(project, longest=31) or _plain(database, longest=31) or "app"
     queue = f"{project}_changes"
     tables = [table for table in catalog.tables if _is_routable(table)]
+    if not tables:
+        raise ChangelaneError(
+            f"database {clean_line(database)} has no table that can be captured; nothing was written",
+            fix="create tables first, or name another database with --database-url; for queues without"
+            " tables, write pipelines.yaml by hand: docs/background-jobs.md",
+        )
     nameable = [
         table
         for table in tables
@@ -94,6 +108,8 @@ def draft(
     ]
     parts = [
         _HEAD.format(
+            schema=f"./{clean_line(schema)}",
+            schema_file=shlex.quote(clean_line(schema)),
             origin=f"from database {clean_line(database)}",
             project=_scalar(project),
             owner=f"owner: {OWNER}" if owns else f"# owner: {OWNER}    (needs a role that may create roles)",
@@ -192,9 +208,6 @@ def _show_bytes(count: float) -> str:
 
 
 def _note(catalog: Catalog, tables: list[Table], nameable: list[Table]) -> Iterator[str]:
-    if not tables:
-        yield "The database has no tables yet. A route looks like this:"
-        yield "- {name: paid_orders, table: public.orders, events: [insert, update], queue: ...}"
     if len(nameable) > LIMIT:
         yield f"{len(nameable) - LIMIT:,} further tables are not listed."
     kept = [table for table in tables if is_bookkeeping(table)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from changelane.contract.missing import describe_missing, suggest_folder
 from changelane.diagnostic import Diagnostic, Span
 from changelane.errors import ChangelaneError, SpecError
 from changelane.generator.spec.codes import Code
@@ -272,7 +273,8 @@ def read_source(path: Path) -> Source:
             content = file.read(LIMIT_BYTES + 1)
     except FileNotFoundError:
         raise ChangelaneError(
-            f"{path} does not exist", fix="`changelane init` writes a first one; or name another with --file"
+            describe_missing(path),
+            fix=suggest_folder(path, fix="`changelane init` writes a first one; or name another with --file"),
         ) from None
     except OSError as error:
         raise ChangelaneError(

@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 
 from changelane.contract.catalog import Catalog, Table
 from changelane.generator.capture.resolution import resolve
+from changelane.generator.spec.json_schema import render_schema
 from changelane.generator.spec.loading import read_spec
 from changelane.generator.spec.starter import LARGE, LIMIT, draft
 from changelane.generator.spec.well_known import is_bookkeeping
@@ -100,6 +101,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(
     conn: Connection, tmp_path: Path, run_changelane: Any
 ) -> None:
     spec = tmp_path / "pipelines.yaml"
+    conn.execute("CREATE TABLE things (id int PRIMARY KEY)")
     spec.write_text("mine")
     refused = run_changelane("init")
     assert refused.returncode == 1
@@ -108,11 +110,35 @@ def test_a_file_that_is_there_is_kept_unless_forced(
     )
     assert spec.read_text() == "mine"
     assert run_changelane("init", "--force").returncode == 0
-    assert "The database has no tables yet" in spec.read_text()
-    read_spec(spec)
+    assert read_spec(spec).spec.routes == ()
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(run_changelane: Any) -> None:
+def test_the_project_is_named_after_the_folder_and_an_editor_finds_the_schema(
+    conn: Connection, tmp_path: Path, run_changelane: Any
+) -> None:
+    conn.execute("CREATE TABLE things (id int PRIMARY KEY)")
+    written = run_changelane("--file", "My Shop 2/lanes.yaml", "init")
+    assert written.returncode == 0, written.stderr
+    folder = tmp_path / "My Shop 2"
+    first = (folder / "lanes.yaml").read_text().partition("\n")[0]
+    assert first == "# yaml-language-server: $schema=./lanes.schema.json"
+    assert (folder / "lanes.schema.json").read_text() == render_schema()
+    assert read_spec(folder / "lanes.yaml").spec.project == "my_shop_2"
+
+
+@pytest.mark.parametrize("objects", ["", "CREATE VIEW v AS SELECT 1 AS n"])
+def test_a_database_without_tables_gets_no_file(
+    conn: Connection, tmp_path: Path, run_changelane: Any, objects: str
+) -> None:
+    conn.execute(objects.encode())
+    refused = run_changelane("init")
+    assert refused.returncode == 1
+    assert "has no table that can be captured; nothing was written\n  fix: create tables" in refused.stderr
+    assert list(tmp_path.glob("*.yaml")) + list(tmp_path.glob("*.json")) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(conn: Connection, run_changelane: Any) -> None:
+    conn.execute("CREATE TABLE things (id int PRIMARY KEY)")
     refused = run_changelane("--file", "/proc/none/pipelines.yaml", "init")
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: /proc/none/pipelines.yaml cannot be written: ")
@@ -144,7 +170,7 @@ def check(path: Path, pairs: list[tuple[str, str]], database: str) -> None:
     """With every route uncommented, the spec names exactly the tables that a spec can name."""
     tables = [Table(schema=schema, name=name, primary_key=(name,)) for schema, name in pairs]
     catalog = Catalog(tables=tuple(tables))
-    text = draft(catalog, database=database, sizes={})
+    text = draft(catalog, project=database, database=database, schema="init.schema.json", sizes={})
     path.write_text(text, encoding="utf-8", newline="\n")
     assert read_spec(path).spec.routes == ()
     path.write_text(uncomment(text), encoding="utf-8", newline="\n")
@@ -161,7 +187,7 @@ def check(path: Path, pairs: list[tuple[str, str]], database: str) -> None:
 
 def test_more_tables_than_a_spec_can_hold_are_cut_off_and_said_to_be(tmp_path: Path) -> None:
     tables = tuple(Table(schema="public", name=f'{"é" * 20}"{number}') for number in range(LIMIT + 20))
-    text = draft(Catalog(tables=tables), database="app", sizes={})
+    text = draft(Catalog(tables=tables), project="app", database="app", schema="s.json", sizes={})
     assert "20 further tables are not listed" in text
     path = tmp_path / "pipelines.yaml"
     path.write_text(uncomment(text), encoding="utf-8")

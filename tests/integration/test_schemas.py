@@ -157,7 +157,9 @@ def test_a_schema_is_captured_through_its_migrations_and_left_as_it_was(
     # A first spec is valid as it is, and with all of its routes switched on.
     path = tmp_path / "first.yaml"
     sizes = {(size.schema, size.name): (size.rows, size.bytes, size.partitions) for size in survey(conn)}
-    first = draft(inspect(conn), database=schema.name, sizes=sizes)
+    first = draft(
+        inspect(conn), project=schema.name, database=schema.name, schema="first.schema.json", sizes=sizes
+    )
     for text in (first, re.sub(r"(?m)^  # ", "  ", first)):
         path.write_text(text)
         read_spec(path)
