@@ -63,10 +63,11 @@ def make_engine(destination: Destination) -> Engine:
     module, name, client = _MODULES[kind]
     try:
         import_module(client)
+        loaded = import_module(module)
     except ModuleNotFoundError:
         raise DestinationError(
             f"destination {destination.name}: the client of {kind} is not installed",
             fix=f"pip install 'changelane[{kind}]'",
         ) from None
-    made: Engine = getattr(import_module(module), name)(getattr(destination, kind), name=destination.name)
+    made: Engine = getattr(loaded, name)(getattr(destination, kind), name=destination.name)
     return made

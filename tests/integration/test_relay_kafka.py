@@ -153,3 +153,21 @@ def test_an_option_that_librdkafka_does_not_know_stops_the_consumer(bench: Bench
     with bench.worker() as process:
         assert process.wait(PATIENCE) == 1
     assert "compresion.type" in bench.log
+
+
+def test_four_workers_keep_the_order_of_each_key_in_a_partitioned_topic(bench: Bench) -> None:
+    bench.order_by_key()
+    with run_tansu() as servers:
+        create_topic(servers, "shop.things", partitions=6)
+        declare(bench, servers, ordering="key", batch=20)
+        send_changes(bench, 1400, keyed=True)
+        bench.drain("--processes", "4", timeout=PATIENCE)
+        records = read_topic(servers, "shop.things", 1400)
+    seen = defaultdict(list)
+    partitions = defaultdict(set)
+    for record in records:
+        seen[record.key()].append(int(dict(record.headers())["id"].removeprefix(b"id-")))
+        partitions[record.key()].add(record.partition())
+    assert seen == {b'{"id":%d}' % key: list(range(key, 1400, 7)) for key in range(7)}
+    assert all(len(places) == 1 for places in partitions.values())
+    assert len(set.union(*partitions.values())) > 1

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import psycopg
 import pytest
+from nats.aio.msg import Msg
+from psycopg.types.json import Jsonb
 from support.nats_server import NatsServer, run_nats
 from support.relays import declare_relay, send_changes
 from support.workers import Bench
+
+from changelane.contract.manifest import Retry
 
 PATIENCE = 90.0
 
@@ -35,6 +41,10 @@ def declare(
     relay = {"subject": subject, "deduplicate": True, **options.pop("relay", {})}
     there = {"nats": {"servers": [nats.url], **options.pop("login", {})}}
     declare_relay(bench, there, relay, **options)
+
+
+def find_number(message: Msg) -> int:
+    return int((message.headers or {})["id"].removeprefix("id-"))
 
 
 def test_each_change_is_stored_once_as_it_was_sent(bench: Bench, nats: NatsServer) -> None:
@@ -206,3 +216,75 @@ def test_a_secret_that_is_not_there_is_said_by_its_place(bench: Bench, nats: Nat
     with bench.worker() as process:
         assert process.wait(PATIENCE) == 1
     assert "the environment variable NO_SUCH_VARIABLE is not set" in bench.log
+
+
+def test_no_value_of_a_row_makes_another_subject(bench: Bench, nats: NatsServer) -> None:
+    declare(bench, nats, subject="shop.{new.name}.x")
+    nats.add_stream("ALL", "shop.>", "other.>")
+    values: list[object] = [
+        "a b",
+        "*",
+        ">",
+        "a.b",
+        "$JS.API",
+        "x\r\nPUB other.y 1\r\nz",
+        "é",
+        "%2E",
+        " ",
+        "",
+        None,
+        {"a": 1},
+    ]
+    send_changes(bench, len(values))
+    for number, value in enumerate(values):
+        bench.conn.execute(
+            "UPDATE pgmq.q_jobs SET message = jsonb_set(message, '{new,name}', %s) WHERE message->>'id' = %s",
+            [Jsonb(value), f"id-{number}"],
+        )
+    bench.drain(timeout=PATIENCE)
+    messages = nats.read("ALL")
+    subjects = {
+        int((message.headers or {})["id"].removeprefix("id-")): message.subject for message in messages
+    }
+    assert sorted(subjects) == list(range(9))
+    assert len(messages) == 9
+    for number, subject in subjects.items():
+        first, middle, last = subject.split(".")
+        assert (first, last) == ("shop", "x")
+        assert unquote(middle) == values[number]
+    texts = sorted(dead["dead_letter"]["error"] for dead in bench.dead)
+    assert texts == [
+        "no address: {new.name} is '' in this message, which makes no part of a name",
+        "no address: {new.name} is no short value in this message: an object, a list or a huge number",
+        "no address: {new.name} is null in this message",
+    ]
+
+
+def test_the_order_of_a_key_holds_through_retries(bench: Bench, nats: NatsServer) -> None:
+    bench.order_by_key()
+    retry = Retry(attempts=1000, first=0.1, max=0.3)
+    declare(bench, nats, subject="{new.kind}.things", ordering="key", retry=retry)
+    nats.add_stream("SHOP", "shop.>")
+    send_changes(bench, 140, keyed=True)
+    # Each fifth has no stream that takes it, for a while.
+    bench.conn.execute(
+        "UPDATE pgmq.q_jobs SET message = jsonb_set(message, '{new,kind}', "
+        "CASE WHEN (message->'new'->>'value')::int % 5 = 3 THEN '\"late\"'::jsonb ELSE '\"shop\"' END)"
+    )
+    with bench.worker("--processes", "2"):
+        # Every key waits at its first late one.
+        bench.wait(lambda: nats.count("SHOP") == sum(first // 7 for first in LATE), seconds=PATIENCE)
+        nats.ask(lambda client: client.jetstream(timeout=30).update_stream(
+            name="SHOP", subjects=["shop.>", "late.>"]
+        ))  # fmt: skip
+        bench.wait(lambda: not bench.queued, seconds=PATIENCE)
+    seen = defaultdict(list)
+    for message in nats.read("SHOP"):
+        number = find_number(message)
+        seen[number % 7].append(number)
+    assert seen == {key: list(range(key, 140, 7)) for key in range(7)}
+    assert not bench.dead
+
+
+LATE = [next(number for number in range(key, 140, 7) if number % 5 == 3) for key in range(7)]
+"""The first message of each key that has to wait."""
