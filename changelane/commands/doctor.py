@@ -11,6 +11,7 @@ from changelane.cli import Settings
 from changelane.commands.output import say
 from changelane.contract.digest import find_change
 from changelane.contract.manifest import load_manifest
+from changelane.runner.doctor.destinations import find_destination_problems
 from changelane.runner.doctor.examine import examine
 from changelane.runner.doctor.visibility import find_blind_spots
 from changelane.runner.live.session import reach
@@ -29,6 +30,7 @@ def command(settings: Settings, *, form: str) -> int:
         change = find_change(settings.file, manifest, out=settings.out)
         findings = examine(conn, manifest, change=change)
         notes = find_blind_spots(conn, manifest)
+    findings += find_destination_problems(manifest)
     for note in notes:
         say(f"note: {note}", err=True)
     if form == "json":

@@ -20,6 +20,7 @@ from changelane.runner.live import pgmq
 from changelane.runner.live.inspect import inspect
 from changelane.runner.live.observe import observe
 from changelane.runner.live.session import reach
+from changelane.runner.relay.survey import look_at_destinations
 
 _SHOWN = 5
 
@@ -47,7 +48,19 @@ def find_live_problems(settings: Settings, saved: Catalog | None) -> tuple[Diagn
         problems.append(stale)
     problems += _check_pgmq(document, installed, refused=bool(refused))
     problems += [document.diagnose(Code.REFUSED, error.what, "project", fix=error.fix) for error in refused]
+    problems += _check_destinations(document, manifest)
     return tuple(sorted(set(problems)))
+
+
+def _check_destinations(document: Document, manifest: Manifest) -> Iterator[Diagnostic]:
+    for look in look_at_destinations(manifest.consumers, manifest.destinations):
+        yield document.diagnose(
+            Code.ENGINE,
+            f"destination {look.destination} ({look.engine}): {look.finding.text}",
+            "consumers", look.queue, "relay", "to",
+            fix=look.finding.fix,
+            severity=look.finding.severity,
+        )  # fmt: skip
 
 
 def _check_pgmq(document: Document, installed: pgmq.Pgmq | None, *, refused: bool) -> Iterator[Diagnostic]:

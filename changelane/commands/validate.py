@@ -36,7 +36,8 @@ def collect(settings: Settings, *, live: bool) -> tuple[Diagnostic, ...]:
 @click.option(
     "--live",
     is_flag=True,
-    help="Also check tables, columns, pgmq and privileges of the database; changes nothing.",
+    help="Also check tables, columns, pgmq and privileges of the database, and the destinations of relays; "
+    "changes nothing.",
 )
 @click.option(
     "--format",

@@ -7,6 +7,7 @@ environment or from a file when it connects.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -171,6 +172,21 @@ class Destination(Record):
     def kind(self) -> Engine:
         """The engine's key in the spec."""
         return next(kind for kind in ENGINES if getattr(self, kind) is not None)
+
+    def list_secrets(self) -> list[Secret]:
+        """All that is read from elsewhere before the engine is reached."""
+        return list(_list_secrets(getattr(self, self.kind)))
+
+
+def _list_secrets(value: object) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Record):
+        for name in type(value).model_fields:
+            yield from _list_secrets(getattr(value, name))
+    elif isinstance(value, dict | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _list_secrets(item)
 
 
 class Relay(Record):

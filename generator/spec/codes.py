@@ -59,3 +59,4 @@ class Code(StrEnum):
     STALE_CATALOG = "CL401"
     PGMQ = "CL402"
     REFUSED = "CL403"
+    ENGINE = "CL404"

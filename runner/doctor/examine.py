@@ -17,6 +17,7 @@ from changelane.runner.doctor.flow import count, find_flow, find_growth
 from changelane.runner.doctor.horizon import find_horizon
 from changelane.runner.doctor.installation import find_installation
 from changelane.runner.doctor.letters import find_letters
+from changelane.runner.doctor.relays import find_relays
 from changelane.runner.doctor.schedules import find_schedules
 from changelane.runner.doctor.upkeep import find_upkeep
 from changelane.runner.live.observe import observe
@@ -45,6 +46,7 @@ def examine(
             *find_horizon(conn),
             *find_flow(conn, manifest, observed),
             *find_schedules(conn, manifest, observed),
+            *find_relays(conn, manifest),
             *find_letters(conn, manifest, observed),
             *find_upkeep(conn, manifest, observed),
         ]

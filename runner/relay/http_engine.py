@@ -127,9 +127,18 @@ class HttpEngine:
                 loop = asyncio.get_running_loop()
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 allowed = self._ranges.select([str(info[4][0]) for info in found])
-                _, writer = await asyncio.open_connection(allowed[0], port)
+                encrypted = target.parts.scheme == "https"
+                _, writer = await asyncio.open_connection(
+                    allowed[0],
+                    port,
+                    ssl=target.context if encrypted else None,
+                    server_hostname=host if encrypted else None,
+                )
         except Denied as denied:
             raise Misconfigured(f"{target.place} is refused: {denied}") from None
+        except ssl.SSLCertVerificationError as error:
+            text = f"the certificate of {target.place} is not trusted: {error.verify_message}"
+            raise Misconfigured(text) from None
         except (OSError, TimeoutError) as error:
             raise Unavailable(f"{target.place} cannot be reached: {_say(error)}") from None
         writer.transport.abort()

@@ -19,6 +19,7 @@ from changelane.contract.destination import Kafka, Relay
 from changelane.contract.template import parse_template
 from changelane.errors import DestinationError
 from changelane.runner.relay.engine import CONFIRMED, Finding, Misconfigured, Outcome, Outgoing, Unavailable
+from changelane.runner.relay.kafka_settings import find_losses
 from changelane.runner.relay.tls import find_refusal, make_tls_context
 
 POLL = 0.1
@@ -88,8 +89,9 @@ class KafkaEngine:
         topics = self._list_topics(timeout)
         parts = parse_template(relay.address, engine="kafka").parts
         pattern = re.compile("".join(re.escape(part) if isinstance(part, str) else ".+" for part in parts))
-        if any(pattern.fullmatch(topic) for topic in topics):
-            return []
+        if taken := {name: topics[name] for name in sorted(topics) if pattern.fullmatch(name)}:
+            settings = self._read_settings()
+            return list(find_losses(settings, taken, format=relay.format, timeout=timeout))
         named = "".join(part if isinstance(part, str) else str(part) for part in parts)
         # A broker may create topics as they are written to, and does not say so.
         return [
@@ -213,14 +215,19 @@ class KafkaEngine:
         elif refusal := find_refusal(text):
             self._refusal = refusal
 
-    def _list_topics(self, timeout: float) -> list[str]:
+    def _list_topics(self, timeout: float) -> dict[str, int]:
+        """The topics, each with the fewest replicas that one of its partitions has."""
         producer = self._open()
         until = time.monotonic() + timeout
         while True:
             # The call waits for its whole timeout; a refused login is heard between short ones.
             try:
                 left = max(0.1, min(2.0, until - time.monotonic()))
-                return list(producer.list_topics(timeout=left).topics)
+                found = producer.list_topics(timeout=left).topics
+                return {
+                    name: min((len(part.replicas) for part in topic.partitions.values()), default=0)
+                    for name, topic in found.items()
+                }
             except KafkaException as error:
                 producer.poll(0)
                 if self._refusal:
