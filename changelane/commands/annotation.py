@@ -9,15 +9,19 @@ from typing import Literal
 
 from changelane.commands.output import say
 from changelane.contract.manifest import Manifest, load_manifest
+from changelane.diagnostic import Diagnostic
 from changelane.errors import ManifestError
+
+Misfit = tuple[str, str, str]
+"""A queue, what does not fit there, and the fix."""
 
 Taken = Literal["changes", "messages", "both"]
 
 
 def find_misfits(
     handlers: Mapping[str, str], *, routes: Mapping[str, Collection[str]], folder: Path
-) -> Iterator[tuple[str, str]]:
-    """Each queue whose handler takes another kind of message than it gets, as (warning, fix).
+) -> Iterator[Misfit]:
+    """Each queue whose handler takes another kind of message than it gets.
 
     ``handlers`` and ``routes`` are by queue. Handlers are looked for in ``folder``; nothing is said of those
     that are not found there, or whose annotation names neither Change nor Message.
@@ -27,12 +31,14 @@ def find_misfits(
         senders = sorted(routes.get(queue, ()))
         if taken == "messages" and senders:
             yield (
+                queue,
                 f"queue {queue}: {handler} takes messages, and gets the changes of route "
                 f"{', '.join(senders)} as their JSON bodies",
                 "annotate Change, or Change | Message",
             )
         elif taken == "changes" and not senders:
             yield (
+                queue,
                 f"queue {queue}: {handler} takes captured changes, and no route sends any here; what else is "
                 "sent becomes a dead letter",
                 "annotate Message for messages that are sent by other means",
@@ -51,17 +57,23 @@ def list_producers(manifest: Manifest) -> dict[str, set[str]]:
     return routes
 
 
-def warn_of_spec(file: Path) -> None:
-    """As ``warn_of_misfits``, by the spec itself, which is right."""
+def diagnose_misfits(file: Path) -> list[Diagnostic]:
+    """As ``find_misfits`` in the current folder, of the spec in a file, which is valid."""
+    from changelane.generator.spec.codes import Code
     from changelane.generator.spec.loading import read_spec
 
-    spec = read_spec(file).spec
+    document = read_spec(file)
+    spec = document.spec
     routes: dict[str, set[str]] = {}
     for route in spec.routes:
         for queue in route.queues:
             routes.setdefault(queue, set()).add(route.name)
             routes.setdefault(spec.dead_letter(queue), set()).add(route.name)
-    _warn({name: one.handler for name, one in spec.consumers.items() if one.handler}, routes)
+    handlers = {name: one.handler for name, one in spec.consumers.items() if one.handler}
+    return [
+        document.diagnose(Code.HANDLER, what, "consumers", queue, "handler", fix=fix, severity="warning")
+        for queue, what, fix in find_misfits(handlers, routes=routes, folder=Path.cwd())
+    ]
 
 
 def warn_of_sending(out: Path, queue: str) -> None:
@@ -80,15 +92,10 @@ def warn_of_sending(out: Path, queue: str) -> None:
             )
 
 
-def warn_of_misfits(manifest: Manifest) -> None:
-    """On stderr, for a command that reads the manifest, of handlers in the current folder."""
+def list_misfits(manifest: Manifest) -> list[Misfit]:
+    """As ``find_misfits`` in the current folder, of what was generated."""
     handlers = {consumer.queue: consumer.handler for consumer in manifest.consumers if consumer.handler}
-    _warn(handlers, list_producers(manifest))
-
-
-def _warn(handlers: Mapping[str, str], routes: Mapping[str, Collection[str]]) -> None:
-    for what, fix in find_misfits(handlers, routes=routes, folder=Path.cwd()):
-        say(f"warning: {what}\n  fix: {fix}", err=True)
+    return list(find_misfits(handlers, routes=list_producers(manifest), folder=Path.cwd()))
 
 
 def read_annotation(handler: str, *, folder: Path) -> Taken | None:

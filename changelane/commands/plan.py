@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 from changelane.cli import Settings
-from changelane.commands.annotation import warn_of_misfits
+from changelane.commands.annotation import list_misfits
 from changelane.commands.generated import load_generated
 from changelane.commands.names import complete_route
 from changelane.commands.output import say
@@ -43,17 +44,22 @@ def command(
     generated from it.
     """
     manifest, files = load_generated(settings)
-    warn_of_misfits(manifest)
+    misfits = list_misfits(manifest)
     with reach(settings.database_url, doing="plan") as conn:
         planned = plan(manifest, observe(conn, manifest), prune=prune, only=only)
     if path:
         save_plan(planned, files, path)
     if form == "json":
-        click.echo(plan_text.render_json(planned, files))
-    elif form == "sql":
-        click.echo(plan_text.render_sql(planned, files))
+        warnings = [{"queue": queue, "what": what, "fix": fix} for queue, what, fix in misfits]
+        record = plan_text.to_record(planned, files) | {"warnings": warnings}
+        click.echo(json.dumps(record, indent=2))
     else:
-        say(plan_text.render_text(planned, out=str(settings.out)))
+        for _, what, fix in misfits:
+            say(f"warning: {what}\n  fix: {fix}", err=True)
+        if form == "sql":
+            click.echo(plan_text.render_sql(planned, files))
+        else:
+            say(plan_text.render_text(planned, out=str(settings.out)))
     if planned.problems or planned.left:
         return 1
     return 2 if exit_code and planned.steps else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
-from changelane.commands.annotation import warn_of_spec
+from changelane.commands.annotation import diagnose_misfits
 from changelane.commands.output import say
 from changelane.commands.report import FORMATS, report
 from changelane.contract.catalog import load_catalog
@@ -24,12 +24,15 @@ def collect(settings: Settings, *, live: bool) -> tuple[Diagnostic, ...]:
     if live:
         from changelane.commands.live import find_live_problems
 
-        return find_live_problems(settings, catalog)
-    problems = find_problems(settings.file, catalog)
-    if catalog is not None and not any(problem.severity == "error" for problem in problems):
+        problems = find_live_problems(settings, catalog)
+    else:
+        problems = find_problems(settings.file, catalog)
+    if any(problem.severity == "error" for problem in problems):
+        return problems
+    if catalog is not None and not live:
         # Postgres' own grammar parses all rendered SQL.
         build(settings.file, catalog)
-    return problems
+    return tuple(sorted([*problems, *diagnose_misfits(settings.file)]))
 
 
 @click.command(name="validate")
@@ -56,7 +59,6 @@ def command(settings: Settings, *, live: bool, form: str) -> int:
     """
     code = report(lambda: collect(settings, live=live), form=form)
     if form == "text":
-        warn_of_spec(settings.file)
         say(f"{settings.file} is valid")
         if not live and not (path := settings.out / "catalog.json").exists():
             say(f"{describe_missing(path)}: tables and columns were not checked", err=True)

@@ -46,6 +46,7 @@ class Code(StrEnum):
     DESTINATION = "CL216"
     RELAY = "CL217"
     TEMPLATE = "CL218"
+    HANDLER = "CL219"
 
     NO_TABLE = "CL301"
     NO_COLUMN = "CL302"

@@ -77,6 +77,15 @@ def compare_schemas(observed: Observed) -> Iterator[Object]:
             detail=f"it is of version {found}, this Changelane knows {SCHEMA_VERSION}",
             fix="upgrade Changelane: a newer one has applied to this database",
         )
+    elif session.emptied:
+        # To create a schema takes a right that this needs not: it is there.
+        yield Object(
+            kind="schema",
+            name="changelane",
+            state="missing",
+            detail="destroyed; no more than its audit log is kept",
+            action="replace",
+        )
     elif found < SCHEMA_VERSION:
         yield Object(
             kind="schema",

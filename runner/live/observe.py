@@ -37,8 +37,8 @@ class Session:
     ``lends_schema``: it may grant USAGE of pgmq, and CREATE in schema ``changelane``. ``schema_live`` is the
     hash of the schema's own functions, ``functions_comment`` the hash written when they were made.
     ``schema_objects`` is the number of objects in schema ``changelane`` beside its own tables, ``has_tables``
-    that those exist. ``grants_right``: the tables are open to the roles that need them, and the schema to no
-    others.
+    that those exist. ``emptied``: of what it is to have, it has its audit log at most. ``grants_right``: the
+    tables are open to the roles that need them, and the schema to no others.
     """
 
     server: int
@@ -63,6 +63,7 @@ class Session:
     lends_schema: bool = True
     creates_roles: bool = True
     has_tables: bool = True
+    emptied: bool = False
     grants_right: bool = True
 
     @property

@@ -65,3 +65,29 @@ def _send_and_read(conn: psycopg.Connection[Any], role: str) -> None:
             sql.SQL("SET LOCAL ROLE {}; SET LOCAL request.tenant = 'b'").format(sql.Identifier(role))
         )
         assert conn.execute("SELECT message->>'tenant' FROM pgmq.pop('jobs')").fetchall() == [("b",)]
+
+
+def test_no_queue_is_open_to_clients(conn: psycopg.Connection[Any], tmp_path: Path) -> None:
+    with lend_roles(conn, ["anon", "authenticated", "service_role"]) as roles:
+        # As Supabase sets it when Queues are exposed.
+        conn.execute(
+            sql.SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA pgmq GRANT ALL ON TABLES TO {}").format(
+                sql.Identifier(roles["service_role"])
+            )
+        )
+        access = [
+            {"role": roles["authenticated"], "allow": ["send", "read", "archive"], "using": MINE},
+            {"role": roles["service_role"], "allow": list(OPERATIONS)},
+        ]
+        spec = {
+            "version": 1, "project": "shop", "api": True, "routes": [],
+            "queues": {"jobs": {"access": access, "archive": {"keep": "1 day"}}, "plain": {}, "my-queue": {}},
+        }  # fmt: skip
+        bring(conn, declare(conn, tmp_path, json.dumps(spec)))
+        clients = [roles["anon"], roles["authenticated"]]
+        assert advise(conn, clients=clients) == KNOWN
+        conn.execute(
+            sql.SQL('GRANT SELECT (msg_id) ON pgmq."q_my-queue" TO {}').format(sql.Identifier(roles["anon"]))
+        )
+        named = advise(conn, clients=clients)["insecure_queue_exposed_in_api"]
+        assert named == [('pgmq."q_my-queue"', roles["anon"])]

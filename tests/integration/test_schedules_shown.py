@@ -11,7 +11,7 @@ import pytest
 from support.dashboard import Panel, open_panel
 from support.deployment import Declared, bring, declare
 from support.workers import Bench
-from test_work_metrics import find_url, scrape
+from test_work_metrics import find_names, find_url, scrape
 
 from changelane.runner.doctor.examine import examine
 from changelane.runner.doctor.finding import Finding
@@ -23,6 +23,7 @@ queues: {beats: {}}
 schedules:
   hourly: {every: 1h, queue: beats}
 """
+GRAFANA = Path(__file__).parents[2] / "docs" / "grafana.json"
 SHIFT = "UPDATE changelane.schedules SET next_at = now() - interval '5 min', since = now() - interval '1 day'"
 
 
@@ -129,5 +130,8 @@ def test_a_workers_metrics_tell_of_the_projects_schedules(
         bench.wait(lambda: tell("runs_total") == 1)
         assert (tell("last_run_timestamp_seconds") or 0) > 0
         assert tell("paused") == 0
+        shown = {name for name in find_names(GRAFANA) if name.startswith("changelane_schedule")}
+        assert len(shown) == 5
+        assert shown <= {name for name, _ in scrape(url)}
         conn.execute("SELECT changelane.pause_schedule('bench', 'hourly')")
         bench.wait(lambda: tell("paused") == 1)

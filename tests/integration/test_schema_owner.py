@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from support.command_line import RunChangelane
 from support.deployment import bring, declare, find_wrong
 from test_owner import Roles, count, run, write_spec
 
@@ -166,3 +167,26 @@ def test_row_security_that_holds_the_queues_owner(
         theirs.execute(finding.fix.encode())
         assert find_wrong(theirs, declared) == []
         theirs.execute("INSERT INTO app.orders VALUES (1, 'new', '')")
+
+
+def test_a_schema_that_was_destroyed_but_for_its_audit_log_is_said_to_be_just_that(
+    conn: Connection, tables: None, tmp_path: Path, run_changelane: RunChangelane
+) -> None:
+    spec = (
+        "version: 1\nproject: shop\nqueues: {jobs: {}}\n"
+        "routes: [{name: orders, table: app.orders, events: [insert], queue: jobs}]\n"
+    )
+    declared = declare(conn, tmp_path, spec)
+    bring(conn, declared)
+    conn.execute(
+        "INSERT INTO changelane.audit (who, remote, action, arguments, outcome)"
+        " VALUES ('ann', '', 'purge', '{}', 'done')"
+    )
+    assert run_changelane("destroy", "--yes", "--drop-queues").returncode == 0
+    told = run_changelane("status").stdout
+    assert "no more than its audit log is kept" in told
+    assert "drifted" not in told
+    assert run_changelane("verify", "--expect", "absent").returncode == 0
+    bring(conn, declared)
+    assert find_wrong(conn, declared) == []
+    assert conn.execute("SELECT count(*) FROM changelane.audit").fetchone() == (1,)

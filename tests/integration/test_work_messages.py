@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from support.command_line import RunChangelane
 from support.workers import Bench
 
 from changelane.contract.manifest import Archive, Retry
@@ -264,3 +265,25 @@ def test_a_worker_whose_handler_takes_neither_does_not_start(bench: Bench) -> No
         assert process.wait(20) == 1
     assert "asks for int, which is neither a Change nor a Message" in bench.log
     assert bench.queued == 1
+
+
+def test_plan_and_validate_tell_programs_too_where_a_handler_does_not_fit(
+    tmp_path: Path, run_changelane: RunChangelane
+) -> None:
+    source = "from changelane import Change\n\ndef on_mail(change: Change): ...\n"
+    (tmp_path / "handlers.py").write_text(source)
+    (tmp_path / "pipelines.yaml").write_text(
+        "version: 1\nproject: shop\nqueues: {mails: {}}\nconsumers: {mails: {handler: 'handlers:on_mail'}}\n"
+    )
+    for command in ("inspect", "generate"):
+        assert run_changelane(command).returncode == 0
+    done = run_changelane("validate", "--format", "json")
+    (found,) = json.loads(done.stdout)["diagnostics"]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (found["code"], found["severity"], found["span"]["line"]) == ("CL219", "warning", 4)
+    done = run_changelane("plan", "--format", "json")
+    (warning,) = json.loads(done.stdout)["warnings"]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (warning["queue"], warning["what"], warning["fix"]) == ("mails", found["summary"], found["fix"])
+    for command in ("validate", "plan"):
+        assert found["summary"] in run_changelane(command).stderr

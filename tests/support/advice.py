@@ -45,6 +45,13 @@ RULES = {
         WHERE pronamespace::regnamespace::text IN ('pgmq_public', 'public')
             AND prosecdef AND has_function_privilege(role, pg_proc.oid, 'EXECUTE')
     """,
+    # A right on a column is enough; Supabase's rule asks for one on the table, and leaves archives out.
+    "insecure_queue_exposed_in_api": """
+        SELECT pg_class.oid::regclass::text, role::text
+        FROM pg_class, unnest(%(clients)s::text[]) AS role
+        WHERE relkind IN ('r', 'p') AND relnamespace = 'pgmq'::regnamespace AND relname ~ '^[qa]_'
+            AND NOT relrowsecurity AND has_any_column_privilege(role, pg_class.oid, 'SELECT')
+    """,
     "no_primary_key": f"""
         SELECT oid::regclass::text
         FROM pg_class

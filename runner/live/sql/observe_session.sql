@@ -55,6 +55,12 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
            EXCEPT
            SELECT proname FROM pg_proc WHERE pronamespace = ours.oid
        ) AS has_tables,
+       ours.oid IS NOT NULL AND NOT EXISTS (
+           SELECT FROM pg_class
+           WHERE relnamespace = ours.oid AND relname IN (SELECT name FROM own WHERE name <> 'audit')
+       ) AND NOT EXISTS (
+           SELECT FROM pg_proc WHERE pronamespace = ours.oid AND proname IN (SELECT name FROM functions)
+       ) AS emptied,
        coalesce(
            NOT has_schema_privilege('public', ours.oid, 'CREATE')
                AND NOT EXISTS (
