@@ -10,7 +10,7 @@ from psycopg import sql
 
 from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA
-from changelane.contract.queue_name import fold
+from changelane.contract.queue_name import fold, queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.runner.compare.compare import compare, list_other_projects
 from changelane.runner.compare.compare_owner import DECLARE, describe_danger, find_lack
@@ -25,13 +25,14 @@ from changelane.text import spell, spell_name
 
 _SUBSCRIPTIONS = load_sql(__name__, "subscriptions")
 _SETTINGS = load_sql(__name__, "settings")
+_HAS_TABLE = load_sql(__name__, "has_table")
 _SENDERS = load_sql(__name__, "senders")
 
 
 def find_capture(conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed) -> Iterator[Finding]:
     """Reads in the connection's open transaction."""
     yield from _find_other_projects(manifest, observed)
-    yield from _find_lost_queues(manifest.project, observed)
+    yield from _find_lost_queues(conn, manifest.project, observed)
     yield from _find_unable_senders(conn, manifest, observed)
     yield from _find_powerful_definers(manifest, observed)
     yield from _find_states(manifest, observed)
@@ -55,11 +56,12 @@ def _find_other_projects(manifest: Manifest, observed: Observed) -> Iterator[Fin
         )
 
 
-def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
+def _find_lost_queues(conn: psycopg.Connection[Any], project: str, observed: Observed) -> Iterator[Finding]:
     if observed.session.has_pgmq and not observed.session.reads_queues:
         # A queue that the role may not see is not necessarily gone.
         return
     there = {fold(name): queue for name, queue in observed.queues.items()}
+    unlisted: set[str] = set()
     for trigger in observed.triggers.values():
         function = observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}."))
         # Tools may drop the comment of our function. Without it, the function still makes writes fail.
@@ -68,7 +70,9 @@ def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
             continue
         for queue in sorted(find_queues(function.body)):
             live = there.get(fold(queue))
-            if live is None or not live.has_table:
+            if live is None and conn.execute(_HAS_TABLE, [queue_table(queue)]).fetchone() is not None:
+                unlisted.add(queue)
+            elif live is None or not live.has_table:
                 table = spell((trigger.schema, trigger.table))
                 yield Finding(
                     code="queue-gone",
@@ -77,6 +81,13 @@ def _find_lost_queues(project: str, observed: Observed) -> Iterator[Finding]:
                     why=f"every write to {table} that it captures fails",
                     fix="changelane apply, with --prune if the route is no longer declared",
                 )
+    for queue in sorted(unlisted):
+        yield Finding(
+            code="queue-unlisted",
+            what=f"queue {queue} gets changes, and pgmq.meta does not list it",
+            why="its table came with a dump of the schema alone, and no command or page finds the queue",
+            fix="changelane apply",
+        )
 
 
 def _find_unable_senders(

@@ -1,0 +1,1 @@
+SELECT FROM pg_class WHERE relnamespace = to_regnamespace('pgmq') AND relname = %s
