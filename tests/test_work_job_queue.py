@@ -115,3 +115,24 @@ def test_withdrawn_jobs_are_not_run() -> None:
     queue: JobQueue[int] = JobQueue()
     queue.put([1, 2, 3])
     assert (len(queue), queue.withdraw(), len(queue)) == (3, [1, 2, 3], 0)
+
+
+def test_a_job_is_taken_early_only_while_no_thread_is_free_for_it() -> None:
+    crew = Crew(1)
+    busy, free = threading.Event(), threading.Event()
+
+    def run() -> None:
+        busy.set()
+        free.wait(PATIENCE)
+
+    def nothing() -> None: ...
+
+    assert crew.queue.take_early() is None
+    crew.queue.put([run])
+    assert busy.wait(PATIENCE)
+    assert crew.queue.take_early() is None
+    crew.queue.put([nothing])
+    assert crew.queue.take_early() is nothing
+    assert len(crew.queue) == 0
+    free.set()
+    crew.end()

@@ -14,8 +14,7 @@ from math import inf
 from operator import itemgetter
 from typing import Any
 
-from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor, Error, sql
-from psycopg.rows import tuple_row
+from psycopg import Connection, Error, sql
 
 from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
@@ -74,9 +73,8 @@ class Queue:
         self._claims = self._compose_claims("claim", touch=touch, claimed=claimed)
         self._read = {name: self._compose("read", column=sql.Identifier(name)) for name in _TEXTS}
         self._ack = self._compose_ack("ack")
-        # %d, because ack_many writes the values into the statement's text.
+        # %d, because spell_ack writes the values into the statement's text.
         self._ack_one = self._compose_ack("ack_one").replace(b"%s", b"%d")
-        self._restore = load_sql(__name__, "restore").encode()
         self._postpone = self._compose("postpone")
         self._renew = self._compose("renew")
         self._dead_letter = self._compose("dead_letter")
@@ -173,40 +171,14 @@ class Queue:
         """Delete or archive the messages that are still held; returns their ids."""
         return _ids(connection.execute(self._ack, pair(deliveries), prepare=False))
 
-    def ack_within(
-        self, connection: Connection[Any], deliveries: Collection[Delivery], *, clean: bool = False
-    ) -> int:
-        """As ``ack``, in the connection's open transaction; returns how many were still held.
-
-        It first restores the session's role and settings, because a handler may have changed them. A
-        ``clean`` transaction, in which nothing ran, does not need that.
+    def spell_ack(self, deliveries: Collection[Delivery]) -> bytes:
+        """``ack`` as text without parameters, to be sent together with other statements; its row count says
+        how many were still held.
         """
-        cursor = Cursor(connection, row_factory=tuple_row)
-        cursor.execute(self._spell_ack(deliveries, clean=clean), prepare=False)
-        while cursor.nextset():
-            pass
-        return cursor.rowcount
-
-    async def ack_within_async(
-        self, connection: AsyncConnection[Any], deliveries: Collection[Delivery], *, clean: bool = False
-    ) -> int:
-        """As ``ack_within``, for an async connection."""
-        cursor = AsyncCursor(connection, row_factory=tuple_row)
-        await cursor.execute(self._spell_ack(deliveries, clean=clean), prepare=False)
-        while cursor.nextset():
-            pass
-        return cursor.rowcount
-
-    def _spell_ack(self, deliveries: Collection[Delivery], *, clean: bool) -> bytes:
-        """Several statements in one round trip. This protocol has no parameters, so numbers stand in the
-        text.
-        """
-        restore = b"" if clean else self._restore
         if len(deliveries) == 1:
             (only,) = deliveries
-            return restore + self._ack_one % (only.msg_id, only.read_ct)
-        values = {name.encode(): f"'{array}'".encode() for name, array in pair(deliveries).items()}
-        return restore + self._ack % values
+            return self._ack_one % (only.msg_id, only.read_ct)
+        return self._ack % {name.encode(): f"'{array}'".encode() for name, array in pair(deliveries).items()}
 
     def renew(self, connection: Connection[Any], deliveries: Sequence[Delivery], *, lease: float) -> set[int]:
         """Extend the leases; returns the ids of the messages still held."""

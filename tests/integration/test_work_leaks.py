@@ -152,3 +152,41 @@ def test_contexts_are_apart_in_handlers_without_a_transaction(bench: Bench) -> N
     bench.drain()
     assert bench.notes == ["0", "0", "0"]
     assert bench.dead == []
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_transaction_begun_with_the_commit_before_is_a_new_one(bench: Bench, kind: str) -> None:
+    wait = "await " if kind == "async" else ""
+    bench.declare(
+        f"""
+        {"async def" if wait else "def"} handle(change: Change, tx) -> None:
+            value = change.new["value"]
+            if value % 3 == 0:
+                {wait}tx.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE")
+            elif value % 3 == 1:
+                return
+            found = {wait}({wait}tx.execute(
+                "SELECT current_setting('transaction_isolation'), now() >= last_read_at, pg_backend_pid()"
+                " FROM pgmq.q_jobs WHERE msg_id = %s", [change.msg_id])).fetchone()
+            note(f"{{found[0]}} {{found[1]}} {{found[2]}}")
+        """,
+        mode="transactional",
+        concurrency=2,
+        retry=Retry(attempts=1),
+    )
+    bench.send(*map(str, range(60)))
+    with bench.worker() as process:
+        bench.wait(lambda: bench.queued == 0)
+        assert bench.dead == []
+        seen = [line.rsplit(" ", 1) for line in bench.notes]
+        assert sorted(line for line, _ in seen) == ["read committed True"] * 20 + ["serializable True"] * 20
+        pids = sorted({int(pid) for _, pid in seen})
+        # The worker has nothing to do, so none of its transactions is open.
+        bench.wait(
+            lambda: (
+                set(bench.rows(f"SELECT state FROM pg_stat_activity WHERE pid = ANY (ARRAY{pids})"))
+                == {("idle",)}
+            )
+        )
+        process.terminate()
+        assert process.wait(30) == 0, bench.log

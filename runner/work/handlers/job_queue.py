@@ -60,6 +60,17 @@ class JobQueue(Generic[T]):
             except IndexError:
                 return jobs
 
+    def take_early(self) -> T | None:
+        """The next job for a thread that is about to be free; None when another thread is free, or no job
+        waits.
+        """
+        if self._sleepers:
+            return None
+        try:
+            return self._jobs.popleft()
+        except IndexError:
+            return None
+
     def take(self, own: threading.Lock) -> T:
         """The next job, waited for. ``own`` is the thread's own lock, which it has acquired once."""
         while True:

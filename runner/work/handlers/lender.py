@@ -38,6 +38,11 @@ class Lender(ReconnectingConnection):
         """The connection as it was lent last."""
         return self.connection if isinstance(self.connection, LentConnection) else None
 
+    def rest(self) -> None:
+        """Leave no transaction open on the connection."""
+        if self.lent is not None:
+            self.lent.rest()
+
     def _examine(self, connection: WatchedConnection) -> None:
         self.pooled = is_pooled(connection)
         if self.pooled:
@@ -86,6 +91,11 @@ class AsyncLender:
                 raise ReadOnlySession
             self.connection = connection
         return self.connection
+
+    async def rest(self) -> None:
+        """As Lender."""
+        if self.connection is not None:
+            await self.connection.rest()
 
     async def close(self) -> None:
         connection, self.connection = self.connection, None

@@ -14,13 +14,22 @@ from types import CoroutineType
 from typing import Any, Self, TypeVar, cast
 
 import psycopg
-from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor, Connection
+from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor
+from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from changelane.contract.sql_text import load_sql
 from changelane.runner.live.causes import follow
 from changelane.runner.live.connection_watchdog import WatchedAsyncConnection, WatchedConnection
+from changelane.runner.work.handlers.exchange import (
+    NOTHING,
+    SWEEP,
+    SWEEP_PREPARED,
+    begin,
+    commit,
+    discard,
+    roll_back,
+)
 
 PLAIN = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
@@ -50,13 +59,11 @@ class _Memory:
         self.plain += (status or "").partition(" ")[0] in PLAIN
 
     @property
-    def commit(self) -> bytes:
-        """The commands that end the transaction and clean the session. The ack and plain writes leave no
-        prepared statement behind; the ack alone leaves nothing to clean.
-        """
-        if self.waits <= 1:
-            return _COMMIT_CLEAN
-        return _COMMIT if self.waits <= self.plain + 1 else _COMMIT_PREPARED
+    def sweep(self) -> bytes:
+        """The statement that cleans the session. Plain writes leave no prepared statement behind."""
+        if not self.waits:
+            return NOTHING
+        return SWEEP if self.waits <= self.plain else SWEEP_PREPARED
 
     def add(self, call: CoroutineType[Any, Any, Any]) -> None:
         self.calls = [old for old in self.calls if inspect.getcoroutinestate(old) != inspect.CORO_CLOSED]
@@ -79,12 +86,6 @@ class _Memory:
         return names
 
 
-_BEGIN = b"BEGIN"
-_COMMIT_CLEAN = b"COMMIT"
-_COMMIT = f"COMMIT; {load_sql(__name__, 'sweep')}".encode()
-_COMMIT_PREPARED = f"COMMIT; {load_sql(__name__, 'sweep_prepared')}".encode()
-_ROLLBACK = f"ROLLBACK; {load_sql(__name__, 'sweep_prepared')}".encode()
-_DISCARD = b"DISCARD ALL"
 _FORBIDDEN = "the worker ends this transaction, together with the acknowledgement"
 
 
@@ -101,43 +102,54 @@ class LentConnection(WatchedConnection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.memory = _Memory()
+        self.begun = False
         self._held = False
+        self._clean = True
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """The transaction of one call; nothing of its session remains afterwards."""
+        """The transaction of one call, ended by ``acknowledge``; nothing of its session remains."""
         _restore(self, _PlainCursor, psycopg.ServerCursor)
-        self._send(_BEGIN)
+        if not self.begun:
+            self.wait(begin(self.pgconn))
+        self.begun = False
         self.memory = _Memory()
         self._held = True
         try:
             yield
-            self._end(self.memory.commit)
+            if not self.memory.waits:
+                # Nothing was handed over, so the transaction is as good as new.
+                self.begun = True
         except BaseException:
             with suppress(psycopg.Error):
-                self._end(_ROLLBACK)
+                self._speak(roll_back(self.pgconn))
             raise
         finally:
             self._held = False
             if _is_stuck(self):
                 self.close()
 
-    def _send(self, command: bytes) -> None:
-        # BEGIN and COMMIT as the driver sends them, without a cursor: it would double the cost of a short
-        # call.
-        self.wait(self._exec_command(command))
-
-    def _end(self, statement: bytes) -> None:
-        if statement is _COMMIT_CLEAN:
-            self._send(statement)
+    def acknowledge(self, ack: bytes, *, count: int, follow: bool) -> None:
+        """As exchange.commit; with ``follow``, the transaction of the next ``hold`` is begun, too."""
+        follow = follow and self._clean
+        sweep = self.memory.sweep
+        with self.lock:
+            self._clean = self.wait(commit(self.pgconn, ack=ack, count=count, sweep=sweep, follow=follow))
+        if self._clean:
+            self.begun = follow
             return
-        cursor = psycopg.Cursor(self, row_factory=tuple_row)
-        cursor.execute(statement, prepare=False)
-        while cursor.nextset():
-            pass
-        found = cursor.fetchone()
-        if found is not None and found[1]:
-            cursor.execute(_DISCARD, prepare=False)
+        with suppress(psycopg.Error):
+            # The messages are settled, so a handler whose session cannot be cleaned has not failed.
+            self._speak(discard(self.pgconn))
+
+    def rest(self) -> None:
+        """End a transaction that was begun for a call that does not come."""
+        if self.begun:
+            self.begun = False
+            with suppress(psycopg.Error):
+                self._speak(roll_back(self.pgconn))
+            if _is_stuck(self):
+                self.close()
 
     def wait(self, *arguments: Any, **options: Any) -> Any:
         self.memory.waits += 1
@@ -146,6 +158,12 @@ class LentConnection(WatchedConnection):
         except BaseException as error:
             self.memory.note(error)
             raise
+
+    def _speak(self, steps: PQGen[None]) -> None:
+        with self.lock:
+            self.wait(steps)
+        # The server forgot what the driver prepared, or may know it for something that was rolled back.
+        self._prepared.clear()
 
     def commit(self) -> None:
         """Refuses: the handler must not end its transaction. Raises psycopg.ProgrammingError."""
@@ -194,42 +212,63 @@ class LentAsyncConnection(WatchedAsyncConnection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.memory = _Memory()
+        self.begun = False
         self._held = False
+        self._clean = True
         _restore(self, _LentCursor, _LentServerCursor)
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
         """As in LentConnection."""
         _restore(self, _LentCursor, _LentServerCursor)
-        await self._send(_BEGIN)
+        if not self.begun:
+            await self.wait(begin(self.pgconn))
+        self.begun = False
         self.memory = _Memory()
         self._held = True
         try:
             yield
-            await self._end(self.memory.commit)
+            if not self.memory.waits:
+                # Nothing was handed over, so the transaction is as good as new.
+                self.begun = True
         except BaseException:
             with suppress(psycopg.Error):
-                await self._end(_ROLLBACK)
+                await self._speak(roll_back(self.pgconn))
             raise
         finally:
             self._held = False
             if _is_stuck(self):
                 await self.close()
 
-    async def _send(self, command: bytes) -> None:
-        await self.wait(self._exec_command(command))
-
-    async def _end(self, statement: bytes) -> None:
-        if statement is _COMMIT_CLEAN:
-            await self._send(statement)
+    async def acknowledge(self, ack: bytes, *, count: int, follow: bool) -> None:
+        """As in LentConnection."""
+        follow = follow and self._clean
+        sweep = self.memory.sweep
+        async with self.lock:
+            self._clean = await self.wait(
+                commit(self.pgconn, ack=ack, count=count, sweep=sweep, follow=follow)
+            )
+        if self._clean:
+            self.begun = follow
             return
-        cursor = AsyncCursor(self, row_factory=tuple_row)
-        await cursor.execute(statement, prepare=False)
-        while cursor.nextset():
-            pass
-        found = await cursor.fetchone()
-        if found is not None and found[1]:
-            await cursor.execute(_DISCARD, prepare=False)
+        with suppress(psycopg.Error):
+            # The messages are settled, so a handler whose session cannot be cleaned has not failed.
+            await self._speak(discard(self.pgconn))
+
+    async def rest(self) -> None:
+        """As in LentConnection."""
+        if self.begun:
+            self.begun = False
+            with suppress(psycopg.Error):
+                await self._speak(roll_back(self.pgconn))
+            if _is_stuck(self):
+                await self.close()
+
+    async def _speak(self, steps: PQGen[None]) -> None:
+        async with self.lock:
+            await self.wait(steps)
+        # The server forgot what the driver prepared, or may know it for something that was rolled back.
+        self._prepared.clear()
 
     async def commit(self) -> None:
         """Refuses: the handler must not end its transaction. Raises psycopg.ProgrammingError."""
@@ -260,7 +299,8 @@ def _restore(connection: Any, cursor: type, server_cursor: type) -> None:
     connection.server_cursor_factory = server_cursor
 
 
-def _is_stuck(connection: Connection[Any] | AsyncConnection[Any]) -> bool:
+def _is_stuck(connection: LentConnection | LentAsyncConnection) -> bool:
     """Whether the connection is up but cannot begin another transaction."""
-    busy = connection.info.transaction_status != TransactionStatus.IDLE or connection.pgconn.pipeline_status
+    wanted = TransactionStatus.INTRANS if connection.begun else TransactionStatus.IDLE
+    busy = connection.info.transaction_status != wanted or connection.pgconn.pipeline_status
     return bool(busy) and not connection.closed

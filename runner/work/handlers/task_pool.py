@@ -6,6 +6,7 @@ import asyncio
 import selectors
 import threading
 from collections import deque
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -22,10 +23,9 @@ from changelane.runner.work.handlers.transaction import (
     blame,
     check_awaited,
     check_transaction,
-    marking_ack_failures,
 )
 from changelane.runner.work.sinks.connection_shares import PAUSE, GiveUpConnection
-from changelane.runner.work.sinks.fault import LeaseLost, Released, TimedOut
+from changelane.runner.work.sinks.fault import Released, TimedOut
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host
 
@@ -58,13 +58,14 @@ class Tasks:
         self._lenders: list[AsyncLender] = []
         self._giving_up = False
         self._waiting: deque[Job | GiveUpConnection] = deque()
+        self._reserved: dict[AsyncLender, Job] = {}
         self._ready: deque[asyncio.Future[None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._reserved)
 
     @property
     def connected(self) -> int:
@@ -116,6 +117,9 @@ class Tasks:
     def withdraw(self) -> list[Job]:
         """Take back the jobs that no task has taken yet."""
         jobs: list[Job] = []
+        while self._reserved:
+            with suppress(KeyError):
+                jobs.append(self._reserved.popitem()[1])
         while True:
             try:
                 job = self._waiting.popleft()
@@ -144,7 +148,11 @@ class Tasks:
                 sleeper.set_result(None)
                 count -= 1
 
-    async def _take(self) -> Job | GiveUpConnection | None:
+    async def _take(self, lender: AsyncLender) -> Job | GiveUpConnection | None:
+        reserved = self._reserved.pop(lender, None)
+        if reserved is not None:
+            return reserved
+        await lender.rest()
         while True:
             try:
                 return self._waiting.popleft()
@@ -160,6 +168,20 @@ class Tasks:
                     if self._closing:
                         raise
 
+    def _reserve(self, lender: AsyncLender) -> bool:
+        """Set the task's next job aside, if one waits and no other task is free for it."""
+        if self._ready:
+            return False
+        try:
+            job = self._waiting.popleft()
+        except IndexError:
+            return False
+        if isinstance(job, Job):
+            self._reserved[lender] = job
+            return True
+        self._waiting.append(job)
+        return False
+
     async def _serve(self) -> None:
         lender = AsyncLender(
             self._conninfo,
@@ -167,7 +189,7 @@ class Tasks:
             refused=lambda: self._shares.report(self),
         )
         self._lenders.append(lender)
-        while (job := await self._take()) is not None:
+        while (job := await self._take(lender)) is not None:
             if isinstance(job, GiveUpConnection):
                 await self._give_up(lender)
                 continue
@@ -256,11 +278,11 @@ class Tasks:
                 connection.wire.limit = lender.limit
             check_awaited(connection)
             check_transaction(connection)
-            with marking_ack_failures():
-                clean = connection.memory.waits == 0
-                held = await self._queue.ack_within_async(connection, job.handed, clean=clean)
-            if held != len(job.handed):
-                raise LeaseLost
+            await connection.acknowledge(
+                self._queue.spell_ack(job.handed),
+                count=len(job.handed),
+                follow=not lender.pooled and self._reserve(lender),
+            )
         job.end(acked=True)
 
     async def _call(self, job: Job, contents: list[Content], *arguments: Any) -> None:

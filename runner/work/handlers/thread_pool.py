@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -16,9 +17,8 @@ from changelane.runner.work.handlers.call_context import make_context
 from changelane.runner.work.handlers.job_queue import JobQueue
 from changelane.runner.work.handlers.lender import Lender
 from changelane.runner.work.handlers.signature import Handler, check_result
-from changelane.runner.work.handlers.transaction import blame, check_transaction, marking_ack_failures
+from changelane.runner.work.handlers.transaction import blame, check_transaction
 from changelane.runner.work.sinks.connection_shares import PAUSE, GiveUpConnection
-from changelane.runner.work.sinks.fault import LeaseLost
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host
 
@@ -45,6 +45,7 @@ class Threads:
         self._lenders: list[Lender] = []
         self._giving_up = False
         self._waiting: JobQueue[Job | GiveUpConnection | None] = JobQueue()
+        self._reserved: dict[Lender, Job] = {}
         self._closing = threading.Event()
         self._threads = [
             threading.Thread(target=self._serve, name=f"{host.queue.name}-{number}", daemon=True)
@@ -53,7 +54,7 @@ class Threads:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._reserved)
 
     @property
     def connected(self) -> int:
@@ -78,6 +79,9 @@ class Threads:
         jobs = [job for job in taken if isinstance(job, Job)]
         if len(jobs) < len(taken):
             self._giving_up = False
+        while self._reserved:
+            with suppress(KeyError):
+                jobs.append(self._reserved.popitem()[1])
         return jobs
 
     def cancel(self) -> None:
@@ -98,7 +102,7 @@ class Threads:
         self._lenders.append(lender)
         own = threading.Lock()
         own.acquire()
-        while (job := self._waiting.take(own)) is not None:
+        while (job := self._take(lender, own)) is not None:
             if isinstance(job, GiveUpConnection):
                 self._give_up(lender)
                 continue
@@ -116,6 +120,24 @@ class Threads:
                 self._waiting.put([job])
                 self._closing.wait(lender.outage.measure_pause())
         lender.close()
+
+    def _take(self, lender: Lender, own: threading.Lock) -> Job | GiveUpConnection | None:
+        if lender.connection is not None:
+            reserved = self._reserved.pop(lender, None)
+            if reserved is not None:
+                return reserved
+            lender.rest()
+        return self._waiting.take(own)
+
+    def _reserve(self, lender: Lender) -> bool:
+        """Set the thread's next job aside, if one waits and no other thread is free for it."""
+        job = self._waiting.take_early()
+        if isinstance(job, Job):
+            self._reserved[lender] = job
+            return True
+        if job is not None:
+            self._waiting.put([job])
+        return False
 
     def _give_up(self, lender: Lender) -> None:
         if lender.connection is None:
@@ -167,11 +189,11 @@ class Threads:
             finally:
                 connection.wire.limit = lender.limit
             check_transaction(connection)
-            with marking_ack_failures():
-                clean = connection.memory.waits == 0
-                held = self._queue.ack_within(connection, job.handed, clean=clean)
-            if held != len(job.handed):
-                raise LeaseLost
+            connection.acknowledge(
+                self._queue.spell_ack(job.handed),
+                count=len(job.handed),
+                follow=not lender.pooled and self._reserve(lender),
+            )
         job.end(acked=True)
 
     def _call(self, job: Job, contents: list[Content], *arguments: Any) -> None:

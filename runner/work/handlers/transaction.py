@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg.pq import TransactionStatus
 
 from changelane.runner.live.transient import is_passing
+from changelane.runner.work.handlers.exchange import AckFailed
 from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection
 from changelane.runner.work.sinks.fault import Fault, LeaseLost, read_fault
 
@@ -42,21 +42,6 @@ def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> Non
         )
     if connection.closed and not connection.broken:
         raise TransactionMisused("the handler closed the connection that it was lent; leave it open")
-
-
-class AckFailed(Exception):
-    """The ack failed for a transient reason, after the handler had returned."""
-
-
-@contextmanager
-def marking_ack_failures() -> Iterator[None]:
-    """Put this around the ack: when a server timeout or a person ends it, the handler is not at fault."""
-    try:
-        yield
-    except psycopg.Error as error:
-        if is_passing(error):
-            raise AckFailed(f"the acknowledgement failed: {error}") from error
-        raise
 
 
 def check_awaited(connection: LentAsyncConnection) -> None:
