@@ -70,7 +70,15 @@ CASES = (
     Case("messages, typed", "typed"),
     Case("messages, transactional, batches", "messages_in_transaction", transactional=True),
 )
-RIVALS = {"raw": 1, "claimed": 1, "floor": 1, "pgqueuer": 5, "pgqueuer100": 5, "procrastinate": 50}
+RIVALS = {
+    "raw": 1,
+    "claimed": 1,
+    "floor": 1,
+    "singles": 5,
+    "pgqueuer": 5,
+    "pgqueuer100": 5,
+    "procrastinate": 50,
+}
 """Of how many messages each works off one."""
 
 RATIOS = (
@@ -80,6 +88,7 @@ RATIOS = (
     ("at_least_once", "pgqueuer100", 6.0),
     ("transactional, batches", "claimed", 0.8),
     ("transactional, batches", "floor", 0.8),
+    ("transactional", "singles", 0.8),
     ("four processes", "at_least_once", 1.5),
 )
 RATES = (("transactional", 3000.0), ("async, 10 ms", 5000.0))

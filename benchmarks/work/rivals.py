@@ -2,14 +2,15 @@
 
     python rivals.py NAME CONNINFO COUNT
 
-raw and the floors find their messages in queue ``bench``; pgqueuer and procrastinate first send themselves
-COUNT jobs. All of them do nothing with what they get.
+raw, the floors and singles find their messages in queue ``bench``; pgqueuer and procrastinate first send
+themselves COUNT jobs. All of them do nothing with what they get.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import psycopg
 
 BATCH = 100
+CONNECTIONS = 8
 PAYLOAD = "x" * 280
 
 
@@ -51,6 +53,32 @@ def work_floor(conninfo: str) -> float:
         while conn.execute(remove, [BATCH]).fetchall():
             pass
         return time.perf_counter() - began
+
+
+def work_singles(conninfo: str) -> float:
+    """A transaction for each message by eight threads, each with a connection and its share of the ids."""
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        ids = [row[0] for row in conn.execute("SELECT msg_id FROM pgmq.q_bench ORDER BY msg_id")]
+    ready = threading.Barrier(CONNECTIONS + 1)
+
+    def remove(share: list[int]) -> None:
+        with psycopg.connect(conninfo, autocommit=True) as conn:
+            ready.wait()
+            for msg_id in share:
+                conn.execute("BEGIN")
+                conn.execute("DELETE FROM pgmq.q_bench WHERE msg_id = %s AND read_ct = 0", [msg_id])
+                conn.execute("COMMIT")
+
+    threads = [
+        threading.Thread(target=remove, args=[ids[first::CONNECTIONS]]) for first in range(CONNECTIONS)
+    ]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    began = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - began
 
 
 def read_sql(name: str) -> bytes:
@@ -107,6 +135,8 @@ def main() -> None:
         took = work_claimed(conninfo)
     elif name == "floor":
         took = work_floor(conninfo)
+    elif name == "singles":
+        took = work_singles(conninfo)
     elif name == "pgqueuer":
         took = asyncio.run(work_pgqueuer(conninfo, count=count, batch=10))
     elif name == "pgqueuer100":
