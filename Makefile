@@ -43,6 +43,10 @@ test-matrix: install ## Integration tests on PG 14 to 18, pgmq as SQL and as ext
 torture: install ## Workers under random faults, and every change accounted for; SECONDS=60 KILLS=60 a minute, SEED=N
 	$(BIN)/python tests/torture --seconds $(or $(SECONDS),60) --kills $(or $(KILLS),60) $(if $(SEED),--seed $(SEED))
 
+.PHONY: torture-relay
+torture-relay: install ## Relays to each engine under random faults; SECONDS=60 KILLS=60 a minute, SEED=N
+	$(BIN)/python tests/torture/relay.py --seconds $(or $(SECONDS),60) --kills $(or $(KILLS),60) $(if $(SEED),--seed $(SEED))
+
 .PHONY: check
 check: lint types imports generated audit test ## What CI runs
 

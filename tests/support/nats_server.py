@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
 
 T = TypeVar("T")
 
@@ -125,7 +126,9 @@ class NatsServer:
         async def fetch(client: Client) -> list[Msg]:
             context = client.jetstream(timeout=30)
             left = (await context.stream_info(stream)).state.messages
-            reader = await context.pull_subscribe(">", stream=stream)
+            # Of those that wait for an ack the server hands out 1,000, and after 30 s the same again.
+            config = ConsumerConfig(ack_policy=AckPolicy.NONE)
+            reader = await context.pull_subscribe(">", stream=stream, config=config)
             found: list[Msg] = []
             while len(found) < left:
                 found += await reader.fetch(min(1000, left - len(found)), timeout=30)

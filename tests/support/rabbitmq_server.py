@@ -143,7 +143,7 @@ class RabbitMqServer:
 
     def read(self, queue: str) -> list[tuple[Any, Any, bytes]]:
         """Delivery, properties and body of every message of the queue, which is empty after that."""
-        found = []
+        found: list[tuple[Any, Any, bytes]] = []
         with self.open() as channel:
             while True:
                 delivery, properties, body = channel.basic_get(queue, auto_ack=True)

@@ -9,38 +9,37 @@ fail; 1 with the evidence otherwise; 130 when interrupted. Whatever happens, no 
 
 from __future__ import annotations
 
-import os
-import random
-import resource
 import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import click
 import psycopg
 from psycopg import sql
-from rich.console import Console
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "project"), str(HERE.parent)]
 
+from course import apply, console, endure, hold  # noqa: E402
 from fleet import STOP_SECONDS, Fleet  # noqa: E402
 from storm import SETTINGS, Storm  # noqa: E402
 from support.tcp_proxy import Proxy, run_proxy  # noqa: E402
 from verdict import Verdict, judge  # noqa: E402
-from watchdog import Watchdog  # noqa: E402
-from writers import FEW, KEYS, KINDS, RARE_SECONDS, Writer  # noqa: E402
+from writers import BACKLOG, FEW, KEYS, KINDS, MOST, RARE, RARE_SECONDS, Writer  # noqa: E402
 
 from changelane.runner.live import pgmq  # noqa: E402
 from changelane.runner.local import server  # noqa: E402
 
 DRAIN_SECONDS = 600.0
+CREWS: tuple[list[str], ...] = (
+    [],
+    [],
+    ["--processes", "2", "--max-messages", "2000"],
+    ["ordered", "blocking", "patient"],
+    ["patient", "singles"],
+)
 KINDS_NOTED = {
     "fails": "handlers failed once",
     "leaves": "called sys.exit in a task",
@@ -52,7 +51,6 @@ KINDS_NOTED = {
     "crashes": "ended by SIGSEGV in a handler",
     "forks": "forked a child that came back",
 }
-console = Console(stderr=True, highlight=False)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -64,24 +62,7 @@ console = Console(stderr=True, highlight=False)
 @click.option("--keep", is_flag=True, help="Keep the folder, with logs and data.")
 def command(seconds: int, kills: float, seed: int | None, keep: bool) -> None:
     """Prove the worker under random faults."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    # Deaths by the dozen are meant.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
-    folder = Path(tempfile.mkdtemp(prefix="changelane-torture-")).resolve()
-    watchdog = Watchdog(folder, limit=seconds + DRAIN_SECONDS, keep=keep)
-    console.print(f"seed {seed}, {seconds} s, {kills:g} kills a minute, in {folder}")
-    try:
-        code = torture(folder, seconds=seconds, kills=kills / 60, seed=seed)
-    except KeyboardInterrupt:
-        console.print("interrupted; everything is stopped")
-        code = 130
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        watchdog.release()
-    sys.exit(code)
+    hold(torture, seconds=seconds, kills=kills, seed=seed, keep=keep, limit=seconds + DRAIN_SECONDS)
 
 
 def torture(folder: Path, *, seconds: int, kills: float, seed: int) -> int:
@@ -94,16 +75,23 @@ def torture(folder: Path, *, seconds: int, kills: float, seed: int) -> int:
 def torture_behind(proxy: Proxy, folder: Path, *, url: str, seconds: int, kills: float, seed: int) -> int:
     """As ``torture``; some of the workers reach the server through the proxy."""
     prepare(folder, url)
-    fleet = Fleet(folder, url, proxied=proxy.url)
+    fleet = Fleet(folder, url, proxied=proxy.url, crews=CREWS)
     fleet.revive()
     depths: Counter[str] = Counter()
     spread = max(RARE_SECONDS, seconds / 40)
-    writers = [Writer(queue, url=url, seed=seed, depths=depths, spread=spread) for queue in KINDS]
+    writers = [
+        Writer(
+            queue, url=url, seed=seed, depths=depths, kinds=kinds,
+            keys=KEYS.get(queue, FEW), most=BACKLOG.get(queue, MOST),
+            rare=RARE.get(queue, ()), spread=spread, size=1 if queue == "patient" else 8,
+        )
+        for queue, kinds in KINDS.items()
+    ]  # fmt: skip
     storm = Storm(folder=folder, url=url, fleet=fleet, proxy=proxy, seed=seed, kills=kills)
     for writer in writers:
         writer.start()
     began = time.monotonic()
-    endure(seconds, fleet=fleet, storm=storm, writers=writers, depths=depths, url=url)
+    endure(seconds, queues=list(KINDS), fleet=fleet, storm=storm, writers=writers, depths=depths, url=url)
     for writer in writers:
         writer.stop()
     storm.end()
@@ -137,14 +125,7 @@ def prepare(folder: Path, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as conn:
         pgmq.install(conn)
         conn.execute((HERE / "sql" / "schema.sql").read_bytes())
-        for arguments in (["inspect"], ["generate"], ["apply", "--yes"]):
-            done = subprocess.run(
-                [sys.executable, "-m", "changelane", *arguments],
-                cwd=folder, env={**os.environ, "DATABASE_URL": url},
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if done.returncode:
-                raise SystemExit(f"changelane {' '.join(arguments)}: {done.stderr}")
+        apply(folder, url)
         watch = (HERE / "sql" / "watch_queue.sql").read_text()
         for queue in KINDS:
             conn.execute(
@@ -153,40 +134,6 @@ def prepare(folder: Path, url: str) -> None:
             )
             table = sql.Identifier("pgmq", f"q_{queue}")
             conn.execute(sql.SQL(watch).format(table=table, name=sql.Literal(queue)))
-
-
-def endure(
-    seconds: int, *, fleet: Fleet, storm: Storm, writers: list[Writer], depths: Counter[str], url: str
-) -> None:
-    """Strike, bring back and count, until the time is over."""
-    began = measured = shown = time.monotonic()
-    template = sql.SQL((HERE / "sql" / "depth.sql").read_text())
-    ask = sql.SQL(" UNION ALL ").join(
-        template.format(name=sql.Literal(name), table=sql.Identifier("pgmq", f"q_{name}")) for name in KINDS
-    )
-    conn: psycopg.Connection[Any] | None = None
-    with console.status("") as status:
-        while (now := time.monotonic()) < began + seconds:
-            storm.strike()
-            fleet.revive()
-            if now - measured > 0.3:
-                measured = now
-                try:
-                    conn = conn or psycopg.connect(url, autocommit=True)
-                    depths.update(
-                        {name: depth - depths[name] for name, depth in conn.execute(ask).fetchall()}
-                    )
-                except psycopg.Error:
-                    conn = None
-                line = (f"{now - began:5.0f} s  changes {sum(writer.committed for writer in writers):>8,}  "
-                        f"backlog {sum(depths.values()):>6,}  "
-                        + ", ".join(f"{count} {name}" for name, count in storm.counts.items()))  # fmt: skip
-                if console.is_terminal:
-                    status.update(line)
-                elif now - shown > 5:
-                    shown = now
-                    print(line, file=sys.stderr, flush=True)
-            time.sleep(0.02)
 
 
 def drain(fleet: Fleet, url: str) -> list[str]:

@@ -128,20 +128,18 @@ class Member:
 
 
 class Fleet:
-    """The second and the last of the workers connect by ``proxied``."""
+    """A worker for each of ``crews``, its arguments. The second and the last connect by ``proxied``."""
 
-    def __init__(self, folder: Path, url: str, *, proxied: str) -> None:
+    def __init__(self, folder: Path, url: str, *, proxied: str, crews: Sequence[Sequence[str]]) -> None:
         self._folder = folder
-        members: tuple[tuple[list[str], str], ...] = (
-            ([], url),
-            ([], proxied),
-            (["--processes", "2", "--max-messages", "2000"], url),
-            (["ordered", "blocking", "patient"], url),
-            (["patient", "singles"], proxied),
-        )
         self.members = [
-            Member(number, arguments, folder=folder, url=address)
-            for number, (arguments, address) in enumerate(members, start=1)
+            Member(
+                number,
+                arguments,
+                folder=folder,
+                url=proxied if number in (2, len(crews)) else url,
+            )
+            for number, arguments in enumerate(crews, start=1)
         ]
 
     def revive(self) -> None:

@@ -18,7 +18,6 @@ from support.tcp_proxy import Proxy
 
 from changelane.runner.local import postmaster, server
 
-LEASE = 2.0
 TERMINATE = (Path(__file__).parent / "sql" / "terminate.sql").read_bytes()
 SETTINGS = {"max_connections": "500", "fsync": "on"}
 
@@ -32,7 +31,12 @@ STRANGE = {
 
 
 class Storm:
-    """``counts`` of what struck; ``kills`` a second are wanted, and the rest in proportion."""
+    """``counts`` of what struck; ``kills`` a second are wanted, and the rest in proportion.
+
+    ``lease`` is that of the consumers, in seconds.
+    """
+
+    lease = 2.0
 
     def __init__(
         self, *, folder: Path, url: str, fleet: Fleet, proxy: Proxy, seed: int, kills: float
@@ -45,7 +49,12 @@ class Storm:
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._random = random.Random(f"{seed} storm")
         self._stopped: list[tuple[float, int]] = []
-        self._faults: dict[Callable[[], None], float] = {
+        self._faults = self.list_faults(kills)
+        self._due = time.monotonic() + self._pause()
+
+    def list_faults(self, kills: float) -> dict[Callable[[], None], float]:
+        """How many a second of each are wanted."""
+        return {
             self._kill: kills,
             self._stop: kills * 0.3,
             self._terminate: kills * 0.2,
@@ -57,7 +66,6 @@ class Storm:
             self._forbid_writes: kills * 0.1,
             self._confuse: kills * 0.2,
         }
-        self._due = time.monotonic() + self._pause()
 
     def strike(self) -> None:
         """Whatever is due by now."""
@@ -108,7 +116,7 @@ class Storm:
         pid = self._choose_process()
         os.kill(pid, signal.SIGSTOP)
         self.counts["stopped past their lease"] += 1
-        self._stopped.append((time.monotonic() + LEASE * self._random.uniform(1.1, 2.5), pid))
+        self._stopped.append((time.monotonic() + self.lease * self._random.uniform(1.1, 2.5), pid))
 
     def _continue(self, at: float, pid: int) -> None:
         self._stopped.remove((at, pid))
@@ -187,5 +195,5 @@ class Storm:
             while postmaster.is_postmaster(running.pid, self._folder / "data"):
                 time.sleep(0.01)
             self.counts["server stopped at once"] += 1
-            time.sleep(self._random.choice([0.0, 0.5, LEASE * 1.2]))
+            time.sleep(self._random.choice([0.0, 0.5, self.lease * 1.2]))
         server.start(self._folder, settings=SETTINGS)

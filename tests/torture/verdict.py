@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,28 +27,43 @@ class Verdict:
     runs: int = 0
     evidence: list[str] = field(default_factory=list)
 
+    def count(
+        self,
+        queue: str,
+        fate: str,
+        expected: int,
+        *,
+        samples: Sequence[Sequence[str] | None],
+        **counts: int,
+    ) -> None:
+        """Note one fate of a queue's changes; ``samples`` are those of each of ``counts``."""
+        self.fates[queue, fate] = expected
+        self.totals.update(counts)
+        for (name, count), sample in zip(counts.items(), samples, strict=True):
+            if count:
+                self.evidence.append(
+                    f"{queue}: {count} {name} ({fate}); key and sequence: {', '.join(sample or ())}"
+                )
+
+    def examine(self, conn: psycopg.Connection[Any], **queries: str) -> None:
+        """Every row that a query returns is evidence."""
+        for name, query in queries.items():
+            found = ask(conn, query)
+            self.totals[name] = len(found)
+            self.evidence += [f"{queue}: {name}: {what}" for queue, what in found[:SHOWN]]
+
 
 def judge(conn: psycopg.Connection[Any]) -> Verdict:
     """Compare what committed with what is there, in a queue each."""
     verdict = Verdict()
-    for queue, fate, expected, lost, ghosts, repeated, *samples in _ask(conn, "fates"):
-        verdict.fates[queue, fate] = expected
+    for queue, fate, expected, lost, ghosts, repeated, *samples in ask(conn, "fates"):
         if queue == "loose" and fate == "effect":
             verdict.repeated_loosely, repeated = repeated, 0
-        counts = {"lost": lost, "ghosts": ghosts, "repeated": repeated}
-        verdict.totals.update(counts)
-        for (name, count), sample in zip(counts.items(), samples, strict=True):
-            if count:
-                verdict.evidence.append(
-                    f"{queue}: {count} {name} ({fate}); key and sequence: {', '.join(sample or ())}"
-                )
-    for name in ("disorder", "stale", "schedule"):
-        found = _ask(conn, name)
-        verdict.totals[name] = len(found)
-        verdict.evidence += [f"{queue}: {name}: {what}" for queue, what in found[:SHOWN]]
+        verdict.count(queue, fate, expected, lost=lost, ghosts=ghosts, repeated=repeated, samples=samples)
+    verdict.examine(conn, disorder="disorder", stale="stale", schedule="schedule")
     (verdict.runs,) = conn.execute("SELECT count(*) FROM pgmq.q_ticks").fetchone() or (0,)
     return verdict
 
 
-def _ask(conn: psycopg.Connection[Any], name: str) -> list[tuple[Any, ...]]:
+def ask(conn: psycopg.Connection[Any], name: str) -> list[tuple[Any, ...]]:
     return conn.execute((SQL / f"{name}.sql").read_bytes()).fetchall()

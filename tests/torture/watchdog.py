@@ -17,6 +17,9 @@ from pathlib import Path
 
 from changelane.runner.local import server
 
+ENGINES = "engines"
+"""Folder below, in which the servers of relays run."""
+
 RESPITE = 30.0
 """Seconds that the owner has to say what it saw, once its time is over."""
 
@@ -58,7 +61,7 @@ def watch(folder: Path, *, limit: float, owner: int, keep: bool) -> None:
             break
         print(f"watchdog: time is over; {number.name} to {owner}", file=sys.stderr, flush=True)
         os.kill(owner, number)
-    while found := find_processes(folder):
+    while found := [*find_processes(folder), *find_processes(folder / ENGINES)]:
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import psycopg
 
@@ -33,13 +34,35 @@ RARE_SECONDS = 15.0
 
 
 class Writer:
-    """Two threads a queue. ``depths`` is how many messages wait in each, kept up by somebody else."""
+    """Two threads a queue. ``depths`` is how many messages wait in each, kept up by somebody else.
 
-    def __init__(self, queue: str, *, url: str, seed: int, depths: Counter[str], spread: float) -> None:
+    ``kinds`` are shares of the changes, and of ``rare`` ones comes one in ``spread`` seconds. It writes rows
+    0 to ``keys``, up to ``size`` at once, while fewer than ``most`` messages wait.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        *,
+        url: str,
+        seed: int,
+        depths: Counter[str],
+        kinds: Mapping[str, float],
+        keys: int = FEW,
+        most: int = MOST,
+        rare: Sequence[str] = (),
+        spread: float = RARE_SECONDS,
+        size: int = 8,
+    ) -> None:
         self.queue = queue
         self.committed = 0
         self._url = url
         self._depths = depths
+        self._kinds = kinds
+        self._keys = keys
+        self._most = most
+        self._rare = rare
+        self._size = size
         self._random = random.Random(f"{seed} {queue}")
         self._spread = spread
         self._rare_at = time.monotonic() + self._random.random() * spread
@@ -56,12 +79,11 @@ class Writer:
             thread.join()
 
     def _run(self) -> None:
-        limit = BACKLOG.get(self.queue, MOST)
         while not self._stopped.is_set():
             try:
                 with psycopg.connect(self._url, application_name="writer") as conn:
                     while not self._stopped.wait(self._random.expovariate(20)):
-                        if self._depths[self.queue] < limit:
+                        if self._depths[self.queue] < self._most:
                             self._change(conn)
             except psycopg.Error:
                 # A fault, or a deadlock with the other thread: the transaction never was.
@@ -70,9 +92,8 @@ class Writer:
     def _change(self, conn: psycopg.Connection) -> None:
         """One transaction of some statements, of which some are rolled back."""
         choose, count = self._random, 0
-        size = 1 if self.queue == "patient" else 8
         for _ in range(choose.randint(1, 3)):
-            ids = choose.sample(range(KEYS.get(self.queue, FEW)), choose.randint(1, size))
+            ids = choose.sample(range(self._keys), choose.randint(1, self._size))
             kinds = [self._choose_kind() for _ in ids]
             gone = choose.random() < 0.05
             conn.execute("SELECT torture.write(%s, %s, %s, %s)", [self.queue, ids, kinds, gone])
@@ -85,11 +106,11 @@ class Writer:
 
     def _choose_kind(self) -> str:
         now = time.monotonic()
-        if self.queue in RARE and now >= self._rare_at:
+        if self._rare and now >= self._rare_at:
             self._rare_at = now + self._spread
-            return self._random.choice(RARE[self.queue])
+            return self._random.choice(self._rare)
         point = self._random.random()
-        for kind, share in KINDS[self.queue].items():
+        for kind, share in self._kinds.items():
             point -= share
             if point < 0:
                 return kind
