@@ -31,6 +31,10 @@ demo: install ## pgbench's load, captured and replicated by two workers, then co
 demo-jobs: install ## Jobs that an application sends, and a schedule, handled by two workers of which one is killed
 	$(BIN)/python examples/jobs/demo.py
 
+.PHONY: demo-relay
+demo-relay: install ## Changes relayed to a local NATS server while it and a worker are killed, then each one counted
+	$(BIN)/python examples/relay/demo.py
+
 .PHONY: test
 test: install ## All tests, on real servers
 	$(BIN)/pytest -n 2 tests
@@ -62,6 +66,7 @@ types: install ## mypy --strict
 	MYPYPATH=tests $(BIN)/mypy tests/browser/shoot.py
 	MYPYPATH=tests $(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py
 	MYPYPATH=examples/jobs $(BIN)/mypy examples/jobs/*.py
+	$(BIN)/mypy examples/relay/demo.py
 
 .PHONY: imports
 imports: install ## One-way imports

