@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 from support.command_line import RunChangelane
-from support.dashboard import Panel, open_panel
+from support.dashboard import Answer, Panel, open_panel
 
+from changelane.runner.dashboard.web.formats import break_name, fit, say_preview
 from changelane.runner.live import database as databases
 
 
@@ -40,6 +43,43 @@ def test_a_queue_shows_its_messages_by_state(panel: Panel, conn: psycopg.Connect
     assert "now" in panel.open("/queues/orders?state=available").words
     assert "later" not in panel.open("/queues/orders?state=available").words
     assert "later" in panel.open("/queues/orders?state=delayed").words
+
+
+def test_queues_are_sorted_and_hold_their_dead_letters(panel: Panel, conn: psycopg.Connection[Any]) -> None:
+    conn.execute("SELECT pgmq.create('a_few'), pgmq.send('orders', '{}'), pgmq.send('orders_dlq', '{}')")
+
+    def list_names(page: Answer) -> list[str]:
+        return re.findall(r'<tr data-queue="(\w+)"', page.text)
+
+    panel.wait("/queues?sort=depth", lambda page: list_names(page) == ["orders", "a_few"])
+    assert list_names(panel.open("/queues?sort=dead")) == ["orders", "a_few"]
+    page = panel.open("/queues")
+    assert list_names(page) == ["a_few", "orders"]
+    assert "1 in orders_dlq" in page.words
+    assert list_names(panel.open("/queues?sort=nonsense")) == ["a_few", "orders"]
+
+
+def test_a_preview_begins_with_what_differs() -> None:
+    change = {
+        "op": "update",
+        "new": {"id": 1, "name": "Ada", "n": 2.50},
+        "old": {"id": 1, "name": "Eva", "n": 2.5},
+    }
+    text = json.dumps(change).replace('"n": 2.5}}', '"n": 2.40}}')
+    said = say_preview(text, "update", "public.people", 200)
+    assert said == 'update public.people · name: "Eva" → "Ada", n: 2.40 → 2.5'
+    assert say_preview('{"op": "insert", "new": {"n": 0.10}}', "insert", "t", 200) == "insert t · n: 0.10"
+    assert say_preview('{"op": 5, "new": []}', "5", "", 200) == '{"op": 5, "new": []}'
+    assert len(say_preview(json.dumps({"op": "x", "new": {"w": "W" * 9000}}), "x", "t", 50)) == 50
+
+
+def test_names_break_after_their_signs_and_stay_escaped() -> None:
+    assert break_name("orders_events") == "orders_events"
+    assert break_name("a_very_long_name_of.parts") == "a_<wbr>very_<wbr>long_<wbr>name_<wbr>of.<wbr>parts"
+    assert break_name("<b>_&" + "x" * 20) == f"&lt;b&gt;_<wbr>&amp;{'x' * 20}"
+    assert fit("short", 200) == "short"
+    assert fit("W" * 40, 200).endswith("W…")
+    assert len(fit("漢" * 40, 200)) < 16
 
 
 def test_while_the_database_is_away_what_was_seen_stays_and_it_goes_on_by_itself(

@@ -24,6 +24,7 @@ from changelane.runner.dashboard.data.samples import (
     CAP,
     Depth,
     Queue,
+    Reading,
     Session,
     peek,
     read_queues,
@@ -50,17 +51,39 @@ TABS: dict[State | None, str] = {
 }
 
 
+SORTS: dict[str, Callable[[Reading, Reading | None], float | None]] = {
+    "depth": lambda reading, dead: reading.depth,
+    "oldest": lambda reading, dead: reading.oldest,
+    "sent": lambda reading, dead: reading.sent,
+    "left": lambda reading, dead: reading.left,
+    "dead": lambda reading, dead: dead.depth if dead else None,
+}
+"""What the list of queues is sorted by, the largest first; else by name. The second reading is of its dead
+letters.
+"""
+
+
 def show_queues(request: Request) -> Response:
     site = get_site(request)
     declared, sample = look(site)
     readings = sample.queues if sample else {}
     wanted = request.query_params.get("q", "").strip().lower()
+    letters = declared.letters(frozenset(readings))
+    sort = request.query_params.get("sort", "name")
+    found = [reading for name, reading in readings.items() if wanted in name.lower()]
+    if sort in SORTS:
+        found.sort(
+            key=lambda reading: (
+                -(SORTS[sort](reading, readings.get(letters.get(reading.queue.name, ""))) or 0)
+            )
+        )
     return show(
         request,
         "queues.html",
-        readings=[reading for name, reading in readings.items() if wanted in name.lower()],
-        letters=declared.letters(frozenset(readings)),
+        readings=found,
+        letters=letters,
         wanted=wanted,
+        sort=sort,
     )
 
 

@@ -165,3 +165,16 @@ for (const all of document.querySelectorAll("[data-all]")) {
     for (const box of all.form.querySelectorAll("input[name=id]")) box.checked = all.checked;
   });
 }
+
+// Where there is room, the search is open.
+if (matchMedia("(min-width: 40.01rem)").matches) for (const fold of document.querySelectorAll("[data-fold]")) fold.open = true;
+
+for (const place of document.querySelectorAll("[data-chosen]")) {
+  const form = place.closest("form");
+  const count = () => {
+    const chosen = form.querySelectorAll("input[name=id]:checked").length;
+    place.textContent = chosen ? `${chosen} chosen:` : "With the chosen:";
+  };
+  form.addEventListener("change", count);
+  count();
+}

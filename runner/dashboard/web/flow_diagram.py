@@ -9,7 +9,7 @@ from statistics import mean
 from changelane.runner.dashboard.data.alarms import Alarm, Alarms
 from changelane.runner.dashboard.data.declared import Declared
 from changelane.runner.dashboard.data.samples import Reading
-from changelane.runner.dashboard.web.formats import cut, slug
+from changelane.runner.dashboard.web.formats import fit, slug
 from changelane.text import spell
 
 WIDTH = 232
@@ -21,9 +21,6 @@ STEP = 94
 """Pixels from one box to the next below it."""
 
 TOP = 34
-LETTERS = 25
-"""Characters of a name in a box, at most."""
-
 _KINDS = ("table", "route", "queue", "consumer")
 COLUMNS = ("Tables", "Routes", "Queues", "Consumers")
 
@@ -53,7 +50,7 @@ class Box:
 
     @property
     def title(self) -> str:
-        return cut(self.name, LETTERS)
+        return fit(self.name, WIDTH - 24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+import unicodedata
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
+from markupsafe import Markup, escape
+
 from changelane.errors import ChangelaneError
 from changelane.runner.live.moment import LAST, tell_moment
+
+PREVIEWED = 20_000
+"""Characters of a message that is looked at for what differs, at most."""
+
+SHORT = 20
+"""Characters of a name that is never broken."""
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -98,6 +109,50 @@ def cut(text: str, length: int) -> str:
 def say_line(text: str, length: int) -> str:
     """The beginning of indented JSON, on one line."""
     return cut(" ".join(text[: 8 * length].split()), length)
+
+
+def say_preview(message: str, operation: str, table: str, length: int) -> str:
+    """The beginning of a message on one line; of a captured change, what differs first."""
+    if operation and len(message) <= PREVIEWED:
+        change = json.loads(message, parse_float=_Exact, parse_int=_Exact)
+        new, old = (change.get(name) if isinstance(change, dict) else None for name in ("new", "old"))
+        row = new if isinstance(new, dict) else old if isinstance(old, dict) else None
+        if row is not None:
+            old = old if isinstance(old, dict) and row is new else {}
+            moved = [
+                f"{name}: {_say(old[name])} → {_say(value)}"
+                for name, value in row.items()
+                if name in old and old[name] != value
+            ]
+            rest = [f"{name}: {_say(value)}" for name, value in row.items() if name not in old or not moved]
+            return cut(" ".join(f"{operation} {table} · {', '.join(moved or rest)}".split()), length)
+    return say_line(message, length)
+
+
+class _Exact(str):
+    """A number as it was written."""
+
+
+def _say(value: object) -> str:
+    return value if isinstance(value, _Exact) else json.dumps(value, ensure_ascii=False)
+
+
+def break_name(name: str) -> Markup:
+    """A name that a line may break after its signs if it is long."""
+    if len(name) <= SHORT:
+        return escape(name)
+    return Markup("<wbr>").join(re.findall(r"[^_.:/-]*[_.:/-]+|[^_.:/-]+", name))
+
+
+def fit(name: str, width: float) -> str:
+    """The beginning of a name that fits into so many pixels in bold letters of 13 px, about."""
+    used = 0.0
+    for index, letter in enumerate(name):
+        wide = unicodedata.east_asian_width(letter) in "WF"
+        used += 14 if wide else 11.5 if letter.isupper() or letter in "mwMW@%" else 8.4
+        if (used > width and index + 1 < len(name)) or used > width + 8:
+            return f"{name[: max(index - 1, 1)]}…"
+    return name
 
 
 def change_query(query: dict[str, str], **changes: object) -> str:

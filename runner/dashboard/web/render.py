@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from changelane.runner.dashboard.data.alarms import list_bad
 from changelane.runner.dashboard.web.formats import (
+    break_name,
     change_query,
     cut,
     say_age,
@@ -20,6 +21,7 @@ from changelane.runner.dashboard.web.formats import (
     say_due,
     say_line,
     say_number,
+    say_preview,
     say_rate,
     say_short,
     say_time,
@@ -110,6 +112,8 @@ def _build() -> Environment:
         "due": say_due,
         "cut": cut,
         "line": say_line,
+        "preview": say_preview,
+        "breaks": break_name,
     }
     environment.globals |= {"change_query": change_query, "list_bad": list_bad}
     return environment
