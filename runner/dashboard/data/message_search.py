@@ -31,13 +31,13 @@ FIRST = 0.12
 STEP = 1.5
 """The same for each further step; with the range in work, a step ends within about 2 s."""
 
-RANGE = 0.2
+RANGE = 0.06
 """Seconds that one range should take. The next one is longer or shorter accordingly."""
 
 STRETCH = 2000
 """Messages of the first range."""
 
-LONGEST = 64_000
+LONGEST = 32_000
 SHORTER = 50
 """Divisor for a range that failed. It is large, because each failure may take the server seconds."""
 
@@ -205,7 +205,7 @@ def _walk(conn: psycopg.Connection[Any], table: sql.Identifier, search: Search) 
             return
         place = replace(place, after=end)
         share = RANGE / max(time.monotonic() - began, 0.001)
-        stretch = max(1, min(int(stretch * min(max(share, 0.25), 4.0)), LONGEST))
+        stretch = max(1, min(int(stretch * min(max(share, 0.25), 2.0)), LONGEST))
 
 
 def _find_by_key(conn: psycopg.Connection[Any], queue: Queue, search: Search) -> list[int]:
