@@ -9,13 +9,24 @@ import re
 
 from changelane.contract.sql_text import load_sql
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 """Each change of ``sql/schema.sql`` raises the version, which the schema's COMMENT stores."""
 
 SCHEMA_LIVE = load_sql(__name__, "schema_live")
 """SQL of the live hash of the schema's functions."""
 
-SHARED = ("add_trace", "digest", "key_only", "measure", "new_id", "send_all")
+SHARED = (
+    "add_trace",
+    "digest",
+    "headers",
+    "is_large",
+    "key_only",
+    "measure",
+    "message",
+    "new_id",
+    "send_all",
+    "weigh",
+)
 """The functions that capture functions call, each as the capture function's owner."""
 
 _MARK = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -101,7 +101,7 @@ class Capture:
         names = {*self.key, *(self.columns or ()), *self.mask, *self.weighed}
         if self.event == "update":
             names |= set(self.update_of)
-        return tuple(column for column in self.table.columns if column.name in names)
+        return self._pick(names)
 
     @cached_property
     def named(self) -> tuple[Column, ...]:
@@ -110,8 +110,23 @@ class Capture:
         """
         if not self.sides:
             return ()
-        names = {*(column.name for column in self.needed), *self.loose_json, *self.formed}
-        names |= {*self.plain, *self.arrays, *self.long}
+        return self._pick({column.name for column in (*self.needed, *self.measured)})
+
+    @cached_property
+    def measured(self) -> tuple[Column, ...]:
+        """The columns whose size the function reads, in table order."""
+        return self._pick({*self._sent_sizes, *self.formed}) if self.sides else ()
+
+    @cached_property
+    def spoken(self) -> tuple[Column, ...]:
+        """The columns that the function names beside the row as one value, in table order."""
+        return self._pick({*(column.name for column in self.needed), *self._sent_sizes}) if self.sides else ()
+
+    @property
+    def _sent_sizes(self) -> set[str]:
+        return {*self.loose_json, *self.plain, *self.arrays, *self.long}
+
+    def _pick(self, names: Set[str]) -> tuple[Column, ...]:
         return tuple(column for column in self.table.columns if column.name in names)
 
     @cached_property
@@ -290,10 +305,13 @@ SHORT = 1024
 SURELY_FORMED = 4 * 1024 * 1024
 """The same limit for a row that is taken as one value, which Postgres bounds by 1 GB."""
 
-FORMED = 128 * 1024 * 1024
-"""The JSON size of a row, in bytes, that can be taken as one value for sure: that value takes up to eight
-times as much. The columns share it evenly, so the search can stop at the first column that is too large.
+FORMED = 64 * 1024 * 1024
+"""The JSON size of a row's large columns, in bytes, that can be taken as one value for sure together with the
+small ones: that value takes up to eight times as much, and small columns make up less than 512 MiB.
 """
+
+FORMED_COLUMN = 2 * 1024 * 1024
+"""The stored size of all small columns of a row together, in bytes, which are not measured."""
 
 NOT_JSONB = (
     # An odd number of backslashes, then a character that text cannot hold: NUL, or half a surrogate pair.

@@ -101,11 +101,11 @@ class SqlFile:
         self.parts = [head]
         self.length = len(head.encode())
 
-    def add(self, sql: str) -> Step:
+    def add(self, sql: str, *, gap: str = "\n") -> Step:
         content = sql.encode()
-        start = self.length + 1
+        start = self.length + len(gap)
         self.length = start + len(content)
-        self.parts += ["\n", sql]
+        self.parts += [gap, sql]
         return Step(file=self.name, start=start, end=self.length, sha256=hashlib.sha256(content).hexdigest())
 
     def join(self) -> str:
@@ -233,7 +233,7 @@ def _render_route(
             trigger_live=trigger_live,
             check=check,
             function_step=file.add(function),
-            trigger_step=file.add(trigger),
+            trigger_step=file.add(trigger, gap=""),
         )
 
 

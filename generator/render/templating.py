@@ -38,6 +38,7 @@ from changelane.generator.capture.calls import list_names
 from changelane.generator.capture.capture import (
     ESCAPED,
     FORMED,
+    FORMED_COLUMN,
     NOT_JSONB,
     ROW_LIMIT,
     SHORT,
@@ -61,15 +62,17 @@ from changelane.generator.sql.quoting import (
     quote_literal,
 )
 
-TEMPLATE_VERSION = 4
+TEMPLATE_VERSION = 5
 """Part of every spec hash; raised when a template's output changes in meaning."""
 
 
 def spell_size(bytes: int) -> str:
-    """SQL of a number of bytes, in words where it is a round one."""
+    """A number of bytes, with the size in words where it is a round one. No function: each session would look
+    it up in the catalog at its first write.
+    """
     for unit, name in ((2**20, "MB"), (2**10, "kB")):
         if bytes >= 10 * unit or (bytes >= unit and bytes % unit == 0):
-            return f"pg_size_bytes('{bytes // unit} {name}')"
+            return f"{bytes} /* {bytes // unit} {name} */" if bytes % unit == 0 else str(bytes)
     return str(bytes)
 
 
@@ -103,6 +106,7 @@ _ENVIRONMENT.globals |= {
     "limits": {
         "row": ROW_LIMIT,
         "formed": FORMED,
+        "formed_column": FORMED_COLUMN,
         "surely_formed": SURELY_FORMED,
         "surely_small": SURELY_SMALL,
         "small_arrays": SMALL_ARRAYS,
@@ -161,10 +165,18 @@ def _render_body(capture: Capture, *, borrowing: bool) -> str:
         "capture": capture,
         "event": capture.event,
         "sides": capture.sides,
-        "named": [
-            {"name": column.name, "null": capture.write_null(column, borrowing=borrowing)}
-            for column in capture.named
-        ],
+        **{
+            group: [
+                {"name": column.name, "null": capture.write_null(column, borrowing=borrowing)}
+                for column in columns
+            ]
+            for group, columns in (
+                ("named", capture.named),
+                ("needed", capture.needed),
+                ("measured", capture.measured),
+                ("spoken", capture.spoken),
+            )
+        },
         "when": bind_expression(capture, capture.when, borrowing=borrowing) if capture.when else None,
         "extra": {
             name: bind_expression(capture, value, borrowing=borrowing)

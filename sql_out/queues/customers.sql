@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('customers');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_customers',
-            'changelane:1 project=shop queue=customers spec=9a640c4e4aa0 live=950705191495 pg='
+            'changelane:1 project=shop queue=customers spec=b84cf366f481 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('customers_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_customers_dlq',
-            'changelane:1 project=shop queue=customers_dlq spec=6e96dad8500b live=950705191495 pg='
+            'changelane:1 project=shop queue=customers_dlq spec=001b5a83097f live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

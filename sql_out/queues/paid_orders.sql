@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('paid_orders');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_paid_orders',
-            'changelane:1 project=shop queue=paid_orders spec=d19c86cbb3eb live=950705191495 pg='
+            'changelane:1 project=shop queue=paid_orders spec=726770a81645 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('paid_orders_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_paid_orders_dlq',
-            'changelane:1 project=shop queue=paid_orders_dlq spec=164648028fcf live=950705191495 pg='
+            'changelane:1 project=shop queue=paid_orders_dlq spec=6533b5217645 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('sold_items');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_sold_items',
-            'changelane:1 project=shop queue=sold_items spec=a4c1dde490a8 live=950705191495 pg='
+            'changelane:1 project=shop queue=sold_items spec=c606295009e7 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('sold_items_failed');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_sold_items_failed',
-            'changelane:1 project=shop queue=sold_items_failed spec=1815f480db77 live=950705191495 pg='
+            'changelane:1 project=shop queue=sold_items_failed spec=1b6261377110 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

@@ -19,7 +19,9 @@ EDITS = (
     "CREATE OR REPLACE FUNCTION changelane.new_id() RETURNS text LANGUAGE sql AS $$ SELECT 'same' $$",
     "ALTER FUNCTION changelane.add_trace(jsonb) SECURITY DEFINER",
     "ALTER FUNCTION changelane.send_all(refcursor, text[], jsonb, integer, boolean) RESET search_path",
-    "DROP FUNCTION changelane.key_only(text, text, text, text, jsonb, jsonb)",
+    "DROP FUNCTION changelane.key_only(text, text, text, jsonb, jsonb)",
+    "ALTER FUNCTION changelane.message(text, text, text, jsonb, anyelement, anycompatible) STABLE",
+    "DROP PROCEDURE changelane.mark_trigger(text, text, text)",
     "COMMENT ON TABLE changelane.sleepers IS NULL",
 )
 

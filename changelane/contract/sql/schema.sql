@@ -108,8 +108,9 @@ AS $rouse$
     UPDATE changelane.sleepers SET until = '-infinity' WHERE queue = ANY (queues);
 $rouse$;
 
--- Says how all relays of a process are; what it does not name is gone. Nobody waits: a row that another worker
--- writes at this moment is left alone. A relay that stopped is shown for a day, or until another one runs.
+-- Says how all relays of a process are; what it does not name is gone. Nobody waits: a row that another
+-- worker writes at this moment is left alone. A relay that stopped is shown for a day, or until another one
+-- runs.
 CREATE OR REPLACE FUNCTION changelane.tell_relays(process text, relays jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $tell$
@@ -129,9 +130,9 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
     INSERT INTO changelane.relays
-    SELECT told.queue, left($1, 200), left(told.destination, 100), left(told.engine, 20), left(told.state, 20),
-        told.since, left(told.error, 500), told.error_at, told.published, told.confirmed, told.refused,
-        clock_timestamp()
+    SELECT told.queue, left($1, 200), left(told.destination, 100), left(told.engine, 20),
+        left(told.state, 20), told.since, left(told.error, 500), told.error_at, told.published,
+        told.confirmed, told.refused, clock_timestamp()
     FROM jsonb_to_recordset($2) AS told (
         queue text, destination text, engine text, state text, since timestamptz, error text,
         error_at timestamptz, published bigint, confirmed bigint, refused bigint
@@ -246,24 +247,37 @@ BEGIN
 END
 $run$;
 
--- For capture functions, which call these as their owner. None is called for an ordinary change of one row.
+-- For capture functions, which call these as their owner. Those in the language sql have no SET, so that
+-- Postgres makes them a part of the query that calls them. So they name the schema of each type and operator.
 -- The id of a change, which is never used again: transaction and time tell the changes of one database apart,
--- and random digits those of its copies and restored backups. Without SET, so that it becomes a part of the
--- query.
+-- and random digits those of its copies and restored backups.
 CREATE OR REPLACE FUNCTION changelane.new_id() RETURNS text
     LANGUAGE sql VOLATILE
 AS $new_id$
     SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.||) '-'
         OPERATOR(pg_catalog.||) (
-            pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1e6
+            pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
+            OPERATOR(pg_catalog.*) '1e6'::pg_catalog.float8
         )::pg_catalog.int8::pg_catalog.text
         OPERATOR(pg_catalog.||) (
-            pg_catalog.random() OPERATOR(pg_catalog.*) 9e15
+            pg_catalog.random() OPERATOR(pg_catalog.*) '9e15'::pg_catalog.float8
         )::pg_catalog.int8::pg_catalog.text
 $new_id$;
 
--- The headers, with the trace that the writer's session set: version, trace, span and flags in hex, as W3C
--- Trace Context has it. No session can put other text, or text of any length, into headers.
+-- The message of a change. Each side is a row of the table, or the jsonb of what is sent of it.
+CREATE OR REPLACE FUNCTION changelane.message(
+    op text, schema text, "table" text, key jsonb, new anyelement, old anycompatible
+) RETURNS jsonb
+    LANGUAGE sql VOLATILE
+AS $message$
+    SELECT pg_catalog.jsonb_build_object(
+        'id', changelane.new_id(), 'op', $1, 'schema', $2, 'table', $3, 'key', $4, 'new', $5, 'old', $6,
+        'txid', pg_catalog.pg_current_xact_id()::pg_catalog.text, 'at', pg_catalog.clock_timestamp()
+    )
+$message$;
+
+-- A trace is version, trace, span and flags in hex, as W3C Trace Context has it. No session can put other
+-- text, or text of any length, into headers.
 CREATE OR REPLACE FUNCTION changelane.add_trace(headers jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $add_trace$
@@ -276,6 +290,16 @@ BEGIN
     RETURN headers;
 END
 $add_trace$;
+
+-- The headers of a message, with the trace that the writer's session set, if it did.
+CREATE OR REPLACE FUNCTION changelane.headers(headers jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+AS $headers$
+    SELECT CASE
+        WHEN pg_catalog.current_setting('changelane.traceparent', true) OPERATOR(pg_catalog.<>) ''
+        THEN changelane.add_trace($1) ELSE $1
+    END
+$headers$;
 
 -- Sends the messages that a cursor yields to each queue, in their order, and wakes workers that sleep. A
 -- batch ends at 1000 messages or 8 MB, so memory stays flat. By the group, the key, workers keep the order.
@@ -328,16 +352,13 @@ $send_all$;
 -- The message of a row that is too large to be sent, or that jsonb cannot hold: its key alone, and the key
 -- that it had before.
 CREATE OR REPLACE FUNCTION changelane.key_only(
-    id text, op text, schema text, "table" text, key jsonb DEFAULT NULL, old_key jsonb DEFAULT NULL
+    op text, schema text, "table" text, key jsonb DEFAULT NULL, old_key jsonb DEFAULT NULL
 ) RETURNS jsonb
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $key_only$
 BEGIN
-    RETURN jsonb_build_object(
-        'id', id, 'op', op, 'schema', schema, 'table', "table", 'key', key,
-        'new', CASE WHEN op <> 'delete' THEN key END, 'old', old_key,
-        'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
-    );
+    RETURN changelane.message(op, schema, "table", key, CASE WHEN op <> 'delete' THEN key END, old_key)
+        || '{"truncated": true}';
 END
 $key_only$;
 
@@ -359,6 +380,32 @@ EXCEPTION WHEN OTHERS THEN
 END
 $measure$;
 
+-- The same for a single value, and 0 for a small one.
+CREATE OR REPLACE FUNCTION changelane.weigh(value anyelement, above integer DEFAULT 131072) RETURNS bigint
+    LANGUAGE sql STABLE
+AS $weigh$
+    SELECT CASE
+        WHEN pg_catalog.pg_column_size($1) OPERATOR(pg_catalog.>) $2 THEN changelane.measure(ROW($1)) ELSE 0
+    END
+$weigh$;
+
+-- Whether the JSON of the rows of a change is larger than 16 MB, or cannot be made. 128 kB as stored, which
+-- costs less to ask, never are.
+CREATE OR REPLACE FUNCTION changelane.is_large(value anyelement) RETURNS boolean
+    LANGUAGE sql STABLE
+AS $is_large$
+    SELECT pg_catalog.pg_column_size($1) OPERATOR(pg_catalog.>) 131072
+        AND changelane.measure($1) OPERATOR(pg_catalog.>) 16777216
+$is_large$;
+CREATE OR REPLACE FUNCTION changelane.is_large(old anyelement, new anyelement) RETURNS boolean
+    LANGUAGE sql STABLE
+AS $is_large$
+    SELECT pg_catalog.pg_column_size($1) OPERATOR(pg_catalog.+) pg_catalog.pg_column_size($2)
+            OPERATOR(pg_catalog.>) 131072
+        AND changelane.measure($1) OPERATOR(pg_catalog.+) changelane.measure($2)
+            OPERATOR(pg_catalog.>) 16777216
+$is_large$;
+
 -- The hash of a text, as UTF8 where all its characters have a place there.
 CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -371,6 +418,18 @@ EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
     );
 END
 $digest$;
+
+-- For files of routes: the COMMENT that marks a trigger as ours. A table of another role takes none, and
+-- there the trigger is known by the function that it calls.
+CREATE OR REPLACE PROCEDURE changelane.mark_trigger(trigger text, "table" text, marker text)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $mark_trigger$
+BEGIN
+    EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', trigger, "table", marker);
+EXCEPTION WHEN insufficient_privilege THEN
+    NULL;
+END
+$mark_trigger$;
 
 -- To whom the schema is open: the owners of capture functions, and workers, whatever default privileges say.
 REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text),
@@ -388,10 +447,14 @@ GRANT SELECT (
     queue, process, destination, engine, state, since, error, error_at, published, confirmed, refused, told_at
 ) ON changelane.relays TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]),
-    changelane.tell_relays(text, jsonb), changelane.new_id(), changelane.add_trace(jsonb),
+    changelane.tell_relays(text, jsonb),
+    changelane.new_id(), changelane.message(text, text, text, jsonb, anyelement, anycompatible),
+    changelane.headers(jsonb), changelane.add_trace(jsonb),
     changelane.send_all(refcursor, text[], jsonb, integer, boolean),
-    changelane.key_only(text, text, text, text, jsonb, jsonb), changelane.measure(record),
-    changelane.digest(text),
+    changelane.key_only(text, text, text, jsonb, jsonb), changelane.measure(record),
+    changelane.weigh(anyelement, integer), changelane.is_large(anyelement),
+    changelane.is_large(anyelement, anyelement), changelane.digest(text),
     changelane.advance_schedule(
         text, text, text, timestamptz, timestamptz, timestamptz, bigint, timestamptz
     ) TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE changelane.mark_trigger(text, text, text) TO PUBLIC;

@@ -9,10 +9,12 @@ left(encode(sha256(convert_to(coalesce((
         'pause_schedule(text, text)', 'resume_schedule(text, text)', 'run_schedule(text, text)',
         'send_scheduled(changelane.schedules, timestamp with time zone)',
         'add_trace(jsonb)', 'digest(text)', 'doze(text[], double precision)',
-        'key_only(text, text, text, text, jsonb, jsonb)', 'measure(record)', 'new_id()',
+        'headers(jsonb)', 'is_large(anyelement)', 'is_large(anyelement, anyelement)',
+        'key_only(text, text, text, jsonb, jsonb)', 'mark_trigger(text, text, text)',
+        'measure(record)', 'message(text, text, text, jsonb, anyelement, anycompatible)', 'new_id()',
         'pause(text)', 'resume(text)', 'rouse(text[])',
-        'send_all(refcursor, text[], jsonb, integer, boolean)',
-        'tell_relays(text, jsonb)'
+        'send_all(refcursor, text[], jsonb, integer, boolean)', 'tell_relays(text, jsonb)',
+        'weigh(anyelement, integer)'
     ]) WITH ORDINALITY AS ours (signature, position)
     -- Without a look-up by name, for which a role needs USAGE on the schema.
     JOIN pg_catalog.pg_proc AS proc

@@ -1,7 +1,7 @@
 WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'), ('schedules'), ('found_rights'), ('audit'),
     ('relays')),
 functions (name, public) AS (
-    VALUES ('new_id', true), ('add_trace', true), ('send_all', true), ('key_only', true), ('measure', true),
+    VALUES ('new_id', true), ('message', true), ('headers', true), ('weigh', true), ('is_large', true), ('mark_trigger', true), ('add_trace', true), ('send_all', true), ('key_only', true), ('measure', true),
         ('digest', true), ('doze', true), ('rouse', true), ('pause', false), ('resume', false),
         ('advance_schedule', true), ('send_scheduled', false), ('pause_schedule', false), ('resume_schedule', false),
         ('run_schedule', false), ('tell_relays', true)

@@ -115,8 +115,9 @@ AS $rouse$
     UPDATE changelane.sleepers SET until = '-infinity' WHERE queue = ANY (queues);
 $rouse$;
 
--- Says how all relays of a process are; what it does not name is gone. Nobody waits: a row that another worker
--- writes at this moment is left alone. A relay that stopped is shown for a day, or until another one runs.
+-- Says how all relays of a process are; what it does not name is gone. Nobody waits: a row that another
+-- worker writes at this moment is left alone. A relay that stopped is shown for a day, or until another one
+-- runs.
 CREATE OR REPLACE FUNCTION changelane.tell_relays(process text, relays jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $tell$
@@ -136,9 +137,9 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
     INSERT INTO changelane.relays
-    SELECT told.queue, left($1, 200), left(told.destination, 100), left(told.engine, 20), left(told.state, 20),
-        told.since, left(told.error, 500), told.error_at, told.published, told.confirmed, told.refused,
-        clock_timestamp()
+    SELECT told.queue, left($1, 200), left(told.destination, 100), left(told.engine, 20),
+        left(told.state, 20), told.since, left(told.error, 500), told.error_at, told.published,
+        told.confirmed, told.refused, clock_timestamp()
     FROM jsonb_to_recordset($2) AS told (
         queue text, destination text, engine text, state text, since timestamptz, error text,
         error_at timestamptz, published bigint, confirmed bigint, refused bigint
@@ -253,24 +254,37 @@ BEGIN
 END
 $run$;
 
--- For capture functions, which call these as their owner. None is called for an ordinary change of one row.
+-- For capture functions, which call these as their owner. Those in the language sql have no SET, so that
+-- Postgres makes them a part of the query that calls them. So they name the schema of each type and operator.
 -- The id of a change, which is never used again: transaction and time tell the changes of one database apart,
--- and random digits those of its copies and restored backups. Without SET, so that it becomes a part of the
--- query.
+-- and random digits those of its copies and restored backups.
 CREATE OR REPLACE FUNCTION changelane.new_id() RETURNS text
     LANGUAGE sql VOLATILE
 AS $new_id$
     SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.||) '-'
         OPERATOR(pg_catalog.||) (
-            pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1e6
+            pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
+            OPERATOR(pg_catalog.*) '1e6'::pg_catalog.float8
         )::pg_catalog.int8::pg_catalog.text
         OPERATOR(pg_catalog.||) (
-            pg_catalog.random() OPERATOR(pg_catalog.*) 9e15
+            pg_catalog.random() OPERATOR(pg_catalog.*) '9e15'::pg_catalog.float8
         )::pg_catalog.int8::pg_catalog.text
 $new_id$;
 
--- The headers, with the trace that the writer's session set: version, trace, span and flags in hex, as W3C
--- Trace Context has it. No session can put other text, or text of any length, into headers.
+-- The message of a change. Each side is a row of the table, or the jsonb of what is sent of it.
+CREATE OR REPLACE FUNCTION changelane.message(
+    op text, schema text, "table" text, key jsonb, new anyelement, old anycompatible
+) RETURNS jsonb
+    LANGUAGE sql VOLATILE
+AS $message$
+    SELECT pg_catalog.jsonb_build_object(
+        'id', changelane.new_id(), 'op', $1, 'schema', $2, 'table', $3, 'key', $4, 'new', $5, 'old', $6,
+        'txid', pg_catalog.pg_current_xact_id()::pg_catalog.text, 'at', pg_catalog.clock_timestamp()
+    )
+$message$;
+
+-- A trace is version, trace, span and flags in hex, as W3C Trace Context has it. No session can put other
+-- text, or text of any length, into headers.
 CREATE OR REPLACE FUNCTION changelane.add_trace(headers jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $add_trace$
@@ -283,6 +297,16 @@ BEGIN
     RETURN headers;
 END
 $add_trace$;
+
+-- The headers of a message, with the trace that the writer's session set, if it did.
+CREATE OR REPLACE FUNCTION changelane.headers(headers jsonb) RETURNS jsonb
+    LANGUAGE sql STABLE
+AS $headers$
+    SELECT CASE
+        WHEN pg_catalog.current_setting('changelane.traceparent', true) OPERATOR(pg_catalog.<>) ''
+        THEN changelane.add_trace($1) ELSE $1
+    END
+$headers$;
 
 -- Sends the messages that a cursor yields to each queue, in their order, and wakes workers that sleep. A
 -- batch ends at 1000 messages or 8 MB, so memory stays flat. By the group, the key, workers keep the order.
@@ -335,16 +359,13 @@ $send_all$;
 -- The message of a row that is too large to be sent, or that jsonb cannot hold: its key alone, and the key
 -- that it had before.
 CREATE OR REPLACE FUNCTION changelane.key_only(
-    id text, op text, schema text, "table" text, key jsonb DEFAULT NULL, old_key jsonb DEFAULT NULL
+    op text, schema text, "table" text, key jsonb DEFAULT NULL, old_key jsonb DEFAULT NULL
 ) RETURNS jsonb
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $key_only$
 BEGIN
-    RETURN jsonb_build_object(
-        'id', id, 'op', op, 'schema', schema, 'table', "table", 'key', key,
-        'new', CASE WHEN op <> 'delete' THEN key END, 'old', old_key,
-        'txid', pg_current_xact_id()::text, 'at', clock_timestamp(), 'truncated', true
-    );
+    RETURN changelane.message(op, schema, "table", key, CASE WHEN op <> 'delete' THEN key END, old_key)
+        || '{"truncated": true}';
 END
 $key_only$;
 
@@ -366,6 +387,32 @@ EXCEPTION WHEN OTHERS THEN
 END
 $measure$;
 
+-- The same for a single value, and 0 for a small one.
+CREATE OR REPLACE FUNCTION changelane.weigh(value anyelement, above integer DEFAULT 131072) RETURNS bigint
+    LANGUAGE sql STABLE
+AS $weigh$
+    SELECT CASE
+        WHEN pg_catalog.pg_column_size($1) OPERATOR(pg_catalog.>) $2 THEN changelane.measure(ROW($1)) ELSE 0
+    END
+$weigh$;
+
+-- Whether the JSON of the rows of a change is larger than 16 MB, or cannot be made. 128 kB as stored, which
+-- costs less to ask, never are.
+CREATE OR REPLACE FUNCTION changelane.is_large(value anyelement) RETURNS boolean
+    LANGUAGE sql STABLE
+AS $is_large$
+    SELECT pg_catalog.pg_column_size($1) OPERATOR(pg_catalog.>) 131072
+        AND changelane.measure($1) OPERATOR(pg_catalog.>) 16777216
+$is_large$;
+CREATE OR REPLACE FUNCTION changelane.is_large(old anyelement, new anyelement) RETURNS boolean
+    LANGUAGE sql STABLE
+AS $is_large$
+    SELECT pg_catalog.pg_column_size($1) OPERATOR(pg_catalog.+) pg_catalog.pg_column_size($2)
+            OPERATOR(pg_catalog.>) 131072
+        AND changelane.measure($1) OPERATOR(pg_catalog.+) changelane.measure($2)
+            OPERATOR(pg_catalog.>) 16777216
+$is_large$;
+
 -- The hash of a text, as UTF8 where all its characters have a place there.
 CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -378,6 +425,18 @@ EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
     );
 END
 $digest$;
+
+-- For files of routes: the COMMENT that marks a trigger as ours. A table of another role takes none, and
+-- there the trigger is known by the function that it calls.
+CREATE OR REPLACE PROCEDURE changelane.mark_trigger(trigger text, "table" text, marker text)
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $mark_trigger$
+BEGIN
+    EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', trigger, "table", marker);
+EXCEPTION WHEN insufficient_privilege THEN
+    NULL;
+END
+$mark_trigger$;
 
 -- To whom the schema is open: the owners of capture functions, and workers, whatever default privileges say.
 REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text),
@@ -395,16 +454,20 @@ GRANT SELECT (
     queue, process, destination, engine, state, since, error, error_at, published, confirmed, refused, told_at
 ) ON changelane.relays TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]),
-    changelane.tell_relays(text, jsonb), changelane.new_id(), changelane.add_trace(jsonb),
+    changelane.tell_relays(text, jsonb),
+    changelane.new_id(), changelane.message(text, text, text, jsonb, anyelement, anycompatible),
+    changelane.headers(jsonb), changelane.add_trace(jsonb),
     changelane.send_all(refcursor, text[], jsonb, integer, boolean),
-    changelane.key_only(text, text, text, text, jsonb, jsonb), changelane.measure(record),
-    changelane.digest(text),
+    changelane.key_only(text, text, text, jsonb, jsonb), changelane.measure(record),
+    changelane.weigh(anyelement, integer), changelane.is_large(anyelement),
+    changelane.is_large(anyelement, anyelement), changelane.digest(text),
     changelane.advance_schedule(
         text, text, text, timestamptz, timestamptz, timestamptz, bigint, timestamptz
     ) TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE changelane.mark_trigger(text, text, text) TO PUBLIC;
 
 -- The version, which older ones of Changelane read, and a hash of the functions as they are now.
-COMMENT ON SCHEMA changelane IS 'changelane:schema 11';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 12';
 DO $do$ BEGIN
     EXECUTE pg_catalog.format('COMMENT ON TABLE changelane.sleepers IS %L', 'changelane:functions live=' ||
         left(encode(sha256(convert_to(coalesce((
@@ -418,10 +481,12 @@ DO $do$ BEGIN
                 'pause_schedule(text, text)', 'resume_schedule(text, text)', 'run_schedule(text, text)',
                 'send_scheduled(changelane.schedules, timestamp with time zone)',
                 'add_trace(jsonb)', 'digest(text)', 'doze(text[], double precision)',
-                'key_only(text, text, text, text, jsonb, jsonb)', 'measure(record)', 'new_id()',
+                'headers(jsonb)', 'is_large(anyelement)', 'is_large(anyelement, anyelement)',
+                'key_only(text, text, text, jsonb, jsonb)', 'mark_trigger(text, text, text)',
+                'measure(record)', 'message(text, text, text, jsonb, anyelement, anycompatible)', 'new_id()',
                 'pause(text)', 'resume(text)', 'rouse(text[])',
-                'send_all(refcursor, text[], jsonb, integer, boolean)',
-                'tell_relays(text, jsonb)'
+                'send_all(refcursor, text[], jsonb, integer, boolean)', 'tell_relays(text, jsonb)',
+                'weigh(anyelement, integer)'
             ]) WITH ORDINALITY AS ours (signature, position)
             -- Without a look-up by name, for which a role needs USAGE on the schema.
             JOIN pg_catalog.pg_proc AS proc
@@ -437,7 +502,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=60ea92b027ed live=950705191495 pg='
+            'changelane:1 project=golden queue=events spec=5c97e8bb9815 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -451,7 +516,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=f8e3deaa2294 live=950705191495 pg='
+            'changelane:1 project=golden queue=events_dlq spec=34879cd7e2ea live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -460,229 +525,130 @@ $changelane$;
 ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 CREATE OR REPLACE FUNCTION changelane."orders_delete_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
-    changelane_rows integer;
-    changelane_changes refcursor;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
+    changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Is there no row, one, or more?
-    PERFORM FROM changelane_old LIMIT 2;
+    PERFORM FROM changelane_old LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('events', jsonb_build_object(
-                'id', changelane_id, 'op', 'delete', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', old_row."id"),
-                'new', NULL, 'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers, clock_timestamp())
+        PERFORM pgmq.send('events', changelane.message('delete', 'public', 'orders',
+            jsonb_build_object('id', old_row."id"), NULL::text, old_row.changelane_row), changelane_headers,
+            clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row
-        WHERE (pg_column_size(old_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+        WHERE (pg_column_size(old_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
         IF FOUND THEN RETURN NULL; END IF;
     END IF;
-    OPEN changelane_changes FOR
-        SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) > pg_size_bytes('128 kB')
-                AND changelane.measure(old_row.changelane_row) > pg_size_bytes('16 MB')
-            THEN changelane.key_only(
-                changelane.new_id(), 'delete', 'public', 'orders',
-                jsonb_build_object('id', old_row."id"),
-                jsonb_build_object('id', old_row."id")
-            )
-            ELSE jsonb_build_object(
-                'id', changelane.new_id(), 'op', 'delete', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', old_row."id"),
-                'new', NULL, 'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            )
-        END
-        FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-            (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row;
+    OPEN changelane_changes FOR SELECT CASE WHEN changelane.is_large(old_row.changelane_row)
+        THEN changelane.key_only('delete', 'public', 'orders', jsonb_build_object('id', old_row."id"),
+            jsonb_build_object('id', old_row."id"))
+        ELSE changelane.message('delete', 'public', 'orders', jsonb_build_object('id', old_row."id"),
+            NULL::text, old_row.changelane_row)
+    END FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+        (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row;
     PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_delete_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_delete_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=68e51fe37d6a live=62a22c9d1c6d queues=events';
+    'changelane:1 project=golden route=orders spec=509174a40acc live=628ee2a15100 queues=events';
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
-    changelane_rows integer;
-    changelane_changes refcursor;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
+    changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Is there no row, one, or more?
-    PERFORM FROM changelane_new LIMIT 2;
+    PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('events', jsonb_build_object(
-                'id', changelane_id, 'op', 'insert', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row, 'old', NULL,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers, clock_timestamp())
+        PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
+            clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
-        WHERE (pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+        WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
         IF FOUND THEN RETURN NULL; END IF;
     END IF;
-    OPEN changelane_changes FOR
-        SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                AND changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
-            THEN changelane.key_only(
-                changelane.new_id(), 'insert', 'public', 'orders',
-                jsonb_build_object('id', new_row."id")
-            )
-            ELSE jsonb_build_object(
-                'id', changelane.new_id(), 'op', 'insert', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row, 'old', NULL,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            )
-        END
-        FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-            (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
+    OPEN changelane_changes FOR SELECT CASE WHEN changelane.is_large(new_row.changelane_row)
+        THEN changelane.key_only('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"))
+        ELSE changelane.message('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"),
+            new_row.changelane_row, NULL)
+    END FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+        (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
     PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=9dbfdc385efe live=0a0b80373da6 queues=events';
+    'changelane:1 project=golden route=orders spec=b91a4dc6e98c live=3604ad7bc33a queues=events';
 CREATE OR REPLACE FUNCTION changelane."orders_truncate_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
 BEGIN
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
-    PERFORM pgmq.send('events', jsonb_build_object(
-            'id', changelane_id, 'op', 'truncate', 'schema', 'public', 'table', 'orders',
-            'key', NULL,
-            'new', NULL, 'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-        ), changelane_headers, clock_timestamp())
+    PERFORM pgmq.send('events', changelane.message('truncate', 'public', 'orders', NULL, NULL::text, NULL),
+        changelane_headers, clock_timestamp())
     FROM (SELECT) AS truncated;
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_truncate_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_truncate_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=5d4f70f74093 live=ea95ab78ca6e queues=events';
+    'changelane:1 project=golden route=orders spec=2dbe7df1acfa live=89631aeb5630 queues=events';
 CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
-    changelane_rows integer;
-    changelane_changes refcursor;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
+    changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Is there no row, one, or more?
-    PERFORM FROM changelane_new LIMIT 2;
+    PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('events', jsonb_build_object(
-                'id', changelane_id, 'op', 'update', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row, 'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers, clock_timestamp())
-        FROM (
-            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-                (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
-        ) AS old_row, (
-            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-                (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS side
+        PERFORM pgmq.send('events', changelane.message('update', 'public', 'orders',
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, old_row.changelane_row),
+            changelane_headers, clock_timestamp())
+        FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
+        ) AS old_row, (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS side
         ) AS new_row
-        WHERE CASE
-                WHEN pg_column_size(old_row.changelane_row)
-                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                THEN false ELSE old_row.changelane_row *<> new_row.changelane_row
-            END;
+        WHERE CASE WHEN pg_column_size(old_row.changelane_row)
+            + pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */
+                THEN false ELSE old_row.changelane_row *<> new_row.changelane_row END;
         IF FOUND THEN RETURN NULL; END IF;
-        -- The row is not wanted, or large.
-        IF NOT EXISTS (
-            SELECT FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
-                SELECT FROM (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row,
-                    (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
-                WHERE pg_column_size(old_row.changelane_row)
-                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-            ) AS made
-        ) THEN RETURN NULL; END IF;
+        PERFORM FROM (
+            SELECT changelane_old AS changelane_row FROM changelane_old UNION ALL
+            SELECT changelane_new AS changelane_row FROM changelane_new) AS changed
+        WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
+        IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
     -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
-    OPEN changelane_changes FOR
-        SELECT made.message
+    OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
-            SELECT CASE
-                WHEN pg_column_size(old_row.changelane_row)
-                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                    AND changelane.measure(old_row.changelane_row)
-                        + changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
-                THEN changelane.key_only(
-                    changelane.new_id(), 'update', 'public', 'orders',
-                    jsonb_build_object('id', new_row."id"),
-                    jsonb_build_object('id', old_row."id")
-                )
-                ELSE jsonb_build_object(
-                    'id', changelane.new_id(), 'op', 'update', 'schema', 'public', 'table', 'orders',
-                    'key', jsonb_build_object('id', new_row."id"),
-                    'new', new_row.changelane_row, 'old', old_row.changelane_row,
-                    'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-                )
-            END AS message
-            FROM (SELECT row_number() OVER () AS changelane_number, "id", changelane_old AS changelane_row
-                FROM changelane_old) AS old_row
+            SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
+                THEN changelane.key_only('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
+                    jsonb_build_object('id', old_row."id"))
+                ELSE changelane.message('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
+                    new_row.changelane_row, old_row.changelane_row)
+            END AS message FROM (SELECT row_number() OVER () AS changelane_number, "id",
+                changelane_old AS changelane_row FROM changelane_old) AS old_row
             FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id",
                 changelane_new AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
-            WHERE old_row.changelane_row *<> new_row.changelane_row
-        ) AS made;
+            WHERE old_row.changelane_row *<> new_row.changelane_row) AS made;
     PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=4b30ecb0d00a live=bf6d772e57cb queues=events';
+    'changelane:1 project=golden route=orders spec=c8151d68d374 live=933a8f977a4c queues=events';
 COMMIT;
 
 -- table public.orders
@@ -695,36 +661,24 @@ SET LOCAL quote_all_identifiers = off;
 SET LOCAL statement_timeout = '1s';
 LOCK TABLE ONLY "public"."orders" IN SHARE ROW EXCLUSIVE MODE;
 SET LOCAL statement_timeout = 0;
-CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f"
-    AFTER DELETE ON "public"."orders" REFERENCING OLD TABLE AS changelane_old
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_delete_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=68e51fe37d6a live=f895adc279c7';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
-CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
-    AFTER INSERT ON "public"."orders" REFERENCING NEW TABLE AS changelane_new
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_insert_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=9dbfdc385efe live=f4bd63d50401';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
-CREATE OR REPLACE TRIGGER "!orders_truncate_71eb967f"
-    AFTER TRUNCATE ON "public"."orders"
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_truncate_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_truncate_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=5d4f70f74093 live=b102bbc5e783';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
-CREATE OR REPLACE TRIGGER "!orders_update_71eb967f"
-    AFTER UPDATE ON "public"."orders" REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_update_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=4b30ecb0d00a live=e5813b1d2c73';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
+CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f" AFTER DELETE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
+CALL changelane.mark_trigger('!orders_delete_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=509174a40acc live=f895adc279c7');
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f" AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
+CALL changelane.mark_trigger('!orders_insert_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=b91a4dc6e98c live=f4bd63d50401');
+CREATE OR REPLACE TRIGGER "!orders_truncate_71eb967f" AFTER TRUNCATE ON "public"."orders"
+    FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_truncate_71eb967f"();
+CALL changelane.mark_trigger('!orders_truncate_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=2dbe7df1acfa live=b102bbc5e783');
+CREATE OR REPLACE TRIGGER "!orders_update_71eb967f" AFTER UPDATE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_update_71eb967f"();
+CALL changelane.mark_trigger('!orders_update_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=c8151d68d374 live=e5813b1d2c73');
 COMMIT;

@@ -37,7 +37,7 @@ BEGIN
         END;
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events',
-            'changelane:1 project=golden_access queue=order_events spec=08f5e0bcc450 live=950705191495 pg='
+            'changelane:1 project=golden_access queue=order_events spec=db9ee3bc8cf3 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -83,7 +83,7 @@ BEGIN
         END;
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events_dlq',
-            'changelane:1 project=golden_access queue=order_events_dlq spec=032cd1e2ac58 live=950705191495 pg='
+            'changelane:1 project=golden_access queue=order_events_dlq spec=7d1525f615f9 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -207,7 +207,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=2aacaa249458 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=016a6617c4dd live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -309,7 +309,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events_dlq spec=bb29b2b94e5b live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events_dlq spec=98a6542d8f17 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -464,7 +464,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON POLICY %I ON pgmq.%I IS %L', found.polname, found.relname,
-            format('changelane:1 project=golden_access access=order_events spec=5d613393c60d live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=f7401e3e1443 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END
@@ -589,7 +589,7 @@ BEGIN
     LOOP
         EXECUTE format(
             'COMMENT ON FUNCTION %s IS %L', found.signature,
-            format('changelane:1 project=golden_access access=order_events spec=5d613393c60d live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
+            format('changelane:1 project=golden_access access=order_events spec=f7401e3e1443 live=%s pg=', found.live) || current_setting('server_version_num')::int / 10000
         );
     END LOOP;
 END

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('mails');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails',
-            'changelane:1 project=golden queue=mails spec=4ebf55430950 live=950705191495 pg='
+            'changelane:1 project=golden queue=mails spec=869a0d7b276e live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('mails_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_mails_dlq',
-            'changelane:1 project=golden queue=mails_dlq spec=592bb83c18b7 live=950705191495 pg='
+            'changelane:1 project=golden queue=mails_dlq spec=9fbf430f7ab3 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

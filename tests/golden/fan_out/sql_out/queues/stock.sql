@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('stock');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock',
-            'changelane:1 project=golden queue=stock spec=f603ee4ecd3f live=950705191495 pg='
+            'changelane:1 project=golden queue=stock spec=cb01d5945868 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('stock_failed');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_stock_failed',
-            'changelane:1 project=golden queue=stock_failed spec=375d7eca5a34 live=950705191495 pg='
+            'changelane:1 project=golden queue=stock_failed spec=1076311bafb1 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('copies');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies',
-            'changelane:1 project=golden queue=copies spec=59e3d76f3c14 live=950705191495 pg='
+            'changelane:1 project=golden queue=copies spec=bae90d122dbf live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('copies_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_copies_dlq',
-            'changelane:1 project=golden queue=copies_dlq spec=394ab2572bba live=950705191495 pg='
+            'changelane:1 project=golden queue=copies_dlq spec=0b444aba825e live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

@@ -1,134 +1,80 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
-    changelane_rows integer;
-    changelane_changes refcursor;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
+    changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Is there no row, one, or more?
-    PERFORM FROM changelane_new LIMIT 2;
+    PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('events', jsonb_build_object(
-                'id', changelane_id, 'op', 'insert', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('customer_id', new_row."customer_id", 'id', new_row."id"),
-                'new', new_row.changelane_row, 'old', NULL,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers, clock_timestamp())
+        PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
+            jsonb_build_object('customer_id', new_row."customer_id", 'id', new_row."id"),
+            new_row.changelane_row, NULL), changelane_headers, clock_timestamp())
         FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
             (SELECT "id", "customer_id", changelane_new AS changelane_row FROM changelane_new) AS new_row
-        WHERE (pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+        WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
         IF FOUND THEN RETURN NULL; END IF;
     END IF;
-    OPEN changelane_changes FOR
-        SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                AND changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
-            THEN changelane.key_only(
-                changelane.new_id(), 'insert', 'public', 'orders',
-                jsonb_build_object('customer_id', new_row."customer_id", 'id', new_row."id")
-            )
-            ELSE jsonb_build_object(
-                'id', changelane.new_id(), 'op', 'insert', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('customer_id', new_row."customer_id", 'id', new_row."id"),
-                'new', new_row.changelane_row, 'old', NULL,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            )
-        END
-        FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
-            (SELECT "id", "customer_id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
+    OPEN changelane_changes FOR SELECT CASE WHEN changelane.is_large(new_row.changelane_row)
+        THEN changelane.key_only('insert', 'public', 'orders',
+            jsonb_build_object('customer_id', new_row."customer_id", 'id', new_row."id"))
+        ELSE changelane.message('insert', 'public', 'orders',
+            jsonb_build_object('customer_id', new_row."customer_id", 'id', new_row."id"),
+            new_row.changelane_row, NULL)
+    END FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
+        (SELECT "id", "customer_id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
     PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=32e032eb2d7b live=816beb9408ec queues=events';
-
-CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
-    AFTER INSERT ON "public"."orders" REFERENCING NEW TABLE AS changelane_new
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_insert_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=32e032eb2d7b live=f4bd63d50401';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
+    'changelane:1 project=golden route=orders spec=b6e78d9e8749 live=68076198fbb6 queues=events';
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f" AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
+CALL changelane.mark_trigger('!orders_insert_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=b6e78d9e8749 live=f4bd63d50401');
 
 CREATE OR REPLACE FUNCTION changelane."orders_delete_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
-    changelane_rows integer;
-    changelane_changes refcursor;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
+    changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Is there no row, one, or more?
-    PERFORM FROM changelane_old LIMIT 2;
+    PERFORM FROM changelane_old LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('events', jsonb_build_object(
-                'id', changelane_id, 'op', 'delete', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('customer_id', old_row."customer_id", 'id', old_row."id"),
-                'new', NULL, 'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers, clock_timestamp())
+        PERFORM pgmq.send('events', changelane.message('delete', 'public', 'orders',
+            jsonb_build_object('customer_id', old_row."customer_id", 'id', old_row."id"), NULL::text,
+            old_row.changelane_row), changelane_headers, clock_timestamp())
         FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
             (SELECT "id", "customer_id", changelane_old AS changelane_row FROM changelane_old) AS old_row
-        WHERE (pg_column_size(old_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+        WHERE (pg_column_size(old_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
         IF FOUND THEN RETURN NULL; END IF;
     END IF;
-    OPEN changelane_changes FOR
-        SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) > pg_size_bytes('128 kB')
-                AND changelane.measure(old_row.changelane_row) > pg_size_bytes('16 MB')
-            THEN changelane.key_only(
-                changelane.new_id(), 'delete', 'public', 'orders',
-                jsonb_build_object('customer_id', old_row."customer_id", 'id', old_row."id"),
-                jsonb_build_object('customer_id', old_row."customer_id", 'id', old_row."id")
-            )
-            ELSE jsonb_build_object(
-                'id', changelane.new_id(), 'op', 'delete', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('customer_id', old_row."customer_id", 'id', old_row."id"),
-                'new', NULL, 'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            )
-        END
-        FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
-            (SELECT "id", "customer_id", changelane_old AS changelane_row FROM changelane_old) AS old_row;
+    OPEN changelane_changes FOR SELECT CASE WHEN changelane.is_large(old_row.changelane_row)
+        THEN changelane.key_only('delete', 'public', 'orders',
+            jsonb_build_object('customer_id', old_row."customer_id", 'id', old_row."id"),
+            jsonb_build_object('customer_id', old_row."customer_id", 'id', old_row."id"))
+        ELSE changelane.message('delete', 'public', 'orders',
+            jsonb_build_object('customer_id', old_row."customer_id", 'id', old_row."id"), NULL::text,
+            old_row.changelane_row)
+    END FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
+        (SELECT "id", "customer_id", changelane_old AS changelane_row FROM changelane_old) AS old_row;
     PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_delete_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_delete_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=ded1931fe70d live=fa184bd280fc queues=events';
-
-CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f"
-    AFTER DELETE ON "public"."orders" REFERENCING OLD TABLE AS changelane_old
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_delete_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=ded1931fe70d live=f895adc279c7';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
+    'changelane:1 project=golden route=orders spec=ab050ac8fcc0 live=8e6106385994 queues=events';
+CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f" AFTER DELETE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
+CALL changelane.mark_trigger('!orders_delete_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=ab050ac8fcc0 live=f895adc279c7');

@@ -1,30 +1,50 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 
 CREATE OR REPLACE FUNCTION changelane."differences_update_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET extra_float_digits = 1 SET jit = off
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
+        SET extra_float_digits = 1 SET jit = off
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "differences"}';
-    changelane_id text;
-    changelane_rows integer;
-    changelane_changes refcursor;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "differences"}');
+    changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Is there no row, one, or more?
-    PERFORM FROM changelane_new LIMIT 2;
+    PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('events', jsonb_build_object(
-                'id', changelane_id, 'op', 'update', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row, 'old', (
+        PERFORM pgmq.send('events', changelane.message('update', 'public', 'orders',
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, (
+                SELECT coalesce(jsonb_object_agg(name, was -> name), '{}')
+                FROM (
+                    SELECT was, become, jsonb_object_keys(was) AS name
+                    FROM (SELECT (to_jsonb(old_row.changelane_row)) AS was,
+                        (to_jsonb(new_row.changelane_row)) AS become OFFSET 0) AS rows
+                ) AS listed
+                WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
+            )), changelane_headers, clock_timestamp())
+        FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
+        ) AS old_row, (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS side
+        ) AS new_row
+        WHERE CASE WHEN pg_column_size(old_row.changelane_row)
+            + pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */
+                THEN false ELSE old_row.changelane_row *<> new_row.changelane_row END;
+        IF FOUND THEN RETURN NULL; END IF;
+        PERFORM FROM (
+            SELECT changelane_old AS changelane_row FROM changelane_old UNION ALL
+            SELECT changelane_new AS changelane_row FROM changelane_new) AS changed
+        WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
+        IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
+    END IF;
+    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    OPEN changelane_changes FOR SELECT made.message
+        FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
+            SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
+                THEN changelane.key_only('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
+                    jsonb_build_object('id', old_row."id"))
+                ELSE changelane.message('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
+                    new_row.changelane_row, (
                     SELECT coalesce(jsonb_object_agg(name, was -> name), '{}')
                     FROM (
                         SELECT was, become, jsonb_object_keys(was) AS name
@@ -32,80 +52,20 @@ BEGIN
                             (to_jsonb(new_row.changelane_row)) AS become OFFSET 0) AS rows
                     ) AS listed
                     WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
-                ),
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers, clock_timestamp())
-        FROM (
-            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-                (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
-        ) AS old_row, (
-            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-                (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS side
-        ) AS new_row
-        WHERE CASE
-                WHEN pg_column_size(old_row.changelane_row)
-                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                THEN false ELSE old_row.changelane_row *<> new_row.changelane_row
-            END;
-        IF FOUND THEN RETURN NULL; END IF;
-        -- The row is not wanted, or large.
-        IF NOT EXISTS (
-            SELECT FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
-                SELECT FROM (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row,
-                    (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
-                WHERE pg_column_size(old_row.changelane_row)
-                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-            ) AS made
-        ) THEN RETURN NULL; END IF;
-    END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
-    OPEN changelane_changes FOR
-        SELECT made.message
-        FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
-            SELECT CASE
-                WHEN pg_column_size(old_row.changelane_row)
-                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                    AND changelane.measure(old_row.changelane_row)
-                        + changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
-                THEN changelane.key_only(
-                    changelane.new_id(), 'update', 'public', 'orders',
-                    jsonb_build_object('id', new_row."id"),
-                    jsonb_build_object('id', old_row."id")
-                )
-                ELSE jsonb_build_object(
-                    'id', changelane.new_id(), 'op', 'update', 'schema', 'public', 'table', 'orders',
-                    'key', jsonb_build_object('id', new_row."id"),
-                    'new', new_row.changelane_row, 'old', (
-                        SELECT coalesce(jsonb_object_agg(name, was -> name), '{}')
-                        FROM (
-                            SELECT was, become, jsonb_object_keys(was) AS name
-                            FROM (SELECT (to_jsonb(old_row.changelane_row)) AS was,
-                                (to_jsonb(new_row.changelane_row)) AS become OFFSET 0) AS rows
-                        ) AS listed
-                        WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
-                    ),
-                    'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-                )
-            END AS message
-            FROM (SELECT row_number() OVER () AS changelane_number, "id", changelane_old AS changelane_row
-                FROM changelane_old) AS old_row
+                ))
+            END AS message FROM (SELECT row_number() OVER () AS changelane_number, "id",
+                changelane_old AS changelane_row FROM changelane_old) AS old_row
             FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id",
                 changelane_new AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
-            WHERE old_row.changelane_row *<> new_row.changelane_row
-        ) AS made;
+            WHERE old_row.changelane_row *<> new_row.changelane_row) AS made;
     PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."differences_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."differences_update_71eb967f"() IS
-    'changelane:1 project=golden route=differences spec=95668929dbd5 live=a84b89e265e8 queues=events';
-
-CREATE OR REPLACE TRIGGER "!differences_update_71eb967f"
-    AFTER UPDATE ON "public"."orders" REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."differences_update_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!differences_update_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=differences spec=95668929dbd5 live=e953e63951b9';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
+    'changelane:1 project=golden route=differences spec=04564bb8070f live=25c027fd517a queues=events';
+CREATE OR REPLACE TRIGGER "!differences_update_71eb967f" AFTER UPDATE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."differences_update_71eb967f"();
+CALL changelane.mark_trigger('!differences_update_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=differences spec=04564bb8070f live=e953e63951b9');

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('order_events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events',
-            'changelane:1 project=shop queue=order_events spec=08f5e0bcc450 live=950705191495 pg='
+            'changelane:1 project=shop queue=order_events spec=db9ee3bc8cf3 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('order_events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_order_events_dlq',
-            'changelane:1 project=shop queue=order_events_dlq spec=032cd1e2ac58 live=950705191495 pg='
+            'changelane:1 project=shop queue=order_events_dlq spec=7d1525f615f9 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

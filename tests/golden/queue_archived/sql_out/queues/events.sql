@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=8e63d24f3c20 live=3be087171e4d pg='
+            'changelane:1 project=golden queue=events spec=99e9c7624a77 live=3be087171e4d pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -35,7 +35,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=f8e3deaa2294 live=950705191495 pg='
+            'changelane:1 project=golden queue=events_dlq spec=34879cd7e2ea live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

@@ -13,7 +13,7 @@ BEGIN
         CREATE INDEX "q_events_msg_id_idx" ON pgmq."q_events" (msg_id);
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=df816b12640d live=a7afd69eb918 pg='
+            'changelane:1 project=golden queue=events spec=71e3695b4a72 live=a7afd69eb918 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -63,7 +63,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=f8e3deaa2294 live=950705191495 pg='
+            'changelane:1 project=golden queue=events_dlq spec=34879cd7e2ea live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

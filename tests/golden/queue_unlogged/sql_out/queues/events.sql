@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create_unlogged('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=6b0875b84203 live=b9f65d0623f5 pg='
+            'changelane:1 project=golden queue=events spec=666790226389 live=b9f65d0623f5 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -32,7 +32,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=f8e3deaa2294 live=950705191495 pg='
+            'changelane:1 project=golden queue=events_dlq spec=34879cd7e2ea live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('events');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events',
-            'changelane:1 project=golden queue=events spec=60ea92b027ed live=950705191495 pg='
+            'changelane:1 project=golden queue=events spec=5c97e8bb9815 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('events_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_events_dlq',
-            'changelane:1 project=golden queue=events_dlq spec=f8e3deaa2294 live=950705191495 pg='
+            'changelane:1 project=golden queue=events_dlq spec=34879cd7e2ea live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

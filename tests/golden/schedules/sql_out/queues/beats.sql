@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('beats');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_beats',
-            'changelane:1 project=shop queue=beats spec=ed854ac1bf77 live=950705191495 pg='
+            'changelane:1 project=shop queue=beats spec=3c2fa21c94b8 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('beats_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_beats_dlq',
-            'changelane:1 project=shop queue=beats_dlq spec=7f7c6305545d live=950705191495 pg='
+            'changelane:1 project=shop queue=beats_dlq spec=143b368c0d54 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

@@ -6,7 +6,7 @@ BEGIN
         PERFORM pgmq.create('reports');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_reports',
-            'changelane:1 project=shop queue=reports spec=1642cd93a2b6 live=950705191495 pg='
+            'changelane:1 project=shop queue=reports spec=71f1c95a2c28 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;
@@ -22,7 +22,7 @@ BEGIN
         PERFORM pgmq.create('reports_dlq');
         EXECUTE format(
             'COMMENT ON TABLE pgmq.%I IS %L', 'q_reports_dlq',
-            'changelane:1 project=shop queue=reports_dlq spec=fafe2ba5c138 live=950705191495 pg='
+            'changelane:1 project=shop queue=reports_dlq spec=bf2e8ea7d039 live=950705191495 pg='
                 || current_setting('server_version_num')::int / 10000
         );
     END IF;

@@ -1,265 +1,150 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
-    changelane_rows integer;
-    changelane_changes refcursor;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
+    changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Is there no row, one, or more?
-    PERFORM FROM changelane_new LIMIT 2;
+    PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('events', jsonb_build_object(
-                'id', changelane_id, 'op', 'insert', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row, 'old', NULL,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers, clock_timestamp())
+        PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
+            clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
-        WHERE (pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+        WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
         IF FOUND THEN RETURN NULL; END IF;
     END IF;
-    OPEN changelane_changes FOR
-        SELECT CASE
-            WHEN pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                AND changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
-            THEN changelane.key_only(
-                changelane.new_id(), 'insert', 'public', 'orders',
-                jsonb_build_object('id', new_row."id")
-            )
-            ELSE jsonb_build_object(
-                'id', changelane.new_id(), 'op', 'insert', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row, 'old', NULL,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            )
-        END
-        FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-            (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
+    OPEN changelane_changes FOR SELECT CASE WHEN changelane.is_large(new_row.changelane_row)
+        THEN changelane.key_only('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"))
+        ELSE changelane.message('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"),
+            new_row.changelane_row, NULL)
+    END FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+        (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
     PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=9dbfdc385efe live=0a0b80373da6 queues=events';
-
-CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f"
-    AFTER INSERT ON "public"."orders" REFERENCING NEW TABLE AS changelane_new
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_insert_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=9dbfdc385efe live=f4bd63d50401';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
+    'changelane:1 project=golden route=orders spec=b91a4dc6e98c live=3604ad7bc33a queues=events';
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f" AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
+CALL changelane.mark_trigger('!orders_insert_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=b91a4dc6e98c live=f4bd63d50401');
 
 CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
-    changelane_rows integer;
-    changelane_changes refcursor;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
+    changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Is there no row, one, or more?
-    PERFORM FROM changelane_new LIMIT 2;
+    PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('events', jsonb_build_object(
-                'id', changelane_id, 'op', 'update', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row, 'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers, clock_timestamp())
-        FROM (
-            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-                (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
-        ) AS old_row, (
-            SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-                (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS side
+        PERFORM pgmq.send('events', changelane.message('update', 'public', 'orders',
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, old_row.changelane_row),
+            changelane_headers, clock_timestamp())
+        FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
+        ) AS old_row, (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS side
         ) AS new_row
-        WHERE CASE
-                WHEN pg_column_size(old_row.changelane_row)
-                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                THEN false ELSE old_row.changelane_row *<> new_row.changelane_row
-            END;
+        WHERE CASE WHEN pg_column_size(old_row.changelane_row)
+            + pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */
+                THEN false ELSE old_row.changelane_row *<> new_row.changelane_row END;
         IF FOUND THEN RETURN NULL; END IF;
-        -- The row is not wanted, or large.
-        IF NOT EXISTS (
-            SELECT FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
-                SELECT FROM (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row,
-                    (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
-                WHERE pg_column_size(old_row.changelane_row)
-                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-            ) AS made
-        ) THEN RETURN NULL; END IF;
+        PERFORM FROM (
+            SELECT changelane_old AS changelane_row FROM changelane_old UNION ALL
+            SELECT changelane_new AS changelane_row FROM changelane_new) AS changed
+        WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
+        IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
     -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
-    OPEN changelane_changes FOR
-        SELECT made.message
+    OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
-            SELECT CASE
-                WHEN pg_column_size(old_row.changelane_row)
-                    + pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                    AND changelane.measure(old_row.changelane_row)
-                        + changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
-                THEN changelane.key_only(
-                    changelane.new_id(), 'update', 'public', 'orders',
-                    jsonb_build_object('id', new_row."id"),
-                    jsonb_build_object('id', old_row."id")
-                )
-                ELSE jsonb_build_object(
-                    'id', changelane.new_id(), 'op', 'update', 'schema', 'public', 'table', 'orders',
-                    'key', jsonb_build_object('id', new_row."id"),
-                    'new', new_row.changelane_row, 'old', old_row.changelane_row,
-                    'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-                )
-            END AS message
-            FROM (SELECT row_number() OVER () AS changelane_number, "id", changelane_old AS changelane_row
-                FROM changelane_old) AS old_row
+            SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
+                THEN changelane.key_only('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
+                    jsonb_build_object('id', old_row."id"))
+                ELSE changelane.message('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
+                    new_row.changelane_row, old_row.changelane_row)
+            END AS message FROM (SELECT row_number() OVER () AS changelane_number, "id",
+                changelane_old AS changelane_row FROM changelane_old) AS old_row
             FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id",
                 changelane_new AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
-            WHERE old_row.changelane_row *<> new_row.changelane_row
-        ) AS made;
+            WHERE old_row.changelane_row *<> new_row.changelane_row) AS made;
     PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=4b30ecb0d00a live=bf6d772e57cb queues=events';
-
-CREATE OR REPLACE TRIGGER "!orders_update_71eb967f"
-    AFTER UPDATE ON "public"."orders" REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_update_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_update_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=4b30ecb0d00a live=e5813b1d2c73';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
+    'changelane:1 project=golden route=orders spec=c8151d68d374 live=933a8f977a4c queues=events';
+CREATE OR REPLACE TRIGGER "!orders_update_71eb967f" AFTER UPDATE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_update_71eb967f"();
+CALL changelane.mark_trigger('!orders_update_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=c8151d68d374 live=e5813b1d2c73');
 
 CREATE OR REPLACE FUNCTION changelane."orders_delete_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
-    changelane_rows integer;
-    changelane_changes refcursor;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
+    changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Is there no row, one, or more?
-    PERFORM FROM changelane_old LIMIT 2;
+    PERFORM FROM changelane_old LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('events', jsonb_build_object(
-                'id', changelane_id, 'op', 'delete', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', old_row."id"),
-                'new', NULL, 'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            ), changelane_headers, clock_timestamp())
+        PERFORM pgmq.send('events', changelane.message('delete', 'public', 'orders',
+            jsonb_build_object('id', old_row."id"), NULL::text, old_row.changelane_row), changelane_headers,
+            clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row
-        WHERE (pg_column_size(old_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+        WHERE (pg_column_size(old_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
         IF FOUND THEN RETURN NULL; END IF;
     END IF;
-    OPEN changelane_changes FOR
-        SELECT CASE
-            WHEN pg_column_size(old_row.changelane_row) > pg_size_bytes('128 kB')
-                AND changelane.measure(old_row.changelane_row) > pg_size_bytes('16 MB')
-            THEN changelane.key_only(
-                changelane.new_id(), 'delete', 'public', 'orders',
-                jsonb_build_object('id', old_row."id"),
-                jsonb_build_object('id', old_row."id")
-            )
-            ELSE jsonb_build_object(
-                'id', changelane.new_id(), 'op', 'delete', 'schema', 'public', 'table', 'orders',
-                'key', jsonb_build_object('id', old_row."id"),
-                'new', NULL, 'old', old_row.changelane_row,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            )
-        END
-        FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
-            (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row;
+    OPEN changelane_changes FOR SELECT CASE WHEN changelane.is_large(old_row.changelane_row)
+        THEN changelane.key_only('delete', 'public', 'orders', jsonb_build_object('id', old_row."id"),
+            jsonb_build_object('id', old_row."id"))
+        ELSE changelane.message('delete', 'public', 'orders', jsonb_build_object('id', old_row."id"),
+            NULL::text, old_row.changelane_row)
+    END FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+        (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row;
     PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_delete_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_delete_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=68e51fe37d6a live=62a22c9d1c6d queues=events';
-
-CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f"
-    AFTER DELETE ON "public"."orders" REFERENCING OLD TABLE AS changelane_old
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_delete_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=68e51fe37d6a live=f895adc279c7';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
+    'changelane:1 project=golden route=orders spec=509174a40acc live=628ee2a15100 queues=events';
+CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f" AFTER DELETE ON "public"."orders"
+    REFERENCING OLD TABLE AS changelane_old FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_delete_71eb967f"();
+CALL changelane.mark_trigger('!orders_delete_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=509174a40acc live=f895adc279c7');
 
 CREATE OR REPLACE FUNCTION changelane."orders_truncate_71eb967f"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "orders"}';
-    changelane_id text;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
 BEGIN
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
-    PERFORM pgmq.send('events', jsonb_build_object(
-            'id', changelane_id, 'op', 'truncate', 'schema', 'public', 'table', 'orders',
-            'key', NULL,
-            'new', NULL, 'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-        ), changelane_headers, clock_timestamp())
+    PERFORM pgmq.send('events', changelane.message('truncate', 'public', 'orders', NULL, NULL::text, NULL),
+        changelane_headers, clock_timestamp())
     FROM (SELECT) AS truncated;
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_truncate_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_truncate_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=5d4f70f74093 live=ea95ab78ca6e queues=events';
-
-CREATE OR REPLACE TRIGGER "!orders_truncate_71eb967f"
-    AFTER TRUNCATE ON "public"."orders"
-    FOR EACH STATEMENT EXECUTE FUNCTION changelane."orders_truncate_71eb967f"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!orders_truncate_71eb967f" ON "public"."orders" IS
-        'changelane:1 project=golden route=orders spec=5d4f70f74093 live=b102bbc5e783';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
+    'changelane:1 project=golden route=orders spec=2dbe7df1acfa live=89631aeb5630 queues=events';
+CREATE OR REPLACE TRIGGER "!orders_truncate_71eb967f" AFTER TRUNCATE ON "public"."orders"
+    FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_truncate_71eb967f"();
+CALL changelane.mark_trigger('!orders_truncate_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=2dbe7df1acfa live=b102bbc5e783');

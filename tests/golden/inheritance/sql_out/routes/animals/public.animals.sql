@@ -1,51 +1,31 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 
 CREATE OR REPLACE FUNCTION changelane."animals_insert_89feaa0a"() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
-AS $changelane$
-#variable_conflict use_column
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
+AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb := '{"route": "animals"}';
-    changelane_id text;
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "animals"}');
 BEGIN
-    changelane_id := changelane.new_id();
-    IF current_setting('changelane.traceparent', true) <> '' THEN
-        changelane_headers := changelane.add_trace(changelane_headers);
-    END IF;
-
-    PERFORM pgmq.send('events', jsonb_build_object(
-            'id', changelane_id, 'op', 'insert', 'schema', 'public', 'table', 'animals',
-            'key', jsonb_build_object('id', new_row."id"),
-            'new', new_row.changelane_row, 'old', NULL,
-            'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-        ), changelane_headers, clock_timestamp())
+    PERFORM pgmq.send('events', changelane.message('insert', 'public', 'animals',
+        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
+        clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
-    WHERE (pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')) IS NOT TRUE;
+    WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
     IF FOUND THEN RETURN NULL; END IF;
     -- The row is large. A query of its own, for what it may say costs when it is set up.
-    PERFORM pgmq.send('events', CASE
-            WHEN pg_column_size(new_row.changelane_row) > pg_size_bytes('128 kB')
-                AND changelane.measure(new_row.changelane_row) > pg_size_bytes('16 MB')
-            THEN changelane.key_only(
-                changelane_id, 'insert', 'public', 'animals',
-                jsonb_build_object('id', new_row."id")
-            )
-            ELSE jsonb_build_object(
-                'id', changelane_id, 'op', 'insert', 'schema', 'public', 'table', 'animals',
-                'key', jsonb_build_object('id', new_row."id"),
-                'new', new_row.changelane_row, 'old', NULL,
-                'txid', pg_current_xact_id()::text, 'at', clock_timestamp()
-            )
+    PERFORM pgmq.send('events', CASE WHEN changelane.is_large(new_row.changelane_row)
+            THEN changelane.key_only('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"))
+            ELSE changelane.message('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"),
+                new_row.changelane_row, NULL)
         END, changelane_headers, clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row
-            FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row;
+            FROM (SELECT NEW.*
+            WHERE '0'::regclass /* this table */ IS NOT NULL OFFSET 0) AS source) AS new_row;
     RETURN NULL;
-END
-$changelane$;
+END $changelane$;
 -- The table's number in the body makes each session plan anew after ALTER TABLE, by whatever name.
 DO $changelane$
 BEGIN
@@ -58,13 +38,9 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."animals_insert_89feaa0a"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."animals_insert_89feaa0a"() IS
-    'changelane:1 project=golden route=animals spec=98d4a1e605d9 live=f9f801a7aafa queues=events';
-
-CREATE OR REPLACE TRIGGER "!animals_insert_89feaa0a"
-    AFTER INSERT ON "public"."animals"
-    FOR EACH ROW EXECUTE FUNCTION changelane."animals_insert_89feaa0a"();
-DO $changelane$ BEGIN
-    COMMENT ON TRIGGER "!animals_insert_89feaa0a" ON "public"."animals" IS
-        'changelane:1 project=golden route=animals spec=98d4a1e605d9 live=65c83b5f30e9';
--- The table belongs to another role: its trigger is known by the function that it calls.
-EXCEPTION WHEN insufficient_privilege THEN NULL; END $changelane$;
+    'changelane:1 project=golden route=animals spec=8b1636434671 live=218748d2e5a2 queues=events';
+CREATE OR REPLACE TRIGGER "!animals_insert_89feaa0a" AFTER INSERT ON "public"."animals"
+    FOR EACH ROW
+    EXECUTE FUNCTION changelane."animals_insert_89feaa0a"();
+CALL changelane.mark_trigger('!animals_insert_89feaa0a', '"public"."animals"',
+    'changelane:1 project=golden route=animals spec=8b1636434671 live=65c83b5f30e9');
