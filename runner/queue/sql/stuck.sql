@@ -1,7 +1,7 @@
 -- Messages that block their keys, and whether others exist than those that wait behind them.
 WITH blocked AS (
     SELECT min(msg_id) AS msg_id, {key} AS key FROM {queue} AS held
-    WHERE vt > clock_timestamp() AND {state} = 'blocked'
+    WHERE vt > statement_timestamp() AND {state} = 'blocked'
     GROUP BY {key}
 )
 SELECT count(*), EXISTS (

@@ -6,18 +6,18 @@ SELECT
     (SELECT count(*) FROM (SELECT FROM {queue} LIMIT {cap}) AS capped),
     (SELECT coalesce(greatest(extract(epoch FROM clock_timestamp() - min(enqueued_at)), 0), 0)::float8
      FROM (
-        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} WHERE vt <= clock_timestamp() ORDER BY vt LIMIT {look})
+        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} WHERE vt <= statement_timestamp() ORDER BY vt LIMIT {look})
         UNION ALL
-        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt LIMIT {look})
+        (SELECT enqueued_at, read_ct, vt, headers FROM {queue} WHERE vt > statement_timestamp() ORDER BY vt LIMIT {look})
         UNION ALL
         (SELECT enqueued_at, read_ct, vt, headers FROM {queue} ORDER BY msg_id LIMIT {look})
      ) AS first
      WHERE isfinite(enqueued_at) AND {state} IN ('available', 'leased')),
     (SELECT count(*) FROM (
-        SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt LIMIT {cap}
+        SELECT {state} AS state FROM {queue} WHERE vt > statement_timestamp() ORDER BY vt LIMIT {cap}
      ) AS waiting WHERE state = 'delayed'),
     (SELECT count(*) FROM (
-        SELECT {state} AS state FROM {queue} WHERE vt > clock_timestamp() ORDER BY vt DESC LIMIT {cap}
+        SELECT {state} AS state FROM {queue} WHERE vt > statement_timestamp() ORDER BY vt DESC LIMIT {cap}
      ) AS waiting WHERE state = 'blocked'),
     (SELECT count(*) FROM ({returning}) AS back),
     (SELECT count(*) FROM (SELECT FROM {letters} LIMIT {letters_cap}) AS capped),
