@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from changelane.change import Change, DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Consumer
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.work.handlers.takes import CHANGES
+from changelane.runner.work.handlers.handler_input import CHANGES
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.settle import Fate
 from changelane.runner.work.sinks.fault import Fault, LeaseLost, Released, TimedOut

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from changelane.change import Change
 from changelane.message import Message
 from changelane.runner.queue.delivery import Content, Delivery, Malformed, decode_json, read_delivery
-from changelane.runner.work.handlers.takes import CHANGES, Takes
+from changelane.runner.work.handlers.handler_input import CHANGES, HandlerInput
 
 ENVELOPE: dict[str, Any] = {
     "op": "update",
@@ -26,8 +26,8 @@ ENVELOPE: dict[str, Any] = {
 }
 
 
-MESSAGES = Takes(change=False, message=True)
-BOTH = Takes(change=True, message=True)
+MESSAGES = HandlerInput(change=False, message=True)
+BOTH = HandlerInput(change=True, message=True)
 
 
 def read(
@@ -50,7 +50,7 @@ def read_change(message: object = ENVELOPE, **options: Any) -> Change:
     return change
 
 
-def read_message(takes: Takes = MESSAGES, **options: Any) -> Message:
+def read_message(takes: HandlerInput = MESSAGES, **options: Any) -> Message:
     message = takes.read(read(**options))
     assert isinstance(message, Message)
     return message

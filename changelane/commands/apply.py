@@ -12,7 +12,7 @@ from changelane.commands.duration import parse_duration
 from changelane.commands.generated import load_generated
 from changelane.commands.names import complete_route
 from changelane.commands.output import say
-from changelane.commands.progress import Events, Lines
+from changelane.commands.progress import JsonProgress, TextProgress
 from changelane.errors import ChangelaneError
 from changelane.runner.apply.apply import apply
 from changelane.runner.apply.plan import Plan
@@ -67,7 +67,7 @@ def command(
         raise click.UsageError("--prune and --only are part of a saved plan: give them to `changelane plan`")
     manifest, files = load_generated(settings)
     saved = load_plan(saved_plan) if saved_plan else None
-    teller = Events(files) if form == "json" else Lines(out=str(settings.out))
+    teller = JsonProgress(files) if form == "json" else TextProgress(out=str(settings.out))
 
     def confirm(planned: Plan) -> bool:
         if planned.counts[2] and form == "text":

@@ -12,7 +12,7 @@ from changelane.cli import Settings
 from changelane.commands.output import say
 from changelane.runner.live import database
 from changelane.runner.local import server
-from changelane.runner.local.place import find_left
+from changelane.runner.local.folders import find_left
 
 
 @click.group

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
-from changelane.commands.apply import ask
+from changelane.commands.confirm import ask
 from changelane.commands.duration import parse_duration
 from changelane.commands.output import say
-from changelane.commands.progress import Lines
+from changelane.commands.progress import TextProgress
 from changelane.commands.project import announce
 from changelane.contract.manifest import Manifest
 from changelane.runner.apply.destroy import destroy
@@ -59,7 +59,7 @@ def command(
     else:
         manifest = Manifest(project=project, files={}, queues=(), captures=(), consumers=())
         say(f"Project {project}")
-    teller = Lines(out=str(settings.out))
+    teller = TextProgress(out=str(settings.out))
 
     def confirm(planned: Plan) -> bool:
         if not planned.steps:

@@ -12,7 +12,7 @@ from changelane.generator.spec.json_schema import render_schema
 from changelane.generator.spec.starter import OWNER, draft
 from changelane.runner.live.inspect import inspect
 from changelane.runner.live.session import reach
-from changelane.runner.live.survey import can_own, survey
+from changelane.runner.live.table_sizes import can_own, measure_tables
 
 
 @click.command(name="init")
@@ -32,7 +32,7 @@ def command(settings: Settings, *, force: bool) -> None:
         raise exists
     with reach(settings.database_url, doing="init") as conn:
         catalog = inspect(conn)
-        extents = survey(conn)
+        extents = measure_tables(conn)
         owns = can_own(conn, OWNER)
         database = conn.info.dbname
     text = draft(

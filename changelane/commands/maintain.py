@@ -15,7 +15,7 @@ from changelane.commands.project import announce
 from changelane.contract.manifest import Queue
 from changelane.runner.live.missing_rights import need_maintaining
 from changelane.runner.live.session import reach
-from changelane.runner.operate.maintain import Upkeep, choose, maintain
+from changelane.runner.operate.maintain import QueueMaintenance, choose, maintain
 
 
 @click.command()
@@ -39,7 +39,7 @@ def command(settings: Settings, queues: tuple[str, ...], max_wait: float, form: 
     work stays.
     """
     chosen = choose(announce(settings, quiet=form == "json"), queues)
-    done: list[Upkeep] = []
+    done: list[QueueMaintenance] = []
     try:
         needs = [need for queue in chosen for need in need_maintaining(queue)]
         with reach(settings.database_url, doing="maintain", needs=needs) as conn:
@@ -59,7 +59,7 @@ def _notify(message: str) -> None:
     say(message, err=True)
 
 
-def _describe(upkeep: Upkeep, queue: Queue) -> str:
+def _describe(upkeep: QueueMaintenance, queue: Queue) -> str:
     done = []
     if queue.partition:
         done.append(f"{len(upkeep.made)} partitions made, {len(upkeep.dropped)} dropped")

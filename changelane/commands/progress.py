@@ -22,7 +22,7 @@ LONG = 100
 """Number of steps from which on a plan gets a progress bar."""
 
 
-class Lines:
+class TextProgress:
     """For people: results on stdout, waits and progress on stderr."""
 
     def __init__(self, *, out: str = "sql_out") -> None:
@@ -87,7 +87,7 @@ def _make_bar(total: int) -> Progress:
     return bar
 
 
-class Events:
+class JsonProgress:
     """For programs: one JSON object a line on stdout, errors too."""
 
     def __init__(self, files: dict[str, bytes]) -> None:

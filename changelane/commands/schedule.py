@@ -11,7 +11,7 @@ from changelane.cli import Settings
 from changelane.commands.names import complete_schedule
 from changelane.commands.output import say
 from changelane.contract.manifest import load_manifest
-from changelane.runner.live.schedule_runs import Schedule, list_schedules
+from changelane.runner.live.schedule_runs import ScheduleStatus, list_schedules
 from changelane.runner.live.session import reach
 from changelane.runner.operate.schedule import pause, resume, run
 from changelane.text import align
@@ -77,7 +77,7 @@ def run_(settings: Settings, name: str) -> None:
     say(f"Sent as message {msg_id} to queue {queue}.")
 
 
-def to_row(schedule: Schedule) -> dict[str, object]:
+def to_row(schedule: ScheduleStatus) -> dict[str, object]:
     """A schedule as a JSON-able record."""
     return {
         "name": schedule.name,
@@ -94,7 +94,7 @@ def to_row(schedule: Schedule) -> dict[str, object]:
     }
 
 
-def render(schedule: Schedule) -> tuple[str, ...]:
+def render(schedule: ScheduleStatus) -> tuple[str, ...]:
     following = "paused" if schedule.paused_at else show(schedule.next_at) or "once a worker is up"
     last = show(schedule.last_at) or "never"
     return (schedule.name, schedule.times, schedule.queue, last, following, str(schedule.runs))

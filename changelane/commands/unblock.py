@@ -6,7 +6,7 @@ import click
 import orjson
 
 from changelane.cli import Settings
-from changelane.commands.apply import ask
+from changelane.commands.confirm import ask
 from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.commands.project import announce

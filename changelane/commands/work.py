@@ -30,8 +30,8 @@ from changelane.runner.work.process.clock import Clock
 from changelane.runner.work.process.last_resort import watch_over
 from changelane.runner.work.process.lifetime import Lifetime
 from changelane.runner.work.process.log import flush, open_log
-from changelane.runner.work.process.shutdown import Ending
-from changelane.runner.work.process.supervisor import KILLED_AFTER, Line, supervise
+from changelane.runner.work.process.shutdown import ShutdownDeadline
+from changelane.runner.work.process.supervisor import KILLED_AFTER, ParentConnection, supervise
 from changelane.runner.work.process.worker import Worker
 from changelane.runner.work.sink_plans import plan_sinks
 
@@ -166,8 +166,8 @@ def command(
                 grace=grace,
                 log=log,
             )
-    ending = Ending(log=log)
-    line = Line() if supervised else None
+    ending = ShutdownDeadline(log=log)
+    line = ParentConnection() if supervised else None
     try:
         worker = Worker(
             specs=specs,

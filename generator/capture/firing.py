@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from changelane.generator.capture.capture import Capture
-from changelane.generator.capture.target import Report, Targets
+from changelane.generator.capture.target import Report, SelectedTables
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.models import Route
 
 
-def check_firing(route: Route, targets: Targets, captures: Iterable[Capture], *, report: Report) -> None:
+def check_firing(
+    route: Route, targets: SelectedTables, captures: Iterable[Capture], *, report: Report
+) -> None:
     """Report hypertables of TimescaleDB, and statement triggers, which do not fire for replicated changes.
 
     ``captures`` are those of the route.

@@ -11,7 +11,7 @@ from changelane.generator.capture.capture import Capture
 
 
 @dataclass(slots=True)
-class Double:
+class Overlap:
     """``route`` and ``other``, the earlier one in the spec, both send changes of ``tables`` to ``queue``."""
 
     route: str
@@ -27,7 +27,7 @@ class Double:
         )
 
 
-def find_doubles(captures: Iterable[Capture], tables: Mapping[Identity, Table]) -> list[Double]:
+def find_overlaps(captures: Iterable[Capture], tables: Mapping[Identity, Table]) -> list[Overlap]:
     """One overlap for each pair of routes and queue, listed under the later route. Two routes with `when` do
     not count, because their conditions may exclude each other.
     """
@@ -37,7 +37,7 @@ def find_doubles(captures: Iterable[Capture], tables: Mapping[Identity, Table]) 
     for capture in captures:
         for queue in capture.queues:
             sending.setdefault((capture.table.identity, queue, capture.event), []).append(capture)
-    found: dict[tuple[str, str, str], Double] = {}
+    found: dict[tuple[str, str, str], Overlap] = {}
     for capture in captures:
         above = list_ancestors(capture.table.identity, tables) if capture.event != "truncate" else ()
         for place in (capture.table.identity, *above):
@@ -46,6 +46,6 @@ def find_doubles(captures: Iterable[Capture], tables: Mapping[Identity, Table]) 
                     if other.route == capture.route or (capture.when and other.when):
                         continue
                     first, last = sorted((capture.route, other.route), key=order.__getitem__)
-                    double = found.setdefault((last, first, queue), Double(last, first, queue))
+                    double = found.setdefault((last, first, queue), Overlap(last, first, queue))
                     double.tables.setdefault(capture.table.identity)
     return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], order[key[1]], key[2]))]

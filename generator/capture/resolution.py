@@ -9,15 +9,15 @@ from typing import Literal, TypeVar
 
 from changelane.contract.access import COLUMN_TYPES, COLUMNS
 from changelane.contract.catalog import Catalog, Column, Table
-from changelane.contract.disorder import choose_prefix, find_rivals
 from changelane.contract.manifest import Level
+from changelane.contract.trigger_order import choose_prefix, find_rivals
 from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
 from changelane.generator.capture.capture import Capture
 from changelane.generator.capture.firing import check_firing
-from changelane.generator.capture.overlap import find_doubles
+from changelane.generator.capture.overlap import find_overlaps
 from changelane.generator.capture.relay_columns import check_relay_columns
-from changelane.generator.capture.target import Targets, find_targets
+from changelane.generator.capture.target import SelectedTables, find_targets
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.loading import Document
 from changelane.generator.spec.models import Payload, Route
@@ -42,7 +42,7 @@ class Resolution:
     """The captures of a spec in file order, the tables by route, and every problem found."""
 
     captures: list[Capture] = field(default_factory=list)
-    targets: dict[str, Targets] = field(default_factory=dict)
+    targets: dict[str, SelectedTables] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     using: dict[tuple[str, int], str] = field(default_factory=dict)
     """Expressions of ``access``, by queue and place in its list, with the schemas of their operators."""
@@ -84,7 +84,7 @@ class _Resolver:
                     path = ("queues", queue, "access", index, "using")
                     self.result.using[queue, index] = self._resolve_using(access.using, *path)
         self.result.diagnostics += check_relay_columns(self.document.source, self.result.captures)
-        for double in find_doubles(self.result.captures, self.tables):
+        for double in find_overlaps(self.result.captures, self.tables):
             self._report(
                 Code.TWICE, str(double), "routes", self.places[double.route], "name", warning=True,
                 fix="leave the table out of one of them, with `except` where that is a glob",
@@ -235,7 +235,7 @@ class _Resolver:
                     *base, "name", fix="make it stored, or list it under payload.exclude", warning=True,
                 )  # fmt: skip
 
-    def _check_projection(self, route: Route, targets: Targets) -> None:
+    def _check_projection(self, route: Route, targets: SelectedTables) -> None:
         """A named table must have every column that the payload names; for globs, one matched table must."""
         base = ("routes", route.index, "payload")
         payload = route.payload

@@ -25,14 +25,14 @@ class Report(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class SelectedTables:
     """``declared`` are the tables that ``selection`` names or matches, each once."""
 
     selection: Selection
     declared: Sequence[Table]
 
 
-def find_targets(route: Route, tables: Mapping[Identity, Table], *, report: Report) -> Targets:
+def find_targets(route: Route, tables: Mapping[Identity, Table], *, report: Report) -> SelectedTables:
     """The tables of one route; reports names and globs that select no table."""
     selection = Selection(
         tables=tuple(map(parse_table, route.tables)), excepted=tuple(map(parse_exception, route.except_))
@@ -49,7 +49,7 @@ def find_targets(route: Route, tables: Mapping[Identity, Table], *, report: Repo
                 fix="run `changelane inspect` if it is new",
             )  # fmt: skip
     _check_exceptions(route, selection, tables, report)
-    return Targets(selection, declared)
+    return SelectedTables(selection, declared)
 
 
 def _check_named(

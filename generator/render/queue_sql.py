@@ -15,7 +15,7 @@ from changelane.generator.spec.models import Queue as Declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
+class QueuePlan:
     """``dead_letter`` is None for one that takes dead letters alone; ``ordered``: a consumer keeps the order
     of keys. ``autovacuum`` are storage parameters, as ``pg_class.reloptions`` has them, sorted.
     """
@@ -56,7 +56,7 @@ class Queue:
         return hash_queue(kind=self.kind, autovacuum=[" ".join(self.autovacuum)], partition=partition)
 
 
-def list_queues(document: Document) -> Iterator[tuple[str, Queue]]:
+def list_queues(document: Document) -> Iterator[tuple[str, QueuePlan]]:
     """Every queue, after the declared name in whose file it goes; a dead-letter queue that is declared itself
     has its own.
     """
@@ -67,7 +67,7 @@ def list_queues(document: Document) -> Iterator[tuple[str, Queue]]:
         partition, archive = declared.partition, declared.archive
         yield (
             name,
-            Queue(
+            QueuePlan(
                 name=name,
                 kind=declared.kind,
                 partition=contract.Partition(interval=partition.interval, retain=partition.retain)
@@ -86,7 +86,7 @@ def list_queues(document: Document) -> Iterator[tuple[str, Queue]]:
             letters = spec.dead_letter(name)
             yield (
                 name,
-                Queue(
+                QueuePlan(
                     name=letters,
                     autovacuum=_list_parameters(Autovacuum()),
                     restricted=letters in restricted,

@@ -24,7 +24,7 @@ from changelane.generator.capture.resolution import Resolution, resolve
 from changelane.generator.render import templating
 from changelane.generator.render.access_sql import Grant, list_grants
 from changelane.generator.render.owner_sql import gather_owner
-from changelane.generator.render.queue_sql import Queue, describe_dead_letters, list_queues
+from changelane.generator.render.queue_sql import QueuePlan, describe_dead_letters, list_queues
 from changelane.generator.render.relays import describe_destinations, describe_relay
 from changelane.generator.spec.loading import Document
 from changelane.generator.spec.models import Consumer, Route, Schedule
@@ -118,7 +118,9 @@ def _render_schema(files: dict[str, SqlFile]) -> Step:
     return file.add(SCHEMA_SQL)
 
 
-def _render_queue(document: Document, name: str, queue: Queue, files: dict[str, SqlFile]) -> contract.Queue:
+def _render_queue(
+    document: Document, name: str, queue: QueuePlan, files: dict[str, SqlFile]
+) -> contract.Queue:
     head = _NOTICE + (_ACCESS_HEAD if document.spec.queues[name].access else "")
     path = _place_queue(name)
     file = files.setdefault(path, SqlFile(path, head))

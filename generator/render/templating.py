@@ -51,7 +51,7 @@ from changelane.generator.capture.capture import (
 from changelane.generator.render.access_sql import Grant
 from changelane.generator.render.fold import fold
 from changelane.generator.render.owner_sql import Owner
-from changelane.generator.render.queue_sql import Queue
+from changelane.generator.render.queue_sql import QueuePlan
 from changelane.generator.spec.models import Schedule
 from changelane.generator.sql.quoting import (
     indent,
@@ -122,19 +122,19 @@ _PINS = (
 _ENVIRONMENT.filters["interval"] = spell_interval
 
 
-def render_queue(queue: Queue, *, project: str) -> str:
+def render_queue(queue: QueuePlan, *, project: str) -> str:
     """SQL that creates a queue where it is missing, marks it as the project's own, and makes its indexes."""
     spec, live = queue.hash_spec(TEMPLATE_VERSION), queue.hash_live()
     marker = format_marker(project=project, kind="queue", name=queue.name, spec=spec, live=live) + " pg="
     return _render_queue("queue", queue, marker=marker)
 
 
-def render_queue_settings(queue: Queue) -> str:
+def render_queue_settings(queue: QueuePlan) -> str:
     """SQL that gives a queue that is there the declared settings; no sender waits for it."""
     return _render_queue("queue_settings", queue)
 
 
-def _render_queue(template: str, queue: Queue, **values: str) -> str:
+def _render_queue(template: str, queue: QueuePlan, **values: str) -> str:
     return fold(
         _ENVIRONMENT.get_template(f"{template}.sql.j2").render(
             queue=queue, table=queue_table(queue.name), archive=archive_table(queue.name), **values

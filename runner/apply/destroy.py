@@ -24,7 +24,7 @@ from changelane.runner.compare.object import Object
 from changelane.runner.compare.orphans import explain_retired, find_remains
 from changelane.runner.compare.statement import count_messages, drop_owner, drop_queue, drop_trigger
 from changelane.runner.live.lock_wait import hold_project
-from changelane.runner.live.observe import Observed, Queue, observe
+from changelane.runner.live.observe import LiveQueue, Observed, observe
 from changelane.text import spell, spell_name
 
 Messages = Mapping[str, tuple[int, int]]
@@ -67,7 +67,7 @@ def destroy(
     return planned
 
 
-def find_owned(project: str, observed: Observed) -> dict[str, Queue]:
+def find_owned(project: str, observed: Observed) -> dict[str, LiveQueue]:
     """The queues that carry the project's marker, by name."""
     return {
         name: queue
@@ -199,7 +199,7 @@ def _describe(queued: int, archived: int) -> str:
     return f"{queued} {message} and {archived} archived"
 
 
-def _drop_queue(queue: Queue, *, discard: bool) -> Step:
+def _drop_queue(queue: LiveQueue, *, discard: bool) -> Step:
     name, cut = queue.name, queue.partitioning
     templates = [table for table in (cut.template, cut.archive_template) if table] if cut else []
     return Step(

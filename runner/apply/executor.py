@@ -13,7 +13,7 @@ from changelane.errors import DatabaseError, LockNotObtained
 from changelane.runner.apply.step import Step
 from changelane.runner.apply.transaction_sql import open_transaction, read_parts, read_sql
 from changelane.runner.live import pgmq
-from changelane.runner.live.lock_wait import GONE, Patience, find_blockers
+from changelane.runner.live.lock_wait import GONE, WaitLimit, find_blockers
 from changelane.runner.live.session import explain
 from changelane.text import spell
 
@@ -40,7 +40,7 @@ def run(
     stays locked after ``max_wait`` seconds in all, DatabaseError when a step fails. Transactions that were
     committed before stay.
     """
-    patience = Patience(max_wait)
+    patience = WaitLimit(max_wait)
     left = list(steps)
     for stage in [[list(steps)]] if together and steps else _divide(steps):
         waiting = stage

@@ -16,7 +16,7 @@ from changelane.runner.compare.compare_queue import compare_queue
 from changelane.runner.compare.compare_relation import find_block
 from changelane.runner.compare.compare_schedule import compare_schedules
 from changelane.runner.compare.compare_schema import compare_schemas
-from changelane.runner.compare.compare_tables import compare_tables, find_strays
+from changelane.runner.compare.compare_tables import compare_tables, find_unmatched_tables
 from changelane.runner.compare.object import Object
 from changelane.runner.compare.orphans import find_orphans
 from changelane.runner.compare.renames import find_queues
@@ -43,7 +43,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
         if trigger.marker and trigger.marker.project == project
     }
     selections = {route.name: route.selection for route in manifest.routes}
-    strays = find_strays(manifest, observed)
+    strays = find_unmatched_tables(manifest, observed)
     blocks = [
         (capture, found if found[0] or not functions.get(capture.name) else find_lack(capture, observed))
         for capture in captures

@@ -9,7 +9,7 @@ from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.marker import SCHEMA
 from changelane.contract.queue_name import queue_table
 from changelane.runner.compare.object import Object
-from changelane.runner.live.definers import Definer, Lack
+from changelane.runner.live.definers import Definer, MissingRight
 from changelane.runner.live.observe import Observed
 from changelane.text import spell, spell_name
 
@@ -45,7 +45,7 @@ def compare_owner(manifest: Manifest, observed: Observed) -> Iterator[Object]:
     yield make(state="ok")
 
 
-def list_owner_lacks(manifest: Manifest, observed: Observed) -> list[Lack]:
+def list_owner_lacks(manifest: Manifest, observed: Observed) -> list[MissingRight]:
     """The rights that the declared owner lacks for all captures, each once, without policies that come with
     access.
     """
@@ -55,7 +55,7 @@ def list_owner_lacks(manifest: Manifest, observed: Observed) -> list[Lack]:
     return [lack for lack in dict.fromkeys(found) if lack.table not in given]
 
 
-def list_lacks(capture: Capture, observed: Observed) -> list[Lack]:
+def list_lacks(capture: Capture, observed: Observed) -> list[MissingRight]:
     """The rights that the owner of a capture's function lacks, and that apply does not grant.
 
     Apply grants a declared owner everything, and every role the rights in schema ``changelane`` that are for

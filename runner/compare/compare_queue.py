@@ -9,7 +9,7 @@ from changelane.contract.envelope import GROUP
 from changelane.contract.manifest import Partition, Queue
 from changelane.contract.units import spell_interval
 from changelane.runner.compare.object import Object
-from changelane.runner.live.observe import Queue as LiveQueue
+from changelane.runner.live.observe import LiveQueue as LiveQueue
 from changelane.runner.live.queue_tables import spell_archive, spell_queue
 
 _COLUMNS = {

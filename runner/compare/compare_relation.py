@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from changelane.contract.disorder import Triggers, find_earlier, find_rivals
 from changelane.contract.manifest import Capture
 from changelane.contract.selection import Identity, Selection
+from changelane.contract.trigger_order import Triggers, find_earlier, find_rivals
 from changelane.runner.compare.compare_tables import ANEW
 from changelane.runner.live.observe import Relation
 from changelane.text import spell, spell_name, spell_names

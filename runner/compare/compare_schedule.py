@@ -8,7 +8,7 @@ from typing import Any
 
 from changelane.contract.manifest import Manifest, Schedule
 from changelane.runner.compare.object import Object
-from changelane.runner.live.schedules import Row, Schedules
+from changelane.runner.live.schedules import ScheduleRow, Schedules
 
 
 def compare_schedules(manifest: Manifest, rows: Schedules) -> Iterator[Object]:
@@ -21,7 +21,7 @@ def compare_schedules(manifest: Manifest, rows: Schedules) -> Iterator[Object]:
             yield thing
 
 
-def _compare(schedule: Schedule, row: Row | None) -> Object:
+def _compare(schedule: Schedule, row: ScheduleRow | None) -> Object:
     def make(**facts: Any) -> Object:
         runs = describe_runs(row) if row else ""
         return Object(kind="schedule", name=schedule.name, schedule=schedule, runs=runs, **facts)
@@ -38,7 +38,7 @@ def _compare(schedule: Schedule, row: Row | None) -> Object:
     return make(state="ok")
 
 
-def describe_runs(row: Row) -> str:
+def describe_runs(row: ScheduleRow) -> str:
     """The last and the next run in words, in UTC to the second."""
     last = f"last run {_show(row.last_at)}" if row.last_at else "never ran"
     if row.paused:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from changelane.contract.schema import SCHEMA_VERSION, parse_schema_comment
 from changelane.runner.compare.object import Object
-from changelane.runner.live.definers import Stranger
+from changelane.runner.live.definers import OtherOwner
 from changelane.runner.live.observe import Observed
 from changelane.text import spell_name
 
 
-def _refuse_strangers(strangers: Sequence[Stranger]) -> Object:
+def _refuse_strangers(strangers: Sequence[OtherOwner]) -> Object:
     """The schema as foreign, if an owner of its objects could make code run with the rights of the
     captures.
     """

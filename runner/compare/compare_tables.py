@@ -18,7 +18,7 @@ def compare_tables(manifest: Manifest, observed: Observed) -> Iterator[Object]:
     changed.
     """
     known = {table.identity: table for table in manifest.tables}
-    captured, meant = list_captured(manifest), list_meant(manifest, observed)
+    captured, meant = list_captured(manifest), list_selected_tables(manifest, observed)
     for route in manifest.routes:
         bearers = captured.get(route.name, set())
         for identity, declared in meant[route.name].items():
@@ -56,7 +56,7 @@ def list_captured(manifest: Manifest) -> dict[str, set[Identity]]:
     return captured
 
 
-def list_meant(manifest: Manifest, observed: Observed) -> dict[str, Mapping[Identity, Identity]]:
+def list_selected_tables(manifest: Manifest, observed: Observed) -> dict[str, Mapping[Identity, Identity]]:
     """Route to the live tables that need its triggers, each with the table that it is captured as."""
     # TRUNCATE of a child does not empty its parent, so a route with only truncate events excludes children.
     spreading = {capture.route for capture in manifest.captures if capture.event != "truncate"}
@@ -72,10 +72,10 @@ def list_meant(manifest: Manifest, observed: Observed) -> dict[str, Mapping[Iden
     }
 
 
-def find_strays(manifest: Manifest, observed: Observed) -> dict[tuple[str, Identity], str]:
+def find_unmatched_tables(manifest: Manifest, observed: Observed) -> dict[tuple[str, Identity], str]:
     """(route, table) to the reason, for captured tables that the route no longer matches."""
     strays = {}
-    captured, meant = list_captured(manifest), list_meant(manifest, observed)
+    captured, meant = list_captured(manifest), list_selected_tables(manifest, observed)
     for route in manifest.routes:
         for identity in sorted(captured.get(route.name, set()) - meant[route.name].keys()):
             table = observed.tables.get(identity)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from changelane.contract.catalog import Trigger
-from changelane.contract.disorder import find_rivals
 from changelane.contract.manifest import Manifest
+from changelane.contract.trigger_order import find_rivals
 from changelane.runner.live.observe import Observed
 from changelane.text import spell, spell_names
 

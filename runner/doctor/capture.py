@@ -19,7 +19,7 @@ from changelane.runner.compare.orphans import explain_retired, is_misplaced, lis
 from changelane.runner.compare.renames import find_queues, read_queues
 from changelane.runner.compare.statement import drop_trigger
 from changelane.runner.doctor.finding import Finding
-from changelane.runner.live.definers import Lack
+from changelane.runner.live.definers import MissingRight
 from changelane.runner.live.observe import Observed
 from changelane.text import spell, spell_name
 
@@ -94,7 +94,7 @@ def _find_unable_senders(
     conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed
 ) -> Iterator[Finding]:
     captures = {capture.name: capture for capture in manifest.captures}
-    found: dict[str, dict[Lack, str]] = {}
+    found: dict[str, dict[MissingRight, str]] = {}
     for function in observed.functions.values():
         if function.name in captures and function.marker and function.marker.project == manifest.project:
             for lack in observed.definers.find_lacks(captures[function.name], role=function.owner):

@@ -13,11 +13,11 @@ from changelane.contract.manifest import Manifest
 from changelane.contract.sql_text import load_sql
 from changelane.runner.doctor.finding import Finding, say_seconds
 from changelane.runner.doctor.ids import find_ids
+from changelane.runner.live.observe import LiveQueue as Live
 from changelane.runner.live.observe import Observed
-from changelane.runner.live.observe import Queue as Live
 from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.queue.identity import name_session
-from changelane.runner.queue.noted import LOOK, STATE, compose_returning
+from changelane.runner.queue.worker_notes import LOOK, STATE, compose_returning
 
 _FLOW = sql.SQL(load_sql(__name__, "flow"))
 _FILLED = sql.SQL(load_sql(__name__, "filled"))

@@ -13,7 +13,7 @@ from changelane.contract.sql_text import load_sql
 from changelane.contract.timing import Timing
 from changelane.runner.doctor.finding import Finding, say_seconds
 from changelane.runner.live.observe import Observed
-from changelane.runner.live.schedule_runs import Schedule, list_schedules
+from changelane.runner.live.schedule_runs import ScheduleStatus, list_schedules
 from changelane.runner.live.schedules import sees_schedules
 
 _WORKERS = load_sql(__name__, "workers")
@@ -49,7 +49,7 @@ def find_schedules(
         yield from _find_late(schedule, works=works, gone=schedule.queue not in observed.queues)
 
 
-def _find_late(schedule: Schedule, *, works: bool, gone: bool) -> Iterator[Finding]:
+def _find_late(schedule: ScheduleStatus, *, works: bool, gone: bool) -> Iterator[Finding]:
     timing = Timing(schedule.cron, schedule.every, schedule.timezone)
     try:
         due_at = schedule.next_at or timing.find_next(schedule.since)
@@ -85,7 +85,7 @@ def _find_late(schedule: Schedule, *, works: bool, gone: bool) -> Iterator[Findi
         )
 
 
-def _explain_late(schedule: Schedule, *, works: bool, gone: bool) -> tuple[str, str]:
+def _explain_late(schedule: ScheduleStatus, *, works: bool, gone: bool) -> tuple[str, str]:
     """Why nothing was sent, as far as the database shows, and the fix."""
     if gone:
         return f"queue {schedule.queue} is gone", "changelane apply"

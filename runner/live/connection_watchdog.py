@@ -37,7 +37,7 @@ RESPITE = 2.0
 TICK = 0.5
 
 
-class Wire:
+class ConnectionSocket:
     """The socket of one connection, which any thread may cut.
 
     ``began`` is the start of the wait for an answer on the monotonic clock, None outside of a wait;
@@ -94,7 +94,7 @@ class Wire:
 
 
 _lock = threading.Lock()
-_wires: WeakSet[Wire] = WeakSet()
+_wires: WeakSet[ConnectionSocket] = WeakSet()
 
 
 class WatchedConnection(Connection[TupleRow]):
@@ -102,7 +102,7 @@ class WatchedConnection(Connection[TupleRow]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.wire = Wire(self)
+        self.wire = ConnectionSocket(self)
 
     def wait(self, *arguments: Any, **options: Any) -> Any:
         wire = self.wire
@@ -128,7 +128,7 @@ class WatchedAsyncConnection(AsyncConnection[TupleRow]):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.wire = Wire(self)
+        self.wire = ConnectionSocket(self)
 
     async def wait(self, *arguments: Any, **options: Any) -> Any:
         wire = self.wire
@@ -171,7 +171,7 @@ class Watchdog:
             for wire in wires:
                 self._look(wire, now=looked_at)
 
-    def _look(self, wire: Wire, *, now: float) -> None:
+    def _look(self, wire: ConnectionSocket, *, now: float) -> None:
         began = wire.began
         if began is None or wire.limit == inf or now - began < wire.limit:
             return

@@ -26,7 +26,7 @@ to insert into, ``sleepers``, the table to read.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lack:
+class MissingRight:
     """A right that a role lacks, in words, and the statement ``fix`` that grants it. ``fixable``: the
     session's role may run it. ``table`` is set to the queue's table if row security is in the way.
     """
@@ -53,7 +53,7 @@ class Definer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stranger:
+class OtherOwner:
     """The ``owner`` of schema ``changelane``, or of an object in it, who may not act as ``definer``."""
 
     what: str
@@ -71,10 +71,10 @@ class Definers:
     declared: bool = False
     by_capture: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Definer] = field(default_factory=dict)
-    lacks: Mapping[tuple[str, Need], Sequence[Lack]] = field(default_factory=dict)
-    strangers: Sequence[Stranger] = ()
+    lacks: Mapping[tuple[str, Need], Sequence[MissingRight]] = field(default_factory=dict)
+    strangers: Sequence[OtherOwner] = ()
 
-    def find_lacks(self, capture: Capture, *, role: str = "") -> tuple[Lack, ...]:
+    def find_lacks(self, capture: Capture, *, role: str = "") -> tuple[MissingRight, ...]:
         """The rights that ``role``, by default the role that the capture runs as, lacks for it; each once."""
         role = role or self.by_capture.get(capture.name, "")
         found = [lack for need in list_needs(capture) for lack in self.lacks.get((role, need), ())]
@@ -128,11 +128,11 @@ def observe_definers(
         "schemas": [entry[2] for entry in wanted],
         "names": [entry[3] for entry in wanted],
     }
-    lacks: dict[tuple[str, Need], list[Lack]] = defaultdict(list)
+    lacks: dict[tuple[str, Need], list[MissingRight]] = defaultdict(list)
     for name, kind, schema, thing, what, fix, fixable, held in conn.execute(
         load_sql(__name__, "observe_lacks"), columns
     ):
-        lack = Lack(what=what, fix=fix, fixable=fixable, table=thing if held else "")
+        lack = MissingRight(what=what, fix=fix, fixable=fixable, table=thing if held else "")
         lacks[name, (kind, schema, thing)].append(lack)
     tables = sorted({capture.identity for capture in manifest.captures})
     values = {
@@ -145,7 +145,7 @@ def observe_definers(
     there = {definer.name for definer in found}
     # Until the declared owner exists, accept objects of owners who may act as the role that creates it.
     trusting = {"roles": sorted({name if name in there else role for name in by_capture.values()})}
-    with conn.cursor(row_factory=class_row(Stranger)) as strangers:
+    with conn.cursor(row_factory=class_row(OtherOwner)) as strangers:
         strange = strangers.execute(load_sql(__name__, "observe_strangers"), trusting).fetchall()
     return Definers(
         declared=declared is not None,

@@ -18,7 +18,7 @@ Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ForeignTriggers:
     """``triggers`` by (schema, table). ``writes`` maps (schema, table, trigger) to the tables, without
     schemas, that the text of its function, or of functions that it calls, names beside a writing verb. A
     trigger that is missing there may write any table.
@@ -50,7 +50,7 @@ class Foreign:
         return False
 
 
-def read_foreign(conn: psycopg.Connection[Any]) -> Foreign:
+def read_foreign_triggers(conn: psycopg.Connection[Any]) -> ForeignTriggers:
     """Reads in the connection's open transaction, which has an empty search_path."""
     triggers: dict[Place, tuple[Trigger, ...]] = {}
     writes: dict[tuple[str, str, str], tuple[str, ...]] = {}
@@ -62,4 +62,4 @@ def read_foreign(conn: psycopg.Connection[Any]) -> Foreign:
             triggers[place] = (*triggers.get(place, ()), trigger)
             if written is not None:
                 writes[(*place, trigger.name)] = tuple(written)
-    return Foreign(triggers, writes)
+    return ForeignTriggers(triggers, writes)

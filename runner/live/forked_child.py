@@ -13,7 +13,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 
-class Owner(Protocol):
+class DescriptorHolder(Protocol):
     """An object with open descriptors that belong to the parent alone."""
 
     def list_descriptors(self) -> Iterable[int]: ...
@@ -21,10 +21,10 @@ class Owner(Protocol):
 
 _lock = threading.Lock()
 _forks = 0
-_owners: WeakSet[Owner] = WeakSet()
+_owners: WeakSet[DescriptorHolder] = WeakSet()
 
 
-def keep_from_children(owner: Owner) -> None:
+def keep_from_children(owner: DescriptorHolder) -> None:
     """Replace the owner's descriptors by the null device in each child of this process, as soon as it
     starts.
     """

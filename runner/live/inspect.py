@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from changelane.contract.catalog import Catalog, Table
 from changelane.contract.sql_text import load_sql
-from changelane.runner.live.foreign_triggers import read_foreign
+from changelane.runner.live.foreign_triggers import read_foreign_triggers
 from changelane.runner.live.session import snapshot
 from changelane.runner.live.timescale import Timescale, observe_timescale
 
@@ -42,7 +42,7 @@ def inspect(conn: psycopg.Connection[Any]) -> Catalog:
     with snapshot(conn), conn.cursor(row_factory=dict_row) as cursor:
         rows = observe_timescale(conn).amend(cursor.execute(_QUERY).fetchall())
         (types,) = cursor.execute(_TYPES).fetchall()
-        foreign = read_foreign(conn)
+        foreign = read_foreign_triggers(conn)
     for row in rows:
         row["triggers"] = foreign.triggers.get((row["schema"], row["name"]), ())
     paths = types.pop("paths")

@@ -28,7 +28,7 @@ _HOLDER = load_sql(__name__, "lock_holder")
 _BLOCKERS = load_sql(__name__, "lock_blockers")
 
 
-class Patience:
+class WaitLimit:
     """A limit on the total wait for others: ``seconds`` from now, in growing pauses with jitter."""
 
     def __init__(self, seconds: float) -> None:
@@ -56,7 +56,7 @@ def hold_project(
     """
     digest = hashlib.sha256(f"changelane:project {project}".encode()).digest()
     key = int.from_bytes(digest[:8], signed=True)
-    patience = Patience(max_wait)
+    patience = WaitLimit(max_wait)
     said = False
     with _choose_keeper(conn) as keeper:
         while not _try_lock(keeper, key):

@@ -10,15 +10,15 @@ import psycopg
 from psycopg.rows import class_row
 
 from changelane.contract.catalog import Table
-from changelane.contract.disorder import is_trigger_of
 from changelane.contract.manifest import Manifest
 from changelane.contract.marker import SCHEMA, Marker, hash_function, hash_queue, hash_trigger, parse_marker
 from changelane.contract.queue_name import fold
 from changelane.contract.schema import SCHEMA_LIVE
 from changelane.contract.sql_text import load_sql
+from changelane.contract.trigger_order import is_trigger_of
 from changelane.runner.live.definers import Definers, observe_definers
 from changelane.runner.live.expressions import observe_expressions
-from changelane.runner.live.foreign_triggers import Foreign, read_foreign
+from changelane.runner.live.foreign_triggers import ForeignTriggers, read_foreign_triggers
 from changelane.runner.live.found_rights import FoundRight, observe_found_rights
 from changelane.runner.live.inspect import list_tables
 from changelane.runner.live.partman import Partitioning, Partman, observe_partitions, observe_partman
@@ -73,7 +73,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
+class LiveQueue:
     """A row of ``pgmq.meta`` and its table. ``inserts``: the role may insert; ``owned``: it owns the table.
 
     ``indexed`` are the first columns of its indexes. ``key_index`` is the definition of the index for the
@@ -245,12 +245,12 @@ class Observed:
 
     session: Session
     partman: Partman = field(default_factory=Partman)
-    queues: Mapping[str, Queue] = field(default_factory=dict)
+    queues: Mapping[str, LiveQueue] = field(default_factory=dict)
     functions: Mapping[str, Function] = field(default_factory=dict)
     triggers: Mapping[tuple[str, str, str], Trigger] = field(default_factory=dict)
     relations: Mapping[tuple[str, str], Relation] = field(default_factory=dict)
     tables: Mapping[tuple[str, str], Table] = field(default_factory=dict)
-    foreign: Foreign = field(default_factory=Foreign)
+    foreign: ForeignTriggers = field(default_factory=ForeignTriggers)
     rights: Rights = field(default_factory=Rights)
     definers: Definers = field(default_factory=Definers)
     broken: Mapping[str, str] = field(default_factory=dict)
@@ -273,13 +273,13 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         partman = observe_partman(conn)
         partitions = observe_partitions(conn, partman)
         listed = session.has_pgmq and session.reads_queues
-        queues = _fetch(conn, Queue, "observe_queues") if listed else []
+        queues = _fetch(conn, LiveQueue, "observe_queues") if listed else []
         functions = _fetch(conn, Function, "observe_functions")
         triggers = _fetch(conn, Trigger, "observe_triggers", named)
         relations = _fetch(conn, Relation, "observe_relations", named)
         timescale = observe_timescale(conn)
         tables = list_tables(conn, timescale=timescale)
-        foreign = read_foreign(conn)
+        foreign = read_foreign_triggers(conn)
         roles = {role for access in manifest.access for role in (access.role, access.declared)}
         owners = {function.name: (function.owner, function.owner_creates) for function in functions}
         definers = observe_definers(conn, manifest, owners=owners, role=session.role)

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Connection, Error
 
 from changelane.errors import DatabaseError
-from changelane.runner.live.connection_watchdog import OVERRUN, OwnConnection, WatchedConnection, Wire
+from changelane.runner.live.connection_watchdog import (
+    OVERRUN,
+    ConnectionSocket,
+    OwnConnection,
+    WatchedConnection,
+)
 from changelane.runner.live.database import connect
 from changelane.runner.live.jitter import vary
 from changelane.runner.live.pinned import PinnedConnection
@@ -148,7 +153,7 @@ class ReconnectingConnection:
         connection.close()
 
 
-def next_limit(wire: Wire, limit: float, *, first: float = OVERRUN) -> float:
+def next_limit(wire: ConnectionSocket, limit: float, *, first: float = OVERRUN) -> float:
     """Seconds for the statements of the next connection: more if the watchdog ended a statement on
     this one.
     """

@@ -17,7 +17,7 @@ _LIST = load_sql(__name__, "schedule_runs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class ScheduleStatus:
     """``late`` is the number of seconds since the next run was due. ``last_at`` is the time of the last run,
     ``sent_at`` when it was sent. ``passed_over`` counts missed runs that are not sent.
     """
@@ -46,12 +46,12 @@ class Schedule:
         return f"{self.cron} {self.timezone}"
 
 
-def list_schedules(conn: psycopg.Connection[Any], project: str) -> list[Schedule]:
+def list_schedules(conn: psycopg.Connection[Any], project: str) -> list[ScheduleStatus]:
     """The schedules by name. Raises DatabaseError if the database has no schedules yet; psycopg.Error."""
     if not sees_schedules(conn):
         raise DatabaseError(
             "the database has no schema changelane that holds schedules, or not for this role",
             fix="run `changelane apply`; or GRANT USAGE ON SCHEMA changelane to the role",
         )
-    with conn.cursor(row_factory=class_row(Schedule)) as cursor:
+    with conn.cursor(row_factory=class_row(ScheduleStatus)) as cursor:
         return cursor.execute(_LIST, [project]).fetchall()

@@ -14,7 +14,7 @@ from changelane.contract.sql_text import load_sql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ScheduleRow:
     """A row of ``changelane.schedules``. ``writable``: the role may write that table."""
 
     project: str
@@ -36,7 +36,7 @@ class Row:
         return (self.queue, self.cron, self.every, self.timezone, self.body, self.missed)
 
 
-Schedules = Mapping[tuple[str, str], Row]
+Schedules = Mapping[tuple[str, str], ScheduleRow]
 """Rows by project and name, of all projects."""
 
 
@@ -44,7 +44,7 @@ def observe_schedules(conn: psycopg.Connection[Any]) -> Schedules:
     """Every row that the role may see; none if the table does not exist yet. Raises psycopg.Error."""
     if not sees_schedules(conn):
         return {}
-    with conn.cursor(row_factory=class_row(Row)) as cursor:
+    with conn.cursor(row_factory=class_row(ScheduleRow)) as cursor:
         rows = cursor.execute(load_sql(__name__, "observe_schedules")).fetchall()
     return {(row.project, row.name): row for row in rows}
 

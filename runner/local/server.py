@@ -23,7 +23,7 @@ from changelane.errors import ServerError
 from changelane.runner.local import postmaster
 from changelane.runner.local.account import find_nobody
 from changelane.runner.local.binaries import find_binary
-from changelane.runner.local.place import PORT, Place, find_base, is_private, prepare
+from changelane.runner.local.folders import PORT, ServerFolders, find_base, is_private, prepare
 from changelane.runner.local.postmaster import Postmaster
 
 __all__ = ["FOLDER", "find", "find_binary", "remove", "start", "stop"]
@@ -125,7 +125,7 @@ def _locked(root: Path, *, create: bool) -> Iterator[int]:
         os.close(lock)
 
 
-def _initialise(root: Path, place: Place, lock: int, settings: Mapping[str, str]) -> None:
+def _initialise(root: Path, place: ServerFolders, lock: int, settings: Mapping[str, str]) -> None:
     """Make the cluster in a temporary folder, then rename it, so that a killed start leaves no half-made
     cluster.
     """
@@ -161,7 +161,7 @@ def _initialise(root: Path, place: Place, lock: int, settings: Mapping[str, str]
     workshop.rmdir()
 
 
-def _settle(root: Path, place: Place, cluster: Path) -> None:
+def _settle(root: Path, place: ServerFolders, cluster: Path) -> None:
     """Move a stopped cluster to the folder of the server's account, and link it from ``root``."""
     # A server whose own folder was deleted may have left its data here.
     postmaster.end(place.data)
@@ -185,7 +185,7 @@ def _major(folder: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def _launch(root: Path, place: Place, settings: Mapping[str, str]) -> Postmaster:
+def _launch(root: Path, place: ServerFolders, settings: Mapping[str, str]) -> Postmaster:
     """Start the postmaster, detached, and wait until it is ready."""
     # The setting is a list of quoted identifiers.
     socket = str(place.socket).replace('"', '""')

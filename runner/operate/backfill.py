@@ -12,7 +12,7 @@ from psycopg import errors, sql
 
 from changelane.contract.sql_text import load_sql
 from changelane.errors import LockNotObtained
-from changelane.runner.live.lock_wait import Patience
+from changelane.runner.live.lock_wait import WaitLimit
 from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.operate import progress
 from changelane.text import spell
@@ -74,7 +74,7 @@ def backfill(
     task = f"backfill {source.project} {source.route} {source.name}"
     progress.begin(conn, task, asked=asked, restart=restart)
     total = _estimate(conn, source)
-    patience = Patience(max_wait)
+    patience = WaitLimit(max_wait)
     while True:
         if max_depth is not None:
             _wait(conn, source, max_depth=max_depth, notify=notify)
@@ -96,7 +96,7 @@ def backfill(
                     fix="sent messages stay sent; run again to go on, or wait longer with --max-wait",
                 ) from None
             continue
-        patience = Patience(max_wait)
+        patience = WaitLimit(max_wait)
         yield Step(found.done + sent, total)
         if after is None:
             return

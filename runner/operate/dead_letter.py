@@ -15,7 +15,7 @@ from changelane.contract.manifest import Manifest
 from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError, DatabaseError, ManifestError
 from changelane.runner.live.queue_tables import name_queue
-from changelane.runner.operate.singling import UNREADABLE, Rows, read_despite
+from changelane.runner.operate.readable_rows import UNREADABLE, Rows, read_what_is_readable
 from changelane.runner.operate.where import evaluate, select
 from changelane.runner.queue.identity import find_queue
 from changelane.runner.queue.unreadable import fetch
@@ -55,7 +55,7 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ErrorKind:
     """The start of an error, the number of letters that have it, and when the first and the last failed."""
 
     error: str
@@ -130,16 +130,16 @@ def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> lis
         return fetch(conn.execute(query))
 
     with conn.transaction():
-        rows = read_despite(conn, look, forms=("texts", "texts_short", "texts_none"))
+        rows = read_what_is_readable(conn, look, forms=("texts", "texts_short", "texts_none"))
     return [_read_letter(*row) for row in rows]
 
 
-def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kinds: int) -> list[Kind]:
+def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kinds: int) -> list[ErrorKind]:
     """The ``kinds`` most frequent errors among the ``limit`` newest letters, the most frequent first."""
     query = sql.SQL(load_sql(__name__, "dead_letter/kinds")).format(
         queue=place.table, limit=sql.Literal(limit), kinds=sql.Literal(kinds)
     )
-    return [Kind(*row) for row in conn.execute(query)]
+    return [ErrorKind(*row) for row in conn.execute(query)]
 
 
 def redrive(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> dict[int, int]:

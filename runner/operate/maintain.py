@@ -15,7 +15,7 @@ from changelane.contract.manifest import Manifest, Queue
 from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError, DatabaseError, LockNotObtained, ManifestError
-from changelane.runner.live.lock_wait import GONE, Patience, find_blockers
+from changelane.runner.live.lock_wait import GONE, WaitLimit, find_blockers
 from changelane.runner.live.partman import Partman, observe_partman
 from changelane.runner.live.queue_tables import Table
 from changelane.runner.queue.pruning import prune, prune_letters
@@ -37,7 +37,7 @@ NEWS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upkeep:
+class QueueMaintenance:
     """The work done for one queue: archived messages and dead letters pruned, partitions made and dropped,
     and messages moved from the default partition into their own.
     """
@@ -70,7 +70,7 @@ def maintain(
     *,
     max_wait: float,
     notify: Callable[[str], None],
-) -> Iterator[Upkeep]:
+) -> Iterator[QueueMaintenance]:
     """Prune archives and dead letters, and let pg_partman make and drop partitions; yields the work done for
     each queue.
 
@@ -81,7 +81,7 @@ def maintain(
     partman = observe_partman(conn) if any(queue.partition for queue in queues) else Partman()
     for queue in queues:
         try:
-            done = Upkeep(queue=queue.name, kind=queue.kind)
+            done = QueueMaintenance(queue=queue.name, kind=queue.kind)
             if queue.partition:
                 done = _keep_partitions(conn, queue.name, done, partman, max_wait=max_wait, notify=notify)
             elif queue.archive:
@@ -113,7 +113,7 @@ def _prune(
     max_wait: float,
     notify: Callable[[str], None],
 ) -> int:
-    total, news, patience = 0, time.monotonic() + NEWS, Patience(max_wait)
+    total, news, patience = 0, time.monotonic() + NEWS, WaitLimit(max_wait)
     while True:
         count = step()
         total += count or 0
@@ -134,12 +134,12 @@ def _prune(
 def _keep_partitions(
     conn: psycopg.Connection[Any],
     queue: str,
-    done: Upkeep,
+    done: QueueMaintenance,
     partman: Partman,
     *,
     max_wait: float,
     notify: Callable[[str], None],
-) -> Upkeep:
+) -> QueueMaintenance:
     if partman.schema is None:
         raise DatabaseError(
             f"queue {queue} is partitioned, and pg_partman is not installed in the database",
@@ -183,7 +183,7 @@ def _attempt(
     notify: Callable[[str], None],
 ) -> int:
     """Call a function of pg_partman in a transaction of its own; returns its result, 0 for nothing."""
-    patience = Patience(max_wait)
+    patience = WaitLimit(max_wait)
     while True:
         began = time.monotonic()
         try:

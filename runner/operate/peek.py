@@ -11,10 +11,10 @@ import psycopg
 from psycopg import sql
 
 from changelane.contract.sql_text import load_sql
-from changelane.runner.operate.singling import UNREADABLE, Rows, read_despite
+from changelane.runner.operate.readable_rows import UNREADABLE, Rows, read_what_is_readable
 from changelane.runner.operate.where import evaluate, select
 from changelane.runner.queue.identity import Queue
-from changelane.runner.queue.noted import STATE, read_count
+from changelane.runner.queue.worker_notes import STATE, read_count
 
 State = Literal["available", "delayed", "leased", "blocked", "archived"]
 STATES: tuple[State, ...] = ("available", "delayed", "leased", "blocked", "archived")
@@ -111,7 +111,7 @@ def peek(
             )
             return select(conn, query)
 
-        rows = read_despite(conn, look, forms=("texts", "texts_short", "texts_none"))
+        rows = read_what_is_readable(conn, look, forms=("texts", "texts_short", "texts_none"))
         messages = tuple(Message(**row) for row in _name(rows))
         if len(messages) > limit:
             return Page(messages[:limit], messages[limit - 1].id)

@@ -8,7 +8,7 @@ import psycopg
 
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
-from changelane.runner.live.schedule_runs import Schedule, list_schedules
+from changelane.runner.live.schedule_runs import ScheduleStatus, list_schedules
 from changelane.suggestion import suggest
 
 
@@ -39,7 +39,7 @@ def _call(conn: psycopg.Connection[Any], name: str, *values: str) -> Any:
     return row[0]
 
 
-def _find(conn: psycopg.Connection[Any], project: str, name: str) -> Schedule:
+def _find(conn: psycopg.Connection[Any], project: str, name: str) -> ScheduleStatus:
     schedules = {schedule.name: schedule for schedule in list_schedules(conn, project)}
     if name in schedules:
         return schedules[name]

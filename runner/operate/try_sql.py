@@ -55,7 +55,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
+class SilentRoute:
     """A route on a written table that sent no message, and the reason."""
 
     route: str
@@ -72,7 +72,7 @@ class Trial:
     commands: tuple[str, ...]
     messages: tuple[Message, ...]
     total: int
-    silences: tuple[Silence, ...]
+    silences: tuple[SilentRoute, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +218,7 @@ def _explain(
     counts: Iterable[Mapping[str, Any]],
     *,
     commands: Sequence[str],
-) -> Iterator[Silence]:
+) -> Iterator[SilentRoute]:
     """The reasons why routes on the written tables sent nothing, as far as the database shows them."""
     touched = {(table.schema, table.name): table for table in tables}
     groups: dict[tuple[str, tuple[str, str]], list[Capture]] = {}
@@ -250,7 +250,7 @@ def _explain(
             for capture in captures
         }
         why = _say_why(changes, states, role=role, counted=counted)
-        yield Silence(route=route, table=".".join(identity), why=why)
+        yield SilentRoute(route=route, table=".".join(identity), why=why)
 
 
 def _find_state(capture: Capture, live: tuple[str, str | None] | None) -> str:

@@ -36,7 +36,7 @@ SHARE = 20.0
 """Or this multiple of the time that the last full look took, when many dead rows slow it."""
 
 
-class Queue:
+class FencedQueue:
     """One queue. ``columns`` are those that its queue and archive tables share, in table order. ``keeps``: an
     ack moves the message to the archive, which may be ``partitioned``. ``dated``: claims also read the time
     for ``Message.enqueued_at``. ``next_at``, on the monotonic clock, is when another claim may bring more
@@ -281,12 +281,13 @@ def open_queues(
     connection: Connection[Any],
     names: Sequence[tuple[str, str]],
     *,
-    classes: Mapping[str, type[Queue]] | None = None,
+    classes: Mapping[str, type[FencedQueue]] | None = None,
     keeping: Collection[str] = (),
     dated: Collection[str] = (),
-) -> list[Queue]:
-    """Open a Queue for each (name, dead-letter name). ``classes`` maps a name to its class. An ack in a queue
-    of ``keeping`` archives the message. Claims from a queue of ``dated`` also read when a message was sent.
+) -> list[FencedQueue]:
+    """Open a FencedQueue for each (name, dead-letter name). ``classes`` maps a name to its class. An ack in a
+    queue of ``keeping`` archives the message. Claims from a queue of ``dated`` also read when a message was
+    sent.
 
     Raises DatabaseError that names every queue that the database lacks.
     """
@@ -302,7 +303,7 @@ def open_queues(
         verb = "does" if len(missing) == 1 else "do"
         raise DatabaseError(f"{noun} {', '.join(missing)} {verb} not exist", fix="run `changelane apply`")
     return [
-        (classes or {}).get(name, Queue)(
+        (classes or {}).get(name, FencedQueue)(
             name=name,
             dead_letter=dead,
             columns=[

@@ -26,8 +26,8 @@ from changelane.contract.queue_name import queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.fenced import Queue, open_queues, read_rows
-from changelane.runner.queue.noted import STATE
+from changelane.runner.queue.fenced import FencedQueue, open_queues, read_rows
+from changelane.runner.queue.worker_notes import STATE
 from changelane.runner.queue.worker_rights import check_rights
 
 _KEY = sql.SQL(load_sql(__name__, "key"))
@@ -55,7 +55,7 @@ REMEMBERED = 20_000
 """How many keys a worker remembers to look at; it finds others by walking."""
 
 
-class OrderedQueue(Queue):
+class OrderedQueue(FencedQueue):
     """A queue whose claims hold at most one message of each key.
 
     A claim looks at the messages that have been due the longest, and takes the first message of each one's
@@ -161,7 +161,7 @@ class OrderedQueue(Queue):
 
 def open_worked(
     connection: Connection[Any], consumers: Sequence[Consumer], *, dated: Collection[str] = ()
-) -> list[Queue]:
+) -> list[FencedQueue]:
     """The queue of each consumer, ready to be worked as it declares; ``dated`` as for ``open_queues``.
 
     Raises DatabaseError that names every queue that the database lacks, that lacks the index for its order,

@@ -15,7 +15,7 @@ from support.workers import Bench
 from changelane.contract.manifest import Archive, Retry
 from changelane.runner.apply.plan import Plan, plan
 from changelane.runner.live.observe import observe
-from changelane.runner.queue.fenced import Queue, open_queues
+from changelane.runner.queue.fenced import FencedQueue, open_queues
 from changelane.runner.queue.ordered import OrderedQueue
 from changelane.runner.queue.pruning import prune
 
@@ -144,8 +144,8 @@ def test_a_discarded_message_is_archived_and_a_dead_letter_is_not(bench: Bench) 
     assert len(bench.dead) == 1
 
 
-@pytest.mark.parametrize("kind", [Queue, OrderedQueue])
-def test_a_stale_holder_archives_nothing(conn: Connection, kind: type[Queue]) -> None:
+@pytest.mark.parametrize("kind", [FencedQueue, OrderedQueue])
+def test_a_stale_holder_archives_nothing(conn: Connection, kind: type[FencedQueue]) -> None:
     conn.execute("SELECT pgmq.create('jobs'), pgmq.create('jobs_dlq')")
     conn.execute(KEY_INDEX)
     (queue,) = open_queues(conn, [("jobs", "jobs_dlq")], classes={"jobs": kind}, keeping=["jobs"])

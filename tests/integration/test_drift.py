@@ -16,7 +16,7 @@ from changelane.runner.live.database import connect
 from changelane.runner.live.observe import observe
 from changelane.runner.local import binaries
 from changelane.runner.local import server as servers
-from changelane.runner.local.place import Place, prepare
+from changelane.runner.local.folders import ServerFolders, prepare
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -286,7 +286,7 @@ def test_a_server_upgraded_in_place_is_as_declared(
         servers.remove(old)
 
 
-def run_as(place: Place, program: str, *arguments: str | Path) -> None:
+def run_as(place: ServerFolders, program: str, *arguments: str | Path) -> None:
     """Run a program of the server as the account that the server runs as."""
     within = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", place.data.parent]
     process = place.account.spawn(

@@ -22,7 +22,7 @@ from changelane.runner.apply.plan import plan
 from changelane.runner.compare.orphans import find_remains
 from changelane.runner.live.inspect import inspect
 from changelane.runner.live.observe import observe
-from changelane.runner.live.survey import survey
+from changelane.runner.live.table_sizes import measure_tables
 
 Connection = psycopg.Connection[Any]
 
@@ -156,7 +156,8 @@ def test_a_schema_is_captured_through_its_migrations_and_left_as_it_was(
 
     # A first spec is valid as it is, and with all of its routes switched on.
     path = tmp_path / "first.yaml"
-    sizes = {(size.schema, size.name): (size.rows, size.bytes, size.partitions) for size in survey(conn)}
+    tables = measure_tables(conn)
+    sizes = {(size.schema, size.name): (size.rows, size.bytes, size.partitions) for size in tables}
     first = draft(
         inspect(conn), project=schema.name, database=schema.name, schema="first.schema.json", sizes=sizes
     )

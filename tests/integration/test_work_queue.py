@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from changelane.errors import DatabaseError
-from changelane.runner.queue.fenced import Queue, open_queues, pair
+from changelane.runner.queue.fenced import FencedQueue, open_queues, pair
 
 FILL = """
     INSERT INTO pgmq.q_jobs (vt, message, headers)
@@ -19,7 +19,7 @@ FILL = """
 
 
 @pytest.fixture
-def queue(conn: psycopg.Connection[Any]) -> Queue:
+def queue(conn: psycopg.Connection[Any]) -> FencedQueue:
     conn.execute("SELECT pgmq.create('jobs'), pgmq.create('jobs_dlq')")
     (queue,) = open_queues(conn, [("jobs", "jobs_dlq")])
     return queue
@@ -29,7 +29,9 @@ def state(conn: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
     return conn.execute("SELECT msg_id, read_ct, vt, headers FROM pgmq.q_jobs ORDER BY msg_id").fetchall()
 
 
-def test_a_claim_takes_due_messages_once_and_in_order(conn: psycopg.Connection[Any], queue: Queue) -> None:
+def test_a_claim_takes_due_messages_once_and_in_order(
+    conn: psycopg.Connection[Any], queue: FencedQueue
+) -> None:
     conn.execute(FILL, ["-1 s", 5])
     conn.execute(FILL, ["1 h", 5])
     first = queue.claim(conn, limit=3, lease=60)
@@ -38,7 +40,7 @@ def test_a_claim_takes_due_messages_once_and_in_order(conn: psycopg.Connection[A
     assert {item.read_ct for item in first + second} == {1}
 
 
-def test_a_stale_holder_changes_nothing(conn: psycopg.Connection[Any], queue: Queue) -> None:
+def test_a_stale_holder_changes_nothing(conn: psycopg.Connection[Any], queue: FencedQueue) -> None:
     conn.execute(FILL, ["-1 s", 3])
     stale = queue.claim(conn, limit=3, lease=0)
     assert len(queue.claim(conn, limit=3, lease=60)) == 3
@@ -54,7 +56,7 @@ def test_a_stale_holder_changes_nothing(conn: psycopg.Connection[Any], queue: Qu
 
 
 def test_a_renewal_skips_a_row_that_is_being_settled_and_still_calls_it_held(
-    conn: psycopg.Connection[Any], queue: Queue, database: str
+    conn: psycopg.Connection[Any], queue: FencedQueue, database: str
 ) -> None:
     conn.execute(FILL, ["-1 s", 2])
     claimed = queue.claim(conn, limit=2, lease=60)
@@ -68,7 +70,7 @@ def test_a_renewal_skips_a_row_that_is_being_settled_and_still_calls_it_held(
 
 @pytest.mark.parametrize("headers", [None, [1], "x", {"route": "r", "changelane": {"attempts": 1}}])
 def test_notes_go_into_headers_of_any_shape(
-    conn: psycopg.Connection[Any], queue: Queue, headers: object
+    conn: psycopg.Connection[Any], queue: FencedQueue, headers: object
 ) -> None:
     value = None if headers is None else json.dumps(headers)
     conn.execute("SELECT pgmq.send('jobs', '{}'::jsonb, %s::jsonb)", [value])
@@ -88,7 +90,7 @@ def test_notes_go_into_headers_of_any_shape(
 @pytest.mark.parametrize("analyzed", [False, True])
 @pytest.mark.parametrize("limit", [10, 1000])
 def test_a_claim_reads_in_proportion_to_its_batch(
-    conn: psycopg.Connection[Any], queue: Queue, limit: int, analyzed: bool
+    conn: psycopg.Connection[Any], queue: FencedQueue, limit: int, analyzed: bool
 ) -> None:
     conn.execute(FILL, ["1 day", 30_000])
     conn.execute(FILL, ["-1 s", 30_000])
@@ -107,7 +109,7 @@ def test_a_claim_reads_in_proportion_to_its_batch(
 
 @pytest.mark.parametrize("held", [False, True])
 def test_statements_read_in_proportion_to_their_batch_amid_dead_rows(
-    conn: psycopg.Connection[Any], queue: Queue, database: str, held: bool
+    conn: psycopg.Connection[Any], queue: FencedQueue, database: str, held: bool
 ) -> None:
     """100,000 messages wait behind 100,000 dead rows; with ``held``, no vacuum could remove these."""
     conn.execute("ALTER TABLE pgmq.q_jobs SET (autovacuum_enabled = false)")
@@ -139,7 +141,7 @@ def measure(conn: psycopg.Connection[Any], statement: bytes, values: dict[str, A
 
 
 def test_what_is_committed_late_waits_for_no_newer_message(
-    conn: psycopg.Connection[Any], queue: Queue
+    conn: psycopg.Connection[Any], queue: FencedQueue
 ) -> None:
     conn.execute(FILL, ["-1 s", 100])
     (late,) = queue.claim(conn, limit=1, lease=60)
@@ -157,7 +159,7 @@ def test_what_is_committed_late_waits_for_no_newer_message(
     assert queue.claim(conn, limit=1000, lease=60) == []
 
 
-def test_queue_tables_of_older_pgmq_are_worked_too(conn: psycopg.Connection[Any], queue: Queue) -> None:
+def test_queue_tables_of_older_pgmq_are_worked_too(conn: psycopg.Connection[Any], queue: FencedQueue) -> None:
     for table in ("q_jobs", "a_jobs"):
         conn.execute(f"ALTER TABLE pgmq.{table} DROP COLUMN last_read_at")
     (older,) = open_queues(conn, [("jobs", "jobs_dlq")])
@@ -168,7 +170,7 @@ def test_queue_tables_of_older_pgmq_are_worked_too(conn: psycopg.Connection[Any]
     assert conn.execute("SELECT msg_id, read_ct FROM pgmq.a_jobs").fetchall() == [(1, 1)]
 
 
-def test_all_missing_queues_are_named(conn: psycopg.Connection[Any], queue: Queue) -> None:
+def test_all_missing_queues_are_named(conn: psycopg.Connection[Any], queue: FencedQueue) -> None:
     with pytest.raises(DatabaseError, match="queues a, b do not exist") as caught:
         open_queues(conn, [("jobs", "a"), ("b", "jobs_dlq")])
     assert "changelane apply" in caught.value.fix

@@ -22,7 +22,7 @@ from changelane.generator.spec.loading import read_spec
 from changelane.runner.apply.apply import apply
 from changelane.runner.live.inspect import inspect
 from changelane.runner.queue.delivery import read_delivery
-from changelane.runner.work.handlers.takes import CHANGES
+from changelane.runner.work.handlers.handler_input import CHANGES
 from support.databases import lend
 
 WAYS = [{"capture": capture, "send": send} for capture in ("statement", "row") for send in ("pgmq", "inline")]

@@ -227,7 +227,7 @@ class Sample:
     def applied(self) -> observe.Observed:
         """A database in which all was applied."""
         queues = [
-            observe.Queue(
+            observe.LiveQueue(
                 name=queue.name,
                 kind=queue.kind,
                 has_table=True,

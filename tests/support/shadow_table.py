@@ -22,9 +22,9 @@ import structlog
 
 from changelane.change import Change
 from changelane.contract.manifest import Consumer
+from changelane.runner.work.handlers.handler_input import HandlerInput
 from changelane.runner.work.handlers.plan import HandlerPlan
 from changelane.runner.work.handlers.signature import Handler
-from changelane.runner.work.handlers.takes import Takes
 from changelane.runner.work.process.worker import Worker
 from support.captures import Rig
 
@@ -62,7 +62,7 @@ def drain(rig: Rig, queues: Sequence[str], *, handler: Callable[..., None] = kee
         )
         for queue in queues
     ]  # fmt: skip
-    call = Handler(function=handler, asynchronous=False, transaction=True, takes=Takes(batch=True))
+    call = Handler(function=handler, asynchronous=False, transaction=True, takes=HandlerInput(batch=True))
     worker = Worker(
         specs=specs,
         sinks={spec.queue: HandlerPlan(spec, call) for spec in specs},

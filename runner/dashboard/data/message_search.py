@@ -20,8 +20,8 @@ from changelane.contract.sql_text import load_sql
 from changelane.runner.dashboard.data.samples import CAP
 from changelane.runner.operate.peek import LOOK, Message, State, peek
 from changelane.runner.queue.identity import Queue
-from changelane.runner.queue.noted import STATE
 from changelane.runner.queue.unreadable import is_unreadable
+from changelane.runner.queue.worker_notes import STATE
 
 LENGTH = 50
 

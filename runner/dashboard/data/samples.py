@@ -18,7 +18,7 @@ from changelane.contract.sql_text import load_sql
 from changelane.runner.dashboard.data.pool import LOCK_TIMEOUT, Pool
 from changelane.runner.live.queue_tables import Table
 from changelane.runner.queue.identity import name_session
-from changelane.runner.queue.noted import LOOK, STATE, compose_returning, read_count
+from changelane.runner.queue.worker_notes import LOOK, STATE, compose_returning, read_count
 
 CAP = 10_000
 """Messages counted at most; above this, the statistics' estimate is shown."""

@@ -39,7 +39,7 @@ from changelane.runner.live.queue_tables import Table
 from changelane.runner.operate.peek import State
 from changelane.runner.operate.peek import peek as peek_messages
 from changelane.runner.queue.identity import Queue as Target
-from changelane.runner.queue.noted import LOOK
+from changelane.runner.queue.worker_notes import LOOK
 
 TABS: dict[State | None, str] = {
     None: "All in the queue",

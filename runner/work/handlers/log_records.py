@@ -15,7 +15,7 @@ NAMED = 10
 """Messages of a batch that one line names, at most."""
 
 
-class Records(logging.Handler):
+class HandlerLogRecords(logging.Handler):
     """Passes records on, with the queue, message and attempt of the handler that wrote them.
 
     A thread that a handler started belongs to no message, so its records name none.
@@ -47,7 +47,7 @@ def join_logging(log: FilteringBoundLogger, *, level: str) -> None:
     Call it before the import of the handlers' modules: their ``logging.basicConfig`` then does nothing.
     """
     root = logging.getLogger()
-    root.addHandler(Records(log))
+    root.addHandler(HandlerLogRecords(log))
     root.setLevel(level.upper())
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from changelane.contract.manifest import Consumer
 from changelane.runner.work.handlers.signature import Handler
-from changelane.runner.work.handlers.task_pool import Tasks
-from changelane.runner.work.handlers.thread_pool import Threads
+from changelane.runner.work.handlers.task_pool import TaskPool
+from changelane.runner.work.handlers.thread_pool import ThreadPool
 from changelane.runner.work.handlers.tracing import trace_handler
 from changelane.runner.work.sinks.protocol import Host, Sink
 
@@ -33,12 +33,12 @@ class HandlerPlan:
         )
 
     def open(self, host: Host) -> Sink:
-        pool: Threads | Tasks
+        pool: ThreadPool | TaskPool
         handler = trace_handler(self.handler, queue=self.consumer.queue)
         size = self.consumer.concurrency
         if handler.asynchronous:
-            pool = Tasks(handler=handler, host=host, size=size, timeout=self.consumer.timeout)
+            pool = TaskPool(handler=handler, host=host, size=size, timeout=self.consumer.timeout)
         else:
-            pool = Threads(handler=handler, host=host, size=size)
+            pool = ThreadPool(handler=handler, host=host, size=size)
         host.shares.add(pool)
         return pool

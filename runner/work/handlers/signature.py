@@ -16,7 +16,12 @@ from typing import Any
 from changelane.change import DeadLetter, Discard, Failed, Retry
 from changelane.contract.manifest import Consumer
 from changelane.errors import HandlerError, PreflightError
-from changelane.runner.work.handlers.takes import CHANGES, Takes, Unsuited, read_takes
+from changelane.runner.work.handlers.handler_input import (
+    CHANGES,
+    HandlerInput,
+    UnsuitedAnnotation,
+    read_handler_input,
+)
 from changelane.suggestion import suggest
 
 BUILTINS = "builtins"
@@ -32,7 +37,7 @@ class Handler:
     function: Callable[..., Any]
     asynchronous: bool
     transaction: bool
-    takes: Takes = CHANGES
+    takes: HandlerInput = CHANGES
     never: tuple[type[Exception], ...] = ()
 
     @property
@@ -206,8 +211,8 @@ def _check(consumer: Consumer, subject: str, function: Callable[..., Any]) -> Ha
     if transaction:
         _check_connection(subject, positional[1], asynchronous=asynchronous)
     try:
-        takes = read_takes(call, positional[0].annotation)
-    except Unsuited as error:
+        takes = read_handler_input(call, positional[0].annotation)
+    except UnsuitedAnnotation as error:
         raise _wrong(subject, error.what, fix=error.fix) from error
     return Handler(function=function, asynchronous=asynchronous, transaction=transaction, takes=takes)
 

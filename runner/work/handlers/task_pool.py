@@ -30,7 +30,7 @@ from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host
 
 
-class Tasks:
+class TaskPool:
     """A sink of ``size`` tasks that take jobs in order, and report each in the thread of their event loop."""
 
     cancels = True

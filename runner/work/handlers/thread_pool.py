@@ -23,7 +23,7 @@ from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host
 
 
-class Threads:
+class ThreadPool:
     """A sink of ``size`` threads that take jobs in order, and report each themselves."""
 
     cancels = False

@@ -13,7 +13,7 @@ import psycopg
 from changelane.contract.manifest import Consumer
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.fenced import Queue
+from changelane.runner.queue.fenced import FencedQueue
 from changelane.runner.work.outcome.verdict import ACK, Verdict, judge
 from changelane.runner.work.sinks.fault import Fault
 from changelane.runner.work.sinks.job import Job
@@ -76,7 +76,7 @@ def release(delivery: Delivery) -> Fate:
 
 def settle(
     connection: psycopg.Connection[Any],
-    queue: Queue,
+    queue: FencedQueue,
     fates: Iterable[Fate],
     *,
     acks: Sequence[Delivery] = (),
@@ -132,7 +132,7 @@ def settle(
 
 
 def charge(
-    connection: psycopg.Connection[Any], queue: Queue, suspects: Sequence[Delivery], *, lease: float
+    connection: psycopg.Connection[Any], queue: FencedQueue, suspects: Sequence[Delivery], *, lease: float
 ) -> list[Delivery]:
     """Write an attempt down for each message before it begins; returns those still held, with new leases."""
     until = time.monotonic() + lease
@@ -168,7 +168,7 @@ def _note(delivery: Delivery, verdict: Verdict) -> tuple[Delivery, float, str]:
 
 def _retire(
     connection: psycopg.Connection[Any],
-    queue: Queue,
+    queue: FencedQueue,
     delivery: Delivery,
     verdict: Verdict,
     *,

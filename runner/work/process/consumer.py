@@ -14,7 +14,7 @@ import psycopg
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.fenced import Queue, explain
+from changelane.runner.queue.fenced import FencedQueue, explain
 from changelane.runner.queue.identity import name_session
 from changelane.runner.work.process.prefetch import Prefetch
 from changelane.runner.work.process.rate_limit import RateLimit
@@ -28,7 +28,7 @@ from changelane.runner.work.sinks.relay_state import RelayState
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from changelane.runner.live.connection_watchdog import Wire
+    from changelane.runner.live.connection_watchdog import ConnectionSocket
 
 
 HEARTBEAT = 10.0
@@ -54,7 +54,7 @@ class Consumer:
         self,
         *,
         spec: Spec,
-        queue: Queue,
+        queue: FencedQueue,
         plan: SinkPlan,
         conninfo: str,
         alone: threading.Lock,
@@ -166,7 +166,7 @@ class Consumer:
         late = [job.finished for job in list(self._sink.running) if job.finished is not None]
         return len(late) >= self._sink.size and max(late) < time.monotonic() - BLOCKED
 
-    def find_waiting(self, *, seconds: float) -> list[Wire]:
+    def find_waiting(self, *, seconds: float) -> list[ConnectionSocket]:
         """Connections on which a handler has waited this long for an answer and whose server process is
         known.
         """

@@ -15,7 +15,7 @@ import psycopg
 
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
-from changelane.runner.live.connection_watchdog import OVERRUN, Wire
+from changelane.runner.live.connection_watchdog import OVERRUN, ConnectionSocket
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
@@ -53,7 +53,7 @@ class LeaseRenewer:
             conninfo, name="changelane work leases", limit=limit, refused=shares.report
         )
         self._probed_at = 0.0
-        self._doubtful: dict[Wire, float] = {}
+        self._doubtful: dict[ConnectionSocket, float] = {}
         self._terminate = load_sql(__name__, "terminate")
         self._active = load_sql(__name__, "active")
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)

@@ -7,13 +7,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO, cast
 
-from changelane.runner.work.process.log_sink import Sink
+from changelane.runner.work.process.log_sink import LogWriter
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
 
 
-_sinks: dict[int, Sink] = {}
+_sinks: dict[int, LogWriter] = {}
 
 
 def flush() -> None:
@@ -34,7 +34,7 @@ def open_log(level: str = "info") -> FilteringBoundLogger:
     terminal = stream is not None and stream.isatty()
     sink = _sinks.get(id(stream))
     if sink is None or sink.stream is not stream:
-        sink = _sinks[id(stream)] = Sink(stream)
+        sink = _sinks[id(stream)] = LogWriter(stream)
     last: Processor = (
         structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
         if terminal

@@ -14,7 +14,7 @@ PATIENCE = 1.0
 """Seconds that ``drain`` waits for such a stream."""
 
 
-class Sink:
+class LogWriter:
     """Writes each text at once and whole, in a thread of its own, because processes may share the stream.
 
     ``dropped`` counts the lines that the stream did not accept. Writers can use this as a file.

@@ -26,7 +26,7 @@ from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.schedule_runs import list_schedules
 from changelane.runner.live.schedules import sees_schedules
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.noted import LOOK, STATE, compose_returning
+from changelane.runner.queue.worker_notes import LOOK, STATE, compose_returning
 from changelane.runner.work.process.consumer import Consumer, list_relays
 from changelane.runner.work.process.relay_metrics import measure_relays, time_relays
 from changelane.runner.work.process.schedule_metrics import measure_schedules

@@ -12,7 +12,7 @@ import psycopg
 
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.fenced import Queue
+from changelane.runner.queue.fenced import FencedQueue
 from changelane.runner.work.outcome.settle import VANISHED, charge
 from changelane.runner.work.sinks.fault import LeaseLost, MustWait, Released, Unfinished
 from changelane.runner.work.sinks.job import Job
@@ -92,7 +92,7 @@ class Prefetch:
         if fit:
             self._sink.submit([Job(fit)] if self._sink.batch else [Job([delivery]) for delivery in fit])
 
-    def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: Queue) -> None:
+    def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: FencedQueue) -> None:
         """Charge the attempt of one suspect and run it, once a slot is free; put the others off.
 
         If two ran at once, both would be charged for a death that one of them causes. When psycopg.Error is

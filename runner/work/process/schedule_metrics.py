@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from changelane.runner.live.schedule_runs import Schedule
+from changelane.runner.live.schedule_runs import ScheduleStatus
 
 _LABELS = ("schedule",)
 
 
-def measure_schedules(schedules: Sequence[Schedule]) -> list[Metric]:
+def measure_schedules(schedules: Sequence[ScheduleStatus]) -> list[Metric]:
     """A family for each fact; times are seconds since 1970, and absent where there is none."""
     last = GaugeMetricFamily(
         "changelane_schedule_last_run_timestamp_seconds", "Time of the last run.", labels=_LABELS

@@ -12,7 +12,7 @@ import psycopg
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.fenced import Queue
+from changelane.runner.queue.fenced import FencedQueue
 from changelane.runner.queue.identity import name_session
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.settle import Fate, settle
@@ -42,7 +42,7 @@ class Settler:
         self,
         *,
         spec: Spec,
-        queue: Queue,
+        queue: FencedQueue,
         conninfo: str,
         stopping: threading.Event,
         progress: Callable[[], None],

@@ -19,7 +19,7 @@ SPARE = 0.5
 """
 
 
-class Ending:
+class ShutdownDeadline:
     """Ends the process at its deadline, unless it has ended by then."""
 
     def __init__(self, *, log: FilteringBoundLogger) -> None:

@@ -189,7 +189,7 @@ def supervise(
         time.sleep(0.1)
 
 
-class Line:
+class ParentConnection:
     """A child's end of the connection to its parent."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.live.connection_watchdog import Watchdog
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.transient import is_passing
-from changelane.runner.queue.fenced import Queue, explain
+from changelane.runner.queue.fenced import FencedQueue, explain
 from changelane.runner.queue.ordered import OrderedQueue, open_worked
 from changelane.runner.queue.worker_rights import describe_lack
 from changelane.runner.work.process.archive_pruner import ArchivePruner
@@ -411,7 +411,7 @@ def _shown(counts: Counter[str]) -> dict[str, int]:
     return {name: counts[name] for name in names}
 
 
-def _compose(name: str, queues: Sequence[Queue], **parts: sql.Composable) -> sql.Composed:
+def _compose(name: str, queues: Sequence[FencedQueue], **parts: sql.Composable) -> sql.Composed:
     """One statement over all queues, with a row for each."""
     template = sql.SQL(load_sql(__name__, name))
     return sql.SQL(" UNION ALL ").join(

@@ -12,7 +12,7 @@ class GiveUpConnection:
     """Stands in a sink's queue in place of a job: the slot that takes it gives up its connection."""
 
 
-class Holder(Protocol):
+class ConnectionHolder(Protocol):
     """A sink that has a connection for each of its slots."""
 
     @property
@@ -27,12 +27,12 @@ class ConnectionShares:
     """Shares the connections of one process. Claims, acks and leases come first; each sink keeps one."""
 
     def __init__(self) -> None:
-        self._holders: list[Holder] = []
+        self._holders: list[ConnectionHolder] = []
 
-    def add(self, holder: Holder) -> None:
+    def add(self, holder: ConnectionHolder) -> None:
         self._holders.append(holder)
 
-    def report(self, holder: Holder | None = None) -> None:
+    def report(self, holder: ConnectionHolder | None = None) -> None:
         """Report that no connection could be made: for the slots of ``holder``, or for the worker itself."""
         richest = max(self._holders, key=lambda each: each.connected, default=None)
         if richest is None or not richest.connected:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from changelane.runner.queue.fenced import Queue
+from changelane.runner.queue.fenced import FencedQueue
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.relay_state import RelayState
@@ -38,7 +38,7 @@ class Host:
     changed ``held_until`` or ``failure``. A sink with connections to the database joins ``shares``.
     """
 
-    queue: Queue
+    queue: FencedQueue
     conninfo: str
     shares: ConnectionShares
     log: FilteringBoundLogger

@@ -20,7 +20,7 @@ _LISTS = (list, Sequence, Collection, Iterable)
 _ANYTHING = (Any, object, inspect.Parameter.empty)
 
 
-class Unsuited(Exception):
+class UnsuitedAnnotation(Exception):
     """An annotation that no handler can have. ``what`` is the problem, ``fix`` the edit."""
 
     def __init__(self, what: str, *, fix: str) -> None:
@@ -30,7 +30,7 @@ class Unsuited(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Takes:
+class HandlerInput:
     """Whether a handler takes captured changes, messages or both, and lists of them (``batch``).
 
     ``row`` is the annotated type of a change's rows, ``body`` that of a message's body; None: not annotated.
@@ -73,18 +73,18 @@ class Takes:
         return self.row.check(change) if self.row else change
 
 
-CHANGES = Takes()
+CHANGES = HandlerInput()
 """What a handler without an annotation takes."""
 
 
-def read_takes(function: Callable[..., Any], annotation: Any) -> Takes:
-    """What a handler's first parameter asks for. Raises Unsuited when that is neither a change nor a
-    message.
+def read_handler_input(function: Callable[..., Any], annotation: Any) -> HandlerInput:
+    """The input that a handler's first parameter asks for. Raises UnsuitedAnnotation for one that is neither a
+    change nor a message.
     """
     members = list(_split(function, annotation))
     lists = [member for member in members if _is_list(member)]
     if lists and len(members) > 1:
-        raise Unsuited(
+        raise UnsuitedAnnotation(
             f"asks for {_show(annotation)}, but is given a list of both, or one of either",
             fix="annotate list[Change | Message], or Change | Message",
         )
@@ -97,7 +97,7 @@ def read_takes(function: Callable[..., Any], annotation: Any) -> Takes:
     for member in members:
         if member not in changes and member not in messages and member not in anything:
             _refuse(member)
-    return Takes(
+    return HandlerInput(
         batch=bool(lists),
         change=bool(changes or anything),
         message=bool(messages),
@@ -108,17 +108,17 @@ def read_takes(function: Callable[..., Any], annotation: Any) -> Takes:
 
 def _refuse(member: Any) -> None:
     if isinstance(member, _Absent):
-        raise Unsuited(
+        raise UnsuitedAnnotation(
             f"asks for {member.__name__}, which is not there at run time",
             fix="import it outside `if TYPE_CHECKING`, or annotate changelane.Change or changelane.Message",
         )
     kind = get_origin(member) or member
     if inspect.isclass(kind) and issubclass(kind, Iterable) and not issubclass(kind, str):
-        raise Unsuited(
+        raise UnsuitedAnnotation(
             f"asks for a {_show(kind)}, but a batch comes in a list",
             fix="annotate list[Change] or list[Message]; Change or Message for one at a time",
         )
-    raise Unsuited(
+    raise UnsuitedAnnotation(
         f"asks for {_show(member)}, which is neither a Change nor a Message",
         fix="annotate changelane.Change (captured changes), changelane.Message (any), or both with |",
     )
@@ -131,7 +131,7 @@ def _find_rows(function: Callable[..., Any], changes: Sequence[Any]) -> RowType 
     try:
         return RowType(*rows) if rows else None
     except TypeError as error:
-        raise Unsuited(
+        raise UnsuitedAnnotation(
             f"asks for rows that cannot be checked: {error}",
             fix="annotate Change[...] with a TypedDict, such as `changelane models` writes, or Change alone",
         ) from error
@@ -142,7 +142,7 @@ def _find_bodies(function: Callable[..., Any], messages: Sequence[Any]) -> BodyT
     try:
         return BodyType(*bodies) if bodies else None
     except TypeError as error:
-        raise Unsuited(
+        raise UnsuitedAnnotation(
             f"asks for bodies that cannot be checked: {error}",
             fix="annotate Message[...] with a TypedDict, dataclass or pydantic model, or Message alone",
         ) from error
@@ -157,7 +157,7 @@ def _find_arguments(function: Callable[..., Any], members: Sequence[Any]) -> lis
             return []
         for item in arguments:
             if isinstance(item, _Absent):
-                raise Unsuited(
+                raise UnsuitedAnnotation(
                     f"asks for {item.__name__}, which cannot be read",
                     fix="import what it names at run time, too, not `if TYPE_CHECKING` alone",
                 )
@@ -173,7 +173,7 @@ def _split(function: Callable[..., Any], annotation: Any) -> Iterator[Any]:
         try:
             annotation = eval(annotation, {}, _Names(function))  # noqa: S307 - as inspect does with it
         except Exception as error:
-            raise Unsuited(
+            raise UnsuitedAnnotation(
                 f"asks for {annotation}, which cannot be read ({error})",
                 fix="import what it names at run time, too, not `if TYPE_CHECKING` alone",
             ) from error

@@ -22,7 +22,7 @@ _PRIVATE = "changelane-"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerFolders:
     """``binaries``, ``data`` and ``socket`` are folders; all but ``data`` exist."""
 
     account: Account
@@ -31,7 +31,7 @@ class Place:
     socket: Path
 
 
-def prepare(root: Path) -> Place:
+def prepare(root: Path) -> ServerFolders:
     """The place of the server of ``root``, an existing folder. Creates the folders of the server as needed.
 
     If the server runs as another account than the caller's, data and socket are in a private folder under
@@ -40,7 +40,7 @@ def prepare(root: Path) -> Place:
     folder = binaries.find_folder()
     who = account.choose(int(_digest(root), 16))
     if not who.is_other:
-        return Place(who, folder, root / "data", _make_socket(root))
+        return ServerFolders(who, folder, root / "data", _make_socket(root))
     _, base = find_base(root)
     _claim(base, mode=0o711)
     (base / "root").write_bytes(os.fsencode(root))
@@ -56,7 +56,7 @@ def prepare(root: Path) -> Place:
             who.own(home)
     if not account.can_run(who, folder / "postgres"):
         folder = binaries.copy_tree(folder, base / "postgres")
-    return Place(who, folder, home / "data", home)
+    return ServerFolders(who, folder, home / "data", home)
 
 
 def find_base(root: Path) -> tuple[bool, Path]:

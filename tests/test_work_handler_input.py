@@ -17,7 +17,7 @@ from changelane import Change, Discard, Message
 from changelane.message import Message as Letter
 from changelane.runner.queue.delivery import decode_json
 from changelane.runner.work.handlers.body import BodyType, InvalidBody
-from changelane.runner.work.handlers.takes import Takes, Unsuited, read_takes
+from changelane.runner.work.handlers.handler_input import HandlerInput, UnsuitedAnnotation, read_handler_input
 
 if TYPE_CHECKING:
     import changelane as cl
@@ -133,10 +133,10 @@ def test_what_a_handler_takes(function: Callable[..., Any], expected: str, resol
     (annotation,) = list(function.__annotations__.values())[:1] if function is not bare else [Any]
     if resolved and function is not elsewhere and isinstance(annotation, str):
         annotation = eval(annotation, globals())
-    assert spell(read_takes(function, annotation)) == expected
+    assert spell(read_handler_input(function, annotation)) == expected
 
 
-def spell(takes: Takes) -> str:
+def spell(takes: HandlerInput) -> str:
     parts = ["list of"] * takes.batch + ["change"] * takes.change
     parts += [takes.row.name] if takes.row else []
     parts += ["message"] * takes.message + ([takes.body.name] if takes.body else [])
@@ -152,8 +152,8 @@ def unknown(message: Message[Odd]) -> None: ...
     [(number, "int is not a TypedDict"), (unknown, "bodies that cannot be checked: Odd")],
 )
 def test_types_that_nothing_is_checked_against_are_refused(function: Callable[..., Any], what: str) -> None:
-    with pytest.raises(Unsuited, match=what):
-        read_takes(function, next(iter(function.__annotations__.values())))
+    with pytest.raises(UnsuitedAnnotation, match=what):
+        read_handler_input(function, next(iter(function.__annotations__.values())))
 
 
 def check(kind: Any, text: str) -> Any:

@@ -12,7 +12,7 @@ from changelane.contract.sql_text import load_sql
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
+class TableSize:
     """A table's size. ``rows`` is the planner's estimate, -1 without one; ``bytes`` includes indexes and
     TOAST; ``partitions`` is the number of partitions that hold rows.
     """
@@ -29,7 +29,7 @@ def can_own(conn: psycopg.Connection[Any], role: str) -> bool:
     return conn.execute(load_sql(__name__, "can_own"), [role]).fetchone() == (True,)
 
 
-def survey(conn: psycopg.Connection[Any]) -> list[Extent]:
+def measure_tables(conn: psycopg.Connection[Any]) -> list[TableSize]:
     """The sizes of all tables outside system schemas, by schema and name. Raises psycopg.Error."""
-    with conn.cursor(row_factory=class_row(Extent)) as cursor:
+    with conn.cursor(row_factory=class_row(TableSize)) as cursor:
         return cursor.execute(load_sql(__name__, "survey")).fetchall()
