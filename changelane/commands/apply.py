@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from changelane.cli import Settings
+from changelane.commands.confirm import ask
 from changelane.commands.duration import parse_duration
 from changelane.commands.generated import load_generated
 from changelane.commands.names import complete_route
 from changelane.commands.output import say
 from changelane.commands.progress import JsonProgress, TextProgress
-from changelane.errors import ChangelaneError
 from changelane.runner.apply.apply import apply
 from changelane.runner.apply.plan import Plan
 from changelane.runner.apply.saved_plan import load_plan
@@ -93,18 +92,3 @@ def command(
         )
         if planned.steps or form == "json":
             teller.tell_end(planned)
-
-
-def ask(question: str, *, needs: str, terminal: bool = True) -> bool:
-    """Ask on a terminal; returns only True. ``needs`` names the command that asks, for errors.
-
-    Both input and output must be a terminal, because nobody reads a question that goes into a pipe. Raises
-    ChangelaneError on no, and without a terminal.
-    """
-    if not (terminal and sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ChangelaneError(
-            f"{needs} asks for confirmation, and there is no terminal; nothing was changed", fix="add --yes"
-        )
-    if not click.confirm(question):
-        raise ChangelaneError("not confirmed; nothing was changed")
-    return True

@@ -1,4 +1,4 @@
-"""What a handler takes: read from the annotation of its first parameter when the worker starts."""
+"""The input that a handler takes, read from the annotation of its first parameter when the worker starts."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ CHANGES = HandlerInput()
 
 
 def read_handler_input(function: Callable[..., Any], annotation: Any) -> HandlerInput:
-    """The input that a handler's first parameter asks for. Raises UnsuitedAnnotation for one that is neither a
-    change nor a message.
+    """The input that a handler's first parameter asks for. Raises UnsuitedAnnotation for one that is neither
+    a change nor a message.
     """
     members = list(_split(function, annotation))
     lists = [member for member in members if _is_list(member)]

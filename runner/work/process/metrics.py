@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -18,19 +17,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from psycopg import sql
 
-from changelane.change import Change
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.schedule_runs import list_schedules
 from changelane.runner.live.schedules import sees_schedules
-from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.worker_notes import LOOK, STATE, compose_returning
+from changelane.runner.work.outcome.meter import Meter
 from changelane.runner.work.process.consumer import Consumer, list_relays
 from changelane.runner.work.process.relay_metrics import measure_relays, time_relays
 from changelane.runner.work.process.schedule_metrics import measure_schedules
-from changelane.runner.work.sinks.job import Job
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -56,27 +53,6 @@ OUTCOMES = ("handled", "failed", "dead", "archived", "blocked", "released", "los
 SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 TRIES = (1, 2, 3, 5, 8, 13, 21)
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """Measures one consumer's jobs as they end."""
-
-    seconds: Histogram
-    lag: Histogram
-    attempts: Histogram
-
-    def measure(self, job: Job, handled: Sequence[Delivery]) -> None:
-        """Count a job that ended, and the messages that it handled."""
-        if job.started is not None and job.finished is not None:
-            self.seconds.observe(job.finished - job.started)
-        now = time.time()
-        for delivery in handled:
-            content = delivery.content
-            if content is not None:
-                began = content.at if isinstance(content, Change) else content.enqueued_at
-                self.lag.observe(max(0.0, now - began.timestamp()))
-                self.attempts.observe(content.attempt)
 
 
 class Metrics(Collector):

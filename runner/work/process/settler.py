@@ -15,6 +15,7 @@ from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import FencedQueue
 from changelane.runner.queue.identity import name_session
 from changelane.runner.work.outcome.batch_split import divide
+from changelane.runner.work.outcome.meter import Meter
 from changelane.runner.work.outcome.settle import Fate, settle
 from changelane.runner.work.process.prefetch import Prefetch
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
@@ -24,7 +25,6 @@ from changelane.runner.work.sinks.protocol import Sink
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from changelane.runner.work.process.metrics import Meter
 
 PAUSE = 0.02
 """The most seconds that a finished message waits for others to be acked with it."""
