@@ -109,7 +109,7 @@ class Change(Generic[RowT_co]):
 
 
 class Outcome(Exception):
-    """Raised by a handler to decide what becomes of its message."""
+    """Raised by a handler to decide the outcome of its message."""
 
 
 class Retry(Outcome):

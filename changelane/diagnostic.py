@@ -20,7 +20,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Diagnostic:
-    """``code`` is stable; ``summary`` says what is wrong, ``fix`` what to do, ``source`` is the line."""
+    """``code`` is stable; ``summary`` names the problem, ``fix`` the edit, ``source`` is the line."""
 
     span: Span
     code: str

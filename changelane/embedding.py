@@ -1,4 +1,4 @@
-"""A worker inside a program of one's own."""
+"""A worker inside another program."""
 
 from __future__ import annotations
 

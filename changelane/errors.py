@@ -86,6 +86,6 @@ class IncompleteError(ProblemsError):
 
 
 class LockNotObtained(ChangelaneError):
-    """A lock was held by another for too long; what was done holds, and the command is safe to repeat."""
+    """Another session held a lock for too long. Finished steps stay, and the command is safe to repeat."""
 
     exit_code = 75

@@ -14,7 +14,8 @@ from changelane.generator.spec.loading import Document, examine, limit, read_spe
 
 
 def find_problems(path: Path, catalog: Catalog | None) -> tuple[Diagnostic, ...]:
-    """All problems and warnings, by position; what is wrong in itself is not held against the catalog.
+    """All problems and warnings, by position; a part that is invalid by itself is not compared with the
+    catalog.
 
     Raises SpecError where the text is not YAML, ChangelaneError when the file cannot be read.
     """

@@ -101,7 +101,7 @@ def _choose_type(column: Column) -> str:
         # Of any depth, which no declaration says.
         return "list[Any]"
     if "." in column.type or '"' in column.type:
-        # A domain, a composite, a range: JSON may hold anything but for enums, whose labels are text.
+        # A domain, a composite, a range: JSON may hold anything, except for enums, whose labels are text.
         return "str" if is_enum(column) and ARRAY not in column.atoms else "Any"
     return _TYPES.get(re.sub(r"\([^)]*\)", "", column.type), "str")
 

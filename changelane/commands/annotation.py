@@ -1,4 +1,4 @@
-"""Where a handler's annotation does not fit what its queue gets, told without running any of its code."""
+"""Finds handlers whose annotation does not fit the messages of their queue, without running their code."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def find_misfits(
 ) -> Iterator[Misfit]:
     """Each queue whose handler takes another kind of message than it gets.
 
-    ``handlers`` and ``routes`` are by queue. Handlers are looked for in ``folder``; nothing is said of those
-    that are not found there, or whose annotation names neither Change nor Message.
+    ``handlers`` and ``routes`` are by queue. Handlers are looked for in ``folder``. Handlers that are not
+    found there are left out, and so are those whose annotation names neither Change nor Message.
     """
     for queue, handler in handlers.items():
         taken = read_annotation(handler, folder=folder)

@@ -58,8 +58,8 @@ def command(
     A table that cannot be captured as sql_out/ says is left as it is. The other tables are applied, then
     apply exits 1.
 
-    With PLAN, a file of `changelane plan --save`, do exactly these steps without asking, or nothing if the
-    plan is stale. Exits 1 when pipelines.yaml changed since sql_out/ was generated from it, 75 when a lock
+    With PLAN, a file of `changelane plan --save`, do exactly its steps without asking. If the plan is stale,
+    do nothing. Exits 1 when pipelines.yaml changed since sql_out/ was generated from it, 75 when a lock
     was not obtained: the finished steps stay, and it is safe to run again.
     """
     if saved_plan and (prune or only):

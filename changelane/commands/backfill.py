@@ -61,8 +61,8 @@ def command(
 ) -> None:
     """Send the existing rows of ROUTE's tables as messages with the operation `snapshot`.
 
-    Works in chunks by primary key, each a short transaction. After an interruption, the same command goes on.
-    If a row changes meanwhile, its trigger sends the change after the row's snapshot.
+    Works in chunks by primary key, each a short transaction. After an interruption, the same command
+    continues. If a row changes meanwhile, its trigger sends the change after the row's snapshot.
     """
     document, output = build(settings.file, catalog := load_catalog(settings.out / "catalog.json"))
     if find_stale(output, settings.out):

@@ -13,7 +13,7 @@ def ask(question: str, *, needs: str, terminal: bool = True) -> bool:
     """Ask on a terminal; returns only True. ``needs`` names the command that asks, for errors.
 
     Both input and output must be a terminal, because nobody reads a question that goes into a pipe. Raises
-    ChangelaneError on no, and without a terminal.
+    ChangelaneError if the answer is no, or if there is no terminal.
     """
     if not (terminal and sys.stdin.isatty() and sys.stdout.isatty()):
         raise ChangelaneError(

@@ -50,7 +50,7 @@ def command(settings: Settings, *, check: bool, form: str) -> int:
 
 
 def check_stale(output: Output, settings: Settings, *, notes: bool) -> int:
-    """Print what is stale; returns the exit code. ``notes`` go to stderr."""
+    """Print the stale files; returns the exit code. ``notes`` go to stderr."""
     stale = find_stale(output, settings.out)
     for name in stale:
         say(f"stale: {settings.out / name}", err=notes)
@@ -93,8 +93,8 @@ def describe_left(output: Output, settings: Settings) -> str:
         "schema pgmq_public" if old.api else "",
     ]
     return (
-        f"warning: project {old.project} is project {new} now. What was applied as {old.project} stays in "
-        f"the database, and its triggers go on sending: {'; '.join(filter(None, counted)) or 'nothing'}\n"
+        f"warning: project {old.project} is project {new} now. The objects applied as {old.project} stay in "
+        f"the database, and their triggers still send: {'; '.join(filter(None, counted)) or 'nothing'}\n"
         f"  fix: after the next apply, changes are sent twice until `changelane destroy --project "
-        f"{old.project}` removes all of it but the queues. Or take the old name again, and generate"
+        f"{old.project}` removes all of them except queues. Or take the old name again, and generate"
     )

@@ -25,7 +25,7 @@ def load_generated(settings: Settings) -> tuple[Manifest, dict[str, bytes]]:
 
 def _explain(settings: Settings, manifest: Manifest) -> str:
     if not settings.file.exists():
-        return f"  ({settings.file} is not here, so what was edited cannot be shown)"
+        return f"  ({settings.file} is not here, so the edits cannot be shown)"
     # Imported only here: an unchanged sql_out/ needs neither pglast nor the generator.
     from changelane.contract.catalog import load_catalog
     from changelane.generator.render.sql_out import generate
@@ -34,9 +34,9 @@ def _explain(settings: Settings, manifest: Manifest) -> str:
     try:
         texts = generate(read_spec(settings.file), load_catalog(settings.out / "catalog.json")).files
     except ChangelaneError as error:
-        return f"  (what was edited cannot be shown: {error.what})"
+        return f"  (the edits cannot be shown: {error.what})"
     if any(hash_text(texts.get(name, "")) != digest for name, digest in manifest.files.items()):
-        return f"  (what was edited cannot be shown: {settings.file} or the catalog changed since, too)"
+        return f"  (the edits cannot be shown: {settings.file} or the catalog changed since, too)"
     lines: list[str] = []
     for name in manifest.files:
         path = settings.out / name

@@ -71,7 +71,7 @@ def command(
 ) -> None:
     """Send archived messages of QUEUE again, in their order, under new ids; the archive stays as it is.
 
-    After an interruption, the same command goes on and sends no message twice.
+    After an interruption, the same command continues, and sends no message twice.
     """
     settings: Settings = ctx.obj
     options = {param.name: param for param in ctx.command.params}
@@ -84,7 +84,7 @@ def command(
     with reach(settings.database_url, doing="replay", needs=needs) as conn:
         found = find_queue(conn, queue)
         if not yes:
-            ask(f"Send what was archived of queue {queue} since {since} again?", needs="sending again")
+            ask(f"Send the archived messages of queue {queue} since {since} again?", needs="sending again")
         total = 0
         for total in replay(
             conn,

@@ -41,7 +41,7 @@ def command(settings: Settings, *, expect: str, form: str) -> int:
         differences = tuple(find_remains(manifest.project, observed))
         notes = tuple(map(explain_retired, list_retired(manifest.project, observed)))
         kept = ", ".join(sorted(find_owned(manifest.project, observed)))
-        apart = f", but for its queues, which only `destroy --drop-queues` drops: {kept}" if kept else ""
+        apart = f" except its queues, which only `destroy --drop-queues` drops: {kept}" if kept else ""
         fine = f"Nothing of project {manifest.project} is in the database{apart}."
     else:
         differences = plan(manifest, observed).differences

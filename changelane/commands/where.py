@@ -22,8 +22,9 @@ def read_where(context: click.Context, parameter: click.Parameter, value: str | 
 def resolve_where(value: str, *, out: Path, shown: str) -> str:
     """The expression with the operators that a route's condition would use.
 
-    Postgres checks everything else. Without a catalog, or without the extra ``generate``, the expression
-    stays as it is. Raises ChangelaneError, which names ``shown``, if the catalog leaves a type open.
+    Postgres checks everything else. If there is no catalog, or the extra ``generate`` is missing, the
+    expression stays as it is. Raises ChangelaneError, which names ``shown``, if the catalog leaves a type
+    open.
     """
     path = out / "catalog.json"
     if not path.exists() or find_spec("pglast") is None:

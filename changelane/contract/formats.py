@@ -24,7 +24,7 @@ OPERATIONS_OF: dict[Format, tuple[Operation, ...]] = {
     "row": _ROWS,
 }
 """By format: the operations that it can say. A message with another one is refused. ``outbox`` takes all and
-sends only what was inserted.
+sends only inserted rows.
 """
 
 OF_MESSAGES: tuple[Format, ...] = ("changelane", "cloudevents", "cloudevents_structured", "row")

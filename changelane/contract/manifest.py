@@ -208,7 +208,7 @@ class Api(Record):
 
 class Schedule(Record):
     """Messages sent at set times: by ``cron`` in ``timezone``, or ``every`` so many seconds. ``step``
-    declares it in the database, by which workers run it; ``spec`` is the hash of what was declared.
+    declares it in the database, by which workers run it; ``spec`` is the hash of its declaration.
     """
 
     name: str

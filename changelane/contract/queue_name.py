@@ -35,7 +35,7 @@ def archive_table(queue: str) -> str:
 
 
 def find_fault(queue: str) -> str:
-    """What is wrong with a queue's name, in words; empty if nothing is.
+    """The fault of a queue's name, in words; empty if nothing is.
 
     How a server writes a letter beyond ASCII in lower case depends on its locale. So a name has such letters
     in lower case only.

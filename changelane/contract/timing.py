@@ -39,7 +39,7 @@ GRACE = timedelta(seconds=60)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
 _LONGEST_SHIFT = timedelta(hours=3)
-"""More than any zone was put back by at once since 1970, but for changes of the date line."""
+"""No zone was put back by as much at once since 1970, except at changes of the date line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ FIELDS = (
 
 
 class CronError(ValueError):
-    """An expression that is none. ``offset`` and ``length`` say where in it, ``field`` which of the five."""
+    """An invalid expression. ``offset`` and ``length`` locate the fault, ``field`` is one of the five."""
 
     def __init__(self, what: str, *, offset: int, length: int, term: str, field: Field | None = None) -> None:
         super().__init__(what)

@@ -65,7 +65,7 @@ def find_attributes(event: Event, setting: Setting) -> dict[str, str]:
 
 
 def _read_time(text: str | None) -> str:
-    """RFC 3339, or empty for what is no time."""
+    """RFC 3339, or empty for a text that is no time."""
     try:
         at = datetime.fromisoformat(text or "")
     except ValueError:

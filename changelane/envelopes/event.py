@@ -33,7 +33,7 @@ class Event:
 
     ``facts`` is the decoded message, empty when it is not an object; its numbers may be inexact, those of
     ``parts`` never. ``is_change``: a capture function wrote it; nothing else is a change, whatever it looks
-    like. ``id`` is by what receivers de-duplicate: printable ASCII, as those of captures are, others are
+    like. Receivers de-duplicate by ``id``: printable ASCII, as those of captures are, others are
     percent-encoded. ``own_id`` is empty where the message has none, and ``id`` is its place, which another
     database has, too. ``key`` is the record key as compact JSON, ``{"id":7}``, None without one.
 
@@ -118,8 +118,8 @@ def join(members: Mapping[str, str]) -> str:
 
 
 def split(text: str) -> dict[str, str]:
-    """The members of an object as jsonb prints it, each value as its text. Raises Refused for what is too
-    deep.
+    """The members of an object as jsonb prints it, each value as its text. Raises Refused for a text nested
+    too deeply.
     """
     members: dict[str, str] = {}
     at = 1

@@ -27,7 +27,7 @@ def make_headers(event: Event, *, binding: Engine, content_type: str = JSON, **v
 
 
 def find_trace(event: Event) -> dict[str, str]:
-    """The trace of the writer, to go along. What is too long or not plain text is left out."""
+    """The trace of the writer, to go along. A value that is too long or not plain text is left out."""
     found = {name: event.headers.get(name) for name in TRACE}
     return {
         name: value

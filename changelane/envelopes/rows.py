@@ -8,7 +8,7 @@ from changelane.envelopes.record import Refused
 
 
 def require_change(event: Event, format: Format) -> None:
-    """Raise Refused for what no capture function wrote, and for an operation that the format lacks."""
+    """Raise Refused for a message that no capture function wrote, or an operation that the format lacks."""
     if not event.is_change:
         raise Refused(f"{format} carries changes alone, and no capture function wrote this message")
     if event.op not in OPERATIONS_OF[format]:

@@ -42,8 +42,8 @@ def list_backfills(
     """A backfill for each table with the route's triggers, or for ``table`` (``schema.name``) alone; and the
     tables without a primary key that a glob of the route matches.
 
-    Raises ChangelaneError for a route, a table or an expression that is not one, and where a table that is
-    named, or every table, has no primary key to go by.
+    Raises ChangelaneError for an unknown route or table, for an invalid expression, and where the named
+    table, or every table, has no primary key.
     """
     captures: dict[tuple[str, str], Capture] = {}
     resolution = resolve(document, catalog)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pglast.parser import scan
 
 WIDTH = 110
-"""Characters that a line of generated SQL has at most, but for names and literals of the user's."""
+"""The maximum length of a line of generated SQL, except for names and literals of the user."""
 
 _LEAST = 40
 """A break further left leaves a stub."""
@@ -15,7 +15,7 @@ _BEFORE = frozenset(["AND", "OR", "THEN", "ELSE", "FROM", "WHERE", "REFERENCING"
 
 
 def fold(sql: str, *, width: int = WIDTH) -> str:
-    """Break each line that is too long, at the outermost place that does, and indent what follows.
+    """Break each line that is too long, at the outermost place that makes it fit, and indent the rest.
 
     Postgres' own scanner says where a token ends: no literal, name or comment is ever broken.
     """

@@ -95,7 +95,7 @@ def list_queues(document: Document) -> Iterator[tuple[str, QueuePlan]]:
 
 
 def describe_dead_letters(queue: Declared) -> contract.DeadLetters | None:
-    """What its spec says of dead letters, None where it says nothing."""
+    """The dead letters of its spec, None where the spec leaves them out."""
     declared = queue.dead_letters
     return contract.DeadLetters(keep=declared.keep, alarm=declared.alarm) if declared else None
 

@@ -319,9 +319,9 @@ def _find_leftover(output: Output, out: Path) -> list[str]:
 
 
 def write(output: Output, out: Path) -> list[str]:
-    """Write what differs, the manifest last, and delete what is no more; returns the paths touched.
+    """Write files that differ, the manifest last, and delete files that are gone; returns the paths touched.
 
-    A file is replaced whole, so that a run that is cut short leaves no half of one.
+    A file is replaced whole, so an interrupted run leaves no half-written file.
     """
     stale = find_stale(output, out)
     for name in sorted(stale, key=lambda name: name == "manifest.json"):

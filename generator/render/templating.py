@@ -143,7 +143,7 @@ def _render_queue(template: str, queue: QueuePlan, **values: str) -> str:
 
 
 def render_schedule(name: str, schedule: Schedule, *, project: str, spec: str) -> str:
-    """SQL that declares a schedule. What runs it is a worker, by this row."""
+    """SQL that declares a schedule. A worker runs it, by this row."""
     return _ENVIRONMENT.get_template("schedule.sql.j2").render(
         name=name, schedule=schedule, project=project, spec=spec
     )
@@ -288,7 +288,7 @@ def render_owner(owner: Owner) -> str:
 
 
 def render_access(grant: Grant, *, spec: str) -> str:
-    """SQL that gives a role what is declared, and takes away all else; locks the queue's tables."""
+    """SQL that grants a role its declared rights, and revokes all others; locks the queue's tables."""
     spellings: dict[Place, Callable[[str], str]] = {"queue": queue_table, "archive": archive_table}
     tables: list[dict[str, Any]] = [
         {

@@ -34,7 +34,7 @@ def _check_queue(source: Source, path: tuple[Step, ...]) -> Iterator[Diagnostic]
         place = (*path, index)
         role = _text(entry.step("role"))
         if role in _NO_ROLE:
-            message = f"{show(role)} is not a role to whom access can be given"
+            message = f"{show(role)} is not a role that can be given access"
             yield source.diagnose(Code.ACCESS, message, *place, "role", fix=_NO_ROLE[role])
         allowed = [_text(node) for node in _list(entry.step("allow"))]
         for position, operation in enumerate(allowed):
@@ -94,7 +94,7 @@ def _check_using(source: Source, text: str, path: tuple[Step, ...], *, reads: bo
     if reads and (found := _find_changed(expression)):
         yield source.diagnose(
             Code.ACCESS,
-            f"reading a message sets its {found[2]}, and what is read must still meet the expression",
+            f"reading a message sets its {found[2]}, and the message must still meet the expression",
             *path, within=found[:2], fix="use another column, or declare `read` in an entry of its own",
         )  # fmt: skip
 

@@ -124,7 +124,7 @@ class Destination(Model):
     """An engine: exactly one of the keys."""
 
     nats: Nats | None = Field(None, description="NATS with JetStream.")
-    kafka: Kafka | None = Field(None, description="Kafka, or what speaks its protocol.")
+    kafka: Kafka | None = Field(None, description="Kafka, or another broker with its protocol.")
     rabbitmq: RabbitMq | None = Field(None, description="RabbitMQ, by AMQP 0-9-1.")
     redis: Redis | None = Field(None, description="Streams of Redis or Valkey.")
     http: Http | None = Field(None, description="A webhook, signed if you say so.")

@@ -293,7 +293,8 @@ class Retry(Model):
 class Consumer(Model):
     """How a queue is worked. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit.
 
-    Defaults of a relay differ for ``batch`` and ``timeout``; ``model_fields_set`` tells what was written.
+    Defaults of a relay differ for ``batch`` and ``timeout``; ``model_fields_set`` holds the keys that were
+    written.
     """
 
     handler: Handler | None = Field(
@@ -379,7 +380,7 @@ class Spec(Model):
         description="Version of the spec's format.", examples=[1]
     )
     project: ProjectName = Field(
-        description="Marks what is applied as owned by this spec.", examples=["shop"]
+        description="Marks all applied objects as owned by this spec.", examples=["shop"]
     )
     owner: OwnerName | None = Field(
         None,

@@ -189,8 +189,8 @@ def _check_relay(source: Source, path: tuple[Step, ...], consumer: Node) -> Iter
         yield source.diagnose(
             Code.RELAY,
             f"`lease` ({_text(source, *path, 'lease') or _LEASE}) must exceed `timeout` "
-            f"({_text(source, *path, 'timeout') or _TIMEOUT}): another worker would publish what is still on "
-            "its way",
+            f"({_text(source, *path, 'timeout') or _TIMEOUT}): another worker would publish messages that "
+            "are still on their way",
             *path,
             *given[:1],
             fix="raise `lease`, or lower `timeout`",

@@ -89,7 +89,7 @@ def _verify(after: Plan, planned: Plan) -> None:
     ]
     if wrong:
         raise DatabaseError(
-            "applied, but the database does not report what was applied: "
+            "applied, but the database reports something else: "
             + "; ".join(f"{thing} is {thing.state}" for thing in wrong),
             fix="another session may have changed it meanwhile; run `changelane plan` to see the difference",
         )

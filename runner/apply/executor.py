@@ -162,5 +162,5 @@ def _explain(
         cause.what,
         fix=f"{cause.fix}. {done} of {done + len(left)} steps are done and hold; "
         f"the transaction {transaction[0].transaction!r} {'may hold or not' if doubt else 'left nothing'}; "
-        f"the next run does what is missing, beginning with {left[0]}",
+        f"the next run does the remaining steps, beginning with {left[0]}",
     )

@@ -55,4 +55,4 @@ def list_notes(thing: Object, observed: Observed) -> Iterator[str]:
         age = spell_interval(queue.partition.retain)
         yield f"messages older than {age} are dropped with their partition, read or not"
     if queue.dead_letter and queue.archive is None and live is not None and live.archived:
-        yield "`archive` is not declared: what its archive holds is kept, and nothing prunes it"
+        yield "`archive` is not declared: the messages in its archive stay, and nothing prunes them"

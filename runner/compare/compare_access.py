@@ -67,8 +67,8 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
         return make(
             state="blocked",
             detail=f"policy {', '.join(map(spell_name, wider))} on queue {access.queue}, made by hand, opens "
-            f"messages to role {role} beside what is declared",
-            fix="say in `using` what it is to open, and drop it; or take the entry out",
+            f"more messages to role {role} than the spec declares",
+            fix="state its condition in `using`, then drop it; or remove the entry",
         )
     ours = [
         policy
@@ -93,7 +93,9 @@ def _compare(access: Access, observed: Observed, *, manifest: Manifest, first: b
     if changed:
         # The catalog of another major version may print the same expression in other words.
         return make(
-            state="outdated", detail="its policies come of another major of Postgres", action="replace"
+            state="outdated",
+            detail="its policies were made under another major version of Postgres",
+            action="replace",
         )
     return make(state="ok")
 
@@ -212,15 +214,15 @@ def list_notes(objects: Iterable[Object], observed: Observed) -> Iterator[str]:
             holders = f"{spell_name(access.role)} and PUBLIC" if any(not one.role for one in taken) else "it"
             noted = thing.action == "create" and observed.session.notes_found_rights
             yield (
-                f"{thing}: `apply` revokes from {holders} what is not declared: {spell_grants(taken)}"
-                + ("; `destroy` gives it back" if noted else "")
+                f"{thing}: `apply` revokes undeclared rights from {holders}: {spell_grants(taken)}"
+                + ("; `destroy` gives them back" if noted else "")
             )
         queues.add(access.queue)
     for policy in rights.policies:
         if policy.queue in queues and policy.marker is None and not policy.name.startswith("changelane_"):
             yield (
-                f"policy {spell_name(policy.name)} on pgmq.{policy.table} is not of Changelane, and holds "
-                "beside what is declared"
+                f"policy {spell_name(policy.name)} on pgmq.{policy.table} is not of Changelane, and applies "
+                "in addition to the declared access"
             )
 
 

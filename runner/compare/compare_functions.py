@@ -62,7 +62,7 @@ def find_strange(access: Access, observed: Observed, *, known: Collection[str]) 
         return (
             f"schema {ACCESS_SCHEMA} belongs to {spell_name(schema.owner)}, who may not act as role "
             f"{spell_name(trusted)} and could replace what {spell_name(access.caller)} calls",
-            f'look at what is in it, then ALTER SCHEMA {ACCESS_SCHEMA} OWNER TO "{trusted}"',
+            f'look at its objects, then ALTER SCHEMA {ACCESS_SCHEMA} OWNER TO "{trusted}"',
         )
     strange = [
         function.signature

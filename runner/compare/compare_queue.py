@@ -82,12 +82,12 @@ def compare_queue(
             fix=f"ALTER TABLE {archive} SET LOGGED  -- rewrites it",
         )
     if not live.has_table or not live.has_archive:
-        left = "what is left of it, messages and all," if live.has_table else "what is left of it"
+        left = "the rest of it with its messages," if live.has_table else "the rest of it"
         return make(
             state="blocked",
             detail=f"pgmq.meta lists it, but table {archive if live.has_table else table} is gone",
             fix=f"restore it; or SELECT pgmq.drop_queue('{queue.name}'), which drops {left} and apply "
-            "again, which makes it anew, empty",
+            "again, which creates it empty",
         )
     marker = live.marker
     ours = marker is not None and marker.project == project

@@ -59,7 +59,7 @@ def find_schedules(project: str, rows: Schedules) -> Iterator[Object]:
                 kind="schedule",
                 name=row.name,
                 state="orphaned",
-                detail=f"goes on sending to {row.queue}",
+                detail=f"still sends to {row.queue}",
                 action="drop",
                 runs=describe_runs(row),
             )

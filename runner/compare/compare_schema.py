@@ -25,7 +25,7 @@ def _refuse_strangers(strangers: Sequence[OtherOwner]) -> Object:
         kind="schema",
         name="changelane",
         state="foreign",
-        detail=f"{owned}: what its owner puts there would run as that role, for capture functions call it",
+        detail=f"{owned}: capture functions call its functions, so its owner could run code as that role",
         fix=f"{fixes}; or, where you trust the owner with all rights of that role: {grants}",
     )
 

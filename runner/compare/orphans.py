@@ -66,7 +66,7 @@ def _explain_orphan(thing: Object, trigger: Trigger, observed: Observed) -> Obje
     queues = read_queues(observed.functions.get(trigger.function.removeprefix(f"{SCHEMA}.")))
     if trigger.marker and trigger.marker.kind == "retired":
         return replace(thing, detail="no longer declared, and its function does nothing")
-    sends = f"route {thing.route} goes on sending changes of {thing.place}"
+    sends = f"route {thing.route} still sends changes of {thing.place}"
     sends += f" to {', '.join(sorted(queues))}" if queues else ""
     if not is_misplaced(trigger):
         return replace(thing, detail=sends)

@@ -169,8 +169,8 @@ def _find_states(manifest: Manifest, observed: Observed) -> Iterator[Finding]:
             yield Finding(
                 code="api-changed",
                 what=f"schema {thing.name}: {thing.detail if thing.state == 'drifted' else 'it is gone'}",
-                why="clients get errors, or rights that nobody declared; an update of pgmq drops what uses a "
-                "type that it makes anew (message_record at 1.10.0)",
+                why="clients get errors, or rights that nobody declared; an update of pgmq drops functions "
+                "that use a type that it recreates (message_record at 1.10.0)",
                 fix="changelane apply",
             )
         elif thing.kind == "table" and thing.state == "missing":

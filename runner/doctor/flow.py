@@ -147,7 +147,8 @@ def _find_returning(conn: psycopg.Connection[Any], name: str) -> Iterator[Findin
             what=f"message {msg_id} of queue {name} came back {times} times without an attempt being spent"
             + (f": {' '.join(error.split())[:200]}" if error else ""),
             why="the database, a session that it ended, or a worker that died stopped its handler each time",
-            fix=f"changelane peek {quote(name)} --id {msg_id}; fix the handler, or what ends its session",
+            fix=f"changelane peek {quote(name)} --id {msg_id}; fix the handler, or the cause that ends its "
+            "session",
         )
 
 

@@ -32,12 +32,13 @@ def find_blind_spots(conn: psycopg.Connection[Any], manifest: Manifest) -> list[
     names = [queue.name for queue in manifest.queues]
     needs = [*LISTING, *(need for name in names for need in need_queue(name))]
     if lacks := find_lacks(conn, needs):
-        spots.append(f"queues are there and not visible to role {role}, so not looked at: {'; '.join(lacks)}")
+        spots.append(f"role {role} cannot see all queues, so doctor did not look at them: {'; '.join(lacks)}")
     if hidden := find_hidden(conn, names):
         spots.append(
-            f"row security shows role {role} no message of queue {', '.join(hidden)}, so none is looked at: "
+            f"row security shows role {role} no message of queue {', '.join(hidden)}, so doctor looked at "
+            f"none of its messages: "
             "run doctor as its owner, or declare `read` for this role under `access`"
         )
     if lacks := find_lacks(conn, [Need("changelane", "pauses", "SELECT", "since")]):
-        spots.append(f"what is paused is not visible to role {role}: {'; '.join(lacks)}")
+        spots.append(f"pauses of queues are not visible to role {role}: {'; '.join(lacks)}")
     return spots

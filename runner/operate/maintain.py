@@ -143,7 +143,7 @@ def _keep_partitions(
     if partman.schema is None:
         raise DatabaseError(
             f"queue {queue} is partitioned, and pg_partman is not installed in the database",
-            fix="no partition is made or dropped without it: restore it with its configuration",
+            fix="restore pg_partman with its configuration; only it creates and drops partitions",
         )
     for table in (queue_table(queue), archive_table(queue)):
         before, spare = _list_partitions(conn, table)

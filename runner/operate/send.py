@@ -48,7 +48,7 @@ def send(
         except (psycopg.DataError, UnicodeEncodeError) as error:
             known = error.diag if isinstance(error, psycopg.DataError) else None
             why = (known and (known.message_detail or known.message_primary)) or " ".join(str(error).split())
-            raise ChangelaneError(f"jsonb cannot hold it: {why}", fix="leave out what is named") from None
+            raise ChangelaneError(f"jsonb cannot hold it: {why}", fix="leave out the named value") from None
         wake(conn, queue)
     assert row is not None
     return int(row[0])

@@ -109,7 +109,7 @@ def test_a_failure_half_way_says_what_holds_and_what_the_next_apply_does(
     assert re.search(r"error: trigger !?all_insert_\w+ on public\.b: no more of this", failed.stderr)
     assert (
         "11 of 15 steps are done and hold; the transaction 'table public.b' left nothing; "
-        "the next run does what is missing, beginning with trigger !all_insert_" in failed.stderr
+        "the next run does the remaining steps, beginning with trigger !all_insert_" in failed.stderr
     )
     assert len(find_wrong(conn, declared)) == 4
     conn.execute("DROP EVENT TRIGGER refuse")

@@ -274,7 +274,9 @@ def test_an_archive_that_is_no_longer_declared_is_left_alone_and_the_plan_says_s
     change(conn, tmp_path, SPEC)
     conn.execute(FILL, ["9 days", 1, 3])
     without = change(conn, tmp_path, SPEC.replace("{archive: {keep: 1 day}}", "{}"))
-    note = "queue events: `archive` is not declared: what its archive holds is kept, and nothing prunes it"
+    note = (
+        "queue events: `archive` is not declared: the messages in its archive stay, and nothing prunes them"
+    )
     assert note in look(conn, without).notes
     assert run_changelane("maintain").returncode == 0
     assert count_archived(conn) == 3

@@ -108,7 +108,7 @@ def resolve_exception(consumer: Consumer, name: str) -> type[Exception]:
     if issubclass(found, (Retry, Discard, DeadLetter, Failed)):
         raise _wrong(
             subject,
-            "decides itself what becomes of a message",
+            "already decides the outcome of a message",
             fix="take it out of `never`, or raise another",
         )
     return found

@@ -53,8 +53,8 @@ class ShutdownDeadline:
             if not thread.daemon and thread is not threading.main_thread()
         )
         if threads:
-            self._log.error("threads that are not daemons kept the process from its end", threads=threads)
+            self._log.error("threads that are not daemons kept the process running", threads=threads)
         else:
-            self._log.error("the end took too long; what is not settled comes back when its lease runs out")
+            self._log.error("the end took too long; unsettled messages come back when their leases run out")
         flush()
         os._exit(self._code)

@@ -112,7 +112,7 @@ class Wakeup:
             if not self._warned:
                 self._log.warning(
                     "notifications do not arrive, as through a pooler in transaction mode: polling instead, "
-                    "so messages wait up to a second; connect to the server itself to spare them that"
+                    "so messages wait up to a second; connect to the server directly to avoid this"
                 )
             self._warned = True
 
