@@ -103,7 +103,7 @@ def list_withdrawn(
     project: str, rights: Rights, *, declared: Iterable[Access]
 ) -> dict[tuple[str, str | None], list[str]]:
     """Signatures of the project's functions that are not declared, by queue and the role that they run as.
-    The role is None if it is not ours, because somebody changed the owner by hand.
+    The role is None if somebody changed the owner by hand.
     """
     declared = tuple(declared)
     known = {name for access in declared for name in access.functions}

@@ -86,7 +86,7 @@ def find_lack(capture: Capture, observed: Observed) -> tuple[str, str]:
 
 
 def describe_danger(definer: Definer) -> str:
-    """The danger of a capture that runs as this role, empty if there is none: code of others runs with its
+    """The danger of a capture that runs as this role, empty without one: code of others runs with its
     rights.
     """
     if definer.superuser:

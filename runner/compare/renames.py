@@ -50,8 +50,7 @@ def find_renames(objects: Iterable[Object], observed: Observed) -> list[Rename]:
     the same table, or is on a partitioned table above, present or to be added.
 
     Both together would send each change twice. They count as the same route if table or declaration are
-    equal, or if the orphan sends to no queue that the new one does not send to. An orphan that sends
-    elsewhere is no rename.
+    equal, or if the new one sends to every queue of the orphan. An orphan that sends elsewhere is no rename.
     """
     objects = tuple(objects)
     functions = {

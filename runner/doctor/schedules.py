@@ -58,7 +58,7 @@ def _find_late(schedule: ScheduleStatus, *, works: bool, gone: bool) -> Iterator
         # This machine may know fewer time zones than the worker's machine.
         return
     late = (schedule.now - due_at).total_seconds()
-    why = "any worker of the project sends what is due; until one does, nothing is sent"
+    why = "any worker of the project sends due messages; until one does, nothing is sent"
     if late >= LATE and schedule.last_at is None:
         cause, fix = _explain_late(schedule, works=works, gone=gone)
         yield Finding(

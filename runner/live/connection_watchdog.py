@@ -69,7 +69,7 @@ class ConnectionSocket:
         return connection.info.get_parameters().get("fallback_application_name", "") if connection else ""
 
     def cancel(self) -> None:
-        """Ask the server to stop what runs; takes RESPITE at most."""
+        """Ask the server to stop the running statement; takes RESPITE at most."""
         connection = self._connection()
         if isinstance(connection, Connection):
             with suppress(psycopg.Error):

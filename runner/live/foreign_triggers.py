@@ -19,9 +19,9 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ForeignTriggers:
-    """``triggers`` by (schema, table). ``writes`` maps (schema, table, trigger) to the tables, without
-    schemas, that the text of its function, or of functions that it calls, names beside a writing verb. A
-    trigger that is missing there may write any table.
+    """``triggers`` by (schema, table). ``writes`` maps (schema, table, trigger) to names of tables, without
+    schemas: those that its function, or a function that it calls, names beside a writing verb. A trigger that
+    is missing there may write any table.
     """
 
     triggers: Mapping[Place, tuple[Trigger, ...]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """A connection whose statements find functions, operators and types in ``pg_catalog`` only.
 
-A role that may create functions in a schema of the session's path can write one that matches our arguments
-better than the built-in of that name. It would run with our rights.
+A role that may create functions in a schema of the session's path can shadow a built-in function: its own one
+of that name only has to match our arguments better. It would run with our rights.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ LAST_PAUSE = 5.0
 """Seconds between attempts to reconnect."""
 
 PATIENCE = 0.05
-"""Ratio of a pause to the outage so far, so that work goes on soon after any outage."""
+"""Ratio of a pause to the outage so far, so that work continues soon after any outage."""
 
 SAID_EVERY = 5.0
 """Seconds between two log lines about an outage."""

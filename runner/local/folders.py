@@ -34,8 +34,8 @@ class ServerFolders:
 def prepare(root: Path) -> ServerFolders:
     """The place of the server of ``root``, an existing folder. Creates the folders of the server as needed.
 
-    If the server runs as another account than the caller's, data and socket are in a private folder under
-    /var/tmp, and ``root/data`` is a link to the data. Raises ServerError.
+    If the server runs as another account, data and socket are in a private folder under /var/tmp. Then
+    ``root/data`` is a link to the data. Raises ServerError.
     """
     folder = binaries.find_folder()
     who = account.choose(int(_digest(root), 16))

@@ -74,8 +74,8 @@ def maintain(
     """Prune archives and dead letters, and let pg_partman make and drop partitions; yields the work done for
     each queue.
 
-    ``conn`` is in autocommit. ``max_wait`` is in seconds, for each lock. Goes on after a queue that fails,
-    and raises LockNotObtained, or the first queue's ChangelaneError, at the end.
+    ``conn`` is in autocommit. ``max_wait`` is in seconds, for each lock. Continues after a queue that fails.
+    At the end, raises LockNotObtained or the first queue's ChangelaneError.
     """
     problems: list[ChangelaneError] = []
     partman = observe_partman(conn) if any(queue.partition for queue in queues) else Partman()

@@ -76,7 +76,8 @@ def peek(
     where: str | None = None,
     limit: int = 20,
 ) -> Page:
-    """Messages in the order of their ids, or from the newest down; ``state`` None is all but archived ones.
+    """Messages in the order of their ids, or from the newest down; ``state`` None means all except archived
+    ones.
 
     Without ``where``, a page reads at most LOOK messages: by id from ``after``, or, for messages that are not
     due yet, the ones due first. So it may hold fewer than ``limit`` and still have a ``next``. ``where`` is

@@ -16,7 +16,7 @@ Asked = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``after`` is the last finished key or id, JSON or None; ``done`` counts what was sent."""
+    """``after`` is the last finished key or id, JSON or None; ``done`` counts the messages sent."""
 
     asked: Asked
     after: Any
@@ -26,7 +26,7 @@ class Progress:
 def begin(
     conn: psycopg.Connection[Any], task: str, *, asked: Asked, fixed: Asked | None = None, restart: bool
 ) -> Progress:
-    """The position from which the task goes on: of an interrupted run, or the start after ``restart``.
+    """The position from which the task continues: of an interrupted run, or the start after ``restart``.
 
     ``fixed`` is stored beside ``asked`` when the task begins. Raises DatabaseError if the interrupted run had
     another ``asked``.

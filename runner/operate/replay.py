@@ -40,7 +40,7 @@ def replay(
 ) -> Iterator[int]:
     """Send the messages archived from ``since`` to before ``until`` again, in the order of their ids.
 
-    Yields the total sent, after each batch. An interrupted run with the same ``asked`` goes on with its
+    Yields the total sent, after each batch. An interrupted run with the same ``asked`` continues with its
     count, ``since`` and ``until``. Each message gets a new id, the header ``replayed_from`` with its old one,
     and all its attempts; the archive stays as it is. ``where`` is as for ``where.evaluate``. ``notify`` is
     told of messages that are left out. ``conn`` is in autocommit. Raises ChangelaneError, psycopg.Error.
@@ -51,7 +51,7 @@ def replay(
             fix="handled messages are kept once the queue declares `archive: {keep: 30 days}`",
         )
     with evaluate(conn, where, table=queue.archive):
-        # Check the expression first: a task begun with a broken one would block the next request.
+        # Check the expression first: a task that starts with a broken one would block the next request.
         pass
     task = f"replay {queue.name}"
     begun = progress.begin(

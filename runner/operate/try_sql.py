@@ -105,10 +105,10 @@ def attempt(
 
     ``conn`` is in autocommit, has the session's own search_path, and is new: the statistics of an old session
     include earlier writes that it has not reported yet. ``timeout`` is in seconds for each statement. If
-    ``confined``, it is for all together, and a role with more rights than a stranger may use runs them with
-    its rights on the captured tables only. ``limit`` messages of each queue are returned. Values drawn from
-    sequences stay drawn. Raises DatabaseError for a statement that fails or a missing pgmq, ChangelaneError
-    if they take longer or cannot be confined.
+    ``confined``, it is the limit for all statements together. Then a role with too many rights for a stranger
+    runs them with its rights on the captured tables only. ``limit`` messages of each queue are returned.
+    Values drawn from sequences stay drawn. Raises DatabaseError for a statement that fails or a missing pgmq,
+    ChangelaneError if they take longer or cannot be confined.
     """
     with conn.transaction(force_rollback=True):
         milliseconds = {"timeout": int(timeout * 1000), "lock_timeout": int(LOCK_TIMEOUT * 1000)}

@@ -3,7 +3,7 @@
 No process owns a key. The queue itself shows which message is first, by an index over the key's hash and
 ``msg_id``. So work moves with the claims, and nothing is handed over when workers join, leave or die. A
 message that is claimed, delayed for a retry or blocked is still in the queue, so it holds back its own key
-and no other. Messages without a key wait for nothing.
+and no other. Messages without a key never wait.
 
 ``msg_id`` is assigned before the commit. When two transactions write one key at the same time without locking
 each other out, the later commit may bring the lower number. That message then comes after its turn.

@@ -20,7 +20,7 @@ class Denied(OSError):
 
 
 class AddressRanges:
-    """``allow`` and ``deny`` are networks in CIDR notation, or ``private``. What is denied stays denied;
+    """``allow`` and ``deny`` are networks in CIDR notation, or ``private``. A denied range stays denied;
     without ``allow``, all else is allowed.
     """
 

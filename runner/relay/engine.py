@@ -13,7 +13,7 @@ from changelane.contract.destination import Relay
 class Outgoing:
     """One message for an engine. ``address`` is its subject, topic, stream or routing key, escaped already.
 
-    ``id`` is by what receivers de-duplicate. ``key`` is the record key as bytes. ``headers`` hold text only.
+    Receivers de-duplicate by ``id``. ``key`` is the record key as bytes. ``headers`` hold text only.
     ``tombstone`` asks Kafka for a record without a value after this one. ``lasting`` says that no other
     message ever has this id.
     """
@@ -78,7 +78,7 @@ class Engine(Protocol):
         """Connect where no connection is. Raises Unavailable or Misconfigured."""
 
     def check(self, relay: Relay, *, lease: float, timeout: float) -> list[Finding]:
-        """What is missing or risky on the engine's side. Raises Unavailable or Misconfigured."""
+        """Missing or risky settings on the engine's side. Raises Unavailable or Misconfigured."""
 
     def publish(self, batch: Sequence[Outgoing], *, relay: Relay) -> list[Outcome]:
         """Publish, and wait for the engine's answers, at most for the relay's timeout; one outcome each.

@@ -44,7 +44,7 @@ LEAVE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What was read of the environment: never shown."""
+    """Values read from the environment: never shown."""
 
     url: str
     parts: SplitResult
@@ -59,7 +59,7 @@ class _Target:
 
 
 class _Resolver(ThreadedResolver):
-    """Leaves out addresses that are excluded. Raises Denied where none is left."""
+    """Leaves out addresses that are excluded. Raises Denied where no address is left."""
 
     def __init__(self, ranges: AddressRanges) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is wrong with a queue now: its state in one word, and the cause."""
+"""The problems of a queue now: its state in one word, and the cause."""
 
 from __future__ import annotations
 

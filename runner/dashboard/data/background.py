@@ -148,7 +148,7 @@ class Watch:
     async def _sample(self) -> None:
         while True:
             began = time.monotonic()
-            # What is asked for from now on is not in this sample.
+            # This sample does not hold requests from now on.
             self._hurried.clear()
             sample = await to_thread.run_sync(self._take, abandon_on_cancel=True)
             self.samples.add(sample)

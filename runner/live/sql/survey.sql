@@ -1,5 +1,5 @@
--- Sizes of tables; a partitioned table's is the sum of its partitions. Rows are the last estimate, -1 without
--- one.
+-- Sizes of tables; the size of a partitioned table is the sum of its partitions. Rows are the last estimate,
+-- -1 without one.
 SELECT namespace.nspname::text AS schema,
        class.relname::text AS name,
        coalesce(

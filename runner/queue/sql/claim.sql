@@ -1,5 +1,5 @@
 -- The index on vt gives the order, so the cost follows the batch, however many messages wait or are delayed.
--- The result equals msg_id order, but for retries, which take their turn when they fall due. The array keeps
+-- The result equals msg_id order, except for retries, which take their turn when they fall due. The array keeps
 -- the planner from reading the whole table to join it with a large batch. A count at its maximum stays there:
 -- an overflow would fail the whole claim. The worker buries the message. "since" skips dead rows before it,
 -- which vacuum cannot remove while anyone holds an old snapshot. The commit does not wait for the disk. If a

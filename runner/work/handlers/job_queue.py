@@ -20,14 +20,14 @@ WEIGHT = 1 / 32
 """Of the last job, in the average."""
 
 STUCK = 0.002
-"""Seconds after which another thread goes on in place of one that takes no further job."""
+"""Seconds after which another thread takes over from one that takes no further job."""
 
 
 class JobQueue(Generic[T]):
     """Thread-safe, and first in, first out.
 
     While ``brief``, one thread takes jobs, another stands by, and the rest sleep. When the first takes no
-    job for STUCK seconds, the one that stands by goes on, and the next stands by.
+    job for STUCK seconds, the standby takes over, and the next thread becomes the standby.
     """
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ class TransactionMisused(Exception):
 
 
 class NeverAwaited(TransactionMisused):
-    """An async handler called the connection without awaiting the call, so nothing was written."""
+    """An async handler did not await its call of the connection, so no statement ran."""
 
 
 def check_transaction(connection: Connection[Any] | AsyncConnection[Any]) -> None:

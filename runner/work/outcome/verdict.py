@@ -1,4 +1,4 @@
-"""What becomes of a message, judged from how its handler ended."""
+"""Decides the outcome of a message from the way its handler ended."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Sends what is scheduled. The rows that `apply` declared say what; the server's clock says when.
+"""Sends scheduled messages. The rows that `apply` declared say what; the server's clock says when.
 
 Each worker of a project looks at the project's schedules when the next one is due, and every few seconds for
-what was applied meanwhile. Which of them sends a run is decided in the database: its function advances the
-schedule from the run that the worker saw, and sends in the same transaction, or does neither.
+schedules that were applied meanwhile. Which of them sends a run is decided in the database: its function
+advances the schedule from the run that the worker saw, and sends in the same transaction, or does neither.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Advance:
 
 
 def decide(schedule: Schedule) -> Advance | None:
-    """What follows from the time: None before the next run. Raises ValueError where no run is left."""
+    """The decision at this time: None before the next run. Raises ValueError where no run is left."""
     timing = Timing(schedule.cron, schedule.every, schedule.timezone)
     if schedule.next_at is None:
         return Advance(run=None, passed_over=0, next_at=timing.find_next(schedule.since))

@@ -147,7 +147,7 @@ class Consumer:
 
     @property
     def stopped(self) -> bool:
-        """Whether it ended because its sink failed. The worker goes on without it."""
+        """Whether it ended because its sink failed. The worker continues without it."""
         return self._sink.failure is not None and not self.alive
 
     @property

@@ -204,7 +204,10 @@ class Metrics(Collector):
             GaugeMetricFamily(name, text, labels=["queue"])
             for name, text in (
                 ("changelane_queue_depth", f"Messages in the queue, counted up to {DEPTH_CAP}."),
-                ("changelane_queue_oldest_seconds", "Age of the oldest message that is due; 0 when none is."),
+                (
+                    "changelane_queue_oldest_seconds",
+                    "Age of the oldest message that is due; 0 without one.",
+                ),
                 ("changelane_delayed", f"Messages sent with a delay, or to be retried, up to {DEPTH_CAP}."),
                 ("changelane_blocked", f"Messages that hold back their keys, counted up to {DEPTH_CAP}."),
                 ("changelane_returning", "Messages that came back several times and spent no attempt."),

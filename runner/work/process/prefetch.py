@@ -22,7 +22,7 @@ FAST = 0.1
 """Seconds. Sinks that finish their prefetched messages faster have more of them claimed meanwhile."""
 
 AHEAD = 4
-"""Prefetches for fast sinks: one being claimed, one handled, one acked, and one to spare."""
+"""Prefetches for fast sinks: one being claimed, one handled, one acked, and one in reserve."""
 
 
 class Prefetch:

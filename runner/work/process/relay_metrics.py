@@ -1,4 +1,4 @@
-"""What relays tell Prometheus, beside what every consumer tells."""
+"""Metrics of relays, in addition to those of every consumer."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class RelayReports:
         self._refused = False
 
     def tell(self, reconnecting: ReconnectingConnection) -> None:
-        """Report where it is time. What the database refuses is logged once; the work goes on without it."""
+        """Report where it is time. A refusal is logged once, and the work continues."""
         states = {queue: (relay.state, relay.since) for queue, relay in self._relays.items()}
         if not self._relays or self._refused:
             return
@@ -48,7 +48,7 @@ class RelayReports:
         self._told, self._told_at = states, time.monotonic()
 
     def end(self, reconnecting: ReconnectingConnection) -> None:
-        """Take back what was told, but not that a relay stopped."""
+        """Take back all reports, except those of stopped relays."""
         if self._told and not self._refused:
             stopped = [queue for queue, relay in self._relays.items() if relay.state == "stopped"]
             self._send(reconnecting, stopped)

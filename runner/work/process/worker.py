@@ -247,7 +247,7 @@ class Worker:
                     next_look = min(next_look, now + seconds + 0.001)
 
     def _has_ended(self) -> bool:
-        """Whether a consumer gave up, or none is left because the sinks of all failed."""
+        """Whether a consumer gave up, or the sinks of all consumers failed."""
         for consumer in self._consumers:
             if consumer.stopped and consumer.spec.queue not in self._stopped:
                 self._stopped.add(consumer.spec.queue)
@@ -261,7 +261,7 @@ class Worker:
 
     @property
     def _scheduled_at(self) -> float:
-        """When schedules are looked at next. What drains looks once, so that it comes to an end."""
+        """When to look at the schedules next. A draining worker looks once, so that it ends."""
         return self._clock.due_at if self._clock and not self._drain else inf
 
     def _check_lifetime(self, messages: int) -> None:

@@ -107,7 +107,7 @@ class RelaySink:
             jobs.append(job)
 
     def cancel(self) -> None:
-        """Cut the connection: what is on its way fails, and is given back."""
+        """Cut the connection: messages on their way fail, and are given back."""
         self._ending.set()
         self._engine.close()
 

@@ -1,8 +1,8 @@
 """The seam between the worker's loop and what takes the messages: batches in, fates out.
 
 The loop claims, renews leases, judges and settles. It knows a sink by this protocol alone. A sink takes jobs,
-runs them in any order and at its own pace, and ends and reports each. How a job ended says what becomes of
-its messages:
+runs them in any order and at its own pace, and ends and reports each. The way a job ends decides the outcome
+of its messages:
 
 ====================================  ==================================================================
 ``job.end()``                         acked, grouped with others

@@ -1,4 +1,4 @@
-"""How a relay is, for metrics and for what workers tell the database."""
+"""The state of a relay, for metrics and for the reports in the database."""
 
 from __future__ import annotations
 
