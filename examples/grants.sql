@@ -5,5 +5,5 @@ SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON pgmq.%I, pgmq.%I TO shop_
            'q_' || lower(queue_name), 'a_' || lower(queue_name))
 FROM pgmq.meta
 ORDER BY queue_name \gexec
--- Message ids of dead letters, and of what is sent back to its queue.
+-- Message ids of dead letters, and of messages sent back to its queue.
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA pgmq TO shop_worker;

@@ -176,10 +176,12 @@ def test_an_endless_answer_is_not_read_to_its_end(receiver: Receiver) -> None:
 
 def test_requests_keep_to_the_rate(receiver: Receiver) -> None:
     with open_engine(receiver.url, rate=50.0) as engine:
+        # A busy machine may delay the arrival of the first request, so its arrival is no beginning.
+        began = time.monotonic()
         for _ in range(2):
             post(engine, make_batch(10))
-    times = sorted(request.at for request in receiver.requests)
-    assert times[-1] - times[0] >= 19 / 50 - 0.05
+    last = max(request.at for request in receiver.requests)
+    assert last - began >= 19 / 50 - 0.05
 
 
 def test_a_large_body_is_the_fault_of_its_message(receiver: Receiver) -> None:

@@ -190,8 +190,8 @@ def test_exceptions_are_found_by_their_names(folder: Path) -> None:
         ("oops:NUMBER", "is not an Exception class", "name the class"),
         ("oops:Ends", "is not an Exception class", "name the class"),
         ("print", "is not an Exception class", "name the class"),
-        ("oops:Again", "decides itself what becomes of a message", "take it out of `never`"),
-        ("changelane:DeadLetter", "decides itself what becomes of a message", "take it out of `never`"),
+        ("oops:Again", "already decides the outcome of a message", "take it out of `never`"),
+        ("changelane:DeadLetter", "already decides the outcome of a message", "take it out of `never`"),
     ],
 )
 def test_what_is_no_exception_is_refused_at_start(folder: Path, name: str, what: str, fix: str) -> None:

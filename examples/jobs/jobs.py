@@ -18,7 +18,7 @@ class ReportJob(TypedDict):
 
 
 def send_mail(message: Message[MailJob], tx: psycopg.Connection) -> None:
-    """Stands for what hands a mail on. Its row commits with the acknowledgement of the message."""
+    """Stands for the mail service. Its row commits with the acknowledgement of the message."""
     tx.execute(
         "INSERT INTO sent_mails (recipient, subject) VALUES (%s, %s)",
         [message.body["to"], message.body["subject"]],

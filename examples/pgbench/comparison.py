@@ -35,7 +35,7 @@ class Comparison:
         return not self.differing and self.source_rows == self.replica_rows and len(sums) == 1
 
     def describe(self, *, limit: int = 10) -> list[str]:
-        """Lines on what is equal, or on the first ``limit`` differing rows."""
+        """Lines on the equal tables, or on the first ``limit`` differing rows."""
         table = self.table
         if self.equal:
             return [

@@ -32,7 +32,7 @@ class Failure(Exception):
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold signals back until the block has ended, so that nothing in it is begun and then forgotten."""
+    """Hold signals back until the block has ended, so that no process is started and then forgotten."""
     received: list[int] = []
     before = {number: signal.signal(number, lambda *which: received.append(which[0])) for number in SIGNALS}
     try:

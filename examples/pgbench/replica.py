@@ -21,7 +21,7 @@ def keep(changes: list[Change], tx: psycopg.Connection[Any]) -> None:
 
     Several workers handle changes of one row in any order. The row's lock is held from the change to its
     commit, so a row's changes carry ascending msg_ids: the replica keeps the newest one's as ``version``, and
-    what is older is passed over. A deleted row stays, as a tombstone: without its version, an older update
+    older ones are passed over. A deleted row stays, as a tombstone: without its version, an older update
     that comes after the delete would bring the row back.
 
     Rows are written in the order of their keys, so that two workers wait for each other but never both ways.
