@@ -10,8 +10,8 @@ from changelane.contract import manifest as contract
 from changelane.contract.marker import hash_model, hash_queue
 from changelane.generator.render.access_sql import list_grants
 from changelane.generator.spec.loading import Document
-from changelane.generator.spec.models import Autovacuum
-from changelane.generator.spec.models import Queue as Declared
+from changelane.generator.spec.queue_models import Autovacuum
+from changelane.generator.spec.queue_models import Queue as Declared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from pglast.enums import A_Expr_Kind, BoolExprType, NullTestType
 
 from changelane.generator.sql import node as make
 from changelane.generator.sql.builtin import SCHEMA
+from changelane.generator.sql.comparisons import BETWEEN, take_any, take_between, take_in, take_rows
 from changelane.generator.sql.expression import PREFIX, ExpressionError, call_is_steady
 from changelane.generator.sql.lookup import Lookup, Meaning, Undecided, quote_schema
 from changelane.generator.sql.naming import check_call, check_cast
@@ -21,12 +22,6 @@ _NAMED = {
     "SVFOP_LOCALTIME": "time", "SVFOP_LOCALTIME_N": "time",
     "SVFOP_LOCALTIMESTAMP": "timestamp", "SVFOP_LOCALTIMESTAMP_N": "timestamp",
 }  # fmt: skip
-_BETWEEN = {
-    A_Expr_Kind.AEXPR_BETWEEN: (">=", "<=", BoolExprType.AND_EXPR),
-    A_Expr_Kind.AEXPR_NOT_BETWEEN: ("<", ">", BoolExprType.OR_EXPR),
-    A_Expr_Kind.AEXPR_BETWEEN_SYM: (">=", "<=", BoolExprType.AND_EXPR),
-    A_Expr_Kind.AEXPR_NOT_BETWEEN_SYM: ("<", ">", BoolExprType.OR_EXPR),
-}
 _Typed = tuple[Any, str]
 
 
@@ -44,10 +39,10 @@ class Inference:
         method = self._METHODS.get(type(node))
         if method is not None:
             return method(self, node)
-        self._take_children(node)
+        self.take_children(node)
         return node, ANYTHING
 
-    def _take_children(self, node: Any) -> None:
+    def take_children(self, node: Any) -> None:
         for name in node if isinstance(node, ast.Node) else ():
             value = getattr(node, name)
             if isinstance(value, tuple):
@@ -58,7 +53,7 @@ class Inference:
     def _take_part(self, part: Any) -> Any:
         return self.take(part)[0] if isinstance(part, ast.Node) else part
 
-    def _take_all(self, nodes: Sequence[Any] | None) -> tuple[tuple[Any, ...], list[str]]:
+    def take_all(self, nodes: Sequence[Any] | None) -> tuple[tuple[Any, ...], list[str]]:
         taken = [self.take(node) for node in nodes or ()]
         return tuple(node for node, _ in taken), [type for _, type in taken]
 
@@ -86,7 +81,7 @@ class Inference:
         key = make.read_key(node.typeName, self.types)
         if not key:
             name = node.typeName.names[-1].sval
-            self._refuse(
+            self.refuse(
                 node.typeName,
                 f"type {name} is not one of pg_catalog, where alone a capture function looks",
                 f"write its schema, as in {quote_schema(self.types.first)}.{quote_schema(name)}",
@@ -102,11 +97,11 @@ class Inference:
         return node, _NAMED.get(node.op.name, "name")
 
     def _take_boolean(self, node: Any) -> _Typed:
-        self._take_children(node)
+        self.take_children(node)
         return node, "bool"
 
     def _take_row(self, node: Any) -> _Typed:
-        node.args, _ = self._take_all(node.args)
+        node.args, _ = self.take_all(node.args)
         return node, "record"
 
     def _take_collation(self, node: Any) -> _Typed:
@@ -121,11 +116,11 @@ class Inference:
     # Nodes that have the common type of their parts.
 
     def _take_common(self, node: Any) -> _Typed:
-        node.args, found = self._take_all(node.args)
+        node.args, found = self.take_all(node.args)
         return node, self.types.choose_common(found)
 
     def _take_array(self, node: Any) -> _Typed:
-        node.elements, found = self._take_all(node.elements)
+        node.elements, found = self.take_all(node.elements)
         common = self.types.choose_common(found or [UNKNOWN])
         if common in (ANYTHING, SOME_BUILTIN) or common.endswith("[]"):
             return node, common
@@ -149,11 +144,11 @@ class Inference:
         conditions = []
         for branch in node.args:
             branch.expr, found = self.take(branch.expr)
-            conditions.append((branch.expr, self._mean(node, "=", [subject, found]), [subject, found]))
+            conditions.append((branch.expr, self.mean(node, "=", [subject, found]), [subject, found]))
         if any(meaning.found for _, meaning, _ in conditions):
-            self._check_repeatable(node, node.arg, "CASE ... WHEN", "CASE WHEN ... = ... THEN")
+            self.check_repeatable(node, node.arg, "CASE ... WHEN", "CASE WHEN ... = ... THEN")
             for branch, (value, meaning, inputs) in zip(node.args, conditions, strict=True):
-                branch.expr = self._compare("=", meaning, [node.arg, value], inputs)
+                branch.expr = self.compare("=", meaning, [node.arg, value], inputs)
             node.arg = None
         return node, result
 
@@ -164,7 +159,7 @@ class Inference:
                 type = self.types.types.get(self.types.base(found))
                 found = dict(type.fields).get(part.sval or "", ANYTHING) if type else ANYTHING
                 continue
-            self._take_children(part)
+            self.take_children(part)
             if isinstance(part, ast.A_Indices) and not part.is_slice:
                 base = self.types.base(found)
                 whole = base if base == "jsonb" else "text" if base.endswith(".hstore") else ""
@@ -177,24 +172,24 @@ class Inference:
         if any(isinstance(side, ast.RowExpr) for side in (node.lexpr, node.rexpr)) or (
             isinstance(node.rexpr, tuple) and any(isinstance(one, ast.RowExpr) for one in node.rexpr)
         ):
-            return self._take_row_comparison(node)
+            return take_rows(self, node)
         kind = node.kind
-        if kind in _BETWEEN:
-            return self._take_between(node)
+        if kind in BETWEEN:
+            return take_between(self, node)
         if kind == A_Expr_Kind.AEXPR_IN:
-            return self._take_in(node)
+            return take_in(self, node)
         if kind in (A_Expr_Kind.AEXPR_OP_ANY, A_Expr_Kind.AEXPR_OP_ALL):
-            return self._take_any(node)
+            return take_any(self, node)
         sides = [side for side in (node.lexpr, node.rexpr) if side is not None]
         if kind in (A_Expr_Kind.AEXPR_DISTINCT, A_Expr_Kind.AEXPR_NOT_DISTINCT) and any(
             isinstance(side, ast.A_Const) and side.isnull for side in sides
         ):
-            self._take_children(node)
+            self.take_children(node)
             return node, "bool"
-        nodes, inputs = self._take_all(sides)
+        nodes, inputs = self.take_all(sides)
         node.lexpr, node.rexpr = (None, *nodes) if len(nodes) == 1 else nodes
         *schema, name = [part.sval for part in node.name]
-        meaning = self._mean(node, name, inputs, schema=schema[0] if schema else "")
+        meaning = self.mean(node, name, inputs, schema=schema[0] if schema else "")
         distinct = kind in (A_Expr_Kind.AEXPR_DISTINCT, A_Expr_Kind.AEXPR_NOT_DISTINCT)
         result = "bool" if distinct else meaning.result
         if kind == A_Expr_Kind.AEXPR_NULLIF:
@@ -202,21 +197,21 @@ class Inference:
         if meaning.found is None:
             return node, result
         if kind == A_Expr_Kind.AEXPR_NULLIF:
-            self._check_repeatable(node, nodes[0], "NULLIF", "CASE WHEN a = b THEN NULL ELSE a END")
-            equal = self._compare(name, meaning, nodes, inputs)
-            return make.case([(equal, make.null())], self._cast(nodes[0], inputs[0], result)), result
+            self.check_repeatable(node, nodes[0], "NULLIF", "CASE WHEN a = b THEN NULL ELSE a END")
+            equal = self.compare(name, meaning, nodes, inputs)
+            return make.case([(equal, make.null())], self.cast(nodes[0], inputs[0], result)), result
         if distinct:
-            equal = self._compare(name, meaning, nodes, inputs)
+            equal = self.compare(name, meaning, nodes, inputs)
             alike = kind == A_Expr_Kind.AEXPR_NOT_DISTINCT
             if any(isinstance(side, ast.A_Const) for side in nodes):
                 return make.boolean_test(equal, true=alike), "bool"
             for side in nodes:
-                self._check_repeatable(node, side, "IS DISTINCT FROM", "a = b, and a test for null")
+                self.check_repeatable(node, side, "IS DISTINCT FROM", "a = b, and a test for null")
             nulls = [make.null_test(side, NullTestType.IS_NULL) for side in nodes]
             both = make.operation((("pg_catalog", "=") if alike else ("pg_catalog", "<>")), *nulls)
             differs = equal if alike else make.boolean(BoolExprType.NOT_EXPR, equal)
             return make.case([(make.boolean(BoolExprType.OR_EXPR, *nulls), both)], differs), "bool"
-        return self._compare(name, meaning, nodes, inputs), result
+        return self.compare(name, meaning, nodes, inputs), result
 
     def _find_left(self, meaning: Meaning, given: str) -> str:
         """The type to which the left operand is converted."""
@@ -224,170 +219,61 @@ class Inference:
             return SOME_BUILTIN if self.types.is_builtin(given) else ANYTHING
         return given if meaning.taken[0] in POLYMORPHIC else meaning.taken[0]
 
-    def _take_between(self, node: Any) -> _Typed:
-        lower, upper, join = _BETWEEN[node.kind]
-        node.lexpr, subject = self.take(node.lexpr)
-        node.rexpr, bounds = self._take_all(node.rexpr)
-        symmetric = node.kind in (A_Expr_Kind.AEXPR_BETWEEN_SYM, A_Expr_Kind.AEXPR_NOT_BETWEEN_SYM)
-        orders = [(0, 1), (1, 0)] if symmetric else [(0, 1)]
-        tests = [
-            [
-                (sign, self._mean(node, sign, [subject, bounds[at]]), at)
-                for sign, at in zip((lower, upper), order, strict=True)
-            ]
-            for order in orders
-        ]
-        if not any(meaning.found for test in tests for _, meaning, _ in test):
-            return node, "bool"
-        self._check_repeatable(node, node.lexpr, "BETWEEN", "a >= b AND a <= c")
-        parts = [
-            make.boolean(
-                join,
-                *(
-                    self._compare(sign, meaning, [node.lexpr, node.rexpr[at]], [subject, bounds[at]])
-                    for sign, meaning, at in test
-                ),
-            )
-            for test in tests
-        ]
-        outer = BoolExprType.OR_EXPR if join == BoolExprType.AND_EXPR else BoolExprType.AND_EXPR
-        return parts[0] if len(parts) == 1 else make.boolean(outer, *parts), "bool"
-
-    def _take_any(self, node: Any) -> _Typed:
-        node.lexpr, left = self.take(node.lexpr)
-        node.rexpr, right = self.take(node.rexpr)
-        known = right in (UNKNOWN, ANYTHING, SOME_BUILTIN)
-        element = right if known else self.types.element(right) or ANYTHING
-        *schema, name = [part.sval for part in node.name]
-        meaning = self._mean(node, name, [left, element], schema=schema[0] if schema else "")
-        if meaning.found:
-            wanted_left, wanted = meaning.found.arguments
-            node.lexpr = self._cast(node.lexpr, left, wanted_left)
-            node.rexpr = self._cast(node.rexpr, right, f"{wanted}[]")
-            node.name = (make.string(meaning.found.schema), make.string(name))
-            self.changed = True
-        return node, "bool"
-
-    def _take_in(self, node: Any) -> _Typed:
-        """A list becomes an array. Its element type is the common type of the constants and the compared
-        value.
-        """
-        node.lexpr, subject = self.take(node.lexpr)
-        node.rexpr, found = self._take_all(node.rexpr)
-        name = node.name[-1].sval
-        fixed = [not make.has_reference(value) for value in node.rexpr]
-        kept = [type for type, alone in zip(found, fixed, strict=True) if alone]
-        common = self.types.choose_common([subject, *kept]) if len(kept) > 1 else ANYTHING
-        wanted = [
-            common if alone and common != ANYTHING else type for type, alone in zip(found, fixed, strict=True)
-        ]
-        meanings = [self._mean(node, name, [subject, type]) for type in wanted]
-        chosen = {meaning.found for meaning in meanings}
-        if chosen == {None}:
-            return node, "bool"
-        if len(chosen) == 1 and (one := meanings[0].found):
-            array = self._cast(make.array(node.rexpr), "", f"{one.arguments[1]}[]")
-            kind = A_Expr_Kind.AEXPR_OP_ANY if name == "=" else A_Expr_Kind.AEXPR_OP_ALL
-            left = self._cast(node.lexpr, subject, one.arguments[0])
-            self.changed = True
-            return make.operation((one.schema, name), left, array, kind=kind), "bool"
-        parts = []
-        for value, given, type, meaning in zip(node.rexpr, found, wanted, meanings, strict=True):
-            typed = self._cast(value, given, type)
-            parts.append(self._compare(name, meaning, [node.lexpr, typed], [subject, type]))
-        return make.boolean(BoolExprType.OR_EXPR if name == "=" else BoolExprType.AND_EXPR, *parts), "bool"
-
-    def _take_row_comparison(self, node: Any) -> _Typed:
-        """Each pair of columns is compared by an operator of its own."""
-        rows = node.rexpr if isinstance(node.rexpr, tuple) else (node.rexpr,)
-        sides = [side for side in (node.lexpr, *rows) if isinstance(side, ast.RowExpr)]
-        if len(sides) != 1 + len(rows) or len(node.name) > 1:
-            self._take_children(node)
-            return node, "bool"
-        lists = []
-        for side in sides:
-            side.args, found = self._take_all(side.args)
-            lists.append(found)
-        equal = node.kind in (
-            A_Expr_Kind.AEXPR_DISTINCT, A_Expr_Kind.AEXPR_NOT_DISTINCT, A_Expr_Kind.AEXPR_NULLIF,
-        )  # fmt: skip
-        name = "=" if equal else node.name[-1].sval
-        meanings = [
-            self._mean(node, name, list(pair))
-            for other in lists[1:]
-            for pair in zip(lists[0], other, strict=False)
-        ]
-        if not any(meaning.found for meaning in meanings):
-            return node, "bool"
-        if node.kind != A_Expr_Kind.AEXPR_OP or name not in ("=", "<>") or len(lists[0]) != len(lists[1]):
-            self._refuse(
-                node,
-                f"rows with a value for which {name} is not that of pg_catalog",
-                "compare the columns one by one, joined by AND or OR",
-            )
-        left, right = sides[0].args or (), sides[1].args or ()
-        pairs = zip(left, right, lists[0], lists[1], meanings, strict=True)
-        parts = [self._compare(name, meaning, [a, b], [c, d]) for a, b, c, d, meaning in pairs]
-        join = BoolExprType.AND_EXPR if name == "=" else BoolExprType.OR_EXPR
-        return make.boolean(join, *parts), "bool"
-
     def _take_call(self, node: Any) -> _Typed:
         named = any(isinstance(argument, ast.NamedArgExpr) for argument in node.args or ())
         *schema, name = [part.sval for part in node.funcname]
         if named or node.func_variadic:
-            self._take_children(node)
+            self.take_children(node)
             if not schema and (name in self.types.functions or name not in self.types.builtins.functions):
-                self._refuse(
+                self.refuse(
                     node,
                     f"which function {name} is meant is not known where it is called so",
                     f"write its schema, as in {quote_schema(self.types.first)}.{quote_schema(name)}(...)",
                 )
             builtin = schema in ([], [SCHEMA])
             return node, (self.lookup.guess_function(name) if builtin else ANYTHING)
-        node.args, inputs = self._take_all(node.args)
+        node.args, inputs = self.take_all(node.args)
         try:
             meaning = self.lookup.find_function(name, inputs, schema=schema[0] if schema else "")
         except Undecided as undecided:
-            self._refuse(node, undecided.why, undecided.fix)
+            self.refuse(node, undecided.why, undecided.fix)
         wanted = meaning.found.arguments if meaning.found else meaning.taken
         self._refuse_name(node, check_call(name, node.args, inputs, wanted, self.types))
         if meaning.found:
             self.changed = True
             node.funcname = (make.string(meaning.found.schema), make.string(name))
             if len(meaning.found.arguments) == len(inputs):
-                node.args = tuple(map(self._cast, node.args, inputs, meaning.found.arguments))
+                node.args = tuple(map(self.cast, node.args, inputs, meaning.found.arguments))
         return node, meaning.result
 
     # How the result is written.
 
-    def _mean(self, node: Any, name: str, inputs: Sequence[str], *, schema: str = "") -> Meaning:
+    def mean(self, node: Any, name: str, inputs: Sequence[str], *, schema: str = "") -> Meaning:
         try:
             return self.lookup.find_operator(name, inputs, schema=schema)
         except Undecided as undecided:
-            self._refuse(node, undecided.why, undecided.fix)
+            self.refuse(node, undecided.why, undecided.fix)
 
-    def _compare(
-        self, name: str, meaning: Meaning, nodes: Sequence[Any], inputs: Sequence[str]
-    ) -> ast.A_Expr:
+    def compare(self, name: str, meaning: Meaning, nodes: Sequence[Any], inputs: Sequence[str]) -> ast.A_Expr:
         """The operation with its schema and its exact types, so that no operator defined later can be
         meant.
         """
         if meaning.found is None:
             return make.operation((name,), *nodes)
         self.changed = True
-        cast = map(self._cast, nodes, inputs, meaning.found.arguments)
+        cast = map(self.cast, nodes, inputs, meaning.found.arguments)
         return make.operation((meaning.found.schema, name), *cast)
 
-    def _cast(self, node: Any, given: str, wanted: str) -> Any:
+    def cast(self, node: Any, given: str, wanted: str) -> Any:
         same = given == wanted or wanted.removesuffix("[]") in POLYMORPHIC or wanted == "any"
         return node if same else make.cast(node, wanted, self.types)
 
-    def _check_repeatable(self, node: Any, part: Any, form: str, instead: str) -> None:
+    def check_repeatable(self, node: Any, part: Any, form: str, instead: str) -> None:
         """Refuse a part that calls a function: a form that cannot name a schema is written with that part
         twice.
         """
         if not all(call_is_steady(call) or self._is_known(call) for call in make.list_calls(part)):
-            self._refuse(node, f"{form} has no form with the schema of an operator, and calls a function",
+            self.refuse(node, f"{form} has no form with the schema of an operator, and calls a function",
                          f"write {instead}, with OPERATOR(schema.=)")  # fmt: skip
 
     def _is_known(self, call: Any) -> bool:
@@ -395,9 +281,9 @@ class Inference:
 
     def _refuse_name(self, node: Any, problem: tuple[str, str] | None) -> None:
         if problem:
-            self._refuse(node, *problem)
+            self.refuse(node, *problem)
 
-    def _refuse(self, node: Any, why: str, fix: str) -> NoReturn:
+    def refuse(self, node: Any, why: str, fix: str) -> NoReturn:
         raise ExpressionError(why, start=max(0, (node.location or 0) - len(PREFIX)), fix=fix)
 
     _METHODS: ClassVar[Mapping[type, Callable[[Inference, Any], _Typed]]] = {
