@@ -226,6 +226,14 @@ def test_the_index_of_the_documentation_lists_each_page() -> None:
     assert set(re.findall(r"\]\((\w[\w-]*\.md)\)", index)) == pages
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_the_files_to_open_for_a_change_exist(page: str) -> None:
+    rows = [line for line in (DOCS.parent / page).read_text().splitlines() if line.startswith("|")]
+    named = [path for row in rows for path in re.findall(r"`((?:\w+/)+[\w.]*|\w+\.toml)`", row)]
+    assert len(named) > 10
+    assert [path for path in named if not (DOCS.parent / path).exists()] == []
+
+
 def test_completion_offers_commands_and_options_in_bash(tmp_path: Path) -> None:
     script = """
         eval "$(changelane completion bash)"
