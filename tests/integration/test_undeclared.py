@@ -264,7 +264,7 @@ def test_destroy_gives_back_what_access_found(
     before = list_rights(conn)
     declared = declare(conn, tmp_path, SPEC.format(**roles))
     (note, *_) = [note for note in bring(conn, declared).notes if "revokes" in note]
-    assert note.endswith("`destroy` gives it back")
+    assert note.endswith("`destroy` gives them back")
     assert list_rights(conn) != before
     # What a person grants beside it later is drift, and not what was found.
     conn.execute(f"GRANT DELETE ON pgmq.q_jobs TO {roles['reader']}".encode())
