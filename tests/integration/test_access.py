@@ -360,7 +360,7 @@ def test_a_policy_by_hand_that_opens_more_is_for_a_person_to_decide(
     assert found.returncode == 2
     refused = run_changelane("apply", "--yes")
     assert refused.returncode == 1
-    assert "policy everything on queue jobs, made by hand, opens messages to role" in refused.stderr
+    assert "policy everything on queue jobs, made by hand, opens more messages to role" in refused.stderr
     conn.execute(
         "DROP POLICY everything ON pgmq.q_jobs; CREATE POLICY less ON pgmq.q_jobs AS RESTRICTIVE USING (true)"
     )

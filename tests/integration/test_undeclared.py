@@ -224,7 +224,7 @@ def test_a_plan_lists_each_right_that_a_role_had_before_and_loses(
     conn.execute(statement.format(**roles).encode())
     declared = declare(conn, tmp_path, SPEC.format(**roles))
     (note,) = [note for note in bring(conn, declared).notes if "revokes" in note]
-    assert f"access jobs for {roles['reader']}: `apply` revokes from" in note
+    assert f"access jobs for {roles['reader']}: `apply` revokes undeclared rights from" in note
     assert HELD[statement] in note
     assert find_wrong(conn, declared) == []
     assert [note for note in bring(conn, declared).notes if "revokes" in note] == []
