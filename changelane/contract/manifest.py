@@ -114,6 +114,8 @@ class Capture(Record):
     """
     types: dict[str, str] = Field(default_factory=dict)
     """Columns that its expressions read, each with its type: another type may not fit the expression."""
+    masked: tuple[str, ...] = ()
+    """Columns whose values its messages mask."""
     check: str = ""
     """A SELECT list with which Postgres checks the expressions, without reading or evaluating anything."""
     spec: str

@@ -230,6 +230,7 @@ def _render_route(
             waking=bool(capture.waking),
             columns=tuple(column.name for column in capture.needed),
             types={column.name: column.type for column in capture.needed if column.name in capture.weighed},
+            masked=tuple(sorted(capture.mask)),
             spec=spec,
             function_live=function_live,
             trigger_live=trigger_live,
