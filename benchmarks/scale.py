@@ -1,4 +1,4 @@
-"""How generate, plan and apply grow from 10 to 1,000 routes over up to 300 tables, and how they, init and models
+"""How generate, plan and apply grow from 10 to 1,000 routes over up to 300 tables. How they, init and models
 grow with a wide schema that one glob captures.
 
     python benchmarks/scale.py [--json FILE] [--routes 10 100 1000] [--wide 100 371]
@@ -176,7 +176,8 @@ CREATE DOMAIN wide_open_state AS wide_state CHECK (value <> 'done');
 """
 _COLUMN_TYPES = (
     "uuid", "wide_name", "wide_state", "wide_open_state", "wide_amount", "wide_kind[]", "text", "text[]",
-    "date", "integer", "boolean", "double precision", "timestamptz", "interval", "bytea", "jsonb", "varchar(40)",
+    "date", "integer", "boolean", "double precision", "timestamptz", "interval", "bytea",
+    "jsonb", "varchar(40)",
 )  # fmt: skip
 _KEY_TYPES = ("uuid", "integer", "wide_name", "wide_kind", "date")
 

@@ -4,11 +4,12 @@ rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from changelane.contract.catalog import Trigger
-from changelane.contract.manifest import Manifest
+from changelane.contract.manifest import Capture, Manifest
 from changelane.contract.trigger_order import find_rivals
 from changelane.runner.live.observe import Observed
 from changelane.text import spell, spell_names
@@ -29,20 +30,21 @@ def find_risks(manifest: Manifest, observed: Observed) -> Iterator[Risk]:
     """Risks by table: routes with statement capture, row triggers that may write other rows, and keys that
     can pass from one row to another.
     """
-    places = sorted({capture.identity for capture in manifest.captures if capture.event != "truncate"})
-    for place in places:
-        yield from _find_declared(place, manifest, observed)
+    captures: dict[tuple[str, str], list[Capture]] = defaultdict(list)
+    for capture in manifest.captures:
+        if capture.event != "truncate":
+            captures[capture.identity].append(capture)
+    keyed = {route.name for route in manifest.routes if route.keyed}
+    ordered = {consumer.queue for consumer in manifest.consumers if consumer.ordering == "key"}
+    for place in sorted(captures):
+        yield from _find_declared(place, captures[place], observed)
         yield from _find_row_triggers(place, observed)
-        yield from _find_passing_keys(place, manifest, observed)
+        yield from _find_passing_keys(place, captures[place], observed, keyed=keyed, ordered=ordered)
 
 
-def _find_declared(place: tuple[str, str], manifest: Manifest, observed: Observed) -> Iterator[Risk]:
+def _find_declared(place: tuple[str, str], captures: Iterable[Capture], observed: Observed) -> Iterator[Risk]:
     declared = {
-        capture.route
-        for capture in manifest.captures
-        if capture.identity == place
-        and capture.event != "truncate"
-        and (capture.level, capture.reason) == ("statement", "declared")
+        capture.route for capture in captures if (capture.level, capture.reason) == ("statement", "declared")
     }
     rivals = find_rivals(place, observed.foreign.triggers)
     if rivals and declared:
@@ -91,22 +93,26 @@ def _name(triggers: list[Trigger], *, timing: str) -> str:
     return spell_names(sorted({trigger.name for trigger in triggers if trigger.timing == timing}))
 
 
-def _find_passing_keys(place: tuple[str, str], manifest: Manifest, observed: Observed) -> Iterator[Risk]:
+def _find_passing_keys(
+    place: tuple[str, str],
+    captures: Collection[Capture],
+    observed: Observed,
+    *,
+    keyed: Collection[str],
+    ordered: Set[str],
+) -> Iterator[Risk]:
     """Deferrable keys can pass to another row before their old row is deleted. Other keys are checked row by
     row: the key is free before another row takes it, so its delete is sent first.
     """
     relation = observed.relations.get(place)
     if relation is None:
         return
-    keyed = {route.name for route in manifest.routes if route.keyed}
-    ordered = {consumer.queue for consumer in manifest.consumers if consumer.ordering == "key"}
-    captures = [capture for capture in manifest.captures if capture.identity == place]
     routes = sorted(
         {
             capture.route
             for capture in captures
             if (capture.event, capture.level) == ("update", "row")
-            and ordered.intersection(capture.queues)
+            and not ordered.isdisjoint(capture.queues)
             and (relation.defers_unique_key if capture.route in keyed else relation.defers_primary_key)
             and {other.event for other in captures if other.route == capture.route} >= _ROWS
         }

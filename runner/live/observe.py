@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import psycopg
@@ -117,7 +118,7 @@ class LiveQueue:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Function:
     """A function without arguments in schema ``changelane``. ``owner_creates``: its owner may create objects
     there, so may have made it.
@@ -134,11 +135,11 @@ class Function:
     owner_creates: bool = True
     comment: str | None
 
-    @property
+    @cached_property
     def marker(self) -> Marker | None:
         return parse_marker(self.comment)
 
-    @property
+    @cached_property
     def live(self) -> str:
         return hash_function(
             body=self.body,
@@ -149,7 +150,7 @@ class Function:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Trigger:
     """A trigger that is no clone. ``enabled`` is ``tgenabled``: O origin, A always, R replica, D disabled.
     ``relation`` is the ``relkind`` of its table, ``strays`` the partitions on which it fires differently.
@@ -184,7 +185,7 @@ class Trigger:
         """Whether its comment is a marker."""
         return parse_marker(self.comment) is not None
 
-    @property
+    @cached_property
     def marker(self) -> Marker | None:
         """The marker in its comment. Without one, as on a table of another role, the marker of the function
         of the same name; the trigger's definition then counts as unchanged.
@@ -195,7 +196,7 @@ class Trigger:
         lent = parse_marker(self.function_comment) if named else None
         return lent and replace(lent, live=self.live)
 
-    @property
+    @cached_property
     def live(self) -> str:
         return hash_trigger(
             function=self.function,
