@@ -49,7 +49,7 @@ from changelane.generator.capture.capture import (
     bind_expression,
 )
 from changelane.generator.render.access_sql import Grant
-from changelane.generator.render.fold import fold
+from changelane.generator.render.fold import fold, quote_lines
 from changelane.generator.render.owner_sql import Owner
 from changelane.generator.render.queue_sql import QueuePlan
 from changelane.generator.spec.models import Schedule
@@ -98,7 +98,7 @@ _ENVIRONMENT.filters |= {
     "indent": indent,
 }
 _ENVIRONMENT.filters["size"] = spell_size
-_ENVIRONMENT.filters["fold"] = fold
+_ENVIRONMENT.filters |= {"fold": fold, "lines": quote_lines}
 _ENVIRONMENT.globals |= {
     "anchor": ANCHOR,
     "not_jsonb": NOT_JSONB,
@@ -266,7 +266,7 @@ def _transition(capture: Capture, row: str) -> str | None:
 
 def render_trigger(capture: Capture, *, spec: str, live: str) -> str:
     """SQL of the trigger and its marker; locks the table in SHARE ROW EXCLUSIVE mode."""
-    return _ENVIRONMENT.get_template("trigger.sql.j2").render(
+    sql = _ENVIRONMENT.get_template("trigger.sql.j2").render(
         name=capture.trigger,
         function=capture.name,
         event=capture.event,
@@ -278,12 +278,15 @@ def render_trigger(capture: Capture, *, spec: str, live: str) -> str:
         new_table=_transition(capture, "new"),
         marker=format_marker(project=capture.project, kind="route", name=capture.route, spec=spec, live=live),
     )
+    return fold(sql)
 
 
 def render_owner(owner: Owner) -> str:
     """SQL that makes the role where it is missing, and gives it what it lacks to send; locks no table."""
-    return _ENVIRONMENT.get_template("owner.sql.j2").render(
-        role=owner.role, queues=owner.queues, schemas=owner.schemas, functions=owner.functions
+    return fold(
+        _ENVIRONMENT.get_template("owner.sql.j2").render(
+            role=owner.role, queues=owner.queues, schemas=owner.schemas, functions=owner.functions
+        )
     )
 
 
@@ -333,7 +336,7 @@ def render_access(grant: Grant, *, spec: str) -> str:
         live=POLICY_LIVE,
     )
     if not grant.caller:
-        return given
+        return fold(given)
     role = _ENVIRONMENT.get_template("role.sql.j2").render(role=grant.role)
     functions = _ENVIRONMENT.get_template("access_functions.sql.j2").render(
         **values,
@@ -343,7 +346,7 @@ def render_access(grant: Grant, *, spec: str) -> str:
         calls=calls,
         function_live=FUNCTION_LIVE,
     )
-    return role + given + functions
+    return fold(role + given + functions)
 
 
 def _unite(parts: Iterable[tuple[str, str | None]]) -> tuple[tuple[str, str | None], ...]:
@@ -358,23 +361,27 @@ def _unite(parts: Iterable[tuple[str, str | None]]) -> tuple[tuple[str, str | No
 
 def render_api(*, project: str, spec: str) -> str:
     """SQL of schema ``pgmq_public`` and its functions, which nobody may execute yet."""
-    return _ENVIRONMENT.get_template("api.sql.j2").render(
-        schema=API_SCHEMA,
-        access=ACCESS_SCHEMA,
-        live=API_LIVE,
-        reserved=RESERVED,
-        marker=_mark_by_server(project=project, kind="api", name=API_SCHEMA, spec=spec),
+    return fold(
+        _ENVIRONMENT.get_template("api.sql.j2").render(
+            schema=API_SCHEMA,
+            access=ACCESS_SCHEMA,
+            live=API_LIVE,
+            reserved=RESERVED,
+            marker=_mark_by_server(project=project, kind="api", name=API_SCHEMA, spec=spec),
+        )
     )
 
 
 def render_api_grants(grants: Mapping[str, Sequence[str]], *, project: str) -> str:
     """SQL that opens the API's functions to each role, as mapped, and closes them to all others."""
-    return _ENVIRONMENT.get_template("api_grants.sql.j2").render(
-        schema=API_SCHEMA,
-        names=API_NAMES,
-        functions=[f"{API_SCHEMA}.{quote_identifier(name)}" for name in API_NAMES],
-        grants=list(grants.items()),
-        prefix=f"changelane:1 project={project} access=",
+    return fold(
+        _ENVIRONMENT.get_template("api_grants.sql.j2").render(
+            schema=API_SCHEMA,
+            names=API_NAMES,
+            functions=[f"{API_SCHEMA}.{quote_identifier(name)}" for name in API_NAMES],
+            grants=list(grants.items()),
+            prefix=f"changelane:1 project={project} access=",
+        )
     )
 
 

@@ -554,7 +554,9 @@ END $changelane$;
 DO $changelane$
 BEGIN
     EXECUTE replace(
-        pg_get_functiondef('changelane."animals_insert_89feaa0a"()'::regprocedure),
+        pg_get_functiondef(
+            'changelane."animals_insert_89feaa0a"()'::regprocedure
+        ),
         '''0''::regclass /* this table */',
         replace('''0''::regclass /* this table */', '0', '"public"."animals"'::regclass::oid::text)
     );
@@ -593,7 +595,9 @@ END $changelane$;
 DO $changelane$
 BEGIN
     EXECUTE replace(
-        pg_get_functiondef('changelane."animals_insert_f2cbfc48"()'::regprocedure),
+        pg_get_functiondef(
+            'changelane."animals_insert_f2cbfc48"()'::regprocedure
+        ),
         '''0''::regclass /* this table */',
         replace('''0''::regclass /* this table */', '0', '"public"."cats"'::regclass::oid::text)
     );

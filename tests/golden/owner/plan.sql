@@ -524,8 +524,9 @@ END
 $changelane$;
 ALTER TABLE pgmq."q_order_events_dlq" SET (autovacuum_vacuum_cost_delay = 0,
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
--- The capture functions belong to "golden_capture". Whatever runs in them, such as a cast that the type of a
--- column brings along, can do no more than this role may: send to the queues below.
+-- The capture functions belong to "golden_capture".
+-- Whatever runs in them, such as a cast that the type of a column brings along, can do no more than this role
+-- may: send to the queues below.
 DO $changelane$
 DECLARE
     newer boolean := current_setting('server_version_num')::int >= 160000;
@@ -589,20 +590,26 @@ BEGIN
             AND proc.oid IN (
                 SELECT function.oid FROM called
                 JOIN pg_namespace AS home ON home.nspname = called.schema
-                JOIN pg_proc AS function ON function.pronamespace = home.oid AND function.proname = called.name
+                JOIN pg_proc AS function
+                    ON function.pronamespace = home.oid AND function.proname = called.name
                 UNION ALL
                 SELECT operator.oprcode FROM called
                 JOIN pg_namespace AS home ON home.nspname = called.schema
-                JOIN pg_operator AS operator ON operator.oprnamespace = home.oid AND operator.oprname = called.name
+                JOIN pg_operator AS operator
+                    ON operator.oprnamespace = home.oid AND operator.oprname = called.name
             )
         UNION ALL
         SELECT format('USAGE ON SEQUENCE %s', class.oid::regclass)
         FROM called
         JOIN pg_namespace AS home ON home.nspname = called.schema
         JOIN pg_class AS class ON class.relnamespace = home.oid AND class.relname = called.name
-        WHERE CASE class.relkind WHEN 'S' THEN NOT has_sequence_privilege('golden_capture', class.oid, 'USAGE') END
+        WHERE CASE class.relkind
+            WHEN 'S' THEN NOT has_sequence_privilege('golden_capture', class.oid, 'USAGE')
+        END
         UNION ALL
-        SELECT format('%s (%s) ON %s', used.privilege, string_agg(quote_ident(attname), ', '), class.oid::regclass)
+        SELECT format(
+            '%s (%s) ON %s', used.privilege, string_agg(quote_ident(attname), ', '), class.oid::regclass
+        )
         FROM used
         JOIN pg_namespace AS home ON home.nspname = used.schema
         JOIN pg_class AS class ON class.relnamespace = home.oid AND class.relname = used.name

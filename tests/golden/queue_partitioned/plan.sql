@@ -503,7 +503,8 @@ BEGIN
         PERFORM set_config('TimeZone', 'UTC', true);
         PERFORM pgmq.create_partitioned('events', '1 day', '14 days');
         -- pg_partman leaves the session with the search_path of this transaction.
-        PERFORM set_config(name, reset_val, false), set_config(name, setting, true) FROM pg_settings WHERE name = 'search_path';
+        PERFORM set_config(name, reset_val, false), set_config(name, setting, true)
+        FROM pg_settings WHERE name = 'search_path';
         -- pgmq makes neither, and a worker claims by the one and acknowledges by the other.
         CREATE INDEX "q_events_vt_idx" ON pgmq."q_events" (vt);
         CREATE INDEX "q_events_msg_id_idx" ON pgmq."q_events" (msg_id);
@@ -522,7 +523,8 @@ BEGIN
     -- pgmq makes one by another name, or none, as the version has it.
     IF NOT EXISTS (
         SELECT FROM pg_index AS index
-        JOIN pg_attribute AS attribute ON attribute.attrelid = index.indrelid AND attribute.attnum = index.indkey[0]
+        JOIN pg_attribute AS attribute
+            ON attribute.attrelid = index.indrelid AND attribute.attnum = index.indkey[0]
         WHERE index.indrelid = to_regclass('pgmq."a_events"')
             AND attribute.attname = 'archived_at' AND index.indisvalid
     ) THEN
@@ -532,13 +534,23 @@ END
 $changelane$;
 DO $changelane$
 DECLARE
-    config regclass := (SELECT format('%I.part_config', nspname) FROM pg_extension JOIN pg_namespace AS home ON home.oid = extnamespace WHERE extname = 'pg_partman');
+    config regclass := (
+        SELECT format('%I.part_config', nspname)
+        FROM pg_extension JOIN pg_namespace AS home ON home.oid = extnamespace
+        WHERE extname = 'pg_partman'
+    );
     part text;
 BEGIN
-    -- Partitions are made only as messages come unless they are to be made for ever: a queue that was idle, or
-    -- worked off, would have none for its next message.
-    EXECUTE format('UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L', config, '14 days', 'pgmq.q_events');
-    EXECUTE format('UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L', config, '30 days', 'pgmq.a_events');
+    -- Partitions are made only as messages come unless they are to be made for ever: a queue that was idle,
+    -- or worked off, would have none for its next message.
+    EXECUTE format(
+        'UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L',
+        config, '14 days', 'pgmq.q_events'
+    );
+    EXECUTE format(
+        'UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L',
+        config, '30 days', 'pgmq.a_events'
+    );
     -- The parent takes no storage parameters; new partitions have those of the template.
     FOR part IN EXECUTE format(
         'SELECT relid::regclass::text FROM pg_partition_tree(%L) WHERE isleaf'
@@ -547,7 +559,14 @@ BEGIN
         ' WHERE parent_table = %L AND template_table = home.nspname || ''.'' || class.relname',
         'pgmq."q_events"', config, 'pgmq.q_events'
     ) LOOP
-        EXECUTE format('ALTER TABLE %s SET (autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled)', part);
+        EXECUTE format(
+            'ALTER TABLE %s SET (
+                autovacuum_vacuum_cost_delay = 0,
+                autovacuum_vacuum_scale_factor = 0,
+                autovacuum_vacuum_threshold = 1000
+            ), RESET (autovacuum_enabled)',
+            part
+        );
     END LOOP;
 END
 $changelane$;

@@ -37,7 +37,9 @@ BEGIN
 END
 $function$;
 
-CREATE OR REPLACE FUNCTION pgmq_public.send_batch(queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0)
+CREATE OR REPLACE FUNCTION pgmq_public.send_batch(
+    queue_name text, messages jsonb[], sleep_seconds integer DEFAULT 0
+)
     RETURNS SETOF bigint LANGUAGE plpgsql SECURITY INVOKER SET search_path = ''
 AS $function$
 DECLARE
@@ -219,7 +221,8 @@ DECLARE
 BEGIN
     -- Captured changes are known by them; policies refuse them, too, but to roles past row security.
     IF $3 ?| ARRAY['route', 'changelane', 'dead_letter']::text[] THEN
-        RAISE insufficient_privilege USING MESSAGE = 'headers route, changelane, dead_letter are written by Changelane alone';
+        RAISE insufficient_privilege USING
+            MESSAGE = 'headers route, changelane, dead_letter are written by Changelane alone';
     END IF;
     SELECT proc.proname INTO own
     FROM pg_catalog.pg_proc AS proc, pg_catalog.pg_roles AS caller
@@ -304,7 +307,8 @@ BEGIN
         RETURN done;
     END IF;
     EXECUTE format(
-        'UPDATE pgmq.%I SET vt = clock_timestamp() + make_interval(secs => $3) WHERE msg_id = $1 AND read_ct = $2',
+        'UPDATE pgmq.%I SET vt = clock_timestamp() + make_interval(secs => $3)
+        WHERE msg_id = $1 AND read_ct = $2',
         pgmq.format_table_name($1, 'q')
     ) USING $2, $3, $4;
     GET DIAGNOSTICS changed = ROW_COUNT;
@@ -385,7 +389,9 @@ $function$;
 
 -- Of the messages that the caller may see; counted up to 10,000.
 CREATE OR REPLACE FUNCTION pgmq_public.metrics(queue_name text)
-    RETURNS TABLE (queue_length bigint, visible_length bigint, oldest_age_seconds float8, newest_age_seconds float8)
+    RETURNS TABLE (
+        queue_length bigint, visible_length bigint, oldest_age_seconds float8, newest_age_seconds float8
+    )
     LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = ''
 AS $function$
 DECLARE
@@ -410,7 +416,8 @@ BEGIN
     END IF;
     RETURN QUERY EXECUTE format(
         'SELECT (SELECT count(*) FROM (SELECT FROM pgmq.%1$I LIMIT 10000) AS capped),
-            (SELECT count(*) FROM (SELECT FROM pgmq.%1$I WHERE vt <= clock_timestamp() LIMIT 10000) AS capped),
+            (SELECT count(*)
+                FROM (SELECT FROM pgmq.%1$I WHERE vt <= clock_timestamp() LIMIT 10000) AS capped),
             extract(epoch FROM clock_timestamp()
                 - (SELECT enqueued_at FROM pgmq.%1$I ORDER BY msg_id LIMIT 1))::float8,
             extract(epoch FROM clock_timestamp()
@@ -424,17 +431,23 @@ DO $changelane$
 BEGIN
     EXECUTE format(
         'COMMENT ON SCHEMA pgmq_public IS %L',
-        format('changelane:1 project=golden_access api=pgmq_public spec=9e3c8bc980cd live=%s pg=', left(encode(sha256(convert_to(coalesce((
-            SELECT jsonb_agg(jsonb_build_array(
-                proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid), proc.prosrc,
-                language.lanname, proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')
-            ) ORDER BY proc.proname COLLATE "C", pg_get_function_arguments(proc.oid) COLLATE "C")
-            FROM pg_catalog.pg_proc AS proc
-            JOIN pg_catalog.pg_language AS language ON language.oid = proc.prolang
-            WHERE proc.pronamespace = pg_catalog.to_regnamespace('pgmq_public') AND proc.proname IN ('archive', 'archive_batch', 'delete', 'delete_batch', 'metrics', 'pop', 'read', 'read_with_poll', 'send',
-                'send_batch', 'send_with_headers', 'set_visibility')
-        ), '[]')::text, 'UTF8')), 'hex'), 12))
-            || current_setting('server_version_num')::int / 10000
+        format(
+            'changelane:1 project=golden_access api=pgmq_public spec=6817e4e55cd8 live=%s pg=',
+            left(encode(sha256(convert_to(coalesce((
+                SELECT jsonb_agg(jsonb_build_array(
+                    proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid),
+                    proc.prosrc, language.lanname, proc.prosecdef, proc.provolatile::text,
+                    coalesce(proc.proconfig, '{}')
+                ) ORDER BY proc.proname COLLATE "C", pg_get_function_arguments(proc.oid) COLLATE "C")
+                FROM pg_catalog.pg_proc AS proc
+                JOIN pg_catalog.pg_language AS language ON language.oid = proc.prolang
+                WHERE proc.pronamespace = pg_catalog.to_regnamespace('pgmq_public')
+                    AND proc.proname IN (
+                        'archive', 'archive_batch', 'delete', 'delete_batch', 'metrics', 'pop',
+                        'read', 'read_with_poll', 'send', 'send_batch', 'send_with_headers', 'set_visibility'
+                    )
+            ), '[]')::text, 'UTF8')), 'hex'), 12)
+        ) || current_setting('server_version_num')::int / 10000
     );
 END
 $changelane$;
@@ -452,30 +465,60 @@ BEGIN
             UNION ALL
             SELECT coalesce(proacl, acldefault('f', proowner)), proowner
             FROM pg_catalog.pg_proc
-            WHERE pronamespace = to_regnamespace('pgmq_public') AND proname = ANY (ARRAY['archive', 'archive_batch', 'delete', 'delete_batch', 'metrics', 'pop', 'read', 'read_with_poll', 'send', 'send_batch', 'send_with_headers', 'set_visibility']::text[])
+            WHERE pronamespace = to_regnamespace('pgmq_public')
+                AND proname = ANY (ARRAY['archive', 'archive_batch', 'delete', 'delete_batch', 'metrics',
+                    'pop', 'read', 'read_with_poll', 'send', 'send_batch', 'send_with_headers',
+                    'set_visibility']::text[])
         ) AS place, aclexplode(place.entries) AS acl
         WHERE acl.grantee <> place.owner
             AND NOT EXISTS (
                 SELECT FROM pg_catalog.pg_policy AS policy
                 WHERE acl.grantee = ANY (policy.polroles)
-                    AND pg_catalog.obj_description(policy.oid, 'pg_policy') ~ '^changelane:1 project=\S+ access='
-                    AND NOT starts_with(pg_catalog.obj_description(policy.oid, 'pg_policy'), 'changelane:1 project=golden_access access=')
+                    AND pg_catalog.obj_description(policy.oid, 'pg_policy')
+                        ~ '^changelane:1 project=\S+ access='
+                    AND NOT starts_with(
+                        pg_catalog.obj_description(policy.oid, 'pg_policy'),
+                        'changelane:1 project=golden_access access='
+                    )
             )
             AND NOT EXISTS (
                 SELECT FROM pg_catalog.pg_proc AS proc, aclexplode(proc.proacl) AS held
                 WHERE proc.pronamespace = to_regnamespace('changelane_access') AND held.grantee = acl.grantee
-                    AND pg_catalog.obj_description(proc.oid, 'pg_proc') ~ '^changelane:1 project=\S+ access='
-                    AND NOT starts_with(pg_catalog.obj_description(proc.oid, 'pg_proc'), 'changelane:1 project=golden_access access=')
+                    AND pg_catalog.obj_description(proc.oid, 'pg_proc')
+                        ~ '^changelane:1 project=\S+ access='
+                    AND NOT starts_with(
+                        pg_catalog.obj_description(proc.oid, 'pg_proc'),
+                        'changelane:1 project=golden_access access='
+                    )
             )
     LOOP
         EXECUTE format(
-            'REVOKE ALL ON SCHEMA pgmq_public FROM %1$s; REVOKE ALL ON FUNCTION pgmq_public."archive", pgmq_public."archive_batch", pgmq_public."delete", pgmq_public."delete_batch", pgmq_public."metrics", pgmq_public."pop", pgmq_public."read", pgmq_public."read_with_poll", pgmq_public."send", pgmq_public."send_batch", pgmq_public."send_with_headers", pgmq_public."set_visibility" FROM %1$s',
+            'REVOKE ALL ON SCHEMA pgmq_public FROM %1$s;
+            REVOKE ALL ON FUNCTION
+                pgmq_public."archive",
+                pgmq_public."archive_batch",
+                pgmq_public."delete",
+                pgmq_public."delete_batch",
+                pgmq_public."metrics",
+                pgmq_public."pop",
+                pgmq_public."read",
+                pgmq_public."read_with_poll",
+                pgmq_public."send",
+                pgmq_public."send_batch",
+                pgmq_public."send_with_headers",
+                pgmq_public."set_visibility"
+            FROM %1$s',
             CASE found.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(found.grantee)) END
         );
     END LOOP;
 END
 $changelane$;
 GRANT USAGE ON SCHEMA pgmq_public TO "golden_client";
-GRANT EXECUTE ON FUNCTION pgmq_public."archive", pgmq_public."archive_batch", pgmq_public."metrics", pgmq_public."read", pgmq_public."read_with_poll", pgmq_public."set_visibility" TO "golden_client";
+GRANT EXECUTE ON FUNCTION pgmq_public."archive", pgmq_public."archive_batch", pgmq_public."metrics",
+    pgmq_public."read", pgmq_public."read_with_poll", pgmq_public."set_visibility"
+    TO "golden_client";
 GRANT USAGE ON SCHEMA pgmq_public TO "golden_worker";
-GRANT EXECUTE ON FUNCTION pgmq_public."delete", pgmq_public."delete_batch", pgmq_public."metrics", pgmq_public."read", pgmq_public."read_with_poll", pgmq_public."send", pgmq_public."send_batch", pgmq_public."send_with_headers", pgmq_public."set_visibility" TO "golden_worker";
+GRANT EXECUTE ON FUNCTION pgmq_public."delete", pgmq_public."delete_batch", pgmq_public."metrics",
+    pgmq_public."read", pgmq_public."read_with_poll", pgmq_public."send", pgmq_public."send_batch",
+    pgmq_public."send_with_headers", pgmq_public."set_visibility"
+    TO "golden_worker";

@@ -18,7 +18,9 @@ END $changelane$;
 DO $changelane$
 BEGIN
     EXECUTE replace(
-        pg_get_functiondef('changelane."log_insert_f8ee3224"()'::regprocedure),
+        pg_get_functiondef(
+            'changelane."log_insert_f8ee3224"()'::regprocedure
+        ),
         '''0''::regclass /* this table */',
         replace('''0''::regclass /* this table */', '0', '"public"."log"'::regclass::oid::text)
     );
@@ -56,7 +58,9 @@ END $changelane$;
 DO $changelane$
 BEGIN
     EXECUTE replace(
-        pg_get_functiondef('changelane."log_update_f8ee3224"()'::regprocedure),
+        pg_get_functiondef(
+            'changelane."log_update_f8ee3224"()'::regprocedure
+        ),
         '''0''::regclass /* this table */',
         replace('''0''::regclass /* this table */', '0', '"public"."log"'::regclass::oid::text)
     );

@@ -17,7 +17,8 @@ BEGIN
     -- pgmq makes one by another name, or none, as the version has it.
     IF NOT EXISTS (
         SELECT FROM pg_index AS index
-        JOIN pg_attribute AS attribute ON attribute.attrelid = index.indrelid AND attribute.attnum = index.indkey[0]
+        JOIN pg_attribute AS attribute
+            ON attribute.attrelid = index.indrelid AND attribute.attnum = index.indkey[0]
         WHERE index.indrelid = to_regclass('pgmq."a_events"')
             AND attribute.attname = 'archived_at' AND index.indisvalid
     ) THEN

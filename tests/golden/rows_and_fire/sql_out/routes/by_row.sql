@@ -30,7 +30,9 @@ END $changelane$;
 DO $changelane$
 BEGIN
     EXECUTE replace(
-        pg_get_functiondef('changelane."by_row_insert_71eb967f"()'::regprocedure),
+        pg_get_functiondef(
+            'changelane."by_row_insert_71eb967f"()'::regprocedure
+        ),
         '''0''::regclass /* this table */',
         replace('''0''::regclass /* this table */', '0', '"public"."orders"'::regclass::oid::text)
     );
@@ -102,7 +104,9 @@ END $changelane$;
 DO $changelane$
 BEGIN
     EXECUTE replace(
-        pg_get_functiondef('changelane."by_row_update_71eb967f"()'::regprocedure),
+        pg_get_functiondef(
+            'changelane."by_row_update_71eb967f"()'::regprocedure
+        ),
         '''0''::regclass /* this table */',
         replace('''0''::regclass /* this table */', '0', '"public"."orders"'::regclass::oid::text)
     );

@@ -30,7 +30,9 @@ END $changelane$;
 DO $changelane$
 BEGIN
     EXECUTE replace(
-        pg_get_functiondef('changelane."animals_insert_f2cbfc48"()'::regprocedure),
+        pg_get_functiondef(
+            'changelane."animals_insert_f2cbfc48"()'::regprocedure
+        ),
         '''0''::regclass /* this table */',
         replace('''0''::regclass /* this table */', '0', '"public"."cats"'::regclass::oid::text)
     );
