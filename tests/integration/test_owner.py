@@ -384,6 +384,7 @@ def test_init_declares_an_owner_where_it_can_be_made(
     conn: Connection, roles: Roles, tmp_path: Path, run_changelane: Any
 ) -> None:
     plain = roles.make("plain")
+    conn.execute("CREATE TABLE orders (id int PRIMARY KEY); GRANT SELECT ON orders TO PUBLIC")
     assert run_changelane("init").returncode == 0
     assert "\nowner: changelane_capture\n" in (tmp_path / "pipelines.yaml").read_text()
     assert run_changelane("init", "--force", env={"PGOPTIONS": f"-c role={plain}"}).returncode == 0
