@@ -66,11 +66,12 @@ function update(sample) {
   }
 }
 
-// Nothing that was typed is lost.
+// Nothing that was typed is lost: then the page stays, and the answer is false.
 function reload() {
   const typed = [...document.querySelectorAll("main input:not([type=hidden]), main textarea")]
     .some((field) => (field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue));
   if (!typed) location.reload();
+  return !typed;
 }
 
 const outage = document.querySelector("[data-outage]");
@@ -106,7 +107,8 @@ function follow(address, { sample, back }) {
       if (pulse.boot !== outage.dataset.boot) {
         // Its forms are of the session before.
         outage.dataset.boot = pulse.boot;
-        reload();
+        // What is shown stays stale until then.
+        if (reload()) return;
       }
       tell(pulse.away && "The database does not answer.", pulse.away);
     });
