@@ -297,5 +297,5 @@ def test_the_sql_of_a_backfill_can_be_read_first(
     conn.execute(TABLE.encode())
     declare(conn, tmp_path, SPEC)
     shown = run_changelane("backfill", "rows", "--sql").stdout
-    assert "'op', 'snapshot'" in shown
+    assert "changelane.message('snapshot'" in shown
     assert "secret" not in shown.replace("'{secret}'", "").replace("ARRAY['secret']", "")
