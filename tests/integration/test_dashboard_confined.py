@@ -189,9 +189,10 @@ def test_an_expression_over_the_message_still_finds_it_and_is_on_record(
     panel: Panel, conn: Connection
 ) -> None:
     where = "(message->>'n')::int = 1 AND headers->'dead_letter'->>'error' = 'E' AND msg_id = 1"
-    assert "Send back 1 dead letter of events?" in choose(panel, where).words
+    asked = choose(panel, where)
+    assert "Send back 1 dead letter of events?" in asked.words
     assert "Send back 0 dead letters" in choose(panel, "enqueued_at > now() OR message ? '100%'").words
-    panel.post("/dead-letters/events/redrive", on="/dead-letters/events", where=where, confirmed="yes")
+    panel.confirm(asked)
     assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 1
     rows = conn.execute("SELECT action, arguments->>'where' FROM changelane.audit ORDER BY id").fetchall()
     assert rows[0] == ("dead-letter preview", where)
