@@ -5,6 +5,7 @@ on these.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from pglast import ast, parse_sql
 from pglast.visitors import Visitor
@@ -26,10 +27,15 @@ def list_calls(capture: Capture) -> tuple[tuple[str, str], ...]:
 
 def list_names(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Objects that expressions name in schemas of users, each as (schema, name), sorted."""
+    return tuple(sorted(frozenset().union(*map(_find_names, texts))))
+
+
+@lru_cache(maxsize=1024)
+def _find_names(text: str) -> frozenset[tuple[str, str]]:
+    """Kept, because a route's tables and events repeat the texts of its expressions."""
     found = _Names()
-    for text in texts:
-        found(parse_sql(f"SELECT {text}"))
-    return tuple(sorted(found.names))
+    found(parse_sql(f"SELECT {text}"))
+    return frozenset(found.names)
 
 
 def _list_texts(capture: Capture) -> Iterator[str]:

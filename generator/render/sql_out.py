@@ -23,6 +23,7 @@ from changelane.generator.capture.capture import Capture
 from changelane.generator.capture.resolution import Resolution, resolve
 from changelane.generator.render import templating
 from changelane.generator.render.access_sql import Grant, list_grants
+from changelane.generator.render.bodies import Bodies
 from changelane.generator.render.owner_sql import gather_owner
 from changelane.generator.render.queue_sql import QueuePlan, describe_dead_letters, list_queues
 from changelane.generator.render.relays import describe_destinations, describe_relay
@@ -54,10 +55,11 @@ def generate(document: Document, catalog: Catalog) -> Output:
     files: dict[str, SqlFile] = {}
     schema = _render_schema(files)
     queues = [_render_queue(document, name, queue, files) for name, queue in list_queues(document)]
+    bodies = Bodies()
     captures = [
         entry
         for route, captured in groupby(required, key=lambda capture: capture.route)
-        for entry in _render_route(route, captured, files)
+        for entry in _render_route(route, captured, files, bodies)
     ]
     owner = _render_owner(document.spec.owner, required, files) if document.spec.owner else None
     grants = list_grants(document, resolution.using)
@@ -198,14 +200,14 @@ def _render_owner(role: str, captures: Iterable[Capture], files: dict[str, SqlFi
 
 
 def _render_route(
-    route: str, captures: Iterable[Capture], files: dict[str, SqlFile]
+    route: str, captures: Iterable[Capture], files: dict[str, SqlFile], bodies: Bodies
 ) -> Iterator[contract.Capture]:
     captures = tuple(captures)
     alone = len({capture.table.identity for capture in captures}) == 1
     for capture in captures:
         name = f"routes/{route}.sql" if alone else f"routes/{route}/{name_file(*capture.table.identity)}.sql"
         file = files.setdefault(name, SqlFile(name, _NOTICE))
-        body = templating.render_body(capture)
+        body, seen = bodies.render(capture)
         spec = templating.hash_capture(capture)
         function_live = templating.hash_live_function(capture, body=body)
         trigger_live = templating.hash_live_trigger(capture)
@@ -213,7 +215,8 @@ def _render_route(
         trigger = templating.render_trigger(capture, spec=spec, live=trigger_live)
         check = templating.render_check(capture)
         check_statements(function + trigger + f"SELECT {check};\n")
-        check_function(function)
+        if not seen:  # a body that differs in plain names alone was parsed
+            check_function(function)
         yield contract.Capture(
             name=capture.name,
             trigger=capture.trigger,
