@@ -25,7 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from changelane.errors import ServerError
 from changelane.runner.live import database
-from changelane.runner.local import account, binaries, place, postmaster, server
+from changelane.runner.local import account, binaries, folders, postmaster, server
 
 IS_ROOT = os.geteuid() == 0
 FAST = {"fsync": "off"}
@@ -111,9 +111,9 @@ def test_fsync_is_on_unless_told(root: Path) -> None:
 def test_a_removed_server_leaves_neither_process_nor_file(root: Path) -> None:
     for each in (root, root.joinpath(*["long name of a folder"] * 5)):
         socket = conninfo_to_dict(server.start(each, settings=FAST))["host"]
-        folders = [each, place.find_base(each)[1], Path(str(socket))]
+        places = [each, folders.find_base(each)[1], Path(str(socket))]
         server.remove(each)
-        assert [folder for folder in folders if folder.exists() or processes_in(folder)] == []
+        assert [folder for folder in places if folder.exists() or processes_in(folder)] == []
         server.remove(each)
 
 
@@ -188,9 +188,9 @@ def test_a_cluster_of_an_older_version_is_taken_over_with_its_data(root: Path) -
 @pytest.mark.skipif(not IS_ROOT, reason="a plain user's server leaves nothing outside of its folder")
 def test_what_a_deleted_folder_left_is_named_by_the_next_start(root: Path, folder: Path) -> None:
     server.start(root, settings=FAST)
-    base = place.find_base(root)[1]
+    base = folders.find_base(root)[1]
     server.stop(root)
-    assert base not in place.find_left()
+    assert base not in folders.find_left()
     shutil.rmtree(root)
     started = run_db(folder, "start")
     assert f"rm -r {base}" in started.stderr

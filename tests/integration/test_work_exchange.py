@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 
 from changelane.runner.live.database import connect
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.fenced import Queue, open_queues
+from changelane.runner.queue.fenced import FencedQueue, open_queues
 from changelane.runner.work.handlers.lent_connection import LentConnection
 from changelane.runner.work.sinks.fault import LeaseLost
 
@@ -21,7 +21,7 @@ FILL = "INSERT INTO pgmq.q_jobs (vt, message) SELECT clock_timestamp(), '{}' FRO
 
 
 @pytest.fixture
-def queue(conn: psycopg.Connection[Any]) -> Queue:
+def queue(conn: psycopg.Connection[Any]) -> FencedQueue:
     conn.execute("SELECT pgmq.create('jobs'), pgmq.create('jobs_dlq')")
     conn.execute(FILL)
     conn.execute("CREATE TABLE effects (id bigint)")
@@ -43,7 +43,7 @@ def count(conn: psycopg.Connection[Any], table: str) -> int:
     return int(row[0])
 
 
-def run(tx: LentConnection, queue: Queue, claimed: list[Delivery], *writes: str, follow: bool) -> None:
+def run(tx: LentConnection, queue: FencedQueue, claimed: list[Delivery], *writes: str, follow: bool) -> None:
     with tx.hold():
         for statement in writes:
             tx.execute(statement.encode())
@@ -61,7 +61,7 @@ def count_trips(tx: LentConnection, folder: Path, call: Callable[[], None]) -> i
 
 
 def test_a_call_that_follows_another_takes_one_round_trip_and_with_a_statement_three(
-    conn: psycopg.Connection[Any], queue: Queue, tx: LentConnection, tmp_path: Path
+    conn: psycopg.Connection[Any], queue: FencedQueue, tx: LentConnection, tmp_path: Path
 ) -> None:
     trips = []
     for delivery, writes in zip(queue.claim(conn, limit=6, lease=60), (0, 0, 1, 1, 0, 0), strict=True):
@@ -79,7 +79,12 @@ def test_a_call_that_follows_another_takes_one_round_trip_and_with_a_statement_t
 @pytest.mark.parametrize("few", [1, 3])
 @pytest.mark.parametrize("writes", [False, True])
 def test_a_lost_lease_undoes_what_the_handler_wrote(
-    conn: psycopg.Connection[Any], queue: Queue, tx: LentConnection, follow: bool, few: int, writes: bool
+    conn: psycopg.Connection[Any],
+    queue: FencedQueue,
+    tx: LentConnection,
+    follow: bool,
+    few: int,
+    writes: bool,
 ) -> None:
     stale = queue.claim(conn, limit=few, lease=0)
     assert len(queue.claim(conn, limit=6, lease=60)) == 6
@@ -92,7 +97,7 @@ def test_a_lost_lease_undoes_what_the_handler_wrote(
 
 @pytest.mark.parametrize("follow", [False, True])
 def test_a_commit_that_fails_undoes_the_ack(
-    conn: psycopg.Connection[Any], queue: Queue, tx: LentConnection, follow: bool
+    conn: psycopg.Connection[Any], queue: FencedQueue, tx: LentConnection, follow: bool
 ) -> None:
     conn.execute("ALTER TABLE effects ADD CONSTRAINT once UNIQUE (id) DEFERRABLE INITIALLY DEFERRED")
     first, second = queue.claim(conn, limit=2, lease=60)
@@ -104,7 +109,7 @@ def test_a_commit_that_fails_undoes_the_ack(
 
 
 def test_a_session_that_must_be_discarded_keeps_no_transaction_and_no_statement_of_the_driver(
-    conn: psycopg.Connection[Any], queue: Queue, tx: LentConnection
+    conn: psycopg.Connection[Any], queue: FencedQueue, tx: LentConnection
 ) -> None:
     tx.prepare_threshold = 0
     for delivery in queue.claim(conn, limit=3, lease=60):
@@ -117,7 +122,7 @@ def test_a_session_that_must_be_discarded_keeps_no_transaction_and_no_statement_
 
 
 def test_an_unused_transaction_serves_the_next_call(
-    conn: psycopg.Connection[Any], queue: Queue, tx: LentConnection, tmp_path: Path
+    conn: psycopg.Connection[Any], queue: FencedQueue, tx: LentConnection, tmp_path: Path
 ) -> None:
     (delivery,) = queue.claim(conn, limit=1, lease=60)
     with tx.hold():

@@ -52,6 +52,10 @@ class Outlet:
         self._pool = ThreadPoolExecutor(1)
 
     @property
+    def relay_state(self) -> None:
+        """It is no relay."""
+
+    @property
     def waiting(self) -> int:
         return len(self.jobs)
 
