@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.manifest_by_hand import Sample, with_function, with_trigger
@@ -91,8 +92,9 @@ def test_a_foreign_function_or_trigger_of_our_name_is_refused(sample: Sample, ow
 def test_a_queue_that_existed_or_is_anothers_is_used_and_not_owned(sample: Sample) -> None:
     observed = sample.applied
     theirs = Sample(project="billing").queue("events").applied.queues["events"].comment
-    for changes in ({"comment": None, "autovacuum": ()}, {"comment": theirs}):
-        queue = replace(observed.queues["events"], **changes)  # type: ignore[arg-type]
+    cases: tuple[dict[str, Any], ...] = ({"comment": None, "autovacuum": ()}, {"comment": theirs})
+    for changes in cases:
+        queue = replace(observed.queues["events"], **changes)
         shared = replace(observed, queues={"events": queue})
         assert make_plan(sample, shared).differences == ()
         destroyed = plan_destroy("shop", shared, drop_queues=True, discard=(), messages={})
@@ -118,10 +120,10 @@ def test_a_queue_of_another_kind_is_a_problem(sample: Sample) -> None:
         ({"has_children": True}, "public.orders is partitioned, inherited or foreign now"),
     ],
 )
-def test_a_capture_that_its_table_cannot_bear_is_blocked(facts: dict[str, object], what: str) -> None:
+def test_a_capture_that_its_table_cannot_bear_is_blocked(facts: dict[str, Any], what: str) -> None:
     sample = Sample().capture(level="statement", columns=("id", "status"))
     observed = sample.applied
-    relation = replace(observed.relations["public", "orders"], **facts)  # type: ignore[arg-type]
+    relation = replace(observed.relations["public", "orders"], **facts)
     observed = replace(observed, relations={("public", "orders"): relation})
     assert states(sample, observed) == {"schema": "ok", "function": "blocked", "trigger": "blocked"}
     planned = make_plan(sample, observed)

@@ -94,7 +94,7 @@ def demonstrate(folder: Path, *, runs: int) -> None:
 
 def run(arguments: list[str], *, folder: Path, url: str) -> str:
     """A command of Changelane's; returns its stdout. Raises Failure."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "changelane", *arguments],
         cwd=folder, env={**os.environ, "DATABASE_URL": url}, capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -56,7 +56,7 @@ def _environment(**more: str) -> dict[str, str]:
 def run(command: Command, *, cwd: Path = HERE) -> str:
     """Run a command to its end and return its stdout. Raises Failure with its stderr when it fails."""
     # A session of its own: a Ctrl-C at the terminal reaches the demo alone, which ends the rest in order.
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         command, cwd=cwd, env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
         start_new_session=True, check=False,
     )  # fmt: skip
@@ -86,7 +86,7 @@ class Process:
 
     def _spawn(self) -> None:
         with uninterrupted(), self.log.open("ab") as output:
-            self._popen = subprocess.Popen(  # noqa: S603
+            self._popen = subprocess.Popen(
                 self.command, cwd=HERE, env=_environment(PGAPPNAME=self.name), stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip

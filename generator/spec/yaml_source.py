@@ -211,7 +211,7 @@ class Source:
         return REFUSED.sub("\ufffd", masked.rstrip("\r\n").replace("\t", " "))
 
     def _bound(self, line: int) -> tuple[int, int]:
-        """Where the text of a line begins, and where what is shown of it ends."""
+        """The offsets at which a line begins, and at which its shown part ends."""
         start = self._starts[line - 1]
         end = self._starts[line] if line < len(self._starts) else len(self.text)
         return start, min(end, start + LIMIT_LINE)

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from math import ceil
 from typing import Any
 
 import nkeys
@@ -115,7 +116,7 @@ class NatsEngine:
             server,
             name="changelane",
             allow_reconnect=False,
-            connect_timeout=timeout,  # type: ignore[arg-type]
+            connect_timeout=ceil(timeout),
             ping_interval=10,
             reconnect_time_wait=0,
             pending_size=PENDING,

@@ -38,7 +38,7 @@ _ACCESS_REFUSED, _NOT_FOUND = 403, 404
 _REFUSED = re.compile(r"ConnectionClosedByBroker: \((?:403|530)\) '([^']*)'")
 
 
-class _Connection(AsyncioConnection):  # type: ignore[misc]
+class _Connection(AsyncioConnection):  # type: ignore[misc]  # pika has no types.
     """Writes what a turn of the loop makes in one piece. The client's own way is a packet for each frame, of
     which a message has three.
     """

@@ -78,7 +78,7 @@ BEGIN
             OR pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL (
             SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row) IS NOT FALSE
@@ -99,7 +99,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_update_14424ead"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."customers_update_14424ead"() IS
-    'changelane:1 project=shop route=customers spec=137af2736442 live=508a92e30c3a queues=customers';
+    'changelane:1 project=shop route=customers spec=137af2736442 live=e06fc30ea00d queues=customers';
 CREATE OR REPLACE TRIGGER "!customers_update_14424ead" AFTER UPDATE ON "shop"."customers"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."customers_update_14424ead"();

@@ -121,7 +121,7 @@ BEGIN
         WHERE pg_column_size(changed."status") > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status",
             NULL::numeric(12,2) AS "total") AS absent, LATERAL (
@@ -157,7 +157,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_orders_update_3d209b31"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_orders_update_3d209b31"() IS
-    'changelane:1 project=shop route=paid_orders spec=a8abbb777ca3 live=57158d7c1960 queues=paid_orders';
+    'changelane:1 project=shop route=paid_orders spec=a8abbb777ca3 live=cd0d29b194e5 queues=paid_orders';
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN

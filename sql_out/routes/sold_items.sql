@@ -74,7 +74,7 @@ BEGIN
         WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent, LATERAL (
             SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
@@ -94,7 +94,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."sold_items_update_430938cf"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."sold_items_update_430938cf"() IS
-    'changelane:1 project=shop route=sold_items spec=5ed5906f9af7 live=73bb9a4deffa queues=sold_items';
+    'changelane:1 project=shop route=sold_items spec=5ed5906f9af7 live=235cbf500d31 queues=sold_items';
 CREATE OR REPLACE TRIGGER "!sold_items_update_430938cf" AFTER UPDATE ON "shop"."order_items"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."sold_items_update_430938cf"();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from changelane.runner.apply.plan import Plan, plan
 from changelane.runner.compare.compare import compare
 from changelane.runner.live.observe import Observed
@@ -16,5 +18,5 @@ def actions(planned: Plan) -> list[str]:
     return [f"{step.action} {step.kind} {step.name}" for step in planned.steps]
 
 
-def make_plan(sample: Sample, observed: Observed, **options: object) -> Plan:
-    return plan(sample.manifest, observed, **options)  # type: ignore[arg-type]
+def make_plan(sample: Sample, observed: Observed, **options: Any) -> Plan:
+    return plan(sample.manifest, observed, **options)

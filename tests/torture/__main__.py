@@ -22,15 +22,15 @@ from psycopg import sql
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "project"), str(HERE.parent)]
 
-from course import apply, console, endure, hold  # noqa: E402
-from fleet import STOP_SECONDS, Fleet  # noqa: E402
-from storm import SETTINGS, Storm  # noqa: E402
-from support.tcp_proxy import Proxy, run_proxy  # noqa: E402
-from verdict import Verdict, judge  # noqa: E402
-from writers import BACKLOG, FEW, KEYS, KINDS, MOST, RARE, RARE_SECONDS, Writer  # noqa: E402
+from course import apply, console, endure, hold
+from fleet import STOP_SECONDS, Fleet
+from storm import SETTINGS, Storm
+from support.tcp_proxy import Proxy, run_proxy
+from verdict import Verdict, judge
+from writers import BACKLOG, FEW, KEYS, KINDS, MOST, RARE, RARE_SECONDS, Writer
 
-from changelane.runner.live import pgmq  # noqa: E402
-from changelane.runner.local import server  # noqa: E402
+from changelane.runner.live import pgmq
+from changelane.runner.local import server
 
 DRAIN_SECONDS = 600.0
 CREWS: tuple[list[str], ...] = (

@@ -26,17 +26,17 @@ import psycopg
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "project"), str(HERE.parent)]
 
-from course import apply, console, endure, hold  # noqa: E402
-from engine_storm import EngineStorm  # noqa: E402
-from engines import Engine, run_engines  # noqa: E402
-from fleet import STOP_SECONDS, Fleet  # noqa: E402
-from storm import SETTINGS  # noqa: E402
-from support.tcp_proxy import Proxy, run_proxy  # noqa: E402
-from verdict import Verdict, ask  # noqa: E402
-from writers import FEW, Writer  # noqa: E402
+from course import apply, console, endure, hold
+from engine_storm import EngineStorm
+from engines import Engine, run_engines
+from fleet import STOP_SECONDS, Fleet
+from storm import SETTINGS
+from support.tcp_proxy import Proxy, run_proxy
+from verdict import Verdict, ask
+from writers import FEW, Writer
 
-from changelane.runner.live import pgmq  # noqa: E402
-from changelane.runner.local import server  # noqa: E402
+from changelane.runner.live import pgmq
+from changelane.runner.local import server
 
 DRAIN_SECONDS = 240.0
 MOST = 1500

@@ -271,7 +271,7 @@ AS $new_id$
         )::pg_catalog.int8::pg_catalog.text
 $new_id$;
 
--- The message of a change. Each side is a row of the table, or the jsonb of what is sent of it.
+-- The message of a change. Each side is a row of the table, or a jsonb with the columns that are sent.
 CREATE OR REPLACE FUNCTION changelane.message(
     op text, schema text, "table" text, key jsonb, new anyelement, old anycompatible
 ) RETURNS jsonb
@@ -629,7 +629,7 @@ BEGIN
         WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     INSERT INTO pgmq."q_events" (vt, message, headers)
     SELECT clock_timestamp(), made.message, changelane_headers
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
@@ -647,7 +647,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=11c21470be4a live=2d89a1674d53 queues=events';
+    'changelane:1 project=golden route=orders spec=11c21470be4a live=b08496004d02 queues=events';
 COMMIT;
 
 -- table public.orders

@@ -271,7 +271,7 @@ AS $new_id$
         )::pg_catalog.int8::pg_catalog.text
 $new_id$;
 
--- The message of a change. Each side is a row of the table, or the jsonb of what is sent of it.
+-- The message of a change. Each side is a row of the table, or a jsonb with the columns that are sent.
 CREATE OR REPLACE FUNCTION changelane.message(
     op text, schema text, "table" text, key jsonb, new anyelement, old anycompatible
 ) RETURNS jsonb

@@ -271,7 +271,7 @@ AS $new_id$
         )::pg_catalog.int8::pg_catalog.text
 $new_id$;
 
--- The message of a change. Each side is a row of the table, or the jsonb of what is sent of it.
+-- The message of a change. Each side is a row of the table, or a jsonb with the columns that are sent.
 CREATE OR REPLACE FUNCTION changelane.message(
     op text, schema text, "table" text, key jsonb, new anyelement, old anycompatible
 ) RETURNS jsonb
@@ -578,7 +578,7 @@ BEGIN
         WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT CASE WHEN changelane.is_large(old_row.changelane_row,
         new_row.changelane_row)
         THEN changelane.key_only('update', 'public', 'readings')
@@ -594,7 +594,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."readings_update_0d4d2d95"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."readings_update_0d4d2d95"() IS
-    'changelane:1 project=golden route=readings spec=7285af8415d7 live=7af6dc64a8d4 queues=events';
+    'changelane:1 project=golden route=readings spec=7285af8415d7 live=7a419dbca48b queues=events';
 COMMIT;
 
 -- table public.readings

@@ -271,7 +271,7 @@ AS $new_id$
         )::pg_catalog.int8::pg_catalog.text
 $new_id$;
 
--- The message of a change. Each side is a row of the table, or the jsonb of what is sent of it.
+-- The message of a change. Each side is a row of the table, or a jsonb with the columns that are sent.
 CREATE OR REPLACE FUNCTION changelane.message(
     op text, schema text, "table" text, key jsonb, new anyelement, old anycompatible
 ) RETURNS jsonb
@@ -561,7 +561,7 @@ BEGIN
         WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
             SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
@@ -587,7 +587,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."differences_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."differences_update_71eb967f"() IS
-    'changelane:1 project=golden route=differences spec=04564bb8070f live=25c027fd517a queues=events';
+    'changelane:1 project=golden route=differences spec=04564bb8070f live=67288be9acb7 queues=events';
 CREATE OR REPLACE FUNCTION changelane."latest_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
         SET extra_float_digits = 1 SET jit = off
@@ -618,7 +618,7 @@ BEGIN
         WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
             SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
@@ -635,7 +635,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."latest_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."latest_update_71eb967f"() IS
-    'changelane:1 project=golden route=latest spec=716f3a7d0edc live=3a75813b204a queues=events';
+    'changelane:1 project=golden route=latest spec=716f3a7d0edc live=973c4ddae99f queues=events';
 COMMIT;
 
 -- table public.orders

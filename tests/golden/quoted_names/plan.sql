@@ -271,7 +271,7 @@ AS $new_id$
         )::pg_catalog.int8::pg_catalog.text
 $new_id$;
 
--- The message of a change. Each side is a row of the table, or the jsonb of what is sent of it.
+-- The message of a change. Each side is a row of the table, or a jsonb with the columns that are sent.
 CREATE OR REPLACE FUNCTION changelane.message(
     op text, schema text, "table" text, key jsonb, new anyelement, old anycompatible
 ) RETURNS jsonb
@@ -658,7 +658,7 @@ BEGIN
             pg_column_size(changed."it's")) > 21845;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old",
             NULL::integer AS "Größe", NULL::text AS "it's") AS absent, LATERAL (
@@ -701,7 +701,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_e0730411"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_e0730411"() IS
-    'changelane:1 project=golden route=orders spec=6dc3cf545ba6 live=94582242f1f3 queues=events';
+    'changelane:1 project=golden route=orders spec=6dc3cf545ba6 live=a541311c837f queues=events';
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN

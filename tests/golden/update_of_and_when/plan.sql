@@ -271,7 +271,7 @@ AS $new_id$
         )::pg_catalog.int8::pg_catalog.text
 $new_id$;
 
--- The message of a change. Each side is a row of the table, or the jsonb of what is sent of it.
+-- The message of a change. Each side is a row of the table, or a jsonb with the columns that are sent.
 CREATE OR REPLACE FUNCTION changelane.message(
     op text, schema text, "table" text, key jsonb, new anyelement, old anycompatible
 ) RETURNS jsonb
@@ -646,7 +646,7 @@ BEGIN
             OR pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total",
             NULL::text AS "note") AS absent, LATERAL (
@@ -671,7 +671,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_update_71eb967f"() IS
-    'changelane:1 project=golden route=paid spec=b29f56c45c93 live=af42975fb783 queues=events';
+    'changelane:1 project=golden route=paid spec=b29f56c45c93 live=7a6e249d0b0b queues=events';
 -- An expression that does not suit the table fails here, and not in the application's writes.
 DO $changelane$
 BEGIN

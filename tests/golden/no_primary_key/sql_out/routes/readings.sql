@@ -60,7 +60,7 @@ BEGIN
         WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT CASE WHEN changelane.is_large(old_row.changelane_row,
         new_row.changelane_row)
         THEN changelane.key_only('update', 'public', 'readings')
@@ -76,7 +76,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."readings_update_0d4d2d95"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."readings_update_0d4d2d95"() IS
-    'changelane:1 project=golden route=readings spec=7285af8415d7 live=7af6dc64a8d4 queues=events';
+    'changelane:1 project=golden route=readings spec=7285af8415d7 live=7a419dbca48b queues=events';
 CREATE OR REPLACE TRIGGER "!readings_update_0d4d2d95" AFTER UPDATE ON "public"."readings"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."readings_update_0d4d2d95"();

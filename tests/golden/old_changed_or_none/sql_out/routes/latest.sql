@@ -30,7 +30,7 @@ BEGIN
         WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
             SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
@@ -47,7 +47,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."latest_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."latest_update_71eb967f"() IS
-    'changelane:1 project=golden route=latest spec=716f3a7d0edc live=3a75813b204a queues=events';
+    'changelane:1 project=golden route=latest spec=716f3a7d0edc live=973c4ddae99f queues=events';
 CREATE OR REPLACE TRIGGER "!latest_update_71eb967f" AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."latest_update_71eb967f"();

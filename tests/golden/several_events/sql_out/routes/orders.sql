@@ -66,7 +66,7 @@ BEGIN
         WHERE pg_column_size(changed.changelane_row) > 65536 /* 64 kB */;
         IF NOT FOUND THEN RETURN NULL; END IF; -- the row is not wanted
     END IF;
-    -- Both sides hold the rows in one order, so their numbers pair them whatever became of their keys.
+    -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     OPEN changelane_changes FOR SELECT made.message
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
             SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
@@ -84,7 +84,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=c8151d68d374 live=933a8f977a4c queues=events';
+    'changelane:1 project=golden route=orders spec=c8151d68d374 live=28784bbc59cc queues=events';
 CREATE OR REPLACE TRIGGER "!orders_update_71eb967f" AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."orders_update_71eb967f"();
