@@ -146,10 +146,12 @@ class LentConnection(WatchedConnection):
         """End a transaction that was begun for a call that does not come."""
         if self.begun:
             self.begun = False
-            with suppress(psycopg.Error):
-                self._speak(roll_back(self.pgconn))
-            if _is_stuck(self):
-                self.close()
+            try:
+                with suppress(psycopg.Error):
+                    self._speak(roll_back(self.pgconn))
+            finally:
+                if _is_stuck(self):
+                    self.close()
 
     def wait(self, *arguments: Any, **options: Any) -> Any:
         self.memory.waits += 1
@@ -259,10 +261,12 @@ class LentAsyncConnection(WatchedAsyncConnection):
         """As in LentConnection."""
         if self.begun:
             self.begun = False
-            with suppress(psycopg.Error):
-                await self._speak(roll_back(self.pgconn))
-            if _is_stuck(self):
-                await self.close()
+            try:
+                with suppress(psycopg.Error):
+                    await self._speak(roll_back(self.pgconn))
+            finally:
+                if _is_stuck(self):
+                    await self.close()
 
     async def _speak(self, steps: PQGen[None]) -> None:
         async with self.lock:

@@ -152,10 +152,14 @@ class TaskPool:
         reserved = self._reserved.pop(lender, None)
         if reserved is not None:
             return reserved
-        await lender.rest()
         while True:
             try:
+                await lender.rest()
                 return self._waiting.popleft()
+            except asyncio.CancelledError:
+                # The handler cancelled its own task and ended before that took effect.
+                if self._closing:
+                    raise
             except IndexError:
                 if self._closing:
                     return None
@@ -164,7 +168,7 @@ class TaskPool:
                 try:
                     await sleeper
                 except asyncio.CancelledError:
-                    # The handler cancelled its own task and ended before that took effect.
+                    # As above.
                     if self._closing:
                         raise
 
