@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from psycopg.pq import TransactionStatus
 from changelane.runner.live.database import connect
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import FencedQueue, open_queues
+from changelane.runner.work.handlers import exchange
 from changelane.runner.work.handlers.lent_connection import LentConnection
 from changelane.runner.work.sinks.fault import LeaseLost
 
@@ -106,6 +108,34 @@ def test_a_commit_that_fails_undoes_the_ack(
     assert (count(conn, "pgmq.q_jobs"), count(conn, "effects")) == (6, 0)
     run(tx, queue, [second], follow=follow)
     assert count(conn, "pgmq.q_jobs") == 5
+
+
+@pytest.mark.parametrize(("few", "writes"), [(1, 1), (3, 0), (3, 1)])
+def test_a_worker_that_falls_silent_between_ack_and_commit_frees_its_messages(
+    conn: psycopg.Connection[Any],
+    queue: FencedQueue,
+    tx: LentConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    few: int,
+    writes: int,
+) -> None:
+    monkeypatch.setattr(exchange, "_BOUND", exchange._BOUND.replace(b"10000", b"100"))
+    claimed = queue.claim(conn, limit=few, lease=0)
+    free = "SELECT count(*) FROM (SELECT FROM pgmq.q_jobs FOR UPDATE SKIP LOCKED) AS free"
+    check = exchange._check_ack
+
+    def fall_silent(result: Any, count: int) -> None:
+        check(result, count)
+        with psycopg.connect(conn.info.dsn, autocommit=True) as other:
+            deadline = time.monotonic() + 30
+            while other.execute(free.encode()).fetchone() != (6,):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+    monkeypatch.setattr(exchange, "_check_ack", fall_silent)
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        run(tx, queue, claimed, *["INSERT INTO effects VALUES (1)"] * writes, follow=True)
+    assert (count(conn, "pgmq.q_jobs"), count(conn, "effects")) == (6, 0)
 
 
 def test_a_session_that_must_be_discarded_keeps_no_transaction_and_no_statement_of_the_driver(

@@ -26,6 +26,10 @@ SWEEP_PREPARED = load_sql(__name__, "sweep_prepared").encode()
 """What cleans a session after its transaction."""
 
 _RESTORE = load_sql(__name__, "restore").encode()
+_BOUND = load_sql(__name__, "bound").encode()
+"""The limit between an ack and its COMMIT. A worker that dies there, behind a proxy that stays silent, would
+lock the message for ever.
+"""
 _END = {
     (NOTHING, False): b"COMMIT",
     (NOTHING, True): b"COMMIT; BEGIN",
@@ -63,7 +67,8 @@ def commit(pgconn: PGconn, *, ack: bytes, count: int, sweep: bytes, follow: bool
         results = yield from _exchange(pgconn, b"%b; %b" % (ack, end))
         _check_ack(results.pop(0), count)
     else:
-        _check_ack((yield from _exchange(pgconn, _RESTORE + ack if sweep else ack))[-1], count)
+        restore = _RESTORE if sweep else NOTHING
+        _check_ack((yield from _exchange(pgconn, restore + _BOUND + ack))[-1], count)
         results = yield from _exchange(pgconn, end)
     _check(results[0])
     if results[-1].status == ExecStatus.FATAL_ERROR:
