@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from prometheus_client import Histogram
+from typing import TYPE_CHECKING
 
 from changelane.change import Change
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.work.sinks.job import Job
+
+if TYPE_CHECKING:
+    from prometheus_client import Histogram
 
 
 @dataclass(frozen=True, slots=True)
