@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,11 @@ import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
-from changelane.runner.live.database import connect
+from changelane.runner.live.database import connect, connect_async
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import FencedQueue, open_queues
 from changelane.runner.work.handlers import exchange
-from changelane.runner.work.handlers.lent_connection import LentConnection
+from changelane.runner.work.handlers.lent_connection import LentAsyncConnection, LentConnection
 from changelane.runner.work.sinks.fault import LeaseLost
 
 FILL = "INSERT INTO pgmq.q_jobs (vt, message) SELECT clock_timestamp(), '{}' FROM generate_series(1, 6)"
@@ -149,6 +151,35 @@ def test_a_session_that_must_be_discarded_keeps_no_transaction_and_no_statement_
             tx.acknowledge(queue.spell_ack([delivery]), count=1, follow=True)
         assert tx.info.transaction_status == TransactionStatus.IDLE
     assert tx.execute("SELECT to_regclass('pg_temp.kept')").fetchone() == (None,)
+
+
+NO_ACK = b"SELECT WHERE false"
+
+
+def test_statements_that_the_driver_prepares_outlive_a_call_that_failed(tx: LentConnection) -> None:
+    for failing in (True, False, False) * 3:
+        with suppress(ZeroDivisionError), tx.hold():
+            # It prepares its statement at once.
+            tx.cursor().executemany("SELECT %s::int", [(1,), (2,)])
+            if failing:
+                raise ZeroDivisionError
+            tx.acknowledge(NO_ACK, count=0, follow=True)
+    assert tx.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (1,)
+
+
+def test_statements_that_the_driver_prepares_outlive_an_async_call_that_failed(database: str) -> None:
+    async def call() -> None:
+        tx = await connect_async(database, application_name="test", kind=LentAsyncConnection)
+        for failing in (True, False, False) * 3:
+            with suppress(ZeroDivisionError):
+                async with tx.hold():
+                    await tx.cursor().executemany("SELECT %s::int", [(1,), (2,)])
+                    if failing:
+                        raise ZeroDivisionError
+                    await tx.acknowledge(NO_ACK, count=0, follow=True)
+        await tx.close()
+
+    asyncio.run(call())
 
 
 def test_an_unused_transaction_serves_the_next_call(

@@ -164,8 +164,10 @@ class LentConnection(WatchedConnection):
     def _speak(self, steps: PQGen[None]) -> None:
         with self.lock:
             self.wait(steps)
-        # The server forgot what the driver prepared, or may know it for something that was rolled back.
-        self._prepared.clear()
+            # The server forgot what the driver prepared, or may know it for something that was rolled back.
+            # Left for later, the driver would also deallocate the next statement that it prepares.
+            self._prepared.clear()
+            self.wait(self._prepared.maintain_gen(self))
 
     def commit(self) -> None:
         """Refuses: the handler must not end its transaction. Raises psycopg.ProgrammingError."""
@@ -271,8 +273,9 @@ class LentAsyncConnection(WatchedAsyncConnection):
     async def _speak(self, steps: PQGen[None]) -> None:
         async with self.lock:
             await self.wait(steps)
-        # The server forgot what the driver prepared, or may know it for something that was rolled back.
-        self._prepared.clear()
+            # As in LentConnection.
+            self._prepared.clear()
+            await self.wait(self._prepared.maintain_gen(self))
 
     async def commit(self) -> None:
         """Refuses: the handler must not end its transaction. Raises psycopg.ProgrammingError."""
