@@ -208,6 +208,25 @@ def test_a_handler_that_cancels_itself_harms_no_other(bench: Bench) -> None:
     assert bench.dead == []
 
 
+def test_a_cancellation_that_comes_after_its_handler_ended_ends_no_task(bench: Bench) -> None:
+    bench.declare(
+        """
+        async def handle(change: Change, tx: psycopg.AsyncConnection) -> None:
+            value = change.new["value"]
+            await tx.execute("INSERT INTO effects VALUES (%s, 1)", [value])
+            if change.attempt == 1:
+                loop, task = asyncio.get_running_loop(), asyncio.current_task()
+                loop.call_later(value % 20 / 5000, task.cancel)
+        """,
+        mode="transactional",
+        concurrency=2,
+        retry=Retry(attempts=100, first=0.001),
+    )
+    bench.send(*map(str, range(50)))
+    bench.drain()
+    assert bench.rows("SELECT count(*), count(DISTINCT msg_id) FROM effects") == [(50, 50)]
+
+
 UNAWAITED = {
     "execute": 'tx.execute("INSERT INTO effects VALUES (1, 1)")',
     "executemany": 'tx.cursor().executemany("INSERT INTO effects VALUES (%s, 1)", [[1]])',

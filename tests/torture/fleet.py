@@ -174,9 +174,13 @@ class Fleet:
 
         Returns their exit codes, and what they said.
         """
-        with ThreadPoolExecutor(DRAINS) as pool:
-            logs = [self._folder / f"drain-{number}.log" for number in range(DRAINS)]
+        logs = [self._folder / f"drain-{number}.log" for number in range(DRAINS)]
+        pool = ThreadPoolExecutor(DRAINS)
+        try:
             return list(pool.map(lambda log: self._drain(queues, url=url, log=log), logs))
+        finally:
+            # An interrupt does not wait for them; the watchdog ends them.
+            pool.shutdown(wait=False)
 
     def _drain(self, queues: Sequence[str], *, url: str, log: Path) -> tuple[int, str]:
         while True:
