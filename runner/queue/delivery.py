@@ -73,7 +73,7 @@ class Delivery:
     counts how often the message came back because of a database error. ``lost`` says that another worker
     holds the message now; ``settling`` says that its lease must not be renewed any more. ``text`` is the
     message as claimed; ``content`` is the handler's argument, made from it. ``malformed`` says why that is
-    impossible.
+    impossible. ``due`` is when it could be claimed, on the monotonic clock; of a batch's middle, about.
     """
 
     msg_id: int
@@ -92,6 +92,7 @@ class Delivery:
     headers: dict[str, Any] = field(default_factory=dict)
     returned: int = 0
     claims: int = 1
+    due: float | None = None
 
     @property
     def name(self) -> str:

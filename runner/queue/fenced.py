@@ -70,6 +70,7 @@ class FencedQueue:
         self._keeps = keeps
         self._partitioned = partitioned
         claimed = sql.SQL(load_sql(__name__, "claimed"))
+        self._waits: list[str] = []
         self._claims = self._compose_claims("claim", touch=touch, claimed=claimed)
         self._read = {name: self._compose("read", column=sql.Identifier(name)) for name in _TEXTS}
         self._ack = self._compose_ack("ack")
@@ -86,6 +87,7 @@ class FencedQueue:
 
     def _compose_claims(self, statement: str, **parts: sql.Composable) -> tuple[bytes, bytes]:
         """Two claims: one reads the messages, the other only their ids."""
+        parts["waits"] = sql.SQL(load_sql(__name__, "waits"))
         with_texts, bare = (
             self._compose(statement, texts=sql.SQL(", ").join(map(sql.SQL, form)), **parts)
             for form in (
@@ -119,6 +121,7 @@ class FencedQueue:
         and every WHOLE seconds.
         """
         began = time.monotonic()
+        self._waits.clear()
         on = self._since != BEGINNING and began < self._whole_at
         rows = self._take(connection, limit=limit, lease=lease) if on else []
         if len(rows) < limit:
@@ -127,13 +130,18 @@ class FencedQueue:
             now = time.monotonic()
             self._whole_at = now + max(WHOLE, SHARE * (now - began))
         self.next_at = 0.0 if len(rows) == limit else inf
-        return read_rows(rows, queue=self.name, leased_until=began + lease, dated=bool(self._dates))
+        claimed = read_rows(rows, queue=self.name, leased_until=began + lease, dated=bool(self._dates))
+        note_due(claimed, now=began, waits=self._waits)
+        return claimed
 
     def _take(self, connection: Connection[Any], *, limit: int, lease: float) -> list[tuple[Any, ...]]:
         values = {"limit": limit, "lease": lease, "since": self._since}
         # Never prepared: a generic plan made for a small queue would stay in use for a large one.
         rows, complete = self._run(connection, self._claims, values)
-        self._since = rows[0][-1] if rows else BEGINNING
+        self._since = BEGINNING
+        if rows:
+            self._since, waits = rows[0][-2:]
+            self._waits.append(waits)
         return rows if complete else [self._read_each(connection, row) for row in rows]
 
     def _run(
@@ -244,6 +252,21 @@ def read_rows(rows: list[tuple[Any, ...]], *, queue: str, leased_until: float, d
         )
         for row in rows
     ]
+
+
+def note_due(deliveries: Sequence[Delivery], *, now: float, waits: Sequence[str]) -> None:
+    """Note when each was due, in the order of their ids. ``waits`` are texts of the seconds for which the
+    first and the last of a claim had been due by ``now``, on the monotonic clock. Between them, the messages
+    are spread evenly.
+    """
+    if not deliveries:
+        return
+    seconds = [float(text) for both in waits for text in both.split()]
+    first, last = max(seconds), min(seconds)
+    due, step = now - first, (first - last) / max(1, len(deliveries) - 1)
+    for delivery in deliveries:
+        delivery.due = due
+        due += step
 
 
 def pair(deliveries: Collection[Delivery]) -> dict[str, Any]:

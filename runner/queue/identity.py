@@ -34,7 +34,9 @@ class Queue:
 
 
 def name_session(queue: str) -> str:
-    """The ``application_name`` of the worker's sessions. The server keeps ASCII of it alone."""
+    """The ``application_name`` of the worker's sessions for this queue; its others begin otherwise. The
+    server keeps ASCII of it alone.
+    """
     return f"changelane work {queue}".encode("ascii", "replace").decode()
 
 

@@ -26,7 +26,7 @@ from changelane.contract.queue_name import queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.fenced import FencedQueue, open_queues, read_rows
+from changelane.runner.queue.fenced import FencedQueue, note_due, open_queues, read_rows
 from changelane.runner.queue.worker_notes import STATE
 from changelane.runner.queue.worker_rights import check_rights
 
@@ -109,8 +109,8 @@ class OrderedQueue(FencedQueue):
             "steps": self._steps,
         }
         rows, complete = self._run(connection, self._claims_walking if walks else self._claims, values)
-        aged, firsts, due, walked, found, last = rows[0][:6]
-        claimed = [row[6:] for row in rows if row[6] is not None]
+        aged, firsts, due, walked, found, last, waits = rows[0][:7]
+        claimed = [row[7:] for row in rows if row[7] is not None]
         if not complete:
             claimed = [self._read_each(connection, row) for row in claimed]
         now = time.monotonic()
@@ -136,7 +136,9 @@ class OrderedQueue(FencedQueue):
             self.next_at = min(self._turns[0][0] if self._turns else inf, inf if over else self._walk_at)
         if not missed:
             self._miss = FIRST_MISS
-        return read_rows(claimed, queue=self.name, leased_until=began + lease, dated=bool(self._dates))
+        taken = read_rows(claimed, queue=self.name, leased_until=began + lease, dated=bool(self._dates))
+        note_due(taken, now=began, waits=[waits])
+        return taken
 
     def _take_turns(self, now: float) -> list[tuple[float, str]]:
         turns: list[tuple[float, str]] = []

@@ -139,7 +139,7 @@ def test_a_bell_outlives_its_connection(bench: Bench, database: str) -> None:
     assert wakeup.update(bench.conn, asleep=["jobs"], awake=[])
     bench.conn.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE application_name = 'changelane work wake-up' AND datname = current_database()"
+        " WHERE application_name = 'changelane worker wake-up' AND datname = current_database()"
     )
     bench.wait(lambda: not wakeup.wait(0.1) and not wakeup.works)
     wakeup.attach(bench.conn)

@@ -19,4 +19,5 @@ SET {touch} read_ct = held.read_ct + (held.read_ct < 2147483647)::int,
     vt = clock_timestamp() + %(lease)s * interval '1 second'
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS hurried
 WHERE held.msg_id = ANY (ARRAY(SELECT msg_id FROM due))
-RETURNING held.msg_id, held.read_ct, {texts}, (SELECT max(vt)::text FROM due)
+RETURNING held.msg_id, held.read_ct, {texts}, (SELECT max(vt)::text FROM due),
+    (SELECT {waits} FROM due)

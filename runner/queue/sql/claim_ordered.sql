@@ -31,7 +31,7 @@ WITH RECURSIVE aged AS MATERIALIZED (
     UNION
     SELECT msg_id FROM walked WHERE vt <= statement_timestamp()
 ), chosen AS MATERIALIZED (
-    SELECT msg_id
+    SELECT msg_id, vt
     FROM {queue}
     WHERE msg_id = ANY (ARRAY(SELECT msg_id FROM due)) AND vt <= statement_timestamp()
     ORDER BY vt
@@ -51,6 +51,7 @@ SELECT (SELECT count(*) FROM aged),
     (SELECT count(*) FROM walked),
     (SELECT count(*) FROM walked WHERE vt <= statement_timestamp()),
     (SELECT max(key) FROM walked),
+    (SELECT {waits} FROM chosen),
     changed.*
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS hurried
 LEFT JOIN changed ON true

@@ -1,4 +1,4 @@
-"""Measures the time, the lag and the attempts of messages as their jobs end."""
+"""Measures the lag and the attempts of messages as their jobs end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from changelane.change import Change
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.work.sinks.job import Job
 
 if TYPE_CHECKING:
     from prometheus_client import Histogram
@@ -19,14 +18,11 @@ if TYPE_CHECKING:
 class Meter:
     """Measures one consumer's jobs as they end."""
 
-    seconds: Histogram
     lag: Histogram
     attempts: Histogram
 
-    def measure(self, job: Job, handled: Sequence[Delivery]) -> None:
-        """Count a job that ended, and the messages that it handled."""
-        if job.started is not None and job.finished is not None:
-            self.seconds.observe(job.finished - job.started)
+    def measure(self, handled: Sequence[Delivery]) -> None:
+        """Count the messages that a job handled."""
         now = time.time()
         for delivery in handled:
             content = delivery.content

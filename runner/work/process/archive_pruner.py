@@ -40,7 +40,7 @@ class ArchivePruner:
                 self._chores.append(("dead letters", spec.queue, chore))
         self._log = log
         self._stopped = threading.Event()
-        self._reconnecting = ReconnectingConnection(conninfo, name="changelane work archives")
+        self._reconnecting = ReconnectingConnection(conninfo, name="changelane worker archives")
         self._thread = threading.Thread(target=self._run, name="archives", daemon=True)
 
     def start(self) -> None:

@@ -97,6 +97,20 @@ class Consumer:
         return self._prefetch.snapshot()
 
     @property
+    def running(self) -> list[Job]:
+        """The calls that run now; a copy."""
+        return list(self._sink.running)
+
+    @property
+    def last_error(self) -> tuple[str, float]:
+        """The last failure of a message, or of the sink itself; empty without one. And when, in seconds since
+        1970.
+        """
+        if self.failure:
+            return str(self.failure).partition("\n")[0], time.time()
+        return self.settler.last_error
+
+    @property
     def relay_state(self) -> RelayState | None:
         return self._sink.relay_state
 

@@ -50,7 +50,7 @@ class LeaseRenewer:
         shortest = min(consumer.spec.lease for consumer in consumers)
         limit = min(OVERRUN, max(1.0, shortest / 4))
         self._reconnecting = ReconnectingConnection(
-            conninfo, name="changelane work leases", limit=limit, refused=shares.report
+            conninfo, name="changelane worker leases", limit=limit, refused=shares.report
         )
         self._probed_at = 0.0
         self._doubtful: dict[ConnectionSocket, float] = {}

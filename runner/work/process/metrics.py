@@ -9,16 +9,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import psycopg
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 from psycopg import sql
 
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
+from changelane.runner.live.history import WAITED
 from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.schedule_runs import list_schedules
@@ -50,8 +53,6 @@ STALE = 15.0
 
 OUTCOMES = ("handled", "failed", "dead", "archived", "blocked", "released", "lost")
 
-SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 TRIES = (1, 2, 3, 5, 8, 13, 21)
 
 
@@ -72,7 +73,7 @@ class Metrics(Collector):
         self._project = project
         self._consumers = consumers
         self._reconnecting = ReconnectingConnection(
-            conninfo, name="changelane work metrics", limit=TIMEOUT / 1000
+            conninfo, name="changelane worker metrics", limit=TIMEOUT / 1000
         )
         self._changed = threading.Condition()
         self._asking = False
@@ -86,13 +87,9 @@ class Metrics(Collector):
         self._answered_at = -STALE
         self._said = ""
         label = ("queue",)
-        seconds = Histogram(
-            "changelane_handler_seconds", "Seconds that one call of a handler took.", label,
-            buckets=SHORT, registry=registry,
-        )  # fmt: skip
         lag = Histogram(
             "changelane_lag_seconds", "Seconds from capture, or from sending, until it was handled.", label,
-            buckets=LONG, registry=registry,
+            buckets=WAITED, registry=registry,
         )  # fmt: skip
         attempts = Histogram(
             "changelane_attempts", "Attempts that a handled change or message took.", label,
@@ -100,7 +97,7 @@ class Metrics(Collector):
         )  # fmt: skip
         for consumer in consumers:
             name = consumer.spec.queue
-            consumer.settler.meter = Meter(seconds.labels(name), lag.labels(name), attempts.labels(name))
+            consumer.settler.meter = Meter(lag.labels(name), attempts.labels(name))
         self._relays = list_relays(consumers)
         time_relays(self._relays, registry=registry)
         registry.register(self)
@@ -128,6 +125,7 @@ class Metrics(Collector):
                 counts.add_metric([name, outcome], consumer.counts[outcome])
             flying.add_metric([name], len(consumer.held))
             claim.add_metric([name], max(0.0, now - consumer.claimed_at))
+        yield from _measure_times(self._consumers)
         yield counts
         yield flying
         yield claim
@@ -233,6 +231,27 @@ class Metrics(Collector):
         for holder, age in horizon:
             xmin.add_metric([holder], age)
         return [*families, alarm, xmin, *measure_schedules(schedules)]
+
+
+def _measure_times(consumers: Sequence[Consumer]) -> Iterator[Metric]:
+    """The histograms that the history holds, too, since the process began."""
+    waited = HistogramMetricFamily(
+        "changelane_wait_seconds", "Seconds from when a message was due to the call of its handler.",
+        labels=["queue"],
+    )  # fmt: skip
+    worked = HistogramMetricFamily(
+        "changelane_handler_seconds", "Seconds that one call of a handler took.", labels=["queue"]
+    )
+    for consumer in consumers:
+        timings = consumer.settler.timings
+        for family, times in ((waited, timings.waited), (worked, timings.worked)):
+            counts, seconds = times.read()
+            bounds = [*map(floatToGoString, times.bounds), "+Inf"]
+            family.add_metric(
+                [consumer.spec.queue], list(zip(bounds, accumulate(counts), strict=True)), seconds
+            )
+    yield waited
+    yield worked
 
 
 def _find_alarm(consumer: Consumer) -> int | None:

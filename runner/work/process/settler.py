@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from changelane.runner.queue.identity import name_session
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.meter import Meter
 from changelane.runner.work.outcome.settle import Fate, settle
+from changelane.runner.work.outcome.timings import Timings
 from changelane.runner.work.process.prefetch import Prefetch
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.job import Job
@@ -34,8 +36,9 @@ class Settler:
     """Settles jobs and calls ``progress`` after each round. A permanent failure ends the thread and sets
     ``stopping``. The consumer also sets ``stopping`` to end the thread; it then settles the rest itself.
 
-    ``counts`` holds the number of messages by outcome. A thread locks ``renewal`` while it renews or settles:
-    a renewal that overtook a retry would undo its delay, because both have the same fencing token.
+    ``counts`` holds the number of messages by outcome. ``last_error`` is what failed last, and when: text,
+    and seconds since 1970. A thread locks ``renewal`` while it renews or settles: a renewal that overtook a
+    retry would undo its delay, because both have the same fencing token.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Settler:
         self.counts: Counter[str] = Counter()
         self.failure: BaseException | None = None
         self.meter: Meter | None = None
+        self.timings = Timings()
+        self.last_error = "", 0.0
         self.renewal = threading.Lock()
         self._spec = spec
         self._queue = queue
@@ -103,16 +108,18 @@ class Settler:
 
     def _judge(self) -> None:
         again: list[Job] = []
+        judged: list[Job] = []
         while self._ended:
             job = self._ended.popleft()
             if not job.ended or job.settled:
                 continue
             job.settled = True
+            judged.append(job)
             if job.fault is None and not (job.acked or job.missed or job.unfit or job.rest):
                 # By far the most: handled, and to be acked with others.
                 self._acks += job.handed
                 if self.meter is not None:
-                    self.meter.measure(job, job.handed)
+                    self.meter.measure(job.handed)
                 continue
             if job.acked:
                 self.counts["handled"] += len(job.handed)
@@ -122,14 +129,22 @@ class Settler:
                 job, consumer=self._spec, transaction=self._sink.transaction, stopping=self._stopping.is_set()
             )
             self._unsettled += fates
+            self._note_error(fates)
             if self.meter is not None:
                 acked = [delivery for delivery, verdict in fates if verdict.action == "ack"]
-                self.meter.measure(job, job.handed if job.acked else acked)
+                self.meter.measure(job.handed if job.acked else acked)
             if following:
                 self._log.warning("a batch failed; part of it is run again", queue=self._queue.name)
                 again.append(following)
+        self.timings.count(judged)
         if again:
             self._sink.submit(again)
+
+    def _note_error(self, fates: list[Fate]) -> None:
+        for _, verdict in fates:
+            if verdict.error:
+                # Further lines of a database error quote values of the row.
+                self.last_error = verdict.error.partition("\n")[0], time.time()
 
     def _write(self, connection: psycopg.Connection[Any]) -> None:
         if not self._unsettled and not self._acks:

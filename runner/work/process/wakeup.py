@@ -52,7 +52,7 @@ class Wakeup:
         self.works = False
         self.lost = False
         self._log = log
-        self._reconnecting = ReconnectingConnection(conninfo, name="changelane work wake-up")
+        self._reconnecting = ReconnectingConnection(conninfo, name="changelane worker wake-up")
         self._channels = {f"changelane_{queue}": queue for queue in queues}
         self._refused_until = 0.0
         self._warned = False

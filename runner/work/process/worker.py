@@ -35,6 +35,7 @@ from changelane.runner.work.process.relay_reports import RelayReports
 from changelane.runner.work.process.signals import obeying
 from changelane.runner.work.process.supervisor import REPLACE, WORKING
 from changelane.runner.work.process.wakeup import Wakeup
+from changelane.runner.work.process.worker_reports import WorkerReports
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.protocol import SinkPlan
 
@@ -125,6 +126,8 @@ class Worker:
         self._archive_pruner = ArchivePruner(specs=specs, conninfo=conninfo, log=log)
         self._by_queue = {consumer.spec.queue: consumer for consumer in self._consumers}
         self._relay_reports = RelayReports(list_relays(self._consumers), log=log)
+        self._worker_reports = WorkerReports(self._consumers, log=log) if self._opened else None
+        self._asked = False
         self._wakeup = Wakeup(queues=list(self._by_queue), conninfo=conninfo, log=log)
         if not self._opened:
             log.warning(f"no wake-up and no pause: {describe_lack(self._reconnecting.open())}")
@@ -201,6 +204,7 @@ class Worker:
             if self._clock and time.monotonic() >= self._scheduled_at:
                 self._clock.tick(self._reconnecting)
             self._relay_reports.tell(self._reconnecting)
+            self._report()
             if self._wakeup.lost:
                 # Messages sent since then were not announced.
                 next_look = min(next_look, time.monotonic() + FIRST_POLL)
@@ -245,6 +249,22 @@ class Worker:
                     self._wake_for_due(queue, handled=total[queue], now=now)
                 else:
                     next_look = min(next_look, now + seconds + 0.001)
+
+    def _report(self, *, leaving: bool = False) -> None:
+        """Tell the database how this process is, and do what people ask of it there."""
+        # At the end, nobody waits for a database that is away.
+        if self._worker_reports is None or (leaving and self._reconnecting.connection is None):
+            return
+        state = "stopping" if leaving else "draining" if self._drain else "working"
+        asked = self._worker_reports.tell(self._reconnecting, state=state, now=leaving)
+        if leaving or not asked or (asked == "drain" and self._drain):
+            return
+        self._log.info(f"asked to {asked}", process=self._worker_reports.process)
+        self._asked = True
+        if asked == "stop":
+            self.stop()
+        else:
+            self._drain = True
 
     def _has_ended(self) -> bool:
         """Whether a consumer gave up, or the sinks of all consumers failed."""
@@ -320,6 +340,12 @@ class Worker:
             for name, seconds, paused in rows
             if seconds is not None and name not in self._stopped
         ]
+        if self._asked and any(paused for _, _, paused in left):
+            self._log.warning(
+                "not drained, because a queue is paused; ending all the same",
+                queues=[name for name, _, paused in left if paused],
+            )
+            return True
         never = [name for name, seconds, _ in left if seconds == inf]
         if len(never) == len(left):
             if never:
@@ -333,6 +359,9 @@ class Worker:
                     fix=f"run `changelane resume {quote(name)}`",
                 )
         if all(self._is_stuck(name) for name, _, _ in left):
+            if self._asked:
+                self._log.warning("not drained: the rest waits for blocked keys; ending all the same")
+                return True
             raise ChangelaneError(
                 f"not drained: in queue {', '.join(name for name, _, _ in left)}, messages that failed for "
                 "good block their keys",
@@ -369,6 +398,8 @@ class Worker:
                 in_flight=len(consumer.held),
                 backlog=f"{BACKLOG_CAP}+" if count is not None and count > BACKLOG_CAP else count,
             )
+        if self._worker_reports:
+            self._worker_reports.tell_history(self._reconnecting, backlog)
 
     def _leave(self) -> None:
         deadline = self._deadline = self._deadline or time.monotonic() + self._grace
@@ -377,6 +408,7 @@ class Worker:
         if self._signal is not None:
             running = sum(len(consumer.held) for consumer in self._consumers)
             self._log.info("stopping", signal=signal.Signals(self._signal).name, in_flight=running)
+        self._report(leaving=True)
         while any(consumer.alive for consumer in self._consumers):
             for consumer in self._consumers:
                 consumer.join(timeout=0.05)
@@ -386,6 +418,8 @@ class Worker:
                 for consumer in self._consumers:
                     consumer.stop(deadline=deadline)
         self._relay_reports.end(self._reconnecting)
+        if self._worker_reports and self._reconnecting.connection is not None:
+            self._worker_reports.end(self._reconnecting)
         self._lease_renewer.stop()
         self._archive_pruner.stop()
         self._wakeup.close()

@@ -83,6 +83,41 @@ CREATE UNLOGGED TABLE IF NOT EXISTS changelane.relays (
     told_at timestamptz NOT NULL,
     PRIMARY KEY (queue, process)
 );
+-- What worker processes tell of themselves, and what people ask of them: to stop, or to drain. UNLOGGED: they
+-- tell it again every few seconds.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.workers (
+    process text PRIMARY KEY,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    since timestamptz NOT NULL,
+    queues text[] NOT NULL,
+    state text NOT NULL,
+    -- Calls of handlers that run now: queue, ids and number of messages, and seconds.
+    running jsonb NOT NULL,
+    -- The last failure of a message, and when. It may quote data, so not everyone may read it.
+    error text,
+    error_at timestamptz,
+    told_at timestamptz NOT NULL,
+    wish text
+);
+-- What became of each queue's messages: a row a minute for a day, then a row a quarter of an hour for a week.
+-- waited and worked count messages by how long they waited, and calls by how long they took; the bounds are
+-- in Changelane's module live/history.
+CREATE TABLE IF NOT EXISTS changelane.history (
+    queue text NOT NULL,
+    seconds integer NOT NULL,
+    at timestamptz NOT NULL,
+    handled bigint NOT NULL,
+    failed bigint NOT NULL,
+    retried bigint NOT NULL,
+    -- At the end of the span: messages in the queue, and all rows inserted since the statistics began.
+    depth bigint,
+    inserted bigint NOT NULL,
+    waited bigint[] NOT NULL,
+    worked bigint[] NOT NULL,
+    PRIMARY KEY (queue, seconds, at)
+);
 -- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
 CREATE TABLE IF NOT EXISTS changelane.audit (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
@@ -152,7 +187,143 @@ BEGIN
 END
 $tell$;
 
+-- Says how a worker process is, null that it ended in order; returns what people ask of it. Nobody waits, as
+-- above. One that was killed is shown for a day.
+CREATE OR REPLACE FUNCTION changelane.tell_worker(process text, told jsonb) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $tell$
+DECLARE
+    wished text;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    DELETE FROM changelane.workers AS held
+    WHERE held.process IN (
+        SELECT old.process FROM changelane.workers AS old
+        WHERE old.told_at < clock_timestamp() - interval '1 day' OR ($2 IS NULL AND old.process = $1)
+        FOR UPDATE SKIP LOCKED
+    );
+    IF $2 IS NULL THEN
+        RETURN NULL;
+    END IF;
+    UPDATE changelane.workers AS held
+    SET state = left(new.state, 20), running = new.running, error = left(new.error, 500),
+        error_at = new.error_at, queues = new.queues[:500], told_at = clock_timestamp(), since = new.since,
+        -- An earlier process of this name may have left one.
+        wish = CASE WHEN held.since = new.since THEN held.wish END
+    FROM jsonb_to_record($2) AS new (
+        state text, running jsonb, error text, error_at timestamptz, queues text[], since timestamptz
+    )
+    WHERE held.process IN (
+        SELECT own.process FROM changelane.workers AS own WHERE own.process = $1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING held.wish INTO wished;
+    IF NOT FOUND THEN
+        INSERT INTO changelane.workers
+        SELECT $1, left(new.host, 200), new.pid, left(new.version, 50), new.since, new.queues[:500],
+            left(new.state, 20), new.running, left(new.error, 500), new.error_at, clock_timestamp()
+        FROM jsonb_to_record($2) AS new (
+            host text, pid integer, version text, since timestamptz, queues text[], state text,
+            running jsonb, error text, error_at timestamptz
+        )
+        WHERE length($1) <= 250 AND length(new.running::text) <= 100000
+            AND (SELECT count(*) FROM changelane.workers) < 1000
+        ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN wished;
+END
+$tell$;
+-- Adds to what became of the messages of existing queues in this minute.
+CREATE OR REPLACE FUNCTION changelane.tell_history(told jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
+AS $tell$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    INSERT INTO changelane.history AS held
+    SELECT new.queue, 60, date_trunc('minute', clock_timestamp()), new.handled, new.failed, new.retried,
+        -- Beyond this, workers do not count.
+        CASE WHEN new.depth > 10000 THEN greatest(new.depth, numbers.estimate) ELSE new.depth END,
+        numbers.inserted, new.waited[:50], new.worked[:50]
+    FROM jsonb_to_recordset($1) AS new (
+        queue text, handled bigint, failed bigint, retried bigint, depth bigint, waited bigint[],
+        worked bigint[]
+    )
+    JOIN pg_class AS class
+        ON class.relnamespace = to_regnamespace('pgmq') AND class.relname = 'q_' || lower(new.queue)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(pg_stat_get_live_tuples(leaf.oid)), 0)::bigint AS estimate,
+            coalesce(sum(pg_stat_get_tuples_inserted(leaf.oid)), 0)::bigint AS inserted
+        FROM (SELECT class.oid UNION SELECT relid FROM pg_partition_tree(class.oid)) AS leaf (oid)
+    ) AS numbers
+    ORDER BY new.queue
+    ON CONFLICT (queue, seconds, at) DO UPDATE SET
+        handled = held.handled + excluded.handled,
+        failed = held.failed + excluded.failed,
+        retried = held.retried + excluded.retried,
+        depth = coalesce(excluded.depth, held.depth),
+        inserted = greatest(held.inserted, excluded.inserted),
+        waited = ARRAY(
+            SELECT coalesce(one, 0) + coalesce(other, 0)
+            FROM unnest(held.waited, excluded.waited) WITH ORDINALITY AS pair (one, other, place)
+            ORDER BY place
+        ),
+        worked = ARRAY(
+            SELECT coalesce(one, 0) + coalesce(other, 0)
+            FROM unnest(held.worked, excluded.worked) WITH ORDINALITY AS pair (one, other, place)
+            ORDER BY place
+        );
+END
+$tell$;
+-- Makes quarters of hours of minutes that are a day old, and deletes what is a week older. One worker at a
+-- time.
+CREATE OR REPLACE FUNCTION changelane.fold_history() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
+AS $fold$
+DECLARE
+    day_ago timestamptz := date_trunc('hour', clock_timestamp()) - interval '1 day';
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('changelane:history', 0)) THEN
+        RETURN;
+    END IF;
+    DELETE FROM changelane.history AS held WHERE held.at < day_ago - interval '7 days';
+    WITH gone AS (
+        DELETE FROM changelane.history AS held
+        WHERE held.seconds = 60 AND held.at < day_ago
+        RETURNING held.*, date_bin('15 minutes', held.at, '2000-01-01 00:00:00Z') AS start
+    ), spread AS (
+        SELECT queue, start, array_agg(waited ORDER BY place) AS waited,
+            array_agg(worked ORDER BY place) AS worked
+        FROM (
+            SELECT queue, start, place, coalesce(sum(one), 0)::bigint AS waited,
+                coalesce(sum(other), 0)::bigint AS worked
+            FROM gone
+            CROSS JOIN LATERAL unnest(gone.waited, gone.worked) WITH ORDINALITY AS pair (one, other, place)
+            GROUP BY queue, start, place
+        ) AS counts
+        GROUP BY queue, start
+    )
+    INSERT INTO changelane.history
+    SELECT gone.queue, 900, gone.start, sum(handled), sum(failed), sum(retried),
+        (array_agg(depth ORDER BY at DESC) FILTER (WHERE depth IS NOT NULL))[1], max(inserted),
+        coalesce(max(spread.waited), '{}'), coalesce(max(spread.worked), '{}')
+    FROM gone
+    LEFT JOIN spread ON spread.queue = gone.queue AND spread.start = gone.start
+    GROUP BY gone.queue, gone.start
+    ON CONFLICT DO NOTHING;
+END
+$fold$;
+
 -- For people: EXECUTE lets a role stop and start workers, and lock no table that they read.
+-- Asks a worker process that runs to stop or to drain; false where none of this name told of itself lately.
+CREATE OR REPLACE FUNCTION changelane.ask_worker(process text, wish text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $ask$
+BEGIN
+    UPDATE changelane.workers AS held SET wish = $2
+    WHERE held.process = $1 AND $2 IN ('stop', 'drain')
+        AND held.told_at > clock_timestamp() - interval '1 minute';
+    RETURN FOUND;
+END
+$ask$;
 CREATE OR REPLACE FUNCTION changelane.pause(queue text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $pause$
@@ -439,10 +610,11 @@ END
 $mark_trigger$;
 
 -- To whom the schema is open: the owners of capture functions, and workers, whatever default privileges say.
-REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text),
+REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text), changelane.ask_worker(text, text),
     changelane.send_scheduled(changelane.schedules, timestamptz), changelane.pause_schedule(text, text),
     changelane.resume_schedule(text, text), changelane.run_schedule(text, text) FROM PUBLIC;
-REVOKE ALL ON changelane.sleepers, changelane.pauses, changelane.schedules, changelane.relays FROM PUBLIC;
+REVOKE ALL ON changelane.sleepers, changelane.pauses, changelane.schedules, changelane.relays,
+    changelane.workers, changelane.history FROM PUBLIC;
 -- By column: tools that compare schemas repeat rights on whole tables, and take PUBLIC for a role's name.
 GRANT SELECT (queue, until) ON changelane.sleepers TO PUBLIC;
 GRANT SELECT (queue, since) ON changelane.pauses TO PUBLIC;
@@ -453,8 +625,15 @@ GRANT SELECT (
 GRANT SELECT (
     queue, process, destination, engine, state, since, error, error_at, published, confirmed, refused, told_at
 ) ON changelane.relays TO PUBLIC;
+GRANT SELECT (
+    process, host, pid, version, since, queues, state, running, error_at, told_at, wish
+) ON changelane.workers TO PUBLIC;
+GRANT SELECT (
+    queue, seconds, at, handled, failed, retried, depth, inserted, waited, worked
+) ON changelane.history TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]),
-    changelane.tell_relays(text, jsonb),
+    changelane.tell_relays(text, jsonb), changelane.tell_worker(text, jsonb), changelane.tell_history(jsonb),
+    changelane.fold_history(),
     changelane.new_id(), changelane.message(text, text, text, jsonb, anyelement, anycompatible),
     changelane.headers(jsonb), changelane.add_trace(jsonb),
     changelane.send_all(refcursor, text[], jsonb, integer, boolean),
@@ -467,7 +646,7 @@ GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.
 GRANT EXECUTE ON PROCEDURE changelane.mark_trigger(text, text, text) TO PUBLIC;
 
 -- The version, which older ones of Changelane read, and a hash of the functions as they are now.
-COMMENT ON SCHEMA changelane IS 'changelane:schema 12';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 13';
 DO $do$ BEGIN
     EXECUTE pg_catalog.format('COMMENT ON TABLE changelane.sleepers IS %L', 'changelane:functions live=' ||
         left(encode(sha256(convert_to(coalesce((

@@ -2,6 +2,7 @@
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_class AS class
     JOIN pg_catalog.pg_namespace AS schema ON schema.oid = class.relnamespace
-    WHERE schema.nspname = 'changelane' AND class.relname = 'relays'
-        AND has_schema_privilege(schema.oid, 'USAGE') AND has_column_privilege(class.oid, 'told_at', 'SELECT')
+    WHERE schema.nspname = 'changelane' AND class.relname = %(table)s
+        AND has_schema_privilege(schema.oid, 'USAGE')
+        AND has_column_privilege(class.oid, %(column)s::text, 'SELECT')
 )

@@ -1,0 +1,82 @@
+"""What became of each queue's messages over the last days, as workers told it: counts and times in spans."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from changelane.contract.sql_text import load_sql
+
+WAITED = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+WORKED = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+"""Upper bounds in seconds of the counts of waiting times and of handlers' times. One count more is of what
+took longer. Stored counts have these bounds, so they stay as they are.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One queue in the ``seconds`` from ``at``. ``failed`` are attempts that failed, ``retried`` those of
+    them that are tried again. ``depth`` and ``inserted``, a counter of all inserted rows, are of the end.
+
+    ``waited`` counts messages by the time from due to their handler, ``worked`` calls of handlers by their
+    time. Both are empty where nothing was handled.
+    """
+
+    queue: str
+    seconds: int
+    at: datetime
+    handled: int
+    failed: int
+    retried: int
+    depth: int | None
+    inserted: int
+    waited: Sequence[int]
+    worked: Sequence[int]
+
+
+def sees(conn: psycopg.Connection[Any], table: str, column: str) -> bool:
+    """Whether schema changelane has this table, and the role may read the column."""
+    values = {"table": table, "column": column}
+    return conn.execute(load_sql(__name__, "sees_own"), values).fetchone() == (True,)
+
+
+def read_history(
+    conn: psycopg.Connection[Any], *, since: datetime, until: datetime, queue: str | None = None
+) -> list[Span]:
+    """The spans that begin from ``since`` to before ``until``, by time; of all queues, or of one.
+
+    Empty where the database has no such table yet, and where the role may not read it. Raises psycopg.Error.
+    """
+    if not sees(conn, "history", "at"):
+        return []
+    values = {"since": since, "until": until, "queue": queue}
+    with conn.cursor(row_factory=class_row(Span)) as cursor:
+        return cursor.execute(load_sql(__name__, "history"), values).fetchall()
+
+
+def find_quantile(counts: Sequence[int], bounds: Sequence[float], share: float) -> float | None:
+    """The time in seconds that this share of the counted took at most, linear within a count's bounds. The
+    last bound stands for all beyond. None if nothing was counted.
+    """
+    total = sum(counts)
+    if not total:
+        return None
+    wanted, below, lower = share * total, 0, 0.0
+    for count, upper in zip(counts, bounds, strict=False):
+        if count and below + count >= wanted:
+            return lower + (upper - lower) * (wanted - below) / count
+        below, lower = below + count, upper
+    return lower
+
+
+def find_place(seconds: float, bounds: Sequence[float]) -> int | None:
+    """Which of the counts a time belongs to; None if it is no time."""
+    return bisect_left(bounds, max(seconds, 0.0)) if isfinite(seconds) else None

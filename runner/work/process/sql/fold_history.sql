@@ -1,0 +1,1 @@
+SELECT changelane.fold_history()

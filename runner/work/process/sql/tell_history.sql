@@ -1,0 +1,1 @@
+SELECT changelane.tell_history(%(told)s)::text

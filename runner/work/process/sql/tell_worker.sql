@@ -1,0 +1,1 @@
+SELECT changelane.tell_worker(%(process)s, %(told)s)
