@@ -62,9 +62,8 @@ lint: install ## ruff
 .PHONY: types
 types: install ## mypy --strict
 	$(BIN)/mypy
-	MYPYPATH=tests/torture/project:tests $(BIN)/mypy tests/torture/*.py tests/torture/project/*.py
-	MYPYPATH=tests $(BIN)/mypy tests/browser/shoot.py
-	MYPYPATH=tests $(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py
+	MYPYPATH=tests:tests/integration:tests/torture:tests/torture/project $(BIN)/mypy --explicit-package-bases tests
+	MYPYPATH=tests $(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py docs/*.py
 	MYPYPATH=examples/jobs $(BIN)/mypy examples/jobs/*.py
 	$(BIN)/mypy examples/relay/demo.py
 

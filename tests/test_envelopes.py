@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from changelane.testing import make_change
 
 GOLDEN = Path(__file__).parent / "envelopes"
 MESSAGES: list[dict[str, Any]] = json.loads((GOLDEN / "messages.json").read_text())
-SETTING = {"database": "shop", "attempts": 8}
+SETTING: dict[str, Any] = {"database": "shop", "attempts": 8}
 
 
 def make_event(message: Mapping[str, Any], **facts: Any) -> Event:
@@ -188,9 +189,9 @@ def read_cloudevent(record: Record, binding: Engine) -> BaseCloudEvent:
             sent = kafka.KafkaMessage(headers=headers, key=key, value=record.body)
             return kafka.from_kafka(sent, JSONFormat())
         case _:
-            headers = {name: value for name, value in record.headers.items() if name != "content-type"}
+            own = {name: value for name, value in record.headers.items() if name != "content-type"}
             return rabbitmq.from_rabbitmq(
-                rabbitmq.RabbitMQMessage(headers=headers, content_type=record.content_type, body=record.body),
+                rabbitmq.RabbitMQMessage(headers=own, content_type=record.content_type, body=record.body),
                 JSONFormat(),
             )
 
@@ -208,7 +209,7 @@ def test_the_sdk_of_cloudevents_reads_them(format: Format, binding: Engine, mess
     assert found.get_id() == body["id"]
     assert found.get_type() == f"changelane.{body['op']}"
     assert found.get_source() == f"/changelane/app/{body['table']}"
-    assert found.get_time().isoformat() == body["at"]
+    assert found.get_time() == datetime.fromisoformat(body["at"])
     assert found.get_datacontenttype() == "application/json"
     assert found.get_extension("route") == message["headers"]["route"]
     assert found.get_extension("traceparent") == message["headers"].get("traceparent")

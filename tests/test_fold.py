@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -77,4 +78,5 @@ def test_a_literal_over_several_lines_reads_as_one() -> None:
     value = "changelane:1 project=p queues=" + ",".join(f"it's_{n}" for n in range(60))
     text = quote_lines(value, 8)
     assert max(map(len, f"        {text}".split("\n"))) <= WIDTH
-    assert parse_sql(f"SELECT {text}")[0].stmt.targetList[0].val.val.sval == value
+    select: Any = parse_sql(f"SELECT {text}")[0].stmt
+    assert select.targetList[0].val.val.sval == value

@@ -26,7 +26,7 @@ def column(name: str, type: str, *atoms: str, nullable: bool = False) -> Column:
 
 
 def table(name: str, *columns: Column, schema: str = "public") -> Table:
-    return Table(schema=schema, name=name, primary_key=("id",), columns=columns)
+    return Table(schema_=schema, name=name, primary_key=("id",), columns=columns)
 
 
 def render(tmp_path: Path, routes: str, *tables: Table) -> str:

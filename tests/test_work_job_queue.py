@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from changelane.runner.work.handlers.job_queue import BRIEF, JobQueue
 
 PATIENCE = 30.0
 
-Job = Callable[[], None]
+Job = Callable[[], object]
 
 
 class Crew:
@@ -77,7 +78,7 @@ def test_jobs_that_wait_for_each_other_all_run(brief: bool) -> None:
     crew = Crew(4)
     crew.queue.set_brief(brief)
     barrier = threading.Barrier(4)
-    crew.queue.put([lambda: bool(barrier.wait(PATIENCE)) or None] * 4)
+    crew.queue.put([partial(barrier.wait, PATIENCE)] * 4)
     limit = time.monotonic() + PATIENCE
     while crew.ran.total() < 4:
         assert time.monotonic() < limit
@@ -90,7 +91,7 @@ def test_a_stuck_job_holds_up_no_other_while_jobs_are_brief() -> None:
     crew = Crew(3)
     crew.queue.set_brief(True)
     stuck, passed = threading.Event(), threading.Event()
-    crew.queue.put([lambda: bool(stuck.wait(PATIENCE)) or None, passed.set])
+    crew.queue.put([partial(stuck.wait, PATIENCE), passed.set])
     assert passed.wait(PATIENCE)
     passed.clear()
     crew.queue.put([passed.set])

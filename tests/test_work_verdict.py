@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -27,7 +28,7 @@ from changelane.runner.work.sinks.fault import (
 POLICY = Policy(attempts=3, first=1, max=60)
 
 
-def decide(error: BaseException | Fault | None, **counts: int) -> Verdict:
+def decide(error: BaseException | Fault | None, **counts: Any) -> Verdict:
     counts = {"failed": 0, "released": 0, **counts}
     return judge(error, policy=POLICY, on_exhausted="dead_letter", **counts)
 
@@ -117,12 +118,6 @@ class Bare(Retry):
         """Without that of the class above."""
 
 
-class Liar(Retry):
-    @property
-    def __class__(self) -> Any:  # type: ignore[override]
-        raise SystemExit
-
-
 class Named(type):
     @property
     def __name__(cls) -> str:  # type: ignore[override]
@@ -144,11 +139,12 @@ def retry_at(after: Any) -> Retry:
     return asked
 
 
+LIES = {"__class__": property(lambda self: sys.exit())}
 QUIET = {"__init__": lambda self: None, "__str__": lambda self: 1}
 RAISED: dict[str, tuple[Callable[[], BaseException], str]] = {
     "a mean one": (Mean, "retry"),
     "a retry without its constructor": (Bare, "retry"),
-    "one that lies of its class": (Liar, "retry"),
+    "one that lies of its class": (type("Liar", (Retry,), LIES), "retry"),
     "one without a name": (Nameless, "retry"),
     "a dead letter without a text": (type("Quiet", (DeadLetter,), QUIET), "dead_letter"),
     "a mean discard": (type("Forgotten", (Discard,), {"__str__": Mean.__str__}), "ack"),

@@ -108,7 +108,7 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, panel: Panel) -> None:
         for address in walk(page):
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
             rows = page.locator("table.messages tbody tr").all()
-            assert all((row.bounding_box() or {})["height"] < 200 for row in rows), address
+            assert all((box := row.bounding_box()) and box["height"] < 200 for row in rows), address
 
 
 def read_tick(text: str) -> float:

@@ -62,7 +62,7 @@ def count_archived(conn: Connection, queue: str = "events") -> int:
     return int(row[0])
 
 
-HANDLERS = {
+HANDLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "at least once": (
         "def handle(change: Change) -> None: note(change.msg_id)",
         {},

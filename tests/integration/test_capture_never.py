@@ -29,7 +29,7 @@ def rig(shared: Rig) -> Rig:
     return shared
 
 
-GIANT = [
+GIANT: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"capture": "statement", "payload": {"mask": {"a": "sha256"}, "old": "changed"}}, {"id": 1}),
     ({"capture": "row", "send": "inline", "key": ["a", "n"]}, {"a": None, "n": 1}),
 ]

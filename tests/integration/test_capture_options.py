@@ -584,18 +584,23 @@ def list_templates() -> Iterator[dict[str, Any]]:
         }
 
 
+FILTERS: list[dict[str, Any]] = [
+    {},
+    {"when": "op <> 'x'"},
+    {"update_of": ["a"]},
+    {"when": "op <> 'x'", "update_of": ["a"]},
+]
+
+
 @pytest.mark.parametrize("part", range(8))
 def test_every_trigger_that_the_templates_render_fires(rig: Rig, part: int) -> None:
     routes = [route for number, route in enumerate(list_templates()) if number % 8 == part]
     for number, route in enumerate(routes):
         # The rest of the choices in turn, as they meet no other in the templates.
-        route.update(
-            [{}, {"when": "op <> 'x'"}, {"update_of": ["a"]}, {"when": "op <> 'x'", "update_of": ["a"]}][
-                number // 2 % 4
-            ]
-        )
+        route.update(FILTERS[number // 2 % 4])
         own_key = {} if route["payload"].get("mask") == {"a": "redact"} else {"key": ["a"]}
-        route.update([{}, own_key, {"delay": "1s"}][number // 3 % 3])
+        others: list[dict[str, Any]] = [{}, own_key, {"delay": "1s"}]
+        route.update(others[number // 3 % 3])
     rig.run(
         "CREATE TABLE small (id int PRIMARY KEY, a int, b timestamptz)",
         "CREATE TABLE large (id int PRIMARY KEY, a text, b jsonb, c json)",

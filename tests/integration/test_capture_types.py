@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
@@ -77,7 +78,7 @@ def rig(shared: Rig) -> Rig:
 
 
 EVENTS = ["insert", "update", "delete"]
-ROUTES = [
+ROUTES: list[dict[str, Any]] = [
     {"capture": "statement", "send": "pgmq"},
     {"capture": "row", "send": "inline"},
     {"capture": "statement", "send": "inline", "payload": {"columns": ["id", "v"], "old": "changed"}},

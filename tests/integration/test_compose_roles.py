@@ -38,7 +38,7 @@ def shop(server: str) -> Iterator[str]:
 
 def run_psql(url: str, script: Path) -> None:
     environment = {f"{role}_PASSWORD": "x" for role in ("OWNER", "APPLICATION", "WORKER")}
-    command = [local.find_binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", script, url]
+    command = [str(local.find_binary("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(script), url]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 

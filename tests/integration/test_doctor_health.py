@@ -24,6 +24,7 @@ from changelane.runner.doctor.finding import Finding
 from changelane.runner.live import pgmq
 from changelane.runner.live.database import connect
 from changelane.runner.local import server as servers
+from changelane.runner.queue.worker_notes import LOOK, STATE
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -316,8 +317,8 @@ def test_it_reads_few_pages_of_a_deep_queue(conn: Connection, declared: Declared
         name=sql.Literal("events"),
         queue=sql.Identifier("pgmq", "q_events"),
         table=sql.Literal("pgmq.q_events"),
-        state=flow.STATE,
-        look=sql.Literal(flow.LOOK),
+        state=STATE,
+        look=sql.Literal(LOOK),
     )
     rows = conn.execute(sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ") + query).fetchone()
     assert rows is not None

@@ -288,7 +288,7 @@ def test_a_server_upgraded_in_place_is_as_declared(
 
 def run_as(place: ServerFolders, program: str, *arguments: str | Path) -> None:
     """Run a program of the server as the account that the server runs as."""
-    within = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", place.data.parent]
+    within = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(place.data.parent)]
     process = place.account.spawn(
         [*within, place.binaries / program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

@@ -40,7 +40,7 @@ def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench
 
 
 def show(conn: psycopg.Connection[Any]) -> dict[str, Any]:
-    return {name: conn.execute(f"SHOW {name}").fetchone()[0] for name in databases.PINNED}  # type: ignore[index,call-overload]
+    return {name: value for name in databases.PINNED for (value,) in conn.execute(f"SHOW {name}".encode())}
 
 
 def test_every_connection_is_pinned_and_stays_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -262,8 +262,8 @@ def test_a_trigger_that_came_after_inspect_is_seen(
     verified = run_changelane("verify")
     assert verified.returncode == 2
     assert name in verified.stdout + verified.stderr
-    for command in ("plan", "doctor"):
-        result = run_changelane(command)
+    for other in ("plan", "doctor"):
+        result = run_changelane(other)
         assert name in result.stdout
         assert "changelane inspect" in result.stdout
     for command in (["inspect"], ["generate"], ["apply", "--yes"], ["verify"]):

@@ -169,8 +169,8 @@ def test_by_sql_a_client_writes_no_reserved_header(
     for way, headers in product(BY_SQL, FORGERIES):
         with pytest.raises(errors.InsufficientPrivilege):
             attempt(way, headers)
-    for way, headers in product(["send", "send_batch", "insert"], OTHERS):
-        attempt(way, headers)
+    for way, other in product(["send", "send_batch", "insert"], OTHERS):
+        attempt(way, other)
     assert conn.execute("SELECT count(*) FROM pgmq.q_jobs").fetchone() == (1 + 3 * len(OTHERS),)
 
 

@@ -168,7 +168,7 @@ def test_hostile_names_are_written_as_what_they_are(tmp_path: Path, name: str) -
 
 def check(path: Path, pairs: list[tuple[str, str]], database: str) -> None:
     """With every route uncommented, the spec names exactly the tables that a spec can name."""
-    tables = [Table(schema=schema, name=name, primary_key=(name,)) for schema, name in pairs]
+    tables = [Table(schema_=schema, name=name, primary_key=(name,)) for schema, name in pairs]
     catalog = Catalog(tables=tuple(tables))
     text = draft(catalog, project=database, database=database, schema="init.schema.json", sizes={})
     path.write_text(text, encoding="utf-8", newline="\n")
@@ -186,7 +186,7 @@ def check(path: Path, pairs: list[tuple[str, str]], database: str) -> None:
 
 
 def test_more_tables_than_a_spec_can_hold_are_cut_off_and_said_to_be(tmp_path: Path) -> None:
-    tables = tuple(Table(schema="public", name=f'{"é" * 20}"{number}') for number in range(LIMIT + 20))
+    tables = tuple(Table(schema_="public", name=f'{"é" * 20}"{number}') for number in range(LIMIT + 20))
     text = draft(Catalog(tables=tables), project="app", database="app", schema="s.json", sizes={})
     assert "20 further tables are not listed" in text
     path = tmp_path / "pipelines.yaml"

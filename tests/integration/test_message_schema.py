@@ -49,8 +49,8 @@ def test_each_message_is_as_the_schema_says_and_decodes_to_a_change(
     truncate = ", truncate" if way["capture"] == "statement" else ""
     bring(conn, declare(conn, tmp_path, SPEC.format(**way, truncate=truncate)))
     conn.execute("SET changelane.traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'")
-    for change in CHANGES:
-        conn.execute(change.encode())
+    for statement in CHANGES:
+        conn.execute(statement.encode())
     done = run_changelane("backfill", "things")
     assert done.returncode == 0, done.stderr
     conn.execute("TRUNCATE app.t")

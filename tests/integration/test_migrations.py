@@ -63,9 +63,9 @@ def read_rows() -> list[Row]:
     for heading, spec in (("Under a glob", GLOB), ("A named table", NAMED)):
         section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
         for line in re.findall(r"^\| (.*: `.*) \|$", section, re.MULTILINE):
-            first, *others = line.split(" | ")
+            first, sent, noticed, steps = line.split(" | ")
             title, statement = first.rstrip("`").split(": `")
-            rows.append(Row(title, statement, *others, spec))
+            rows.append(Row(title, statement, sent, noticed, steps, spec))
     return rows
 
 

@@ -59,7 +59,9 @@ def test_each_message_bears_its_key_in_the_header_and_a_truncation_none(
     things.execute("UPDATE things SET owner = 'c' WHERE id < 3")
     things.execute("DELETE FROM things WHERE id = 3")
     things.execute("TRUNCATE things")
-    keys = {None: '{"owner": null}', **{name: f'{{"owner": "{name}"}}' for name in "abc"}}
+    keys: dict[str | None, str] = {None: '{"owner": null}'} | {
+        name: f'{{"owner": "{name}"}}' for name in "abc"
+    }
     parts = [[(keys[old], "delete"), (keys["c"], "insert")] for old in "ab"]
     changed = [*parts[0], *parts[1]] if capture == "row" else [part[at] for at in (0, 1) for part in parts]
     assert things.execute(COLUMNS).fetchall() == [

@@ -280,7 +280,7 @@ def test_async_connections_are_awaited(conn: Connection, queue: str, database: s
             assert await changelane.send_batch(writer, queue, []) == []
             await writer.commit()
             with pytest.raises(ValueError, match="NUL"):
-                changelane.send(writer, queue, "\0")
+                await changelane.send(writer, queue, "\0")
 
     asyncio.run(run())
     assert [body for _, body, _ in read(conn)] == [{"n": 1}, 2, 3]

@@ -128,8 +128,8 @@ def test_every_command_takes_any_name(
             run(command, "--", names[1])
         run("replay", "--yes", "--since", "1h", "--", names[1])
         run("purge", "--yes", "--", names[1])
-        for command in (["status"], ["doctor"], ["grants", "--role", roles["client"]]):
-            run(*command)
+        for words in (["status"], ["doctor"], ["grants", "--role", roles["client"]]):
+            run(*words)
         run("verify")
         both = [name for queue in names for name in (queue, f"{queue}_dlq")]
         discarded = [part for name in both for part in ("--discard-messages", name)]

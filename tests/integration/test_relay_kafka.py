@@ -59,12 +59,12 @@ def test_each_change_is_a_record_where_java_would_put_it(bench: Bench) -> None:
         sent = [text for (text,) in bench.rows("SELECT message::text FROM pgmq.q_jobs")]
         bench.drain(timeout=PATIENCE)
         records = read_topic(servers, "shop.things", 120)
-    assert sorted(record.value().decode() for record in records) == sorted(sent)
-    headers = [dict(record.headers()) for record in records]
+    assert sorted(record.value.decode() for record in records) == sorted(sent)
+    headers = [record.headers for record in records]
     assert sorted(header["id"].decode() for header in headers) == sorted(ids)
     assert {header["traceparent"][:5] for header in headers} == {b"00-0a"}
-    assert {record.key() for record in records} == {b'{"id":%d}' % number for number in range(7)}
-    assert all(record.partition() == place(record.key(), 6) for record in records)
+    assert {record.key for record in records} == {b'{"id":%d}' % number for number in range(7)}
+    assert all(record.partition == place(record.key, 6) for record in records)
 
 
 def test_the_order_of_a_key_is_that_of_the_changes(bench: Bench, mock: MockCluster) -> None:
@@ -74,7 +74,7 @@ def test_the_order_of_a_key_is_that_of_the_changes(bench: Bench, mock: MockClust
     bench.drain("--processes", "2", timeout=PATIENCE)
     seen = defaultdict(list)
     for record in read_topic(mock.servers, "shop.things", 200):
-        seen[record.key()].append(int(dict(record.headers())["id"].removeprefix(b"id-")))
+        seen[record.key].append(int(record.headers["id"].removeprefix(b"id-")))
     assert len(seen) == 7
     assert all(numbers == sorted(numbers) for numbers in seen.values())
 
@@ -90,7 +90,7 @@ def test_a_broker_that_is_down_is_an_outage(bench: Bench, mock: MockCluster) -> 
         bench.wait(lambda: not bench.rows("SELECT FROM pgmq.q_jobs WHERE vt > now()"), seconds=PATIENCE)
         mock.bring_up()
         bench.wait(lambda: not bench.queued, seconds=PATIENCE)
-    ids = {dict(record.headers())["id"] for record in read_topic(mock.servers, "shop.things", 100)}
+    ids = {record.headers["id"] for record in read_topic(mock.servers, "shop.things", 100)}
     assert len(ids) == 100
     assert not bench.dead
 
@@ -119,7 +119,7 @@ def test_brokers_that_pass_over_a_record_for_a_while_are_waited_for(bench: Bench
     mock.refuse(KafkaError.NOT_ENOUGH_REPLICAS, times=3)
     send_changes(bench, 20)
     bench.drain(timeout=PATIENCE)
-    assert len({dict(record.headers())["id"] for record in read_topic(mock.servers, "shop.things", 20)}) == 20
+    assert len({record.headers["id"] for record in read_topic(mock.servers, "shop.things", 20)}) == 20
     assert not bench.dead
 
 
@@ -166,8 +166,8 @@ def test_four_workers_keep_the_order_of_each_key_in_a_partitioned_topic(bench: B
     seen = defaultdict(list)
     partitions = defaultdict(set)
     for record in records:
-        seen[record.key()].append(int(dict(record.headers())["id"].removeprefix(b"id-")))
-        partitions[record.key()].add(record.partition())
+        seen[record.key].append(int(record.headers["id"].removeprefix(b"id-")))
+        partitions[record.key].add(record.partition)
     assert seen == {b'{"id":%d}' % key: list(range(key, 1400, 7)) for key in range(7)}
     assert all(len(places) == 1 for places in partitions.values())
     assert len(set.union(*partitions.values())) > 1

@@ -219,7 +219,7 @@ def test_headers_larger_than_a_frame_break_no_connection(
 def test_a_full_queue_that_rejects_is_an_outage(
     bench: Bench, rabbitmq: RabbitMqServer, exchange: str
 ) -> None:
-    limits = {"x-max-length": 30, "x-overflow": "reject-publish"}
+    limits: dict[str, Any] = {"x-max-length": 30, "x-overflow": "reject-publish"}
     queue = rabbitmq.add_queue(exchange=exchange, **limits)
     declare(bench, rabbitmq, exchange=exchange, batch=10)
     with bench.worker():

@@ -212,7 +212,7 @@ def test_with_the_order_of_keys_one_message_of_a_key_is_on_its_way(bench: Bench,
     receiver.decide = decide
     declare(bench, receiver, ordering="key")
     for number in range(70):
-        send_changes(bench, 1, first=number, **{"x-pgmq-group": str(number % 7)})
+        send_changes(bench, 1, first=number, keyed=True)
     bench.drain(timeout=PATIENCE)
     stored: dict[int, list[int]] = {}
     for request in receiver.requests:

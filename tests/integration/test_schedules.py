@@ -78,7 +78,7 @@ def work(folder: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def one(conn: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
-    found = conn.execute(query.encode()).fetchone()
+    found: tuple[Any, ...] | None = conn.execute(query.encode()).fetchone()
     assert found is not None
     return found
 
@@ -88,7 +88,7 @@ def list_runs(conn: psycopg.Connection[Any]) -> list[datetime]:
     return [datetime.fromisoformat(headers["scheduled_at"]) for headers, _ in conn.execute(RUNS.encode())]
 
 
-def wait(condition: Callable[[], Any], *, seconds: float = 60) -> None:
+def wait(condition: Callable[..., Any], *, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -54,10 +54,10 @@ class Writer:
 
     def write(self, rounds: int) -> int:
         """Statements that wrote; each table gets so many tries. Raises psycopg.Error where one fails."""
-        tables = defaultdict(list)
+        tables: dict[str, list[Any]] = defaultdict(list)
         with self.conn.cursor(row_factory=namedtuple_row) as cursor:
-            for column in cursor.execute(SHAPE).fetchall():
-                tables[column.table].append(column)
+            for column in cursor.execute(SHAPE):
+                tables[column[0]].append(column)
         written = 0
         for _ in range(rounds):
             for table, columns in tables.items():
@@ -184,7 +184,11 @@ def test_a_schema_is_captured_through_its_migrations_and_left_as_it_was(
     writer.write(4)
     assert check_shadow(conn, declared) > len(schema.tables)
 
-    silent = {"confirm": lambda planned: None, "report": lambda step: None, "notify": lambda message: None}
+    silent: dict[str, Any] = {
+        "confirm": lambda planned: None,
+        "report": lambda step: None,
+        "notify": lambda message: None,
+    }
     destroy(conn, declared.manifest, drop_queues=True, discard=["changes"], **silent)
     assert list(find_remains(declared.manifest.project, observe(conn, declared.manifest))) == []
     assert conn.execute(LEFT).fetchall() == untouched

@@ -42,7 +42,7 @@ def spoil(bench: Bench, msg_id: int, *, value: str = "to_jsonb(chr(129))", table
         sql.SQL("UPDATE {} SET message = jsonb_set(message, '{{new,value}}', {}) WHERE msg_id = {}").format(
             sql.Identifier("pgmq", table),
             sql.SQL(value),
-            sql.Literal(msg_id),  # type: ignore[arg-type]
+            sql.Literal(msg_id),
         )
     )
 

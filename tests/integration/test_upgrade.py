@@ -226,8 +226,8 @@ def test_a_database_of_the_first_version_is_brought_up_under_its_old_workers(
     effects = conn.execute("SELECT queue, tab, op, key, step FROM effects").fetchall()
     assert sorted(effects) == sorted(writer.expected)
     for queue in QUEUES:
-        assert conn.execute(f'SELECT count(*) FROM pgmq."q_{queue}"').fetchone() == (0,)  # type: ignore[arg-type]
-        assert conn.execute(f'SELECT count(*) FROM pgmq."q_{queue}_dlq"').fetchone() == (0,)  # type: ignore[arg-type]
+        assert conn.execute(f'SELECT count(*) FROM pgmq."q_{queue}"').fetchone() == (0,)
+        assert conn.execute(f'SELECT count(*) FROM pgmq."q_{queue}_dlq"').fetchone() == (0,)
     project.run("destroy", "--yes", "--drop-queues", "--discard-messages", "ordered")
 
 

@@ -294,7 +294,7 @@ def test_the_worker_outlives_the_loss_of_all_its_connections(bench: Bench) -> No
 )
 def test_sessions_that_the_server_ends_cost_nothing(bench: Bench, setting: str, kind: str) -> None:
     name = sql.Identifier(bench.conn.info.dbname)
-    bench.conn.execute(sql.SQL("ALTER DATABASE {} SET ").format(name) + sql.SQL(setting))  # type: ignore[arg-type]
+    bench.conn.execute(sql.SQL("ALTER DATABASE {} SET ").format(name) + sql.SQL(setting))
     wait = "await " if kind else ""
     bench.declare(
         f"""

@@ -21,7 +21,7 @@ def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench
 
 def set_for_all(bench: Bench, setting: str) -> None:
     name = sql.Identifier(bench.conn.info.dbname)
-    bench.conn.execute(sql.SQL("ALTER DATABASE {} SET ").format(name) + sql.SQL(setting))  # type: ignore[arg-type]
+    bench.conn.execute(sql.SQL("ALTER DATABASE {} SET ").format(name) + sql.SQL(setting))
 
 
 def kinds(kind: str) -> dict[str, str]:

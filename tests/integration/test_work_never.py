@@ -46,7 +46,7 @@ RAISE = """
                 except KeyError as error:
                     raise ValueError("the outer one counts") from error
 """
-SOURCES = {
+SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("def handle(change: Change) -> None: fail(change)", {}),
     "async": ("async def handle(change: Change) -> None: fail(change)", {}),
     "transactional": (

@@ -26,6 +26,18 @@ CHANGE = {
     "at": "2026-11-22T18:54:03+00:00",
 }
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+DAMAGE: list[dict[str, Any]] = [
+    {},
+    {"at": "0001-01-01T00:00:00"},
+    {"at": "9999-12-31T23:59:59-14:00"},
+    {"at": "infinity"},
+    {"at": 5},
+    {"op": ["insert"]},
+    {"schema": None, "table": {}},
+    {"new": "text"},
+    {"old": 3, "key": [1]},
+    {"extra": 7, "txid": {}},
+]
 MESSAGES = [
     None,
     "null",
@@ -37,21 +49,7 @@ MESSAGES = [
     "[" * 3000 + "]" * 3000,
     '{"a": ' * 3000 + "1" + "}" * 3000,
     json.dumps({"pad": "x" * 1_000_000}),
-    *(
-        json.dumps({**CHANGE, **part})
-        for part in (
-            {},
-            {"at": "0001-01-01T00:00:00"},
-            {"at": "9999-12-31T23:59:59-14:00"},
-            {"at": "infinity"},
-            {"at": 5},
-            {"op": ["insert"]},
-            {"schema": None, "table": {}},
-            {"new": "text"},
-            {"old": 3, "key": [1]},
-            {"extra": 7, "txid": {}},
-        )
-    ),
+    *(json.dumps({**CHANGE, **part}) for part in DAMAGE),
 ]
 HEADERS = [
     None,
@@ -101,7 +99,7 @@ def test_what_anyone_sends_is_handled_or_a_dead_letter(bench: Bench, ordering: s
         "CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)"
     )
     bench.declare(source, mode="transactional", ordering=ordering, retry=Retry(attempts=1))
-    sent = list(product(MESSAGES, ['{"route": "things", "x-pgmq-group": "a"}']))
+    sent: list[tuple[str | None, ...]] = list(product(MESSAGES, ['{"route": "things", "x-pgmq-group": "a"}']))
     sent += list(product([json.dumps(CHANGE), "7"], [*HEADERS, *map(name_route, HEADERS)]))
     with bench.conn.cursor() as cursor:
         cursor.executemany(
@@ -130,7 +128,7 @@ def test_a_handler_of_messages_gets_whatever_anyone_sends(bench: Bench, ordering
         ordering=ordering,
         retry=Retry(attempts=1),
     )
-    sent = list(product(MESSAGES, ['{"route": "things", "x-pgmq-group": "a"}']))
+    sent: list[tuple[str | None, ...]] = list(product(MESSAGES, ['{"route": "things", "x-pgmq-group": "a"}']))
     sent += list(product([json.dumps(CHANGE), "7"], [*HEADERS, *map(name_route, HEADERS)]))
     with bench.conn.cursor() as cursor:
         cursor.executemany(

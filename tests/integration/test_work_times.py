@@ -145,14 +145,14 @@ def test_the_oldest_is_of_those_that_are_due_and_the_others_are_counted_apart(be
             (now() + interval '100 y', {hour}, '1', '{{"changelane": {{"blocked": true, "seen": 1}}}}', 1),
             (now() + interval '1 min', now(), '1', NULL, 1),
             (now() + interval '1 min', {hour}, '1', '{{"changelane": {{"returned": 7, "seen": 8}}}}', 8)
-    """)  # type: ignore[arg-type]
+    """)
     from changelane.runner.work.process.metrics import _compose
 
     (queue,) = open_queues(bench.conn, [("jobs", "jobs_dlq")])
 
     def ask() -> tuple[Any, ...]:
         consumer: Any = SimpleNamespace(queue=queue, spec=SimpleNamespace(dead_letters=None))
-        row = bench.conn.execute(_compose([consumer])).fetchone()
+        row: tuple[Any, ...] | None = bench.conn.execute(_compose([consumer])).fetchone()
         assert row is not None
         return row
 

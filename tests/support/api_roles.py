@@ -22,5 +22,5 @@ def lend_roles(conn: psycopg.Connection[Any], names: Sequence[str]) -> Iterator[
     try:
         yield roles
     finally:
-        for role in map(sql.Identifier, roles.values()):
-            conn.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(role))
+        for identifier in map(sql.Identifier, roles.values()):
+            conn.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(identifier))

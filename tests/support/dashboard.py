@@ -109,7 +109,7 @@ class Panel:
         said = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.origin, **headers}
         return self.ask("POST", path, body=urlencode(values, doseq=True), headers=said)
 
-    def wait(self, path: str, condition: Callable[[Answer], Any], *, seconds: float = 30) -> Answer:
+    def wait(self, path: str, condition: Callable[..., Any], *, seconds: float = 30) -> Answer:
         """Until the page is so."""
         deadline = time.monotonic() + seconds
         while True:

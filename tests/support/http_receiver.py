@@ -36,7 +36,7 @@ class Answer:
     abort: bool = False
 
 
-Decide = Callable[[Request], Answer]
+Decide = Callable[..., Answer]
 
 
 class Receiver:

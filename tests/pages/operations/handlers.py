@@ -2,5 +2,5 @@ from changelane import Change
 
 
 def on_order(change: Change) -> None:
-    if change.new["total"] < 0:
+    if change.new and change.new["total"] < 0:
         raise ValueError("negative total")
