@@ -170,6 +170,7 @@ def test_statements_that_the_driver_prepares_outlive_a_call_that_failed(tx: Lent
 def test_statements_that_the_driver_prepares_outlive_an_async_call_that_failed(database: str) -> None:
     async def call() -> None:
         tx = await connect_async(database, application_name="test", kind=LentAsyncConnection)
+        assert isinstance(tx, LentAsyncConnection)
         for failing in (True, False, False) * 3:
             with suppress(ZeroDivisionError):
                 async with tx.hold():
