@@ -47,6 +47,16 @@ _ANEW = (
 )
 
 
+def remake(queue: str, *, kind: str) -> str:
+    """How a person brings back a table that a listed queue lacks; ``pgmq.drop_queue`` skips such a queue."""
+    if kind == "partitioned":
+        return (
+            f"restore it; or delete the rows of {queue} in pgmq.meta and part_config, then `changelane apply`"
+        )
+    create = "create_unlogged" if kind == "unlogged" else "create"
+    return f"restore it; or SELECT pgmq.{create}('{queue}'), which makes it empty, then `changelane apply`"
+
+
 def compare_queue(
     queue: Queue,
     live: LiveQueue | None,
@@ -82,12 +92,10 @@ def compare_queue(
             fix=f"ALTER TABLE {archive} SET LOGGED  -- rewrites it",
         )
     if not live.has_table or not live.has_archive:
-        left = "the rest of it with its messages," if live.has_table else "the rest of it"
         return make(
             state="blocked",
             detail=f"pgmq.meta lists it, but table {archive if live.has_table else table} is gone",
-            fix=f"restore it; or SELECT pgmq.drop_queue('{queue.name}'), which drops {left} and apply "
-            "again, which creates it empty",
+            fix=remake(queue.name, kind=live.kind),
         )
     marker = live.marker
     ours = marker is not None and marker.project == project

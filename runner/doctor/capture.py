@@ -14,6 +14,7 @@ from changelane.contract.queue_name import fold, queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.runner.compare.compare import compare, list_other_projects
 from changelane.runner.compare.compare_owner import DECLARE, describe_danger, find_lack
+from changelane.runner.compare.compare_queue import remake
 from changelane.runner.compare.order_risk import find_risks
 from changelane.runner.compare.orphans import explain_retired, is_misplaced, list_retired
 from changelane.runner.compare.renames import find_queues, read_queues
@@ -79,7 +80,9 @@ def _find_lost_queues(conn: psycopg.Connection[Any], project: str, observed: Obs
                     what=f"trigger {spell_name(trigger.name)} on {table} sends to queue {queue}, "
                     "which is gone",
                     why=f"every write to {table} that it captures fails",
-                    fix="changelane apply, with --prune if the route is no longer declared",
+                    fix=remake(live.name, kind=live.kind)
+                    if live
+                    else "changelane apply, with --prune if the route is no longer declared",
                 )
     for queue in sorted(unlisted):
         yield Finding(

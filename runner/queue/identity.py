@@ -49,6 +49,8 @@ def find_queue(conn: psycopg.Connection[Any], name: str) -> Queue:
     if row:
         return Queue(name, *row)
     known = [row[0] for row in conn.execute("SELECT queue_name::text FROM pgmq.meta ORDER BY 1")]
+    if name in known:
+        raise DatabaseError(f"pgmq.meta lists queue {name}, but its table is gone", fix="changelane doctor")
     raise DatabaseError(
         f"queue {name} does not exist",
         fix=suggest(name, known, otherwise=f"queues that do: {', '.join(known) or 'none'}"),
