@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -43,6 +44,11 @@ HURRIED = 1.5
 
 LAST = 5.0
 """Seconds that the process has to end after the worker."""
+
+COLLECTED_AFTER = 10_000
+"""New objects after which Python looks for garbage: the messages of a batch are thousands, and no garbage."""
+
+_BEFORE = gc.get_threshold()
 
 
 @click.command()
@@ -201,6 +207,7 @@ def command(
         ):
             if line:
                 line.follow(retire=lambda: worker.retire(leave=close))
+            spare_collector()
             code = worker.run()
     finally:
         # The handlers' own threads and atexit functions get this time to finish.
@@ -212,6 +219,15 @@ def command(
         sys.stdout.flush()
         os._exit(code)
     return code
+
+
+def spare_collector() -> None:
+    """Keep the garbage collector from what was made up to now, and let it look for garbage less often, unless
+    a handler's module has set it up itself.
+    """
+    gc.freeze()
+    if gc.get_threshold() == _BEFORE:
+        gc.set_threshold(COLLECTED_AFTER, *_BEFORE[1:])
 
 
 @contextmanager

@@ -24,16 +24,15 @@ its key. ``returned`` counts how often it came back because of a database error.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import NoneType
-from typing import Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 
 from changelane.change import Change
-from changelane.contract.envelope import LONGEST_ID, NOTES, ROUTE, ROWS, TEXTS, Envelope
+from changelane.contract.envelope import LONGEST_ID, NOTES, ROUTE, ROWS, TEXTS, Row
 from changelane.message import Message
 from changelane.runner.queue.unreadable import Unreadable
 
@@ -65,8 +64,7 @@ Content = Change[Any] | Message[Any]
 """What a handler receives."""
 
 
-@dataclass(slots=True, eq=False)
-class Delivery:
+class Delivery(msgspec.Struct, eq=False):
     """One claim of one message. ``read_ct`` is the fencing token; ``leased_until`` is on the monotonic clock.
 
     ``failed`` counts the failed attempts before this one, ``claims`` the claims up to this one. ``returned``
@@ -78,10 +76,10 @@ class Delivery:
 
     msg_id: int
     read_ct: int
-    failed: int
-    released: int
-    error: str
-    leased_until: float
+    failed: int = 0
+    released: int = 0
+    error: str = ""
+    leased_until: float = 0.0
     content: Content | None = None
     malformed: str = ""
     lost: bool = False
@@ -89,7 +87,7 @@ class Delivery:
     queue: str = ""
     text: str | None = None
     enqueued_at: str | None = None
-    headers: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, Any] = {}
     returned: int = 0
     claims: int = 1
     due: float | None = None
@@ -169,18 +167,12 @@ def read_delivery(
     delivery = Delivery(
         msg_id,
         read_ct,
-        0,
-        0,
-        "",
-        leased_until,
-        None,
-        malformed,
-        False,
-        False,
-        queue,
-        message,
-        enqueued_at,
-        head,
+        leased_until=leased_until,
+        malformed=malformed,
+        queue=queue,
+        text=message,
+        enqueued_at=enqueued_at,
+        headers=head,
     )
     notes = head.get(NOTES)
     if isinstance(notes, dict):
@@ -219,10 +211,23 @@ def read_message(delivery: Delivery) -> Message[Any]:
     )
 
 
-def _read_id(value: Any) -> str:
-    """The id, or empty when the value is not one."""
-    return value if isinstance(value, str) and len(value) <= LONGEST_ID else ""
+class _Body(msgspec.Struct):
+    """The envelope, with the types that a capture function writes."""
 
+    op: str
+    schema: str
+    table: str
+    txid: str
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    key: Row | None = None
+    new: Row | None = None
+    old: Row | None = None
+    extra: Row | None = None
+    truncated: bool = False
+    id: str = ""
+
+
+_decode_body = msgspec.json.Decoder(_Body, float_hook=Decimal).decode
 
 _RowT = TypeVar("_RowT")
 
@@ -234,50 +239,60 @@ class _Draft(Generic[_RowT]):
 
     __slots__ = Change.__slots__
 
-    def __init__(self, body: Envelope, delivery: Delivery) -> None:
-        read = body.get
-        self.op = body["op"]
-        self.schema = body["schema"]
-        self.table = body["table"]
-        self.key = read("key")
-        self.new = read("new")
-        self.old = read("old")
-        self.at = _read_time(body["at"])
-        self.txid = body["txid"]
-        route = delivery.headers.get(ROUTE)
-        self.route = route if isinstance(route, str) else ""
-        self.queue = delivery.queue
-        self.msg_id = delivery.msg_id
-        self.attempt = delivery.failed + 1
-        self.headers = delivery.headers
-        self.extra = read("extra") or {}
-        self.truncated = read("truncated") is True
-        self.id = _read_id(read("id")) or delivery.name
-
 
 def read_change(delivery: Delivery) -> Change[Any]:
     """The change of a delivery. Raises Malformed for a message of another kind."""
-    value = decode_json(delivery.text) if delivery.text else None
-    if not isinstance(value, dict):
-        raise Malformed("the message is not a JSON object")
-    # Until the checks below, the types of its values are what a sender should have written.
-    body = cast(Envelope, value)
     try:
-        draft: Any = _Draft(body, delivery)
-    except KeyError as missing:
-        raise Malformed(f"the message is not a change: it lacks {missing}") from None
-    except (TypeError, ValueError):
-        raise Malformed("the message is not a change: 'at' is not a time stamp") from None
-    if not (type(draft.op) is type(draft.schema) is type(draft.table) is type(draft.txid) is str):
-        name = next(name for name in TEXTS if type(getattr(draft, name)) is not str)
-        raise Malformed(f"the message is not a change: {name!r} is not a text")
-    if not (
-        type(draft.key) in _ROW_TYPES
-        and type(draft.new) in _ROW_TYPES
-        and type(draft.old) in _ROW_TYPES
-        and type(draft.extra) is dict
-    ):
-        name = next(name for name in ROWS if type(getattr(draft, name)) not in _ROW_TYPES)
-        raise Malformed(f"the message is not a change: {name!r} is not an object")
+        body = _decode_body(delivery.text or "null")
+    except (ValueError, RecursionError):
+        body = _read_odd_body(delivery.text)
+    headers = delivery.headers
+    route = headers.get(ROUTE)
+    draft: Any = _Draft()
+    draft.op = body.op
+    draft.schema = body.schema
+    draft.table = body.table
+    draft.key = body.key
+    draft.new = body.new
+    draft.old = body.old
+    draft.at = body.at
+    draft.txid = body.txid
+    draft.route = route if isinstance(route, str) else ""
+    draft.queue = delivery.queue
+    draft.msg_id = delivery.msg_id
+    draft.attempt = delivery.failed + 1
+    draft.headers = headers
+    draft.extra = body.extra or {}
+    draft.truncated = body.truncated
+    draft.id = body.id if 0 < len(body.id) <= LONGEST_ID else delivery.name
     draft.__class__ = Change
     return cast("Change[Any]", draft)
+
+
+def _read_odd_body(text: str | None) -> _Body:
+    """The envelope of a message that no capture function of this version wrote. Raises Malformed for one that
+    is no change.
+    """
+    value = decode_json(text) if text else None
+    if not isinstance(value, dict):
+        raise Malformed("the message is not a JSON object")
+    try:
+        at = _read_time(value["at"])
+    except KeyError:
+        raise Malformed("the message is not a change: it lacks 'at'") from None
+    except (TypeError, ValueError):
+        raise Malformed("the message is not a change: 'at' is not a time stamp") from None
+    for name in TEXTS:
+        if name not in value:
+            raise Malformed(f"the message is not a change: it lacks {name!r}")
+        if type(value[name]) is not str:
+            raise Malformed(f"the message is not a change: {name!r} is not a text")
+    rows: dict[str, Any] = {name: value.get(name) for name in ROWS}
+    rows["extra"] = rows["extra"] or {}
+    for name, row in rows.items():
+        if type(row) not in _ROW_TYPES:
+            raise Malformed(f"the message is not a change: {name!r} is not an object")
+    given = value.get("id")
+    fields: dict[str, Any] = {name: value[name] for name in TEXTS}
+    fields["id"] = given if type(given) is str else ""
+    return _Body(**fields, **rows, at=at, truncated=value.get("truncated") is True)

@@ -56,7 +56,7 @@ class HandlerInput:
         return delivery.content
 
     def _read(self, delivery: Delivery) -> Content:
-        if self.change and (delivery.captured or not self.message):
+        if self.change and (not self.message or delivery.captured):
             try:
                 return self._read_change(delivery)
             except Malformed:
@@ -68,7 +68,7 @@ class HandlerInput:
 
     def _read_change(self, delivery: Delivery) -> Content:
         change = read_change(delivery)
-        if not delivery.captured:
+        if not change.route and not delivery.captured:
             raise Malformed("the message is not a captured change: it lacks the header route")
         return self.row.check(change) if self.row else change
 

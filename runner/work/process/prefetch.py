@@ -24,6 +24,9 @@ FAST = 0.1
 AHEAD = 4
 """Prefetches for fast sinks: one being claimed, one handled, one acked, and one in reserve."""
 
+AT_ONCE = 2
+"""Batches in one claim for fast sinks."""
+
 
 class Prefetch:
     """Feeds ``sink`` with claimed messages; ``conclude`` gets the jobs that end before it took them.
@@ -68,12 +71,13 @@ class Prefetch:
             # Suspects wait for free slots. A prefetch that is filled up again would never leave one.
             return 0
         slots = self._count_slots()
+        batches = AT_ONCE if self._fast else 1
         if self._sink.batch:
             room = self._spec.batch * self._sink.size - len(self._held)
-            return min(self._spec.batch, room) if slots > 0 else 0
+            return min(self._spec.batch * min(batches, slots), room) if slots > 0 else 0
         free = self.size * (AHEAD if self._fast else 1) - len(self._held)
-        enough = self.size if self._fast else max(1, self.size // 2)
-        return min(self._spec.batch, free) if free >= enough or free > 0 < slots else 0
+        enough = self.size * batches if self._fast else max(1, self.size // 2)
+        return min(self._spec.batch * batches, free) if free >= enough or free > 0 < slots else 0
 
     def add(self, claimed: list[Delivery]) -> None:
         """Hold claimed messages, and pass those on that the sink may have."""
@@ -90,7 +94,8 @@ class Prefetch:
             else:
                 fit.append(delivery)
         if fit:
-            self._sink.submit([Job(fit)] if self._sink.batch else [Job([delivery]) for delivery in fit])
+            size = self._spec.batch if self._sink.batch else 1
+            self._sink.submit([Job(fit[start : start + size]) for start in range(0, len(fit), size)])
 
     def dispatch_suspects(self, connection: psycopg.Connection[Any], queue: FencedQueue) -> None:
         """Charge the attempt of one suspect and run it, once a slot is free; put the others off.

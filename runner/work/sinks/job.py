@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from changelane.change import DeadLetter
 from changelane.runner.live.connection_watchdog import WatchedAsyncConnection, WatchedConnection
@@ -18,8 +19,7 @@ T = TypeVar("T")
 _ending = threading.Lock()
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(msgspec.Struct, eq=False):
     """``started`` and ``finished`` are on the monotonic clock, None until then. ``connection`` is the one of
     its transaction. ``begun``: the handler was called.
 
