@@ -98,6 +98,8 @@ def main() -> int:
         root = Path(folder)
         url = server.start(root / "server")
         try:
+            # A first run has Python compile its modules, once for all later ones.
+            measure(url, root / "warm", routes=1)
             results = [measure(url, root / str(routes), routes=routes) for routes in arguments.routes]
             wide = [measure_wide(url, root / f"wide{tables}", tables=tables) for tables in arguments.wide]
         finally:
@@ -132,10 +134,10 @@ def main() -> int:
 
 
 def measure(url: str, folder: Path, *, routes: int) -> Result:
-    """One size, from an empty database."""
+    """One size, from an empty database, which has the folder's name."""
     folder.mkdir()
     tables = max(1, min(300, routes * 3 // 10))
-    name = f"scale_{routes}"
+    name = f"scale_{folder.name}"
     with connect(url) as maintenance:
         maintenance.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     url = url.replace("/postgres?", f"/{name}?")
@@ -258,7 +260,7 @@ def call(folder: Path, url: str, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "changelane", *arguments],
         cwd=folder,
-        env={**os.environ, "DATABASE_URL": url},
+        env={**os.environ, "DATABASE_URL": url, "PYTHONDONTWRITEBYTECODE": ""},
         capture_output=True,
         text=True,
         check=False,

@@ -92,7 +92,16 @@ def hash_place(*, project: str, schema: str, table: str) -> str:
 
 def hash_model(model: object) -> str:
     """A hash of a JSON-able value, as 12 hex digits."""
-    text = json.dumps(model, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hash_spelling(spell_model(model))
+
+
+def spell_model(model: object) -> str:
+    """The one text of a JSON-able value that is hashed."""
+    return json.dumps(model, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def hash_spelling(text: str) -> str:
+    """A hash of a text, as 12 hex digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

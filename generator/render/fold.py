@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-
-from pglast.parser import scan
 
 from changelane.generator.sql.quoting import quote_literal
 
@@ -15,16 +14,28 @@ WIDTH = 110
 _LEAST = 40
 """A break further left leaves a stub."""
 
-_BEFORE = frozenset(["AND", "OR", "THEN", "ELSE", "FROM", "WHERE", "REFERENCING", "FULL", "SET", "||", "+"])
-"""Tokens before which a line is best broken, as after a comma."""
-
-_CLAUSES = frozenset(["AS", "FOR", "IN", "JOIN", "LANGUAGE", "ON", "RETURNS", "TO", "USING", "WITH"])
-"""Tokens before which it is broken next. What remains is any blank between two tokens."""
-
-_ENDS_LITERAL_OR_COMMENT = re.compile(r"(?:'|\*/)\Z")
-"""A literal on the line after a literal would continue it; a comment stays with what it explains."""
-
-_TAG = re.compile(r"\$\w*\$")
+_FIRST = r"A-Za-z_\x80-\U0010ffff"
+_LETTER = rf"{_FIRST}0-9"
+_WORD_END = rf"(?![{_LETTER}$])"
+_TOKENS = re.compile(
+    rf"""
+    (?: [eE]'(?:[^'\\]|\\.|'')*' | [{_FIRST}][{_LETTER}$]* | \d | "[^"]*" | '[^']*'
+        | --[^\n]* | /\*.*?\*/ | [^{_LETTER}\s"'$()\[\]/-] | -(?!-) | /(?!\*) | \n\s* )*+
+    (?: (?P<open>[(\[]) | (?P<close>[)\]])
+        # The best blank to break at: after a comma, or before one of these.
+        | (?P<best>(?<=,)[ ](?=\S) | (?<=\S)[ ](?=
+            (?i:AND|OR|THEN|ELSE|FROM|WHERE|REFERENCING|FULL|SET){_WORD_END}
+            | (?:\|\||\+)(?![-+*/<>=~!@\#%^&|`?])))
+        # The next best. What remains is any blank between two tokens.
+        | (?P<next>(?<=\S)[ ](?=(?i:AS|FOR|IN|JOIN|LANGUAGE|ON|RETURNS|TO|USING|WITH){_WORD_END}))
+        # A literal on the line after a literal would continue it; a comment stays with what it explains.
+        | (?P<last>(?<=\S)(?<!')(?<!\*/)[ ](?=\S)(?!/\*|--))
+        | (?P<quoted>(?P<body>(?<=\b(?i:AS|DO)\s))?(?P<tag>\$(?:[{_FIRST}][{_LETTER}]*)?\$).*?(?P=tag))
+        | . | \Z )
+    """,
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+_RANKS = {"best": 0, "next": 1, "last": 2}
 
 _Break = tuple[int, int, int]
 """Rank, depth of brackets, and the place of the blank: the lowest rank and depth are the best."""
@@ -33,8 +44,8 @@ _Break = tuple[int, int, int]
 def fold(sql: str, *, width: int = WIDTH) -> str:
     """Break each line that is too long, at the outermost place that makes it fit, and indent the rest.
 
-    Postgres' own scanner says where a token ends: no literal, name or comment is ever broken. The body of a
-    function or of ``DO`` is SQL too, though it stands in dollar quotes.
+    No literal, name or comment is ever broken. The body of a function or of ``DO`` is SQL too, though it
+    stands in dollar quotes.
     """
     if all(len(line) <= width for line in sql.split("\n")):
         return sql
@@ -54,37 +65,34 @@ def fold(sql: str, *, width: int = WIDTH) -> str:
 
 def _find_breaks(sql: str, base: int = 0) -> Iterator[_Break]:
     """The single blanks between tokens, in the order of the text; ``base`` is where ``sql`` begins in it."""
-    end = depth = 0
-    before = ""
-    for token in scan(sql):
-        text = sql[token.start : token.end + 1]
-        word = text.upper()
-        if sql[end : token.start] == " " and end:
-            if before == "," or word in _BEFORE:
-                yield 0, depth, base + end
-            elif word in _CLAUSES:
-                yield 1, depth, base + end
-            elif not (_ENDS_LITERAL_OR_COMMENT.search(before) or word.startswith(("/*", "--"))):
-                yield 2, depth, base + end
-        if before in ("AS", "DO") and (tag := _TAG.match(text)):
-            yield from _find_breaks(text[tag.end() : -tag.end()], base + token.start + tag.end())
-        depth += (text in ("(", "[")) - (text in (")", "]"))
-        before, end = word, token.end + 1
+    depth = 0
+    for found in _TOKENS.finditer(sql):
+        kind = found.lastgroup
+        if kind in _RANKS:
+            yield _RANKS[kind], depth, base + found.end() - 1
+        elif kind == "open":
+            depth += 1
+        elif kind == "close":
+            depth -= 1
+        elif kind == "quoted" and found["body"] is not None:
+            tag = len(found["tag"])
+            yield from _find_breaks(found[kind][tag:-tag], base + found.start(kind) + tag)
 
 
 def _fold_line(line: str, breaks: Iterable[_Break], width: int) -> str:
     """``breaks`` are those within the line, counted from its start."""
     breaks = list(breaks)
+    places = [at for _, _, at in breaks]
     indent = " " * (len(line) - len(line.lstrip()) + 4)
     parts = []
     start, room = 0, width
     while len(line) - start > room:
-        left = [found for found in breaks if found[2] > start]
-        fitting = [(rank, at < start + _LEAST, depth, -at) for rank, depth, at in left if at <= start + room]
+        first, beyond = bisect_right(places, start), bisect_right(places, start + room)
+        fitting = [(rank, at < start + _LEAST, depth, -at) for rank, depth, at in breaks[first:beyond]]
         if fitting:
             at = -min(fitting)[-1]
-        elif left:
-            at = left[0][2]
+        elif first < len(places):
+            at = places[first]
         else:
             break
         parts.append(line[start:at])

@@ -23,14 +23,14 @@ from changelane.generator.capture.capture import Capture
 from changelane.generator.capture.resolution import Resolution, resolve
 from changelane.generator.render import templating
 from changelane.generator.render.access_sql import Grant, list_grants
-from changelane.generator.render.bodies import Bodies
 from changelane.generator.render.owner_sql import gather_owner
 from changelane.generator.render.queue_sql import QueuePlan, describe_dead_letters, list_queues
 from changelane.generator.render.relays import describe_destinations, describe_relay
+from changelane.generator.render.renderings import Renderings
 from changelane.generator.spec.loading import Document
 from changelane.generator.spec.models import Consumer, Route, Schedule
 from changelane.generator.spec.scalars import read_rate
-from changelane.generator.sql.grammar import check_function, check_statements
+from changelane.generator.sql.grammar import check_statements
 
 _NOTICE = "-- Written by `changelane generate`: edit pipelines.yaml, not this file.\n"
 _SINGLE = ("api.sql", "owner.sql", "schedules.sql")
@@ -55,11 +55,11 @@ def generate(document: Document, catalog: Catalog) -> Output:
     files: dict[str, SqlFile] = {}
     schema = _render_schema(files)
     queues = [_render_queue(document, name, queue, files) for name, queue in list_queues(document)]
-    bodies = Bodies()
+    renderings = Renderings()
     captures = [
         entry
         for route, captured in groupby(required, key=lambda capture: capture.route)
-        for entry in _render_route(route, captured, files, bodies)
+        for entry in _render_route(route, captured, files, renderings)
     ]
     owner = _render_owner(document.spec.owner, required, files) if document.spec.owner else None
     grants = list_grants(document, resolution.using)
@@ -200,23 +200,15 @@ def _render_owner(role: str, captures: Iterable[Capture], files: dict[str, SqlFi
 
 
 def _render_route(
-    route: str, captures: Iterable[Capture], files: dict[str, SqlFile], bodies: Bodies
+    route: str, captures: Iterable[Capture], files: dict[str, SqlFile], renderings: Renderings
 ) -> Iterator[contract.Capture]:
     captures = tuple(captures)
     alone = len({capture.table.identity for capture in captures}) == 1
     for capture in captures:
         name = f"routes/{route}.sql" if alone else f"routes/{route}/{name_file(*capture.table.identity)}.sql"
         file = files.setdefault(name, SqlFile(name, _NOTICE))
-        body, seen = bodies.render(capture)
-        spec = templating.hash_capture(capture)
-        function_live = templating.hash_live_function(capture, body=body)
-        trigger_live = templating.hash_live_trigger(capture)
-        function = templating.render_function(capture, body=body, spec=spec, live=function_live)
-        trigger = templating.render_trigger(capture, spec=spec, live=trigger_live)
-        check = templating.render_check(capture)
-        check_statements(function + trigger + f"SELECT {check};\n")
-        if not seen:  # a body that differs in plain names alone was parsed
-            check_function(function)
+        rendering = renderings.render(capture)
+        kin = rendering.kin
         yield contract.Capture(
             name=capture.name,
             trigger=capture.trigger,
@@ -229,17 +221,17 @@ def _render_route(
             fire=capture.fire,
             send=capture.send,
             queues=capture.queues,
-            calls=list_calls(capture),
+            calls=list_calls(kin),
             waking=bool(capture.waking),
-            columns=tuple(column.name for column in capture.needed),
-            types={column.name: column.type for column in capture.needed if column.name in capture.weighed},
+            columns=tuple(column.name for column in kin.needed),
+            types={column.name: column.type for column in kin.needed if column.name in kin.weighed},
             masked=tuple(sorted(capture.mask)),
-            spec=spec,
-            function_live=function_live,
-            trigger_live=trigger_live,
-            check=check,
-            function_step=file.add(function),
-            trigger_step=file.add(trigger, gap=""),
+            spec=rendering.spec,
+            function_live=rendering.function_live,
+            trigger_live=rendering.trigger_live,
+            check=rendering.check,
+            function_step=file.add(rendering.function),
+            trigger_step=file.add(rendering.trigger, gap=""),
         )
 
 

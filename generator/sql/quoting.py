@@ -57,4 +57,6 @@ def quote_body(body: str) -> str:
 
 def indent(text: str, width: int = 4) -> str:
     """SQL with all lines after the first indented by this many blanks; quoted text stays as it is."""
+    if "\n" not in text:
+        return text
     return _LINE_BREAK.sub(lambda found: f"\n{' ' * width}" if found[0] == "\n" else found[0], text)

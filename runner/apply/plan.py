@@ -36,13 +36,13 @@ class Plan:
     refuses. ``left`` are the objects that apply leaves alone while it does the rest. ``drift`` are objects
     changed outside of Changelane, ``notes`` lines for a person.
 
-    ``manifest`` is the hash of the manifest, ``observed`` maps each object to the hash of its state. These
-    two and the options ``prune`` and ``only`` determine the plan.
+    ``manifest`` is the hash of the manifest, ``live`` what was observed. These two and the options ``prune``
+    and ``only`` determine the plan.
     """
 
     project: str
     manifest: str = ""
-    observed: Mapping[str, str] = field(default_factory=dict)
+    live: Observed | None = field(default=None, repr=False, compare=False)
     prune: bool = False
     only: str | None = None
     objects: tuple[Object, ...]
@@ -50,6 +50,11 @@ class Plan:
     problems: tuple[tuple[str, str], ...] = ()
     left: tuple[Object, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def observed(self) -> Mapping[str, str]:
+        """Each object and the hash of its state, which only a saved plan needs."""
+        return take_fingerprint(self.objects, self.live) if self.live else {}
 
     @property
     def drift(self) -> tuple[Object, ...]:
@@ -179,7 +184,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
     return Plan(
         project=manifest.project,
         manifest=hash_text(manifest.dump()),
-        observed=take_fingerprint(objects, observed),
+        live=observed,
         prune=prune,
         only=only,
         objects=objects,

@@ -76,6 +76,8 @@ class Definers:
 
     def find_lacks(self, capture: Capture, *, role: str = "") -> tuple[MissingRight, ...]:
         """The rights that ``role``, by default the role that the capture runs as, lacks for it; each once."""
+        if not self.lacks:
+            return ()
         role = role or self.by_capture.get(capture.name, "")
         found = [lack for need in list_needs(capture) for lack in self.lacks.get((role, need), ())]
         return tuple(dict.fromkeys(found))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from changelane.contract.catalog import load_catalog
+from changelane.generator.capture.calls import list_calls
 from changelane.generator.capture.capture import Capture
 from changelane.generator.capture.resolution import resolve
-from changelane.generator.render.bodies import Bodies
-from changelane.generator.render.templating import render_body
+from changelane.generator.render.renderings import Renderings
 from changelane.generator.spec.loading import read_spec
 from changelane.generator.sql.expression import parse_expression
 
@@ -57,23 +57,43 @@ def vary(capture: Capture) -> Iterator[Capture]:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_body_is_the_one_that_its_capture_has_by_itself(folder: Path) -> None:
-    bodies = Bodies()
+def test_rendering_is_the_one_that_its_capture_has_by_itself(folder: Path) -> None:
+    renderings = Renderings()
     captures = read_captures(folder)
     shared = 0
     for capture in captures:
         for variant in (capture, *vary(capture)):
-            body, seen = bodies.render(variant)
-            assert body == render_body(variant)
-            shared += seen
+            rendering = renderings.render(variant)
+            shared += rendering.kin is not variant
+            alone = Renderings().render(variant)
+            assert replace(rendering, kin=variant) == alone
+            for fact in ("needed", "weighed"):
+                assert getattr(rendering.kin, fact) == getattr(variant, fact)
+            assert list_calls(rendering.kin) == list_calls(variant)
     assert shared or not captures
 
 
 def test_expression_that_holds_a_stand_in_keeps_its_text() -> None:
-    bodies = Bodies()
+    renderings = Renderings()
     plain = next(iter(read_captures(Path(__file__).parent / "golden" / "plain_table")))
-    when = parse_expression("'7g7777' <> '7h7777 7i7777 7j770'")
-    for variant in vary(replace(plain, when=when)):
-        body, _ = bodies.render(variant)
-        assert "'7g7777' <> '7h7777 7i7777 7j770'" in body
-        assert body == render_body(variant)
+    text = "'7g7777' <> '7h7777 7i7777 7j770 7_a777777777'"
+    for variant in vary(replace(plain, when=parse_expression(text))):
+        rendering = renderings.render(variant)
+        assert text in rendering.function
+        assert replace(rendering, kin=variant) == Renderings().render(variant)
+
+
+def test_partition_does_not_share_the_rendering_of_a_table_that_is_declared_itself() -> None:
+    renderings = Renderings()
+    plain = next(iter(read_captures(Path(__file__).parent / "golden" / "plain_table")))
+    for declared, name in (
+        ("orders", "orders"),
+        ("parent", "orders"),
+        ("orders", "others"),
+        ("parts", "parts"),
+    ):
+        table = plain.table.model_copy(update={"name": name})
+        variant = replace(plain, declared=("public", declared), table=table)
+        for repeat in (variant, replace(variant, route="second")):
+            rendering = renderings.render(repeat)
+            assert replace(rendering, kin=repeat) == Renderings().render(repeat)
