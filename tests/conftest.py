@@ -16,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 from psycopg.rows import TupleRow
+from support.captures import Rig, lend_rig
 from support.command_line import RunChangelane
 from support.databases import SETTINGS, address, create, drop, lend
+from support.workers import Bench
 
 from changelane.errors import ServerError
 from changelane.runner.live import database as databases
@@ -132,6 +134,24 @@ def run_changelane(database: str, tmp_path: Path) -> RunChangelane:
         )
 
     return run
+
+
+@pytest.fixture
+def bench(conn: psycopg.Connection[TupleRow], database: str, tmp_path: Path) -> Bench:
+    """Workers, by handlers that the test writes, on the test's database."""
+    return Bench(conn=conn, url=database, folder=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_rig(server: str, template: str) -> Iterator[Rig]:
+    yield from lend_rig(server, template)
+
+
+@pytest.fixture
+def rig(shared_rig: Rig) -> Rig:
+    """Captures to fire in a database that the tests of a module share, empty at first."""
+    shared_rig.clear()
+    return shared_rig
 
 
 def _sweep() -> None:

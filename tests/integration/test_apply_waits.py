@@ -14,6 +14,10 @@ from psycopg.rows import TupleRow
 from support.applying import bring, depth, states
 from support.manifest_by_hand import Sample
 
+from changelane.runner.apply.executor import run
+from changelane.runner.apply.plan import plan
+from changelane.runner.live.observe import observe
+
 Connection = psycopg.Connection[TupleRow]
 NOTHING = "No changes. Database matches sql_out/.\n"
 
@@ -129,3 +133,32 @@ def test_two_projects_applied_for_the_first_time_at_once_both_succeed(
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
     assert all(states(conn, sample) == set() for sample in samples)
+
+
+@pytest.mark.usefixtures("tables")
+def test_writers_never_fail_while_a_route_changes_from_rows_to_statements(
+    conn: Connection, database: str
+) -> None:
+    rows = " BEGIN PERFORM pgmq.send('events', pg_catalog.to_jsonb(NEW.id)); RETURN NULL; END "
+    per_row = Sample().queue("events").capture(body=rows)
+    silent = " BEGIN IF TG_LEVEL <> 'STATEMENT' THEN RAISE 'wrong level'; END IF; RETURN NULL; END "
+    per_statement = Sample().queue("events").capture(level="statement", body=silent)
+    bring(conn, per_row)
+    planned = plan(per_statement.manifest, observe(conn, per_statement.manifest))
+    before = []
+
+    def insert_between(step: Any) -> None:
+        before.append(step)
+        with psycopg.connect(database, autocommit=True) as writer:
+            writer.execute("INSERT INTO orders VALUES (%s)", [len(before)])
+
+    run(
+        conn,
+        planned.steps,
+        files=per_statement.contents,
+        max_wait=5,
+        report=insert_between,
+        notify=lambda message: None,
+    )
+    assert len(before) == 2
+    assert states(conn, per_statement) == set()

@@ -38,11 +38,6 @@ KEY_INDEX = (
 )
 
 
-@pytest.fixture
-def bench(conn: Connection, database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
-
-
 def change(conn: Connection, folder: Path, spec: str) -> Declared:
     """Declare and apply, with a table for the routes."""
     conn.execute("CREATE TABLE IF NOT EXISTS orders (id int PRIMARY KEY)")

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import psycopg
 import pytest
-from support.captures import WAYS, Rig, lend_rig, name_way, sort
+from support.captures import WAYS, Rig, name_way, sort
 
 from changelane.errors import SpecError
 from changelane.runner.apply.plan import plan
 from changelane.runner.live.observe import observe
 
 ways = pytest.mark.parametrize("way", WAYS, ids=name_way)
-
-
-@pytest.fixture(scope="module")
-def shared(server: str, template: str) -> Iterator[Rig]:
-    yield from lend_rig(server, template)
-
-
-@pytest.fixture
-def rig(shared: Rig) -> Rig:
-    shared.clear()
-    return shared
 
 
 @ways

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,11 +16,6 @@ from support.workers import Bench
 PATIENCE = 120.0
 
 Connection = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def bench(conn: Connection, database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
 
 
 @pytest.fixture

@@ -25,11 +25,6 @@ Connection = psycopg.Connection[Any]
 
 
 @pytest.fixture
-def bench(conn: Connection, database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
-
-
-@pytest.fixture
 def nats(tmp_path: Path) -> Iterator[NatsServer]:
     with run_nats(tmp_path / "nats") as server:
         yield server

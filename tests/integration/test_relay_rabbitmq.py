@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,11 +17,6 @@ PATIENCE = 120.0
 LIMIT = 150_000
 
 Connection = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def bench(conn: Connection, database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
 
 
 @pytest.fixture(scope="module")

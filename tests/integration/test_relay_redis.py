@@ -19,11 +19,6 @@ Connection = psycopg.Connection[Any]
 
 
 @pytest.fixture
-def bench(conn: Connection, database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
-
-
-@pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     with run_redis(tmp_path / "redis") as server:
         yield server

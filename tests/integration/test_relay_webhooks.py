@@ -23,11 +23,6 @@ Connection = psycopg.Connection[Any]
 
 
 @pytest.fixture
-def bench(conn: Connection, database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
-
-
-@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with run_receiver(lambda request: Answer()) as found:
         yield found

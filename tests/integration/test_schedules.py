@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -10,36 +9,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from support.command_line import RunChangelane
-from support.deployment import bring, declare, find_wrong
+from support.deployment import bring, declare
+from support.schedules import (
+    EVERY_SECOND,
+    HANDLER,
+    HEAD,
+    ROW,
+    RUNS,
+    YEARLY,
+    account,
+    list_runs,
+    one,
+    set_next,
+    wait,
+    work,
+)
 
-from changelane.errors import PreflightError
-from changelane.runner.apply.destroy import destroy
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.local import server
 from changelane.runner.work.process.clock import Clock
 from changelane.runner.work.process.log import open_log
-
-HEAD = """
-version: 1
-project: shop
-queues: {jobs: {}, beats: {}}
-consumers: {jobs: {handler: "handlers:handle"}}
-schedules:
-"""
-EVERY_SECOND = HEAD + "  beat: {every: 1s, queue: beats, body: {kind: beat}}\n"
-YEARLY = HEAD + '  new_year: {cron: "0 0 1 1 *", queue: beats, body: [1, 1, null]}\n'
-HANDLER = "from changelane import Change\ndef handle(change: Change) -> None: ...\n"
-RUNS = "SELECT headers, message FROM pgmq.q_beats ORDER BY msg_id"
-ROW = "SELECT next_at, last_at, runs, passed_over, paused_at, since FROM changelane.schedules"
-"""Of the one schedule that a test declares."""
 
 
 @pytest.fixture
@@ -61,60 +56,6 @@ def clock(database: str) -> Iterator[Callable[[], None]]:
     one = Clock(project="shop", declared=True, log=open_log("error"))
     yield lambda: one.tick(reconnecting)
     reconnecting.close()
-
-
-@contextmanager
-def work(folder: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "DATABASE_URL": url}
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "changelane", "work"], cwd=folder, env=environment, stdout=log, stderr=log
-        )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def one(conn: psycopg.Connection[Any], query: str) -> tuple[Any, ...]:
-    found: tuple[Any, ...] | None = conn.execute(query.encode()).fetchone()
-    assert found is not None
-    return found
-
-
-def list_runs(conn: psycopg.Connection[Any]) -> list[datetime]:
-    """When the messages in queue beats were scheduled."""
-    return [datetime.fromisoformat(headers["scheduled_at"]) for headers, _ in conn.execute(RUNS.encode())]
-
-
-def wait(condition: Callable[..., Any], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def account(conn: psycopg.Connection[Any]) -> None:
-    """Each run since the schedule was declared was sent once, or is among those that were passed over."""
-    runs = list_runs(conn)
-    _, last, count, passed_over, _, since = one(conn, ROW)
-    assert runs == sorted(set(runs))
-    assert all(run.microsecond == 0 for run in runs)
-    assert count == len(runs)
-    assert last == runs[-1]
-    assert (last - since.replace(microsecond=0)) / timedelta(seconds=1) == count + passed_over
-
-
-def set_next(conn: psycopg.Connection[Any], interval: str) -> datetime:
-    """Let the next run be so far from now; returns it."""
-    found = one(
-        conn,
-        f"UPDATE changelane.schedules SET next_at = date_trunc('second', now()) + interval '{interval}' "
-        "RETURNING next_at",
-    )
-    assert isinstance(found[0], datetime)
-    return found[0]
 
 
 def test_each_run_is_sent_once_though_workers_are_killed_around_it(
@@ -328,88 +269,3 @@ def test_a_worker_inside_another_program_runs_schedules(
     )
     assert done.returncode == 0
     assert len(list_runs(conn)) == 1
-
-
-def test_it_is_planned_verified_pruned_and_destroyed_like_the_rest(
-    apply: Callable[..., Any], conn: psycopg.Connection[Any], tmp_path: Path, clock: Callable[[], None]
-) -> None:
-    declared = apply(EVERY_SECOND)
-    assert find_wrong(conn, declared) == []
-    conn.execute("UPDATE changelane.schedules SET every = 7")
-    assert find_wrong(conn, declared) == ["drifted schedule beat"]
-    bring(conn, declared)
-    assert one(conn, "SELECT every FROM changelane.schedules") == (1,)
-    conn.execute("DELETE FROM changelane.schedules")
-    assert find_wrong(conn, declared) == ["missing schedule beat"]
-    bring(conn, declared)
-    gone = apply(YEARLY)
-    assert find_wrong(conn, gone) == ["orphaned schedule beat"]
-    apply(YEARLY, prune=True)
-    assert find_wrong(conn, gone) == []
-    assert one(conn, "SELECT array_agg(name) FROM changelane.schedules") == (["new_year"],)
-    # A worker of the old manifest asks the database, which knows of none.
-    clock()
-    assert list_runs(conn) == []
-    other = declare(conn, tmp_path, YEARLY.replace("shop", "other"))
-    bring(conn, other)
-    silent: dict[str, Any] = {
-        "confirm": lambda planned: False, "report": lambda step: None, "notify": lambda message: None
-    }  # fmt: skip
-    destroy(conn, gone.manifest, **silent)
-    assert one(conn, "SELECT array_agg(project) FROM changelane.schedules") == (["other"],)
-    destroy(conn, other.manifest, **silent)
-    assert one(conn, "SELECT to_regnamespace('changelane')") == (None,)
-
-
-def test_a_role_that_may_not_declare_is_told_before_anything_is_done(
-    apply: Callable[..., Any], conn: psycopg.Connection[Any], database: str, tmp_path: Path
-) -> None:
-    apply(YEARLY)
-    changed = declare(conn, tmp_path, EVERY_SECOND)
-    role = f"applier_{os.getpid()}_{time.time_ns()}"
-    conn.execute(
-        f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA changelane, pgmq TO {role}; "
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA pgmq TO {role}".encode()
-    )
-    try:
-        with psycopg.connect(database, autocommit=True) as other:
-            other.execute(f"SET ROLE {role}".encode())
-            with pytest.raises(PreflightError) as caught:
-                bring(other, changed)
-        assert f"role {role} may not write table changelane.schedules" in "".join(
-            str(problem) for problem in caught.value.problems
-        )
-    finally:
-        conn.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
-
-
-def test_a_person_pauses_resumes_and_runs_a_schedule(
-    apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None],
-    run_changelane: RunChangelane,
-) -> None:  # fmt: skip
-    apply(EVERY_SECOND)
-    clock()
-    done = run_changelane("schedule", "pause", "beat")
-    assert (done.returncode, done.stdout) == (0, "Schedule beat is paused.\n")
-    assert run_changelane("schedule", "pause", "beat").stdout == "Schedule beat was paused already.\n"
-    set_next(conn, "-1 hour")
-    clock()
-    assert list_runs(conn) == []
-    listed = json.loads(run_changelane("schedule", "list", "--format", "json").stdout)
-    assert [(entry["name"], entry["paused"], entry["runs"]) for entry in listed["schedules"]] == [
-        ("beat", True, 0)
-    ]
-    done = run_changelane("schedule", "run", "beat")
-    assert (done.returncode, done.stdout) == (0, "Sent as message 1 to queue beats.\n")
-    assert len(list_runs(conn)) == 1
-    assert run_changelane("schedule", "resume", "beat").stdout == "Schedule beat runs again.\n"
-    clock()
-    # What would have run meanwhile does not run later.
-    following, _, runs, *_ = one(conn, ROW)
-    assert runs == 1
-    assert following > one(conn, "SELECT now() - interval '1 minute'")[0]
-    assert "beat" in run_changelane("schedule", "list").stdout
-    wrong = run_changelane("schedule", "run", "beet")
-    assert wrong.returncode == 1
-    assert "did you mean `beat`?" in wrong.stderr
-    assert "last run" in run_changelane("status").stdout

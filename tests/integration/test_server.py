@@ -8,12 +8,9 @@ import pickle
 import pwd
 import re
 import shutil
-import signal
 import stat
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,70 +19,23 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from support.local_servers import FAST, IS_ROOT, ask, lend_folder, pid_of, processes_in, wait_until
 
 from changelane.errors import ServerError
 from changelane.runner.live import database
-from changelane.runner.local import account, binaries, folders, postmaster, server
-
-IS_ROOT = os.geteuid() == 0
-FAST = {"fsync": "off"}
-START = "import sys; from pathlib import Path; from changelane.runner.local import server; "
-START += "print(server.start(Path(sys.argv[1]), settings={'fsync': 'off'}), flush=True)"
+from changelane.runner.local import account, binaries, folders, server
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder of a short name that all may enter; every server in it is stopped, and must be gone, after."""
-    path = Path(tempfile.mkdtemp(prefix="cl-"))
-    path.chmod(0o755)
-    yield path
-    homes = [link.resolve().parent.parent for link in path.rglob("data") if link.is_symlink()]
-    for lock in [lock for lock in path.rglob("lock") if not lock.is_symlink()]:
-        server.remove(lock.parent)
-    for gone in (path, *homes):
-        assert processes_in(gone) == []
-    assert not any(home.exists() for home in homes)
-    shutil.rmtree(path)
+    with lend_folder() as found:
+        yield found
 
 
 @pytest.fixture
 def root(folder: Path) -> Path:
     """A server's folder."""
     return folder / "root"
-
-
-def processes_in(folder: Path) -> list[int]:
-    """Every process with this folder in its command line or as its working directory."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                line = (entry / "cmdline").read_bytes()
-                place = os.fsencode(os.readlink(entry / "cwd"))
-            except OSError:
-                continue
-            if os.fsencode(folder) + b"/" in line + b"/" + place + b"/":
-                found.append(int(entry.name))
-    return found
-
-
-def ask(url: str, question: str = "SELECT current_user::text") -> Any:
-    with database.connect(url) as conn:
-        row = conn.execute(question.encode()).fetchone()
-    return row and row[0]
-
-
-def pid_of(root: Path) -> int:
-    running = postmaster.find(root / "data")
-    assert running is not None
-    return running.pid
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_started_server_answers_and_a_stopped_one_leaves_no_process(root: Path) -> None:
@@ -287,104 +237,6 @@ def call_as(uid: int, gid: int, function: Callable[[], Any]) -> Any:
         answer = pickle.loads(stream.read())
     os.waitpid(child, 0)
     return answer
-
-
-def test_starts_at_once_share_one_server(root: Path) -> None:
-    command: list[str | Path] = [sys.executable, "-c", START, root]
-    starters = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    urls = {starter.communicate(timeout=60)[0].strip() for starter in starters}
-    assert urls == {server.find(root)}
-    assert (root / "server.log").read_text().count("starting PostgreSQL") == 1
-
-
-def test_the_server_outlives_a_killed_starter(root: Path) -> None:
-    script = START + "; import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    killed = subprocess.run([sys.executable, "-c", script, root], capture_output=True, text=True, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert ask(killed.stdout.strip()) == "postgres"
-    assert server.start(root) == killed.stdout.strip()
-
-
-def test_a_start_killed_during_initdb_leaves_nothing_broken(root: Path) -> None:
-    starter = subprocess.Popen([sys.executable, "-c", START, root], stdout=subprocess.DEVNULL)
-    wait_until(lambda: "creating subdirectories" in read(root / "server.log"))
-    starter.kill()
-    starter.wait()
-    assert ask(server.start(root, settings=FAST)) == "postgres"
-
-
-def test_a_start_killed_while_the_postmaster_starts_leaves_nothing_broken(root: Path) -> None:
-    server.start(root, settings=FAST)
-    server.stop(root)
-    launched = read(root / "server.log").count("starting PostgreSQL")
-    starter = subprocess.Popen([sys.executable, "-c", START, root], stdout=subprocess.DEVNULL)
-    wait_until(lambda: read(root / "server.log").count("starting PostgreSQL") > launched)
-    starter.kill()
-    starter.wait()
-    assert ask(server.start(root, settings=FAST)) == "postgres"
-    assert read(root / "server.log").count("starting PostgreSQL") == launched + 1
-
-
-def read(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
-
-
-def test_a_killed_postmaster_is_started_anew(root: Path) -> None:
-    for _ in range(3):
-        url = server.start(root, settings=FAST)
-        with database.connect(url) as conn:
-            conn.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
-            conn.execute("INSERT INTO kept VALUES (1)")
-            os.kill(pid_of(root), signal.SIGKILL)
-            wait_until(lambda: server.find(root) is None)
-    assert ask(server.start(root, settings=FAST), "SELECT count(*) FROM kept") == 3
-
-
-def test_a_stale_lock_file_whose_number_is_in_use_again_does_not_matter(root: Path) -> None:
-    socket = Path(str(conninfo_to_dict(server.start(root, settings=FAST))["host"]))
-    lock = (root / "data" / "postmaster.pid").read_text()
-    socket_lock = (socket / ".s.PGSQL.5432.lock").read_text()
-    pid = pid_of(root)
-    server.stop(root)
-    for path, text in (
-        (root / "data" / "postmaster.pid", lock),
-        (socket / ".s.PGSQL.5432.lock", socket_lock),
-    ):
-        path.write_text(text.replace(str(pid), str(os.getpid()), 1))
-    assert server.find(root) is None
-    assert not server.stop(root)
-    assert ask(server.start(root, settings=FAST)) == "postgres"
-
-
-def test_a_folder_deleted_under_its_server_begins_afresh(root: Path) -> None:
-    with database.connect(server.start(root, settings=FAST)) as conn:
-        conn.execute("CREATE TABLE lost ()")
-    old = pid_of(root)
-    shutil.rmtree(root)
-    try:
-        assert ask(server.start(root, settings=FAST), "SELECT to_regclass('lost')::text") is None
-    finally:
-        # Ends by itself, but only within a minute.
-        if (Path("/proc") / str(old)).exists():
-            os.kill(old, signal.SIGINT)
-            wait_until(lambda: not postmaster_runs(old))
-
-
-def postmaster_runs(pid: int) -> bool:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    return (Path("/proc") / str(pid)).exists()
-
-
-def test_a_folder_moved_under_its_server_is_still_stopped_and_started(folder: Path) -> None:
-    server.start(folder / "here", settings=FAST)
-    (folder / "here").rename(folder / "there")
-    # Of root's server the folder holds a link, by which it is still reached.
-    assert (server.find(folder / "there") is not None) == IS_ROOT
-    assert server.stop(folder / "there")
-    assert ask(server.start(folder / "there", settings=FAST)) == "postgres"
-    (folder / "there").rename(folder / "elsewhere")
-    assert ask(server.start(folder / "elsewhere", settings=FAST)) == "postgres"
 
 
 def test_the_environment_of_the_caller_does_not_reach_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,11 +32,6 @@ def queue(conn: Connection) -> Queue:
     return find_queue(conn, "jobs")
 
 
-@pytest.fixture
-def bench(conn: Connection, database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
-
-
 def fill(conn: Connection, count: int, *, vt: str = "now()") -> None:
     conn.execute(
         sql.SQL(

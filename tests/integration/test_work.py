@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from support.command_line import RunChangelane
 from support.workers import Bench
 
 from changelane.contract.manifest import Retry
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
-
 
 INSERT = """
     def handle(change: Change, tx: psycopg.Connection) -> None:

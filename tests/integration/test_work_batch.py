@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from support.workers import Bench
 
 from changelane.contract.manifest import Retry
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
-
 
 POISON = """
     def handle(changes: list[Change], tx: psycopg.Connection) -> None:

@@ -35,11 +35,6 @@ INSERT = """
 KINDS = ["", "async "]
 
 
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
-
-
 def declare(bench: Bench, kind: str, **consumer: Any) -> None:
     source = INSERT.format(kind=kind, wait="await " if kind else "")
     consumer = {"mode": "transactional", "retry": Retry(attempts=1), **consumer}

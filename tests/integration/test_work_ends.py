@@ -9,20 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from support.workers import Bench
 
 from changelane.contract.manifest import Retry
 
 KINDS = ["", "async "]
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
 
 
 CHILDREN = {

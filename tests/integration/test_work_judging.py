@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from psycopg import sql
 from support.workers import Bench
 
 from changelane.contract.manifest import Retry
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
 
 
 def set_for_all(bench: Bench, setting: str) -> None:

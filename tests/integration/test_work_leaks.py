@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import psycopg
 import pytest
 from psycopg import sql
 from support.workers import Bench
 
 from changelane.contract.manifest import Archive, Retry
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
-
 
 LEAKS = {
     "role": "SET ROLE pg_monitor",

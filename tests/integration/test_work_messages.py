@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from support.command_line import RunChangelane
 from support.workers import Bench
@@ -38,11 +37,6 @@ class Report(BaseModel):
     kind: str
     total: Decimal
 """
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
 
 
 def send(bench: Bench, *bodies: str, headers: dict[str, Any] | None = None) -> list[int]:

@@ -9,7 +9,6 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -22,11 +21,6 @@ from changelane.contract.manifest import DeadLetters, Retry
 ROOT = Path(__file__).parent.parent.parent
 ELSEWHERE = ("changelane_schedule", "changelane_relay", "changelane_dead_letters_alarm")
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
 
 
 HANDLE = """

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import psycopg
-import pytest
 from support.command_line import RunChangelane
 from support.workers import Bench
 
@@ -37,11 +34,6 @@ INSERT INTO things VALUES (
     true
 )
 """
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
 
 
 def test_rows_of_any_type_reach_the_handler_as_the_models_say(

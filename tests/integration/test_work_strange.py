@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import json
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from support.workers import Bench
 
@@ -85,11 +83,6 @@ BATCH = """
         for change in changes:
             tx.execute("INSERT INTO effects VALUES (%s, %s)", [change.msg_id, change.new["value"]])
 """
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
 
 
 @pytest.mark.parametrize("source", [SINGLE, BATCH])

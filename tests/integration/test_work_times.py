@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg import sql
 from support.command_line import RunChangelane
@@ -31,11 +30,6 @@ NOTE = """
     def handle(change: Change, tx: psycopg.Connection) -> None:
         tx.execute("INSERT INTO effects VALUES (%s, %s)", [change.msg_id, change.attempt])
 """
-
-
-@pytest.fixture
-def bench(conn: psycopg.Connection[Any], database: str, tmp_path: Path) -> Bench:
-    return Bench(conn=conn, url=database, folder=tmp_path)
 
 
 def insert(bench: Bench, **columns: Any) -> int:

@@ -30,9 +30,29 @@ WAYS = [{"capture": capture, "send": send} for capture in ("statement", "row") f
 
 ALL = ["insert", "update", "delete", "truncate"]
 
+MANY_TYPES = (
+    "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+    "CREATE TYPE address AS (city text, zip int)",
+    "CREATE TABLE t (id int PRIMARY KEY, status text, total numeric, place point, doc json, mood mood,"
+    " home address, email text, tags int[])",
+)
+"""Table ``t`` with columns of many types."""
+
 
 def name_way(way: dict[str, str]) -> str:
     return "-".join(way.values())
+
+
+def insert(*new: Any) -> tuple[Any, ...]:
+    return ("insert", None, new)
+
+
+def update(old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ("update", old, new)
+
+
+def delete(*old: Any) -> tuple[Any, ...]:
+    return ("delete", old, None)
 
 
 class Rig:
