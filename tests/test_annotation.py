@@ -52,7 +52,7 @@ def test_the_annotation_is_read_without_running_the_file(
     assert read_annotation(handler, folder=folder) == taken
 
 
-def test_what_does_not_fit_is_said(folder: Path) -> None:
+def test_handlers_whose_annotation_does_not_fit_are_reported(folder: Path) -> None:
     handlers = {
         "a": "jobs.mails:message", "b": "jobs.mails:change", "c": "jobs.mails:both", "d": "jobs.mails:other",
     }  # fmt: skip

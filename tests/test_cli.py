@@ -110,6 +110,6 @@ def test_an_option_takes_a_duration_as_the_spec_writes_it(text: str, seconds: fl
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "1 month", "1h30m", "٣s", "9" * 400])
-def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
+def test_text_that_is_no_duration_is_refused_with_examples(text: str) -> None:
     with pytest.raises(click.BadParameter, match="write one as in 500ms, 90s"):
         parse_duration(click.Context(click.Command("apply")), click.Option(["--max-wait"]), text)

@@ -203,7 +203,7 @@ def test_the_data_are_mounted_where_postgres_18_keeps_them() -> None:
     assert "data:/var/lib/postgresql" in SERVICES["db"]["volumes"]
 
 
-def test_the_dockerfile_copies_what_the_tree_holds_and_dockerignore_lets_through() -> None:
+def test_every_path_that_the_dockerfile_copies_exists_and_is_not_ignored() -> None:
     allowed = [
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines()

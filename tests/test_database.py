@@ -147,7 +147,7 @@ def test_a_server_that_never_answers_is_given_up(environment: pytest.MonkeyPatch
             databases.connect(f"postgresql://u@127.0.0.1:{deaf.getsockname()[1]}/db")
 
 
-def test_a_connection_bears_a_name_unless_the_conninfo_gives_one(database: str) -> None:
+def test_a_connection_has_an_application_name_unless_the_conninfo_gives_one(database: str) -> None:
     show = "SELECT current_setting('application_name')"
     with databases.connect(database, application_name="changelane work") as conn:
         assert conn.autocommit
@@ -157,7 +157,7 @@ def test_a_connection_bears_a_name_unless_the_conninfo_gives_one(database: str) 
         assert conn.execute(show).fetchone() == ("mine",)
 
 
-def test_pgmq_is_detected_with_what_it_can_do(conn: psycopg.Connection[TupleRow]) -> None:
+def test_pgmq_is_detected_with_its_abilities(conn: psycopg.Connection[TupleRow]) -> None:
     assert pgmq.detect(conn) == pgmq.Pgmq(version=None, headers=True, last_read_at=True)
     assert pgmq.Pgmq(version=None, headers=True, last_read_at=True).installed_as == "sql"
     conn.execute("ALTER TYPE pgmq.message_record DROP ATTRIBUTE last_read_at CASCADE")

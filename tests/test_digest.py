@@ -49,7 +49,7 @@ def test_comments_layout_and_line_ends_do_not_count(text: bytes) -> None:
         b"",
     ],
 )
-def test_all_else_counts(text: bytes) -> None:
+def test_every_other_change_changes_the_digest(text: bytes) -> None:
     assert digest_spec(text).sha256 != digest_spec(SPEC).sha256
 
 
@@ -69,7 +69,7 @@ def test_the_project_is_that_of_the_outermost_mapping(text: bytes, project: str)
     assert digest_spec(text).project == project
 
 
-def test_what_is_compared_is_said(tmp_path: Path) -> None:
+def test_a_spec_that_differs_from_the_manifest_is_reported(tmp_path: Path) -> None:
     spec, out = tmp_path / "pipelines.yaml", Path("sql_out")
     manifest = Manifest(
         project="shop", spec=digest_spec(SPEC).sha256, files={}, queues=(), captures=(), consumers=()

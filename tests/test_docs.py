@@ -65,7 +65,7 @@ def simplify(line: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_shows_is_what_happens(page: Path, folder: Path) -> None:
+def test_the_examples_of_a_page_do_as_the_page_says(page: Path, folder: Path) -> None:
     path = f"{Path(sys.executable).parent}:{Path(find_binary('psql')).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "HOME": str(folder), "LC_ALL": "C.UTF-8"}
     if (PREPARED / page.stem).is_dir():
@@ -287,7 +287,7 @@ def test_completion_has_a_script_for_other_shells(shell: str, tmp_path: Path) ->
     assert f"_CHANGELANE_COMPLETE={shell}_complete" in run.stdout
 
 
-def test_schema_prints_what_is_published(tmp_path: Path) -> None:
+def test_schema_prints_the_published_file(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "changelane", "schema"],
         cwd=tmp_path,

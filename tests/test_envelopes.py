@@ -118,7 +118,7 @@ def test_nothing_is_lost_that_a_format_can_carry(format: Format, message: dict[s
 
 @given(format=st.sampled_from([format for format in FORMATS if format != "outbox"]), body=draw_bodies())
 @settings(max_examples=200)
-def test_nothing_of_any_row_is_lost(format: Format, body: dict[str, Any]) -> None:
+def test_no_value_of_any_row_is_lost(format: Format, body: dict[str, Any]) -> None:
     event = Event(text=encode(body), queue="q", msg_id=1, headers={"route": "r"})
     if format == "row" and body["op"] == "delete" and body["old"] is None and body["key"] is None:
         with pytest.raises(Refused, match="no row"):
@@ -208,7 +208,7 @@ def test_a_message_with_a_route_that_is_no_change_is_no_change(change: dict[str,
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_is_nested_without_end_is_refused(format: Format) -> None:
+def test_values_nested_too_deeply_are_refused(format: Format) -> None:
     deep = "[" * 100_000 + "]" * 100_000
     text = MESSAGES[0]["text"].replace('"new": {', f'"new": {{"deep": {deep}, ', 1)
     with pytest.raises(Refused, match="too deep"):
@@ -260,9 +260,7 @@ def test_an_outbox_sends_the_bare_payload(payload: Any, body: bytes, content_typ
 
 @pytest.mark.parametrize("format", [format for format in FORMATS if format != "outbox"])
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message["text"][60:70])
-def test_a_handler_makes_of_a_change_what_a_relay_makes_of_its_message(
-    format: Format, message: dict[str, Any]
-) -> None:
+def test_a_handler_and_a_relay_format_a_change_alike(format: Format, message: dict[str, Any]) -> None:
     if json.loads(message["text"])["op"] not in OPERATIONS_OF[format]:
         return
     change: Change[Any] = read_change(

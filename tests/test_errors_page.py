@@ -107,9 +107,7 @@ def test_an_example_yields_its_code_and_what_is_printed(
 @pytest.mark.parametrize(
     "example", [example for example in EXAMPLES if example.code > "CL1"], ids=lambda example: example.code
 )
-def test_the_json_schema_refuses_what_one_value_shows_and_nothing_else(
-    example: Example, tmp_path: Path
-) -> None:
+def test_the_json_schema_refuses_mistakes_of_single_values_only(example: Example, tmp_path: Path) -> None:
     path = tmp_path / "pipelines.yaml"
     path.write_text(example.block("yaml"))
     source = read_source(path)

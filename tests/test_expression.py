@@ -49,7 +49,7 @@ def test_any_text_is_an_expression_or_an_error_within_it(text: str) -> None:
         ("pg_table_is_visible(new.a)", "pg_table_is_visible()", 0),
     ],
 )
-def test_what_is_no_expression_over_one_change_is_refused_where_it_stands(
+def test_text_that_is_no_expression_over_one_change_is_refused_at_its_place(
     text: str, what: str, start: int
 ) -> None:
     with pytest.raises(ExpressionError) as caught:
@@ -68,7 +68,7 @@ def test_what_is_no_expression_over_one_change_is_refused_where_it_stands(
         "app.current_schema() = 'x'",
     ],
 )
-def test_what_the_writing_session_decides_is_an_expression(text: str) -> None:
+def test_expressions_on_the_writing_session_are_accepted(text: str) -> None:
     assert parse_expression(text).text == text
 
 

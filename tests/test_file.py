@@ -8,7 +8,7 @@ import pytest
 from changelane.contract.file import write_whole
 
 
-def test_a_file_is_what_was_written_last_in_folders_made_for_it(tmp_path: Path) -> None:
+def test_a_file_holds_the_last_content_and_its_folders_are_made(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "file.sql"
     write_whole(path, "é\n")
     write_whole(path, "ü\n")

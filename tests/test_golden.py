@@ -109,7 +109,7 @@ def find_files(folder: Path) -> Iterator[str]:
 
 
 @behaviours
-def test_the_catalog_is_what_a_server_says_of_the_schema_and_the_planned_sql_brings_it_there(
+def test_the_catalog_matches_the_server_and_the_planned_sql_makes_it_so(
     folder: Path, conn: psycopg.Connection[TupleRow], update: bool
 ) -> None:
     if "kind: partitioned" in (folder / "pipelines.yaml").read_text():

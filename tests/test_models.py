@@ -51,7 +51,7 @@ ORDERS = table(
 )
 
 
-def test_each_captured_table_has_a_class_of_what_its_messages_hold(tmp_path: Path) -> None:
+def test_each_captured_table_has_a_class_with_the_columns_of_its_messages(tmp_path: Path) -> None:
     text = render(
         tmp_path,
         "- {name: a, table: public.orders, events: [insert], queue: events}",

@@ -74,7 +74,7 @@ def test_a_route_over_several_tables_is_a_folder_that_goes_with_it(
     assert not (folder / "routes" / "customers").exists()
 
 
-def test_a_file_s_name_holds_any_table_s_name() -> None:
+def test_a_files_name_holds_any_tables_name() -> None:
     assert name_file("public", "orders") == "public.orders"
     assert name_file("My.Schema", "a/../b") == "%4Dy%2E%53chema.a%2F%2E%2E%2Fb"
     assert name_file("x", "Größe") == "x.%47r%C3%B6%C3%9Fe"

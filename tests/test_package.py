@@ -52,7 +52,7 @@ def test_the_worker_loads_neither_pglast_nor_the_generator() -> None:
     assert not {name for name in modules if name.startswith(("pglast", "changelane.generator"))}
 
 
-def test_a_handler_s_imports_load_no_more_than_they_name() -> None:
+def test_a_handlers_imports_load_no_more_than_they_name() -> None:
     assert not HEAVY & list_modules("from changelane import Change, DeadLetter, Discard, Retry")
 
 
@@ -144,7 +144,7 @@ main()
 
 
 @pytest.mark.parametrize("command", BASE)
-def test_the_base_install_holds_what_a_command_for_the_database_needs(command: str, tmp_path: Path) -> None:
+def test_the_base_install_has_the_parts_for_commands_on_the_database(command: str, tmp_path: Path) -> None:
     done = run_with([], command, "--help", folder=tmp_path)
     assert done.returncode == 0, done.stderr
 

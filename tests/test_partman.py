@@ -42,7 +42,7 @@ def test_versions_that_pgmq_knows_are_no_obstacle(version: str) -> None:
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
-def test_what_is_missing_is_said_with_what_fixes_it(facts: dict[str, Any], what: str, fix: str) -> None:
+def test_obstacles_are_reported_with_their_fix(facts: dict[str, Any], what: str, fix: str) -> None:
     found = find_obstacle(Partman(**{**GOOD, **facts}), role="app", has_pgmq=True)
     assert what in found[0]
     assert fix in found[1]

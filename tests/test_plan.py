@@ -299,7 +299,7 @@ def test_an_owner_who_may_not_create_there_is_drift(sample: Sample) -> None:
     assert step.sql == ('ALTER FUNCTION "changelane"."shop_paid_orders_insert"() OWNER TO CURRENT_USER;',)
 
 
-def test_the_fingerprint_follows_what_the_plan_looks_at_and_nothing_else(sample: Sample) -> None:
+def test_the_fingerprint_changes_only_with_facts_that_the_plan_reads(sample: Sample) -> None:
     before = make_plan(sample, sample.applied).observed
     other = Sample(project="billing").queue("bills").capture("bill", table="public.parcels").applied
     more = replace(

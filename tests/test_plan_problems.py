@@ -22,7 +22,7 @@ def sample() -> Sample:
     return Sample().queue("events").capture()
 
 
-def test_what_is_no_longer_declared_is_noted_and_dropped_only_with_prune(sample: Sample) -> None:
+def test_undeclared_objects_are_noted_and_dropped_only_with_prune(sample: Sample) -> None:
     observed = Sample().queue("events").capture().capture("old").applied
     kept = make_plan(sample, observed)
     assert kept.steps == ()
@@ -89,7 +89,7 @@ def test_a_foreign_function_or_trigger_of_our_name_is_refused(sample: Sample, ow
     assert len(planned.problems) == 2
 
 
-def test_a_queue_that_existed_or_is_anothers_is_used_and_not_owned(sample: Sample) -> None:
+def test_a_queue_that_existed_or_that_another_project_owns_is_used_and_not_owned(sample: Sample) -> None:
     observed = sample.applied
     theirs = Sample(project="billing").queue("events").applied.queues["events"].comment
     cases: tuple[dict[str, Any], ...] = ({"comment": None, "autovacuum": ()}, {"comment": theirs})

@@ -89,7 +89,7 @@ def test_validate_points_at_a_secret_and_shows_none(
         assert problem["source"][problem["span"]["column"] - 1 :] == "*" * len(SECRET) + "}}"
 
 
-def test_what_is_no_secret_is_shown() -> None:
+def test_lines_without_a_secret_are_shown_unchanged() -> None:
     text = (
         f"{HEAD}routes:\n  - name: r\n"
         "    payload: {mask: {password: sha256}, extra: {token: 'upper(new.a)'}}\n"

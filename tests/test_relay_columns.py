@@ -135,7 +135,9 @@ def test_a_place_that_messages_cannot_fill_is_an_error_there(
         ("s.{{x}}.{table}", ["table: public.notes, events: [insert, truncate]"]),
     ],
 )
-def test_a_place_that_all_messages_fill_is_none(tmp_path: Path, subject: str, routes: list[str]) -> None:
+def test_columns_that_all_messages_have_are_no_problem(
+    tmp_path: Path, subject: str, routes: list[str]
+) -> None:
     assert find(tmp_path, write(f'subject: "{subject}"', *routes)) == []
 
 
@@ -166,7 +168,7 @@ def test_an_outbox_that_lacks_a_column_is_an_error(tmp_path: Path, route: str, s
 
 
 @pytest.mark.parametrize("table", ["outbox", "untyped"])
-def test_what_an_outbox_does_not_relay_needs_no_address(tmp_path: Path, table: str) -> None:
+def test_rows_that_an_outbox_does_not_relay_need_no_address(tmp_path: Path, table: str) -> None:
     text = write(
         'subject: "o.{new.aggregatetype}", format: outbox', f"table: public.{table}, events: [insert, delete]"
     )

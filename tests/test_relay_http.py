@@ -65,7 +65,7 @@ def test_each_status_has_its_meaning(status: int, kind: str) -> None:
     assert outcome.text.startswith(f"it answers {status} (no such customer)")
 
 
-def test_what_the_receiver_says_is_shown_in_short_and_in_one_line() -> None:
+def test_the_receivers_answer_is_shortened_to_one_line() -> None:
     text = judge(400, {}, b"\x1b[31m\r\n" + b"x" * 5000 + b"\xff").text
     assert text.isprintable()
     assert len(text) < 250
@@ -244,7 +244,7 @@ def environment(**values: str) -> Iterator[None]:
         ({"tls": {"ca": "/nowhere/ca.pem"}}, {}, "/nowhere/ca.pem"),
     ],
 )
-def test_what_is_wrong_in_the_environment_is_said_without_showing_it(
+def test_wrong_environment_variables_are_reported_and_not_shown(
     receiver: Receiver, options: dict[str, Any], values: dict[str, str], says: str
 ) -> None:
     with environment(**values), open_engine(receiver.url, **options) as engine:

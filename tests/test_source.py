@@ -95,14 +95,14 @@ def test_the_end_of_a_value_is_past_its_last_character() -> None:
     ("text", "value"),
     [("12", 12), ("-1", -1), ("0", 0), ("null", None), ("~", None), ("", None)],
 )
-def test_what_every_yaml_reader_agrees_on_is_a_number_or_null(text: str, value: object) -> None:
+def test_scalars_that_all_yaml_readers_agree_on_are_numbers_or_null(text: str, value: object) -> None:
     assert resolve(Plain(text)) == value
 
 
 @pytest.mark.parametrize(
     "text", ["012", "0x1F", "12:30", "1_000", "1.5", "true", "yes", "2024-01-01", "9" * 5000]
 )
-def test_what_yaml_readers_differ_on_stays_text(text: str) -> None:
+def test_scalars_that_yaml_readers_disagree_on_stay_text(text: str) -> None:
     assert resolve(Plain(text)) == text
 
 
@@ -168,7 +168,7 @@ def test_text_that_is_no_plain_mapping_is_refused_where_it_goes_wrong(
         ("a: 1\n".encode("utf-32-be"), (1, 1)),
     ],
 )
-def test_what_is_not_utf_8_is_refused_with_its_line(
+def test_bytes_that_are_not_utf_8_are_refused_with_their_line(
     spec: Path, content: bytes, expected: tuple[int, int]
 ) -> None:
     (problem,) = refuse(spec, content)

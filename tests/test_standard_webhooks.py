@@ -65,7 +65,7 @@ def test_a_secret_is_read_with_and_without_its_prefix(text: str) -> None:
         "whsec_é",
     ],
 )
-def test_what_is_no_secret_is_refused_without_being_shown(text: str) -> None:
+def test_values_that_are_no_secrets_are_refused_and_not_shown(text: str) -> None:
     with pytest.raises(ValueError, match="it ") as caught:
         read_secret(text)
     encoded = text.removeprefix("whsec_")

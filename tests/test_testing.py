@@ -37,7 +37,7 @@ def test_the_operation_follows_from_the_rows(sides: dict[str, Any], op: str) -> 
     assert make_change(**sides).op == op
 
 
-def test_table_key_and_further_facts_are_as_said() -> None:
+def test_the_given_table_key_and_further_facts_are_used() -> None:
     change = make_change(new={"id": 1}, table="shop.orders", key={"id": 1}, attempt=3, headers={"a": 1})
     assert (change.schema, change.table, change.key) == ("shop", "orders", {"id": 1})
     assert (change.attempt, change.headers) == (3, {"a": 1})
@@ -63,14 +63,14 @@ def test_table_key_and_further_facts_are_as_said() -> None:
         ({"a": {1: 0.5}}, {"a": {"1": Decimal("0.5")}}),
     ],
 )
-def test_values_become_what_a_message_holds(value: object, expected: object) -> None:
+def test_values_become_json_as_in_a_message(value: object, expected: object) -> None:
     change = make_change(new={"value": value})
     assert change.new is not None
     assert change.new["value"] == expected
     assert type(change.new["value"]) is type(expected)
 
 
-def test_what_no_message_holds_is_refused() -> None:
+def test_values_that_no_message_can_hold_are_refused() -> None:
     with pytest.raises(TypeError, match="holds no object"):
         make_change(new={"value": object()})
     with pytest.raises(TypeError, match="nonsense"):

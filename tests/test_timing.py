@@ -163,7 +163,7 @@ def test_an_interval_is_on_its_own_multiples_and_never_drifts(every: int, after:
     assert timedelta(0) < run - moment <= timedelta(seconds=every)
 
 
-def test_what_was_missed_is_counted_and_its_last_run_known() -> None:
+def test_missed_runs_are_counted_and_the_last_one_is_known() -> None:
     first = at("2026-01-01T00:00")
     assert Timing(cron=None, every=30).find_missed(first, first) == (first, 0)
     assert Timing(cron=None, every=30).find_missed(first, first + timedelta(seconds=95)) == (

@@ -52,7 +52,9 @@ def make(*, next_at: str | None, now: str, missed: str = "once", every: int | No
         ),
     ],
 )
-def test_what_is_sent_and_what_comes_next(schedule: Schedule, advance: Advance | None) -> None:
+def test_a_look_at_a_schedule_decides_the_run_to_send_and_the_next(
+    schedule: Schedule, advance: Advance | None
+) -> None:
     assert decide(schedule) == advance
 
 

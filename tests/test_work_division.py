@@ -97,11 +97,13 @@ def test_an_error_that_names_nobody_halves_the_batch() -> None:
     ],
     ids=str,
 )
-def test_what_holds_for_all_is_not_halved(error: BaseException | Fault | None, action: str) -> None:
+def test_a_batch_is_not_split_for_an_error_of_every_message(
+    error: BaseException | Fault | None, action: str
+) -> None:
     assert split(end(Job(deliver(1, 2)), error)) == ({1: action, 2: action}, [])
 
 
-def test_what_was_not_handed_over_is_released_and_never_charged() -> None:
+def test_messages_not_handed_over_are_released_without_an_attempt() -> None:
     deliveries = deliver(1, 2, 3)
     deliveries[0].lost = True
     assert split(end(Job(deliveries), ValueError())) == ({1: "release"}, [[2], [3]])

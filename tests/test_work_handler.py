@@ -71,7 +71,7 @@ def resolve(folder: Path, source: str, **values: Any) -> Handler:
         ),
     ],
 )
-def test_what_a_handler_takes_is_read_from_its_signature(
+def test_the_input_of_a_handler_is_read_from_its_signature(
     folder: Path, source: str, mode: str, expected: tuple[bool, bool, bool]
 ) -> None:
     handler = resolve(folder, source, mode=mode)
@@ -194,7 +194,9 @@ def test_exceptions_are_found_by_their_names(folder: Path) -> None:
         ("changelane:DeadLetter", "already decides the outcome of a message", "take it out of `never`"),
     ],
 )
-def test_what_is_no_exception_is_refused_at_start(folder: Path, name: str, what: str, fix: str) -> None:
+def test_a_name_in_never_that_is_no_exception_is_refused_at_start(
+    folder: Path, name: str, what: str, fix: str
+) -> None:
     with pytest.raises(HandlerError) as refused:
         resolve_never(folder, name)
     assert refused.value.what == f"consumer jobs: retry.never: {name} {what}"

@@ -129,7 +129,9 @@ def elsewhere(items: cl.List[cl.Message]) -> None: ...  # type: ignore[valid-typ
     ids=lambda value: getattr(value, "__name__", ""),
 )
 @pytest.mark.parametrize("resolved", [False, True])
-def test_what_a_handler_takes(function: Callable[..., Any], expected: str, resolved: bool) -> None:
+def test_each_form_of_handler_input_is_recognised(
+    function: Callable[..., Any], expected: str, resolved: bool
+) -> None:
     (annotation,) = list(function.__annotations__.values())[:1] if function is not bare else [Any]
     if resolved and function is not elsewhere and isinstance(annotation, str):
         annotation = eval(annotation, globals())

@@ -64,13 +64,13 @@ def test_an_envelope_becomes_a_change() -> None:
     assert change.changed == {"total"}
 
 
-def test_the_id_is_the_message_s_own_where_it_has_one() -> None:
+def test_the_id_is_the_messages_own_where_it_has_one() -> None:
     assert read_change({**ENVELOPE, "id": "8412-1795907244123456123"}).id == "8412-1795907244123456123"
     for other in (None, 5, "", "x" * 201, ["x"]):
         assert read_change({**ENVELOPE, "id": other}).id == "jobs:5"
 
 
-def test_what_a_route_adds_and_whether_the_row_was_cut_is_told() -> None:
+def test_extra_values_and_truncation_reach_the_handler() -> None:
     change = read_change({**ENVELOPE, "extra": {"actor": "ann"}, "truncated": True})
     assert (change.extra, change.truncated) == ({"actor": "ann"}, True)
 
@@ -115,7 +115,7 @@ def test_a_time_without_a_zone_is_taken_for_utc() -> None:
         json.dumps({**ENVELOPE, "extra": 7}),
     ],
 )
-def test_what_is_not_an_envelope_says_why(raw: str) -> None:
+def test_text_that_is_no_envelope_is_refused_with_the_reason(raw: str) -> None:
     with pytest.raises(Malformed, match=r"^the message is "):
         read_change(raw=raw)
 
@@ -127,7 +127,7 @@ def test_an_envelope_that_no_capture_wrote_is_no_change(headers: object) -> None
     assert read_message(BOTH, headers=headers).body == ENVELOPE
 
 
-def test_a_handler_of_both_gets_each_as_what_it_is() -> None:
+def test_a_handler_of_changes_and_messages_gets_each_as_its_own_class() -> None:
     content: Content = BOTH.read(read(headers={"route": "paid"}))
     assert isinstance(content, Change)
     assert read_message(BOTH, raw='"a text"', headers={"route": "somebody's"}).body == "a text"
@@ -150,12 +150,12 @@ def test_a_message_holds_any_json(raw: str, body: object) -> None:
 
 
 @pytest.mark.parametrize(("given", "id"), [("a1", "a1"), ("", "jobs:5"), (7, "jobs:5"), (None, "jobs:5")])
-def test_a_message_s_id_is_the_header_of_that_name(given: object, id: str) -> None:
+def test_a_messages_id_is_the_header_of_that_name(given: object, id: str) -> None:
     assert read_message(headers={"id": given}).id == id
 
 
 @pytest.mark.parametrize("at", ["infinity", "4713-01-01 00:00:00+00 BC", "12026-11-22 18:54:03+00", None])
-def test_a_date_that_python_lacks_is_said(at: str | None) -> None:
+def test_a_date_beyond_pythons_range_is_reported(at: str | None) -> None:
     delivery = read()
     delivery.enqueued_at = at
     with pytest.raises(Malformed, match="its enqueued_at is "):

@@ -35,7 +35,7 @@ def change(new: str | None = ROW, *, old: str | None = None, truncated: bool = F
     )  # fmt: skip
 
 
-def test_values_become_what_the_class_says_and_further_columns_stay() -> None:
+def test_values_are_converted_to_the_class_and_further_columns_stay() -> None:
     row = RowType(OrdersRow).check(change()).new
     assert row == {
         "id": 1,
@@ -49,13 +49,13 @@ def test_values_become_what_the_class_says_and_further_columns_stay() -> None:
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
-def test_numeric_s_own_values_are_taken(text: str) -> None:
+def test_numerics_own_values_are_taken(text: str) -> None:
     row = RowType(OrdersRow).check(change(ROW.replace("2.50", f'"{text}"'))).new
     assert row is not None
     assert str(row["total"]) == text
 
 
-def test_of_old_and_of_a_cut_row_only_what_is_there_is_checked() -> None:
+def test_only_the_columns_that_are_there_are_checked_in_old_and_truncated_rows() -> None:
     kind = RowType(OrdersRow)
     assert kind.check(change(old='{"total": 1}')).old == {"total": Decimal(1)}
     assert kind.check(change('{"id": 1}', truncated=True)).new == {"id": 1}

@@ -93,7 +93,9 @@ def test_transient_errors_spend_no_attempt_and_wait_longer_each_time() -> None:
 
 
 @pytest.mark.parametrize("kind", ["transient", "interrupted"])
-def test_what_comes_back_for_ever_is_a_failure_in_the_end(kind: Literal["transient", "interrupted"]) -> None:
+def test_a_message_that_is_released_again_and_again_fails_in_the_end(
+    kind: Literal["transient", "interrupted"],
+) -> None:
     assert decide(Fault(kind), returned=FREE_RETURNS).action == "retry"
     assert decide(Fault(kind), returned=FREE_RETURNS, failed=2).action == "dead_letter"
 
@@ -159,7 +161,7 @@ RAISED: dict[str, tuple[Callable[[], BaseException], str]] = {
 
 
 @pytest.mark.parametrize("name", RAISED)
-def test_whatever_a_handler_raises_is_judged(name: str) -> None:
+def test_every_exception_of_a_handler_is_judged(name: str) -> None:
     make, action = RAISED[name]
     verdict = decide(make())
     assert (verdict.action, verdict.failed <= 1) == (action, True)
@@ -209,7 +211,7 @@ class Foreign(Exception):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_the_database_is_to_blame_for_is_transient(error: BaseException) -> None:
+def test_failures_of_the_database_are_transient(error: BaseException) -> None:
     assert is_transient(error)
     wrapper = RuntimeError("wrapped")
     wrapper.__cause__ = error
@@ -228,7 +230,7 @@ def test_what_the_database_is_to_blame_for_is_transient(error: BaseException) ->
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_the_handler_is_to_blame_for_is_not_transient(error: BaseException) -> None:
+def test_failures_of_the_handler_are_not_transient(error: BaseException) -> None:
     assert not is_transient(error)
 
 

@@ -180,7 +180,7 @@ def test_a_role_does_what_is_declared_with_the_rows_declared_and_nothing_else(
     assert {cell: can for cell, can in grid.items() if can != expected[cell]} == {}
 
 
-def test_what_a_role_may_do_with_one_queue_opens_nothing_on_another_by_the_api(
+def test_rights_on_one_queue_open_no_other_queue_through_the_api(
     conn: Connection, tmp_path: Path, roles: dict[str, str]
 ) -> None:
     """Each may call every function, for the sake of a queue where it is allowed everything."""
@@ -213,7 +213,7 @@ def test_what_a_role_may_do_with_one_queue_opens_nothing_on_another_by_the_api(
                 conn.execute(API["pop"].format(queue=queue).encode())
 
 
-def test_no_role_does_by_plain_sql_what_none_is_given(
+def test_no_role_does_by_plain_sql_more_than_is_declared(
     conn: Connection, declared: Declared, roles: dict[str, str]
 ) -> None:
     wrong = []

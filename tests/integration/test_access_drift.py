@@ -53,7 +53,7 @@ DRIFTS = {
 
 
 @pytest.mark.parametrize("statement", DRIFTS)
-def test_what_is_changed_by_hand_is_seen_and_set_right(
+def test_rights_changed_by_hand_are_seen_and_fixed(
     conn: Connection, declared: Declared, roles: dict[str, str], statement: str
 ) -> None:
     (policy,) = conn.execute(
@@ -86,7 +86,7 @@ def test_a_policy_by_hand_that_opens_more_is_for_a_person_to_decide(
     assert run_changelane("verify").returncode == 0
 
 
-def test_what_a_role_holds_by_hand_that_nothing_declares_is_told(
+def test_rights_granted_by_hand_are_reported(
     conn: Connection, declared: Declared, roles: dict[str, str], run_changelane: Any
 ) -> None:
     for right in ("SELECT, DELETE ON pgmq.q_jobs", "SELECT ON pgmq.a_jobs"):

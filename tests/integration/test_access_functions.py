@@ -246,7 +246,7 @@ CHANGES = (
 )
 
 
-def test_what_is_changed_by_hand_is_drift_that_apply_sets_right(
+def test_changes_by_hand_are_drift_that_apply_fixes(
     conn: Connection, declared: Declared, roles: dict[str, str]
 ) -> None:
     (access,) = [access for access in declared.manifest.access if access.caller == roles["tenant"]]
@@ -279,7 +279,7 @@ def test_what_is_changed_by_hand_is_drift_that_apply_sets_right(
     assert find_wrong(conn, declared) == []
 
 
-def test_what_another_role_put_where_callers_look_is_refused(
+def test_objects_of_other_roles_in_the_schema_of_callers_are_refused(
     conn: Connection, tmp_path: Path, roles: dict[str, str], project: str
 ) -> None:
     stranger = sql.Identifier(roles["stranger"])

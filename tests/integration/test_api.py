@@ -73,7 +73,7 @@ def test_the_six_functions_are_supabases_and_run_as_their_caller(client: Connect
     assert {(definer, tuple(config)) for *_, definer, config in found} == {(False, ('search_path=""',))}
 
 
-def test_the_six_functions_do_what_supabases_do(client: Connection) -> None:
+def test_the_six_functions_behave_like_supabases(client: Connection) -> None:
     ((first,),) = fetch(client, "SELECT pgmq_public.send(queue_name => 'jobs', message => '{\"n\": 1}')")
     second, third = send(client, {"n": 2}, {"n": 3})
     fetch(client, "SELECT pgmq_public.send(queue_name => 'jobs', message => '{}', sleep_seconds => 60)")
@@ -144,7 +144,7 @@ def test_many_are_archived_and_deleted_at_once_and_those_are_named_that_were(cli
     assert fetch(client, delete, [second, third]) == [(third,)]
 
 
-def test_metrics_count_what_is_there_and_what_is_due(client: Connection) -> None:
+def test_metrics_count_messages_and_those_that_are_due(client: Connection) -> None:
     metrics = "SELECT queue_length, visible_length, oldest_age_seconds FROM pgmq_public.metrics('jobs')"
     assert fetch(client, metrics) == [(0, 0, None)]
     send(client, 1, 2, 3)

@@ -139,7 +139,7 @@ def test_a_trigger_that_fires_otherwise_leaves_the_function_as_it_is(
         ("SELECT pgmq.drop_queue('events')", ("queue", "missing")),
     ],
 )
-def test_what_is_changed_by_hand_is_seen_and_fixed(
+def test_objects_changed_by_hand_are_seen_and_fixed(
     conn: Connection, sample: Sample, statement: str, state: tuple[str, str]
 ) -> None:
     bring(conn, sample)
@@ -152,7 +152,7 @@ def test_what_is_changed_by_hand_is_seen_and_fixed(
 
 
 @pytest.mark.usefixtures("tables")
-def test_the_planned_sql_run_by_hand_does_what_apply_does(
+def test_the_planned_sql_run_by_hand_does_the_same_as_apply(
     conn: Connection, database: str, sample: Sample, tmp_path: Path, run_changelane: Any
 ) -> None:
     sample.save(tmp_path / "sql_out")

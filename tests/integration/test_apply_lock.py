@@ -176,7 +176,7 @@ def test_partitions_are_locked_within_one_second_in_all(conn: Connection, databa
     assert 0.5 < max(waits) < 1.8
 
 
-def test_under_a_writing_load_no_statement_waits_long_and_none_fails(
+def test_under_a_writing_load_no_statement_waits_long_or_fails(
     conn: Connection, database: str, tmp_path: Path
 ) -> None:
     conn.execute("CREATE TABLE orders (id bigserial PRIMARY KEY, status text)")

@@ -102,9 +102,7 @@ def test_a_renamed_table_takes_its_trigger_along_and_its_route_too(
 
 
 @pytest.mark.usefixtures("declared")
-def test_one_route_applied_alone_takes_the_place_of_what_it_was_called_before(
-    conn: Connection, tmp_path: Path
-) -> None:
+def test_a_renamed_route_applied_alone_replaces_its_old_name(conn: Connection, tmp_path: Path) -> None:
     extra = "  - name: more\n    table: public.orders\n    events: [delete]\n    queue: others\n"
     renamed = declare(conn, tmp_path, SPEC.replace("name: paid", "name: settled") + extra)
     bring(conn, renamed, only="settled")
@@ -125,7 +123,7 @@ def test_an_orphan_that_sends_elsewhere_stays_until_pruned(conn: Connection, tmp
     assert find_wrong(conn, other) == []
 
 
-def test_an_orphan_of_which_is_not_known_what_it_sends_takes_a_prune_and_goes_in_the_same_transaction(
+def test_an_orphan_with_unknown_queues_takes_a_prune_and_goes_in_the_same_transaction(
     conn: Connection, declared: Declared, tmp_path: Path
 ) -> None:
     for capture in declared.manifest.captures:
@@ -166,7 +164,9 @@ def test_another_projects_trigger_of_the_same_kind_is_never_replaced(
     assert find_wrong(conn, declared) == find_wrong(conn, other) == []
 
 
-def test_what_a_generated_function_sends_to_is_read_from_it(conn: Connection, tmp_path: Path) -> None:
+def test_the_queues_of_a_generated_function_are_read_from_the_database(
+    conn: Connection, tmp_path: Path
+) -> None:
     conn.execute("CREATE TABLE orders (id int PRIMARY KEY, status text)")
     routes = [
         f"  - {{name: r{number}, table: public.orders, events: [insert, update, delete, truncate], "

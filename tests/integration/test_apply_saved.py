@@ -102,7 +102,7 @@ def test_a_plan_with_other_steps_than_follow_is_refused(tmp_path: Path, run_chan
 
 @pytest.mark.parametrize("content", [None, "", "[]", '{"format_version": 1}'])
 @pytest.mark.usefixtures("declared")
-def test_what_is_no_plan_is_said_to_be_none(tmp_path: Path, run_changelane: Any, content: str | None) -> None:
+def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, run_changelane: Any, content: str | None) -> None:
     if content is not None:
         (tmp_path / "plan.json").write_text(content)
     refused = run_changelane("apply", "plan.json")

@@ -52,7 +52,7 @@ def project(conn: Connection, tmp_path: Path) -> None:
         ("search_path", "pgmq, public"),
     ],
 )
-def test_what_is_set_for_sessions_changes_nothing_of_what_is_applied(
+def test_settings_of_sessions_do_not_change_what_is_applied(
     conn: Connection, run_changelane: Any, setting: str, value: str
 ) -> None:
     set_for_database(conn, setting, value)

@@ -89,7 +89,7 @@ HANDLERS: dict[str, tuple[str, dict[str, Any]]] = {
     ("way", "ordering"),
     [*((way, "none") for way in HANDLERS), *((way, "key") for way in HANDLERS if way != "async")],
 )
-def test_what_is_handled_is_archived_as_it_was_in_every_mode_and_order(
+def test_handled_messages_are_archived_unchanged_in_every_mode_and_order(
     bench: Bench, way: str, ordering: str
 ) -> None:
     source, consumer = HANDLERS[way]
@@ -159,7 +159,7 @@ def test_a_stale_holder_archives_nothing(conn: Connection, kind: type[FencedQueu
     ]
 
 
-def test_workers_prune_what_is_older_than_declared(bench: Bench) -> None:
+def test_workers_prune_messages_older_than_declared(bench: Bench) -> None:
     bench.declare("def handle(change: Change) -> None: ...", archive=Archive(keep=3600))
     bench.conn.execute(FILL.replace("events", "jobs"), ["2 hours", 1, 2500])
     bench.conn.execute(FILL.replace("events", "jobs"), ["30 minutes", 5001, 5003])

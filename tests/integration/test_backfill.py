@@ -71,7 +71,7 @@ def strip(message: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("send", ["pgmq", "inline"])
-def test_a_snapshot_says_what_the_insert_said(
+def test_a_snapshot_says_the_same_as_the_insert(
     conn: Connection, tmp_path: Path, run_changelane: RunChangelane, send: str
 ) -> None:
     conn.execute(TABLE.encode())
@@ -232,7 +232,7 @@ routes:
     assert len({str(message["key"]) for message in read(conn, "a")}) == 41
 
 
-def test_what_cannot_be_sent_is_refused_before_anything_is(
+def test_a_message_that_cannot_be_sent_is_refused_before_any_is_sent(
     conn: Connection, tmp_path: Path, run_changelane: RunChangelane
 ) -> None:
     conn.execute(TABLE.encode())

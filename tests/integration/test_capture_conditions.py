@@ -71,7 +71,7 @@ def test_when_sees_new_old_and_op_and_null_is_false(rig: Rig, way: dict[str, str
 
 
 @ways
-def test_one_wanted_row_among_many_and_none_are_told_apart(rig: Rig, way: dict[str, str]) -> None:
+def test_one_wanted_row_among_many_and_no_wanted_row_are_told_apart(rig: Rig, way: dict[str, str]) -> None:
     both = "old.total IS DISTINCT FROM new.total AND new.status = 'paid'"
     rig.capture(
         {"queue": "new", **way, "when": "new.status = 'paid'"},

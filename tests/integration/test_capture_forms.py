@@ -33,7 +33,7 @@ def test_an_insert_of_several_rows_in_their_order(table: Rig) -> None:
     assert table.sent() == [insert(5, "five"), insert(4, None), insert(6, "")]
 
 
-def test_a_copy(table: Rig) -> None:
+def test_a_copy_of_several_rows_is_sent_in_order(table: Rig) -> None:
     with table.conn.cursor().copy("COPY t FROM STDIN") as copy:
         for number in range(10, 2510):
             copy.write_row((number, f"row {number}"))
@@ -92,7 +92,7 @@ def test_on_conflict_do_update_of_one_row(table: Rig) -> None:
     assert table.sent() == []
 
 
-def test_updates_of_none_one_and_many_rows(table: Rig) -> None:
+def test_updates_of_no_row_one_row_and_many_rows(table: Rig) -> None:
     table.run("UPDATE t SET a = 'x' WHERE false")
     assert table.sent() == []
     table.run("UPDATE t SET a = 'x' WHERE id = 2")
@@ -150,7 +150,7 @@ def test_a_swap_of_keys(table: Rig) -> None:
     assert sort(table.sent()) == sort([update((1, "one"), (3, "one")), update((3, "three"), (1, "three"))])
 
 
-def test_deletes_of_none_one_and_all_rows(table: Rig) -> None:
+def test_deletes_of_no_row_one_row_and_all_rows(table: Rig) -> None:
     table.run("DELETE FROM t WHERE id = 0")
     assert table.sent() == []
     table.run("DELETE FROM t WHERE id = 2")
@@ -242,7 +242,7 @@ def test_merge_with_all_its_branches(table: Rig) -> None:
     assert table.sent() == []
 
 
-def test_merge_by_source(table: Rig) -> None:
+def test_merge_with_by_source_is_sent(table: Rig) -> None:
     if table.conn.info.server_version < 170000:
         with pytest.raises(psycopg.errors.SyntaxError):
             table.run("MERGE INTO t USING t s ON true WHEN NOT MATCHED BY SOURCE THEN DELETE")
@@ -279,7 +279,7 @@ def test_ctes_that_touch_the_table_several_times(table: Rig) -> None:
     )
 
 
-def test_where_current_of(table: Rig) -> None:
+def test_changes_by_where_current_of_are_sent(table: Rig) -> None:
     with table.session() as session:
         session.execute("DECLARE c CURSOR FOR SELECT * FROM t ORDER BY id FOR UPDATE")
         session.execute("MOVE 1 IN c")

@@ -24,7 +24,7 @@ def rig(rig: Rig) -> Rig:
 
 
 @ways
-def test_columns_exclude_and_what_an_update_holds_of_them(rig: Rig, way: dict[str, str]) -> None:
+def test_columns_and_exclude_limit_every_row_of_a_message(rig: Rig, way: dict[str, str]) -> None:
     rig.capture(
         {**way, "queue": "columns", "payload": {"columns": ["status", "id"]}},
         {
@@ -42,7 +42,7 @@ def test_columns_exclude_and_what_an_update_holds_of_them(rig: Rig, way: dict[st
 
 
 @ways
-def test_masks(rig: Rig, way: dict[str, str]) -> None:
+def test_masked_values_are_hashed_or_redacted(rig: Rig, way: dict[str, str]) -> None:
     rig.capture({**way, "payload": {"mask": {"email": "sha256", "total": "sha256", "status": "redact"}}})
     rig.run("INSERT INTO t (id, email, total, status) VALUES (1, 'ä@b', 1.50, 'x'), (2, NULL, NULL, NULL)")
     first, second = rig.changes()
@@ -55,7 +55,7 @@ def test_masks(rig: Rig, way: dict[str, str]) -> None:
 
 
 @ways
-def test_nothing_of_a_masked_value_is_anywhere_in_a_message(rig: Rig, way: dict[str, str]) -> None:
+def test_no_part_of_a_masked_value_is_in_a_message(rig: Rig, way: dict[str, str]) -> None:
     rig.capture(
         {
             **way,
@@ -77,7 +77,7 @@ def test_nothing_of_a_masked_value_is_anywhere_in_a_message(rig: Rig, way: dict[
 
 
 @ways
-def test_what_the_catalog_does_not_know_is_not_sent_beside_a_mask_or_an_exclusion(
+def test_columns_unknown_to_the_catalog_are_not_sent_beside_a_mask_or_an_exclusion(
     rig: Rig, way: dict[str, str]
 ) -> None:
     payloads: list[dict[str, Any]] = [

@@ -25,7 +25,9 @@ def rig(rig: Rig) -> Rig:
 
 @ways
 @pytest.mark.parametrize("named", [None, ["id", "status", "total"]], ids=["all", "columns"])
-def test_old_changed_and_none(rig: Rig, way: dict[str, str], named: list[str] | None) -> None:
+def test_old_holds_changed_columns_or_nothing_as_declared(
+    rig: Rig, way: dict[str, str], named: list[str] | None
+) -> None:
     columns = {"columns": named} if named else {}
     rig.capture(
         {**way, "queue": "changed", "payload": {"old": "changed", **columns}},
@@ -52,7 +54,7 @@ def test_old_changed_and_none(rig: Rig, way: dict[str, str], named: list[str] | 
 
 
 @ways
-def test_extra(rig: Rig, way: dict[str, str]) -> None:
+def test_extra_expressions_are_sent_with_every_event(rig: Rig, way: dict[str, str]) -> None:
     rig.capture(
         {
             **way,
@@ -116,7 +118,9 @@ def test_extra_is_not_made_for_rows_that_are_not_wanted(rig: Rig, way: dict[str,
 
 @ways
 @pytest.mark.parametrize("key", [["id"], [], ["status", "total"]], ids=["primary", "none", "own"])
-def test_max_bytes(rig: Rig, way: dict[str, str], key: list[str]) -> None:
+def test_a_message_over_max_bytes_is_truncated_to_its_key(
+    rig: Rig, way: dict[str, str], key: list[str]
+) -> None:
     if not key:
         rig.run("ALTER TABLE t DROP CONSTRAINT t_pkey")
     route = {**way, "payload": {"max_bytes": "1 kB", "extra": {"a": "1"}}}
@@ -137,7 +141,7 @@ def test_max_bytes(rig: Rig, way: dict[str, str], key: list[str]) -> None:
 
 
 @ways
-def test_key(rig: Rig, way: dict[str, str]) -> None:
+def test_the_declared_columns_are_the_key(rig: Rig, way: dict[str, str]) -> None:
     rig.capture({**way, "key": ["status", "total"], "events": ["insert", "update", "delete"]})
     rig.run("INSERT INTO t (id, status) VALUES (1, 'x')", "UPDATE t SET status = 'y'", "DELETE FROM t")
     assert [change.key for change in rig.changes()] == [
@@ -158,7 +162,7 @@ def test_fan_out_sends_the_same_message_to_every_queue(rig: Rig, way: dict[str, 
 
 
 @ways
-def test_delay_and_headers(rig: Rig, way: dict[str, str]) -> None:
+def test_a_delay_and_the_trace_header_are_sent(rig: Rig, way: dict[str, str]) -> None:
     rig.capture({**way, "delay": "90s"}, {**way, "queue": "soon"})
     rig.run(
         "INSERT INTO t (id) VALUES (1), (2)",

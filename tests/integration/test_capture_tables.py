@@ -35,7 +35,7 @@ def test_a_composite_key_with_an_identity(rig: Rig, way: dict[str, str]) -> None
 
 
 @ways
-def test_stored_generated_columns(rig: Rig, way: dict[str, str]) -> None:
+def test_stored_generated_columns_are_sent(rig: Rig, way: dict[str, str]) -> None:
     rig.run("CREATE TABLE t (twice int GENERATED ALWAYS AS (id * 2) STORED, id int PRIMARY KEY)")
     rig.capture(way)
     rig.run("INSERT INTO t VALUES (DEFAULT, 1), (DEFAULT, 2)", "UPDATE t SET id = 5 WHERE id = 1")
@@ -188,7 +188,7 @@ def test_a_child_that_has_a_route_of_its_own_is_sent_once_for_each_route_that_na
 
 
 @ways
-def test_an_unlogged_table(rig: Rig, way: dict[str, str]) -> None:
+def test_an_unlogged_table_is_captured(rig: Rig, way: dict[str, str]) -> None:
     rig.run("CREATE UNLOGGED TABLE t (id int PRIMARY KEY)")
     rig.capture(way)
     rig.run("INSERT INTO t VALUES (1)")
@@ -276,7 +276,7 @@ def test_tables_of_one_name_in_several_schemas(rig: Rig) -> None:
 
 
 @ways
-def test_1600_columns(rig: Rig, way: dict[str, str]) -> None:
+def test_a_table_of_1600_columns_is_captured(rig: Rig, way: dict[str, str]) -> None:
     names = [f"c{number}" for number in range(1600)]
     rig.run(f"CREATE TABLE t ({', '.join(f'{name} int' for name in names)}, PRIMARY KEY (c0))")
     rig.capture(
@@ -343,7 +343,7 @@ def test_columns_added_dropped_and_added_again(rig: Rig) -> None:
         ("CREATE TABLE t (id int, changelane_row int)", "app.t", "capture itself needs"),
     ],
 )
-def test_what_cannot_be_captured_is_refused_with_the_reason(
+def test_tables_that_cannot_be_captured_are_refused_with_the_reason(
     rig: Rig, create: str, table: str, reason: str
 ) -> None:
     rig.run(create)

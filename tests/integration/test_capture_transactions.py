@@ -40,7 +40,7 @@ def test_writes_from_other_triggers(table: Rig) -> None:
     ]
 
 
-def test_what_a_before_trigger_made_of_the_row(table: Rig) -> None:
+def test_the_row_is_sent_as_before_triggers_changed_it(table: Rig) -> None:
     table.run(
         "CREATE FUNCTION rewrite() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " IF new.id % 2 = 0 THEN RETURN NULL; END IF; new.a := upper(new.a); RETURN new; END $$",
@@ -94,7 +94,7 @@ def test_a_deferred_constraint_that_fails_takes_the_messages_along(table: Rig) -
     assert table.sent() == []
 
 
-def test_savepoints_and_rollbacks(table: Rig) -> None:
+def test_changes_that_are_rolled_back_are_not_sent(table: Rig) -> None:
     with table.session() as session:
         session.execute("INSERT INTO t VALUES (10, 'kept')")
         session.execute("SAVEPOINT one")
@@ -118,7 +118,7 @@ def test_an_exception_block_that_undoes_a_write(table: Rig) -> None:
     assert table.sent() == [insert(10, "kept")]
 
 
-def test_two_phase_commits(table: Rig) -> None:
+def test_prepared_transactions_send_with_their_commit(table: Rig) -> None:
     with table.session() as session:
         for name, end in (("undone", "ROLLBACK"), ("kept", "COMMIT")):
             session.execute("INSERT INTO t VALUES (%s, %s)", [len(name) + 10, name])
@@ -161,7 +161,7 @@ def test_a_rule_that_adds_a_statement(table: Rig) -> None:
     assert table.sent() == [insert(10, "by rule"), insert(11, "by rule")]
 
 
-def test_an_update_that_waited_for_another_sees_what_that_one_left(table: Rig) -> None:
+def test_an_update_that_waited_for_another_sees_its_row(table: Rig) -> None:
     with table.session() as first, ThreadPoolExecutor() as pool:
         first.execute("UPDATE t SET a = 'first' WHERE id = 1")
         waiting = pool.submit(table.run, "UPDATE t SET a = a || ' second' WHERE id < 3")

@@ -192,7 +192,7 @@ def test_hstore_becomes_an_object(rig: Rig) -> None:
         ("point3", "ROW(NULL, NULL, NULL, NULL)", "(,,,)"),
     ],
 )
-def test_what_json_does_not_hold_is_lost_as_the_documentation_says(
+def test_values_outside_json_are_lost_as_documented(
     rig: Rig, type: str, value: str, restored: str | None
 ) -> None:
     rig.run(*SETUP)

@@ -29,7 +29,7 @@ def rig(server: str, template: str) -> Iterator[Rig]:
 @pytest.mark.parametrize("ways", [{}, {"send": "inline"}, {"capture": "row"}], ids=str)
 @pytest.mark.parametrize("deferred", ["", " DEFERRABLE INITIALLY DEFERRED"])
 @pytest.mark.parametrize("action", ACTIONS)
-def test_what_foreign_keys_write_is_sent_in_order(
+def test_changes_by_foreign_keys_are_sent_in_order(
     rig: Rig, action: str, deferred: str, ways: dict[str, str]
 ) -> None:
     rig.clear()

@@ -82,7 +82,7 @@ def test_names_break_after_their_signs_and_stay_escaped() -> None:
     assert len(fit("漢" * 40, 200)) < 16
 
 
-def test_while_the_database_is_away_what_was_seen_stays_and_it_goes_on_by_itself(
+def test_while_the_database_is_down_the_last_page_stays_and_then_goes_on(
     panel: Panel, conn: psycopg.Connection[Any], server: str
 ) -> None:
     assert conn.info.dbname.isidentifier()

@@ -224,7 +224,7 @@ def test_dead_letters_are_shown_sent_back_and_discarded(panel: Panel, conn: Conn
     ]  # fmt: skip
 
 
-def test_what_was_confirmed_is_changed_and_nothing_that_came_since(panel: Panel, conn: Connection) -> None:
+def test_only_the_confirmed_messages_are_changed(panel: Panel, conn: Connection) -> None:
     on = "/dead-letters/events"
     for n in range(3):
         conn.execute(LETTER, {"n": n})
@@ -348,7 +348,7 @@ def test_statements_are_tried_against_a_route_and_rolled_back(panel: Panel, conn
     assert one(conn, "SELECT count(*) FROM orders") == 0
 
 
-def test_drift_access_and_doctor_say_what_is_so(panel: Panel, conn: Connection) -> None:
+def test_the_pages_of_drift_access_and_doctor_are_true(panel: Panel, conn: Connection) -> None:
     conn.execute("ALTER TABLE orders DISABLE TRIGGER USER")
     conn.execute("GRANT SELECT ON pgmq.q_events TO PUBLIC")
     panel.open("/doctor?again=1")
@@ -383,7 +383,7 @@ def test_with_read_only_nothing_is_offered_and_nothing_is_done(
     assert audit(conn) == []
 
 
-def test_what_a_forged_request_asks_for_is_not_done(panel: Panel, conn: Connection) -> None:
+def test_a_forged_request_changes_nothing(panel: Panel, conn: Connection) -> None:
     conn.execute("SELECT pgmq.send('events', '{}')")
     csrf = panel.open("/queues/events").csrf
     path, values = "/queues/events/purge", {"confirmed": "yes"}
@@ -439,7 +439,7 @@ def test_every_answer_keeps_browsers_strict(panel: Panel) -> None:
     assert "http://" not in page.replace(panel.origin, "").replace("http://www.w3.org", "")
 
 
-def test_what_a_message_holds_stays_text(panel: Panel, conn: Connection) -> None:
+def test_the_content_of_a_message_is_shown_as_text_only(panel: Panel, conn: Connection) -> None:
     evil = "</code><script>alert(1)</script><img src=x onerror=alert(1)>\"' {{ 7*7 }} \u202e"
     conn.execute(
         "SELECT pgmq.send('events', jsonb_build_object('x', %s::text), jsonb_build_object('h', %s::text))",

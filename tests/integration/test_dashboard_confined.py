@@ -144,7 +144,7 @@ QUERIES = [
 ]  # fmt: skip
 
 
-def test_no_error_tells_what_the_tables_do_not(panel: Panel, conn: Connection) -> None:
+def test_no_error_reveals_more_than_the_tables_show(panel: Panel, conn: Connection) -> None:
     for query in QUERIES:
         known = one(conn, query)
         answers = [

@@ -92,7 +92,7 @@ def test_json_has_it_all_and_exact(bench: Bench, ask: Any) -> None:
 @pytest.mark.parametrize(
     "headers", [None, "[1]", '"x"', '{"dead_letter": 3}', '{"dead_letter": {"msg_id": []}}']
 )
-def test_what_no_worker_wrote_is_listed_shown_and_sent_back_too(
+def test_dead_letters_that_no_worker_wrote_are_listed_shown_and_sent_back_too(
     bench: Bench, ask: Any, headers: str | None
 ) -> None:
     bench.conn.execute("SELECT pgmq.send('jobs_dlq', '[\"\\u001b[2J\"]'::jsonb, %s::jsonb)", [headers])

@@ -76,7 +76,7 @@ def test_only_those_that_are_old_and_not_leased_are_pruned_in_batches(conn: Conn
 
 
 @pytest.mark.usefixtures("declared")
-def test_letters_whose_ids_begin_again_and_those_of_strange_times(conn: Connection) -> None:
+def test_dead_letters_with_repeated_ids_and_strange_times_are_listed(conn: Connection) -> None:
     fill(conn, 6)
     age(conn, "91 days", 5, 6)
     conn.execute("UPDATE pgmq.q_gone SET enqueued_at = '-infinity', vt = '-infinity' WHERE msg_id = 1")
@@ -115,7 +115,7 @@ def test_maintain_prunes_them_and_says_how_many(conn: Connection, run_changelane
     assert (told["queue"], told["pruned"], told["letters"]) == ("events", 0, 0)
 
 
-def test_without_keep_none_is_pruned(
+def test_without_keep_no_dead_letter_is_pruned(
     conn: Connection, declared: Declared, tmp_path: Path, run_changelane: RunChangelane
 ) -> None:
     fill(conn, 3)
@@ -125,7 +125,7 @@ def test_without_keep_none_is_pruned(
     assert len(list_letters(conn)) == 3
 
 
-def test_what_is_declared_reaches_workers_and_plan_changes_nothing_for_it(
+def test_keep_of_dead_letters_reaches_workers_and_is_no_step_of_a_plan(
     conn: Connection, declared: Declared, tmp_path: Path
 ) -> None:
     spec = f"{SPEC}consumers:\n  events: {{handler: 'm:f'}}\n"

@@ -190,7 +190,7 @@ def test_engines_that_are_away_are_errors_after_a_bounded_time(listens: bool) ->
         assert all(look.finding.text and look.finding.fix for look in looks)
 
 
-def test_what_is_missing_on_this_machine_is_said_and_no_error(look: Any) -> None:
+def test_a_secret_missing_on_this_machine_is_a_warning(look: Any) -> None:
     ((severity, text, fix),) = look(
         "nats: {servers: ['nats://127.0.0.1:1'], token: {env: A_TOKEN_THAT_IS_NOT_SET}}", "subject: a.b"
     )
@@ -199,7 +199,7 @@ def test_what_is_missing_on_this_machine_is_said_and_no_error(look: Any) -> None
     assert "A_TOKEN_THAT_IS_NOT_SET" in fix
 
 
-def test_the_doctor_finds_the_same_and_what_workers_told(
+def test_the_doctor_finds_the_same_and_the_reports_of_workers(
     conn: psycopg.Connection[Any], look: Any, nats: NatsServer, run_changelane: Any
 ) -> None:
     nats.add_stream("SHOP", "shop.>", duplicate_window=30)

@@ -146,7 +146,7 @@ def test_sessions_that_do_not_fire_ordinary_triggers_are_found(
         conn.execute(f"DROP ROLE {role}".encode())
 
 
-def test_an_old_pgmq_and_none_are_told_apart(
+def test_an_old_pgmq_and_a_missing_one_are_told_apart(
     conn: Connection, declared: Declared, bare_database: str
 ) -> None:
     conn.execute("ALTER TYPE pgmq.message_record RENAME TO other")

@@ -259,7 +259,7 @@ def test_prepared_transactions_and_slots(own: Connection, tmp_path: Path, monkey
     assert find(own, declared.manifest) == {}
 
 
-def test_a_slot_that_lost_what_its_reader_needs(own: Connection, tmp_path: Path) -> None:
+def test_a_replication_slot_that_lost_its_wal_is_a_finding(own: Connection, tmp_path: Path) -> None:
     own.execute("CREATE TABLE rows (id int PRIMARY KEY)")
     declared = declare(own, tmp_path, SPEC)
     bring(own, declared)

@@ -87,7 +87,7 @@ def test_draining_returns_when_the_queues_are_empty(bench: Bench) -> None:
     assert (out, bench.count("effects"), bench.queued) == ("0\n", 3, 0), bench.log
 
 
-def test_what_cannot_be_worked_is_an_error_of_ours(bench: Bench) -> None:
+def test_an_unknown_queue_is_a_changelane_error(bench: Bench) -> None:
     program = start(
         bench,
         "import changelane\ntry: changelane.run_worker('nothing')\n"

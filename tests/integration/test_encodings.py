@@ -153,7 +153,7 @@ def lend_encoded(server: str, encoding: str) -> Iterator[str]:
         drop(conn, name)
 
 
-def test_errors_that_a_database_s_encoding_lacks_are_written_down_as_escapes(
+def test_errors_that_a_databases_encoding_lacks_are_written_down_as_escapes(
     latin: str, tmp_path: Path
 ) -> None:
     with databases.connect(latin) as conn:

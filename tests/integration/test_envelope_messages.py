@@ -107,7 +107,7 @@ def settle(number: int, message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "text": text}
 
 
-def test_the_messages_that_tests_format_are_what_a_server_captures(
+def test_the_messages_of_the_format_tests_equal_captured_ones(
     captured: list[dict[str, Any]], request: pytest.FixtureRequest
 ) -> None:
     settled = [settle(number, message) for number, message in enumerate(captured, start=1)]

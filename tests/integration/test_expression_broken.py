@@ -85,7 +85,7 @@ def test_an_expression_that_never_held_leaves_out_its_route_alone(conn: Connecti
     assert [name.lstrip("!")[:4] for (name,) in found] == ["fine"]
 
 
-def test_the_check_waits_for_no_lock_and_takes_what_it_may_not_see_for_whole(
+def test_the_check_waits_for_no_lock_and_assumes_that_hidden_objects_are_whole(
     conn: Connection, tmp_path: Path, database: str
 ) -> None:
     conn.execute("CREATE SCHEMA elsewhere")

@@ -254,7 +254,7 @@ def evaluate(conn: psycopg.Connection[Any], expression: str) -> tuple[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_an_expression_says_what_it_says_in_the_owner_s_session_or_is_refused(
+def test_an_expression_means_the_same_in_the_owners_session_or_is_refused(
     places: tuple[Any, Any, Catalog], seed: int
 ) -> None:
     owner, capture, catalog = places

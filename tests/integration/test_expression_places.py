@@ -129,7 +129,7 @@ def test_the_dashboard_compares_as_the_owner_does(
     assert where in {text for (text,) in found}
 
 
-def test_an_extension_that_is_not_on_the_owner_s_path_is_asked_for(conn: Connection, tmp_path: Path) -> None:
+def test_an_extension_that_is_not_on_the_owners_path_is_asked_for(conn: Connection, tmp_path: Path) -> None:
     conn.execute(
         "CREATE SCHEMA hidden; CREATE EXTENSION citext SCHEMA hidden; CREATE EXTENSION hstore SCHEMA hidden"
     )

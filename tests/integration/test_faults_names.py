@@ -87,7 +87,7 @@ def quote(name: str) -> str:
 @example(table=HOSTILE[4], key=HOSTILE[5], column=HOSTILE[1])
 @example(table=HOSTILE[6], key="new", column="old")
 @example(table="a.b", key="source", column="message")
-def test_a_hostile_name_is_captured_as_what_it_is(
+def test_a_hostile_name_is_captured_unchanged(
     conn: Connection, capture: str, table: str, key: str, column: str
 ) -> None:
     if key == column:

@@ -26,7 +26,7 @@ def run_psql(database: str, *files: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_file_needs_no_other_but_the_schema_s_and_runs_again(file: str, database: str) -> None:
+def test_a_file_needs_no_other_but_the_schemas_and_runs_again(file: str, database: str) -> None:
     run_psql(database, "examples/shop/schema.sql", SCHEMA)
     run_psql(database, file)
     run_psql(database, file)

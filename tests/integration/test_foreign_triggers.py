@@ -221,7 +221,7 @@ def test_declared_statement_capture_is_kept_and_its_risk_named(
         ("AFTER INSERT", "new.path := $q$'$q$; UPDATE app.t SET n = 1; new.path := 'x'", True),
     ],
 )
-def test_what_no_name_can_order_is_named(rig: Rig, trigger: str, body: str, named: bool) -> None:
+def test_triggers_that_no_name_can_order_are_named(rig: Rig, trigger: str, body: str, named: bool) -> None:
     rig.clear()
     rig.run(
         TABLE,

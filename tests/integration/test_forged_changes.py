@@ -108,7 +108,7 @@ def call(conn: Connection, role: str, function: str, columns: dict[str, str], bo
         conn.execute(query.encode(), {"body": json.dumps(body)})
 
 
-def test_what_a_client_sends_by_the_api_is_no_change(
+def test_a_message_sent_by_the_api_is_not_taken_for_a_change(
     postgrest: Connection, roles: dict[str, str], declared: Declared, database: str, tmp_path: Path
 ) -> None:
     for function, (columns, body) in API.items():
@@ -197,7 +197,7 @@ def test_by_a_function_of_its_own_a_client_writes_no_reserved_header(
             attempt(headers)
 
 
-def test_a_worker_s_role_moves_captured_changes_and_their_headers_with_them(
+def test_a_workers_role_moves_captured_changes_and_their_headers_with_them(
     conn: Connection, declared: Declared, roles: dict[str, str]
 ) -> None:
     conn.execute("INSERT INTO things VALUES (1)")
@@ -210,7 +210,7 @@ def test_a_worker_s_role_moves_captured_changes_and_their_headers_with_them(
     assert conn.execute("SELECT headers->>'route' FROM pgmq.q_jobs_dlq").fetchall() == [("things",)]
 
 
-def test_what_capture_wrote_stays_known_through_dead_letters_redrive_archive_and_replay(
+def test_captured_changes_stay_known_as_such_through_dead_letters_redrive_archive_and_replay(
     conn: Connection, database: str, tmp_path: Path, run_changelane: RunChangelane
 ) -> None:
     conn.execute("CREATE TABLE things (id int PRIMARY KEY); CREATE TABLE notes (id bigserial, note text)")

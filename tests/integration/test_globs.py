@@ -69,7 +69,7 @@ def test_a_new_table_that_a_glob_matches_is_a_difference_for_every_command(
         ),
     ],
 )
-def test_what_a_glob_means_is_asked_of_the_live_database(
+def test_globs_are_matched_against_the_live_database(
     conn: Connection, declared: Declared, tmp_path: Path, change: str, wrong: str, says: str
 ) -> None:
     conn.execute("CREATE TABLE attic.out (id int PRIMARY KEY)")
@@ -94,7 +94,7 @@ def test_a_key_of_the_routes_own_does_not_change_with_the_primary_key(
     assert tell(conn, declared) == {}
 
 
-def test_a_partition_of_a_named_table_that_is_detached_is_nobodys_difference(
+def test_a_detached_partition_of_a_named_table_is_no_difference(
     conn: Connection, declared: Declared, tmp_path: Path
 ) -> None:
     named = declare(conn, tmp_path, SPEC.replace('tables: ["app.*"]', "table: app.p"))
@@ -105,7 +105,7 @@ def test_a_partition_of_a_named_table_that_is_detached_is_nobodys_difference(
 
 @pytest.mark.parametrize("spec", [SPEC, NAMED])
 @pytest.mark.parametrize("change", ["DROP TABLE app.a", "ALTER TABLE app.a RENAME TO z"])
-def test_help_knows_a_named_table_from_a_matched_one_and_the_rest_is_applied(
+def test_the_fix_differs_for_named_and_matched_tables_and_the_rest_is_applied(
     conn: Connection, declared: Declared, tmp_path: Path, spec: str, change: str
 ) -> None:
     more = spec + "  - {name: more, table: app.b, events: [insert], queue: events}\n"
@@ -211,7 +211,7 @@ def test_an_orphan_on_a_partition_that_sends_elsewhere_takes_a_prune(
 
 
 @pytest.mark.parametrize("spec", [SPEC, NAMED])
-def test_a_table_that_left_the_route_is_left_sending_and_said_so_until_pruned(
+def test_a_table_that_left_the_route_sends_and_is_reported_until_pruned(
     conn: Connection, declared: Declared, tmp_path: Path, spec: str
 ) -> None:
     bring(conn, declare(conn, tmp_path, spec), prune=True)

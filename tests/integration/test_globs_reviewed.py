@@ -76,7 +76,7 @@ def test_except_holds_for_tables_to_come_and_for_inheritance_children(
     assert warn(conn, tmp_path, route('except: ["*_audit"]')) == []
 
 
-def test_a_word_about_an_exception_that_leaves_nothing_out_and_an_error_for_a_named_table(
+def test_an_except_without_effect_is_a_warning_and_on_a_named_table_an_error(
     conn: Connection, declared: Declared, tmp_path: Path
 ) -> None:
     (warning,) = warn(conn, tmp_path, route("except: [app.c, b]"))
@@ -121,7 +121,7 @@ def test_columns_of_a_glob_are_those_of_some_table(
         ("{columns: [id, v]}", None),
     ],
 )
-def test_a_new_column_is_said_to_be_sent_or_not_until_it_is_reviewed(
+def test_a_new_column_is_reported_until_it_is_reviewed(
     conn: Connection,
     declared: Declared,
     tmp_path: Path,

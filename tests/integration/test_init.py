@@ -155,14 +155,14 @@ names = st.text(min_size=1, max_size=20).filter(
     pairs=st.lists(st.tuples(names, names), min_size=1, max_size=6, unique=True),
     database=st.text(min_size=1, max_size=63),
 )
-def test_any_names_are_written_as_what_they_are(
+def test_any_name_is_written_unchanged(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]], database: str
 ) -> None:
     check(tmp_path_factory.getbasetemp() / "init.yaml", pairs, database)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_are_written_as_what_they_are(tmp_path: Path, name: str) -> None:
+def test_hostile_names_are_written_unchanged(tmp_path: Path, name: str) -> None:
     check(tmp_path / "init.yaml", [("public", name), (name, name), (name, "t")], name)
 
 

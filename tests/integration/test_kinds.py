@@ -143,7 +143,7 @@ def test_a_restored_unlogged_queue_needs_nothing_done(
 
 
 @pytest.mark.parametrize(("before", "after"), [(SPEC, UNLOGGED), (UNLOGGED, SPEC)], ids=["to", "from"])
-def test_the_steps_to_another_kind_that_are_said_lead_there(
+def test_the_printed_steps_change_a_queue_to_another_kind(
     conn: Connection, tmp_path: Path, before: str, after: str
 ) -> None:
     change(conn, tmp_path, before)
@@ -187,7 +187,7 @@ def test_the_longest_name_leaves_room_for_those_of_its_indexes(conn: Connection,
     change(conn, tmp_path, declared)
 
 
-def test_every_queue_table_is_vacuumed_by_what_dies_and_not_by_its_size(
+def test_every_queue_table_is_vacuumed_by_dead_rows_and_not_by_its_size(
     conn: Connection, tmp_path: Path
 ) -> None:
     change(conn, tmp_path, SPEC)

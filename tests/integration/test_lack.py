@@ -82,7 +82,7 @@ def test_the_grants_that_an_error_prints_are_all_that_a_command_takes(
             assert "ALL" not in grant
 
 
-def test_what_is_gone_is_not_said_to_be_hidden(conn: Connection, role: str, run_changelane: Any) -> None:
+def test_a_missing_queue_is_not_reported_as_hidden(conn: Connection, role: str, run_changelane: Any) -> None:
     gone = run_changelane("peek", "nothing", env={"PGOPTIONS": f"-c role={role}"})
     assert gone.returncode == 1
     assert "queue nothing does not exist" in gone.stderr
@@ -115,7 +115,7 @@ def test_a_queue_that_row_security_empties_is_not_taken_for_drained(
     assert "row security shows role" in run_changelane("doctor", env=as_role).stderr
 
 
-def test_what_is_hidden_is_no_difference_of_its_own_kind(
+def test_a_hidden_schema_is_reported_as_blocked_and_not_as_missing(
     conn: Connection, role: str, run_changelane: Any
 ) -> None:
     as_role = {"PGOPTIONS": f"-c role={role}"}

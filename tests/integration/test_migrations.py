@@ -161,7 +161,7 @@ def test_every_row_has_a_case_and_every_case_a_row() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.title)
-def test_a_row_says_what_happens(prepared: Connection, tmp_path: Path, row: Row) -> None:
+def test_each_row_of_the_table_is_true(prepared: Connection, tmp_path: Path, row: Row) -> None:
     conn, case = prepared, CASES[row.title]
     declared = declare(conn, tmp_path, row.spec)
     bring(conn, declared)

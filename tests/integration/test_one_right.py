@@ -75,7 +75,7 @@ FORBIDDEN = [
 
 
 @pytest.mark.parametrize(("role", "statement"), FORBIDDEN)
-def test_no_right_writes_what_nobody_can_count_on_or_read(
+def test_no_role_may_write_a_message_that_others_cannot_count_or_read(
     conn: Connection, bench: Bench, roles: dict[str, str], role: str, statement: str
 ) -> None:
     before = bench.rows("SELECT * FROM pgmq.q_jobs")

@@ -49,7 +49,7 @@ def things(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 @pytest.mark.parametrize("send", ["pgmq", "inline"])
 @pytest.mark.parametrize("capture", ["statement", "row"])
-def test_each_message_bears_its_key_in_the_header_and_a_truncation_none(
+def test_each_message_has_its_key_in_the_header_except_a_truncation(
     things: psycopg.Connection[Any], run_changelane: RunChangelane, tmp_path: Path, send: str, capture: str
 ) -> None:
     declare(tmp_path, send=send, capture=capture)

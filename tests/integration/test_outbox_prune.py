@@ -68,7 +68,7 @@ def prune(conn: Connection, declared: Declared, *, keep: float = 0, **options: A
     return sum(done.pruned for done in prune_outbox(conn, outbox, keep=keep, **given))
 
 
-def test_what_the_relay_confirmed_goes_and_nothing_else(
+def test_only_rows_that_the_relay_confirmed_are_pruned(
     conn: Connection, run_changelane: RunChangelane, tmp_path: Path
 ) -> None:
     refused = {"refused"}
@@ -250,7 +250,9 @@ REFUSED = {
 }  # fmt: skip
 
 
-def test_what_would_not_prove_that_a_row_was_relayed_is_refused(conn: Connection, tmp_path: Path) -> None:
+def test_routes_that_cannot_prove_that_a_row_was_relayed_are_refused(
+    conn: Connection, tmp_path: Path
+) -> None:
     conn.execute(TABLE)
     base = SPEC.replace("routes:", "  others: {}\nroutes:")
     assert find_outbox(declare(conn, tmp_path, base).manifest, "events", keep=86400).queue == "outbox"

@@ -275,7 +275,7 @@ def test_an_altered_owner_is_drift(conn: Connection, tables: None, roles: Roles,
     assert find_wrong(conn, declared) == []
 
 
-def test_what_the_owner_lost_is_named_and_given_back(
+def test_rights_that_the_owner_lost_are_named_and_granted_again(
     conn: Connection, tables: None, roles: Roles, tmp_path: Path
 ) -> None:
     owner = roles.name("capture")

@@ -210,7 +210,7 @@ def test_maintain_does_not_wait_for_a_sender_longer_than_told(
         ("ALTER TABLE pgmq.q_events_default RESET (autovacuum_vacuum_threshold)", "autovacuum are others"),
     ],
 )  # fmt: skip
-def test_what_was_set_otherwise_by_hand_is_drift_and_is_fixed(
+def test_settings_changed_by_hand_are_drift_and_are_fixed(
     conn: Connection, tmp_path: Path, statement: str, detail: str
 ) -> None:
     declared = change(conn, tmp_path, SPEC)
@@ -278,7 +278,7 @@ def test_destroy_leaves_neither_partition_nor_template_nor_configuration(
     assert one(conn, "SELECT count(*) FROM partman.part_config") == 0
 
 
-def test_other_commands_know_nothing_of_templates(
+def test_other_commands_do_not_show_pg_partmans_templates(
     conn: Connection, tmp_path: Path, run_changelane: RunChangelane
 ) -> None:
     change(conn, tmp_path, SPEC)

@@ -45,7 +45,7 @@ def test_each_statement_is_pinned_and_no_other_session(url: str) -> None:
         assert plain.execute(PROBE).fetchone() == ("taken", '"$user", public')
 
 
-def test_what_a_statement_wrote_is_committed(url: str) -> None:
+def test_a_statement_on_a_pinned_connection_commits(url: str) -> None:
     with connect(url, kind=PinnedConnection) as conn, connect(url) as plain:
         conn.execute("CREATE TABLE public.kept (id int)")
         assert conn.execute("INSERT INTO public.kept VALUES (%s) RETURNING id", [1]).fetchall() == [(1,)]

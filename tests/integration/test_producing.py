@@ -124,7 +124,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_is_encoded_is_json_of_the_same_value(value: Any) -> None:
+def test_a_value_is_encoded_as_json_of_the_same_value(value: Any) -> None:
     def compare(made: Any, given: Any) -> bool:
         if isinstance(given, dict):
             return list(made) == list(given) and all(compare(made[key], given[key]) for key in given)
@@ -158,7 +158,7 @@ def test_models_go_and_come_back(conn: Connection, queue: str) -> None:
         ({"a": object()}, "JSON holds no object at a"),
     ],
 )  # fmt: skip
-def test_what_jsonb_cannot_hold_is_refused_before_it_ends_the_transaction(
+def test_values_outside_jsonb_are_refused_before_they_end_the_transaction(
     conn: Connection, queue: str, body: Any, what: str
 ) -> None:
     with conn.transaction():
@@ -168,7 +168,7 @@ def test_what_jsonb_cannot_hold_is_refused_before_it_ends_the_transaction(
     assert [body for _, body, _ in read(conn)] == ["the next"]
 
 
-def test_what_is_nested_in_itself_is_refused(conn: Connection, queue: str) -> None:
+def test_a_value_that_contains_itself_is_refused(conn: Connection, queue: str) -> None:
     body: list[Any] = []
     body.append(body)
     with pytest.raises(ValueError, match="nested too deep"):
@@ -182,7 +182,7 @@ def test_reserved_headers_are_refused(conn: Connection, queue: str, name: str) -
 
 
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf"), dt.timedelta(days=9999)])
-def test_a_delay_that_is_none_is_refused(conn: Connection, queue: str, delay: Any) -> None:
+def test_a_delay_out_of_range_is_refused(conn: Connection, queue: str, delay: Any) -> None:
     with pytest.raises(ValueError, match="not a time within ten years"):
         changelane.send(conn, queue, 1, delay=delay)
 
@@ -250,7 +250,7 @@ def test_a_role_that_may_not_use_the_schema_sends_all_the_same(conn: Connection,
         conn.execute("DROP OWNED BY app; DROP ROLE app")
 
 
-def test_what_the_session_s_path_holds_runs_nothing(conn: Connection, queue: str) -> None:
+def test_functions_on_the_sessions_path_are_never_called(conn: Connection, queue: str) -> None:
     make_sleeper(conn, queue)
     conn.execute("CREATE SCHEMA evil")
     conn.execute(

@@ -53,7 +53,7 @@ def test_a_pipeline_and_a_cursor_send_too(conn: Connection, queue: str) -> None:
     assert len(read(conn)) == 2
 
 
-def test_sqlalchemy_s_sessions_and_connections_send_in_their_transaction(
+def test_sqlalchemys_sessions_and_connections_send_in_their_transaction(
     conn: Connection, queue: str, database: str
 ) -> None:
     from sqlalchemy import create_engine, text
@@ -81,7 +81,7 @@ def test_sqlalchemy_s_sessions_and_connections_send_in_their_transaction(
     assert [body for _, body, _ in read(conn)] == [2, 3, 4, 6]
 
 
-def test_sqlalchemy_s_async_sessions_send_in_their_transaction(
+def test_sqlalchemys_async_sessions_send_in_their_transaction(
     conn: Connection, queue: str, database: str
 ) -> None:
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -103,7 +103,7 @@ def test_sqlalchemy_s_async_sessions_send_in_their_transaction(
     assert [body for _, body, _ in read(conn)] == [2, 3]
 
 
-def test_django_s_connection_sends_in_its_transaction(conn: Connection, queue: str, database: str) -> None:
+def test_djangos_connection_sends_in_its_transaction(conn: Connection, queue: str, database: str) -> None:
     from django.conf import settings
 
     default = {
@@ -130,7 +130,7 @@ def test_django_s_connection_sends_in_its_transaction(conn: Connection, queue: s
 
 
 @pytest.mark.parametrize("given", [None, "postgresql://", object()])
-def test_what_has_no_connection_is_refused(given: Any) -> None:
+def test_objects_that_are_no_connection_are_refused(given: Any) -> None:
     with pytest.raises(TypeError, match=r"cannot send by a .*: give a psycopg\.Connection"):
         changelane.send(given, "mails", 1)
 

@@ -144,7 +144,7 @@ def check(rig: Rig, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", KEPT)
-def test_what_was_wrong_once_is_right(rig: Rig, seed: int) -> None:
+def test_seeds_that_once_failed_pass(rig: Rig, seed: int) -> None:
     check(rig, seed)
 
 

@@ -60,7 +60,7 @@ def test_each_change_is_stored_once_as_it_was_sent(bench: Bench, nats: NatsServe
     assert bench.queued == 0
 
 
-def test_what_is_sent_twice_is_stored_once(bench: Bench, nats: NatsServer) -> None:
+def test_a_message_that_is_sent_twice_is_stored_once(bench: Bench, nats: NatsServer) -> None:
     declare(bench, nats)
     nats.add_stream("SHOP", "shop.>")
     send_changes(bench, 20)
@@ -119,9 +119,7 @@ def test_a_stream_that_is_full_is_an_outage(bench: Bench, nats: NatsServer) -> N
     assert nats.count("SHOP") == 20
 
 
-def test_a_message_of_its_own_fault_goes_to_the_dead_letters_and_no_other(
-    bench: Bench, nats: NatsServer
-) -> None:
+def test_only_the_faulty_message_goes_to_the_dead_letters(bench: Bench, nats: NatsServer) -> None:
     declare(bench, nats, subject="shop.{new.name}")
     nats.add_stream("SHOP", "shop.>", max_msg_size=2000)
     send_changes(bench, 3)

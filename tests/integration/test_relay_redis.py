@@ -141,7 +141,9 @@ def test_a_wrong_password_stops_the_consumer_and_the_right_one_opens(bench: Benc
         assert len(redis.read("shop:things")) == 3
 
 
-def test_what_may_lose_entries_is_said_at_the_start(bench: Bench, tmp_path: Path) -> None:
+def test_settings_of_redis_that_may_lose_entries_are_reported_at_the_start(
+    bench: Bench, tmp_path: Path
+) -> None:
     options = ["--appendonly", "no", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]
     with run_redis(tmp_path / "redis", *options) as redis:
         declare(bench, redis)

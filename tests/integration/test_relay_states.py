@@ -117,7 +117,7 @@ def test_a_relay_runs_pauses_and_runs_again(bench: Bench, nats: NatsServer) -> N
     assert read_state(bench) is None, "what ended in order is gone"
 
 
-def test_what_stopped_is_shown_until_another_runs(bench: Bench, nats: NatsServer) -> None:
+def test_a_stopped_relay_is_shown_until_another_runs(bench: Bench, nats: NatsServer) -> None:
     declare(bench, nats)
     send_changes(bench, 3)
     with bench.worker() as process:
@@ -143,7 +143,7 @@ def test_a_process_that_was_killed_is_not_shown_as_running(bench: Bench, nats: N
     assert list_relay_states(bench.conn) == []
 
 
-def test_the_relay_works_where_its_state_cannot_be_told(bench: Bench, nats: NatsServer) -> None:
+def test_a_relay_works_without_a_function_for_its_state(bench: Bench, nats: NatsServer) -> None:
     declare(bench, nats)
     nats.add_stream("SHOP", "shop.>")
     bench.conn.execute("DROP FUNCTION changelane.tell_relays(text, jsonb)")

@@ -90,7 +90,7 @@ def test_hasuras_receiver_sees_how_often_it_was_tried(bench: Bench, receiver: Re
     assert {request.headers["id"] for request in receiver.requests} == {"id-0"}
 
 
-def test_each_status_does_to_its_message_what_it_means(bench: Bench, receiver: Receiver) -> None:
+def test_each_status_settles_its_message_accordingly(bench: Bench, receiver: Receiver) -> None:
     answers = {"id-1": 400, "id-2": 422, "id-3": 413, "id-4": 500, "id-5": 404}
 
     def decide(request: Request) -> Answer:

@@ -39,7 +39,7 @@ def list_origins(conn: Connection) -> list[int]:
     return [row[0] for row in rows]
 
 
-def test_what_was_archived_since_is_sent_in_its_order(
+def test_messages_archived_since_a_time_are_sent_in_their_order(
     archive: Connection, run_changelane: RunChangelane
 ) -> None:
     done = run_changelane("replay", "jobs", "--since", "99.5m", "--until", "49.5m", "--yes")

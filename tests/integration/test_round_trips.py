@@ -186,7 +186,9 @@ def test_a_structure_sql_of_rails_is_brought_to_what_is_declared(
         assert count(fresh) == 30
 
 
-def test_what_an_update_of_pgmq_drops_is_named_and_made_anew(conn: Connection, declared: Declared) -> None:
+def test_objects_that_an_update_of_pgmq_drops_are_named_and_made_again(
+    conn: Connection, declared: Declared
+) -> None:
     # As its script to 1.10.0 does, to make the type with one more column.
     conn.execute("SET client_min_messages = warning; DROP TYPE pgmq.message_record CASCADE; RESET ALL")
     conn.execute(

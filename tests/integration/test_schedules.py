@@ -142,7 +142,7 @@ def test_two_that_look_at_the_same_run_send_one(
 
 
 @pytest.mark.parametrize("missed", ["once", "skip"])
-def test_what_follows_a_time_without_workers(
+def test_after_a_time_without_workers_missed_runs_follow_the_policy(
     missed: str, apply: Callable[..., Any], conn: psycopg.Connection[Any], clock: Callable[[], None]
 ) -> None:
     apply(HEAD + f"  beat: {{cron: '0 0 1 1 *', queue: beats, missed: {missed}}}\n")

@@ -50,7 +50,7 @@ def panel(declared: Declared, database: str, tmp_path: Path) -> Iterator[Panel]:
         yield panel
 
 
-def test_the_doctor_finds_what_is_late_and_who_is_missing(
+def test_the_doctor_finds_late_runs_and_missing_workers(
     conn: psycopg.Connection[Any], database: str, find: Callable[[], dict[str, Finding]]
 ) -> None:
     assert find() == {}

@@ -87,7 +87,7 @@ def test_a_schema_made_beforehand_is_refused(
     ],
     ids=["function", "view", "operator"],
 )
-def test_what_another_role_put_into_it_is_found_by_verify(
+def test_verify_finds_objects_of_other_roles_in_the_schema(
     conn: Connection, tables: None, roles: Roles, tmp_path: Path, planted: str
 ) -> None:
     mallory = roles.make("mallory")

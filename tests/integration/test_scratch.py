@@ -65,7 +65,7 @@ def run_page(folder: Path, *arguments: str, **environment: str) -> tuple[int, st
         return process.pid, process.communicate()[0]
 
 
-def test_the_page_s_tests_pass_on_the_server_of_database_url(tmp_path: Path, database: str) -> None:
+def test_the_pages_tests_pass_on_the_server_of_database_url(tmp_path: Path, database: str) -> None:
     pid, said = run_page(tmp_path, DATABASE_URL=database)
     assert "5 passed" in said, said
     with psycopg.connect(database) as conn:
@@ -129,7 +129,7 @@ def test_a_failure_is_raised_with_its_traceback_and_attempts_do_not_wait(scratch
     assert [letter.attempts for letter in scratch.dead_letters("things")] == [1]
 
 
-def test_what_does_not_end_is_given_up_and_signals_are_as_before(scratch: Scratch) -> None:
+def test_a_drain_that_takes_too_long_is_given_up_and_signal_handlers_are_restored(scratch: Scratch) -> None:
     scratch.conn.execute("INSERT INTO things VALUES (3)")
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(TimeoutError, match=r"after 0\.5 s"):
@@ -137,7 +137,7 @@ def test_what_does_not_end_is_given_up_and_signals_are_as_before(scratch: Scratc
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_mistakes_are_said(scratch: Scratch, tmp_path: Path) -> None:
+def test_mistakes_are_reported(scratch: Scratch, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="queue thing has no consumer"):
         scratch.drain("thing")
     (tmp_path / "pipelines.yaml").write_text(

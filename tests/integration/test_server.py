@@ -136,7 +136,7 @@ def test_a_cluster_of_an_older_version_is_taken_over_with_its_data(root: Path) -
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="a plain user's server leaves nothing outside of its folder")
-def test_what_a_deleted_folder_left_is_named_by_the_next_start(root: Path, folder: Path) -> None:
+def test_the_next_start_names_the_leftovers_of_a_deleted_folder(root: Path, folder: Path) -> None:
     server.start(root, settings=FAST)
     base = folders.find_base(root)[1]
     server.stop(root)

@@ -27,7 +27,7 @@ EDITS = (
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=range(len(EDITS)))
-def test_what_is_edited_by_hand_is_drift_that_apply_fixes(
+def test_edits_by_hand_are_drift_that_apply_fixes(
     edit: str, conn: psycopg.Connection[Any], tmp_path: Path
 ) -> None:
     conn.execute("CREATE TABLE t (id int PRIMARY KEY)")

@@ -98,7 +98,7 @@ def test_pages_follow_one_another_in_both_directions(conn: Connection, queue: Qu
         assert seen == ids
 
 
-def test_what_is_rare_in_a_deep_queue_is_found_page_by_page(conn: Connection, queue: Queue) -> None:
+def test_rare_messages_of_a_deep_queue_are_found_page_by_page(conn: Connection, queue: Queue) -> None:
     fill(conn, LOOK + 500, vt="now() + interval '1 hour'")
     fill(conn, 1)
     first = peek(conn, queue, state="available")
@@ -163,7 +163,7 @@ def test_an_unknown_queue_is_named_with_one_that_is_meant(conn: Connection, queu
 
 
 @pytest.mark.parametrize("name", ["MixedCase", "with blank"])
-def test_a_queue_that_someone_named_otherwise_is_touched_all_the_same(conn: Connection, name: str) -> None:
+def test_a_queue_made_by_others_under_any_name_is_handled(conn: Connection, name: str) -> None:
     conn.execute("SELECT pgmq.create(%s)", [name])
     queue = find_queue(conn, name)
     sent = send(conn, queue, "1")
@@ -173,7 +173,9 @@ def test_a_queue_that_someone_named_otherwise_is_touched_all_the_same(conn: Conn
     assert sum(purge(conn, queue)) == 1
 
 
-def test_what_is_sent_is_exact_and_keeps_the_order_of_its_key(conn: Connection, queue: Queue) -> None:
+def test_a_message_sent_by_hand_is_exact_and_keeps_the_order_of_its_key(
+    conn: Connection, queue: Queue
+) -> None:
     text = (
         '{"key": {"id": 7}, "n": 12345678901234567890.123456789012345678901234567890, "s": "\\ud83d\\ude00"}'
     )
@@ -199,7 +201,7 @@ def test_what_is_sent_is_exact_and_keeps_the_order_of_its_key(conn: Connection, 
         ("\ud800", "{}"),
     ],
 )
-def test_what_is_no_json_is_not_sent(conn: Connection, queue: Queue, message: str, headers: str) -> None:
+def test_text_that_is_no_json_is_not_sent(conn: Connection, queue: Queue, message: str, headers: str) -> None:
     with pytest.raises(ChangelaneError):
         send(conn, queue, message, headers=headers)
     assert peek(conn, queue).messages == ()

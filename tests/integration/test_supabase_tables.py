@@ -131,7 +131,7 @@ def test_a_disabled_or_changed_trigger_is_seen_and_fixed(project: Project, tmp_p
     assert (count(project), find_wrong(project.conn, declared)) == (2, [])
 
 
-def test_what_the_role_may_not_drop_does_nothing_any_more(project: Project, tmp_path: Path) -> None:
+def test_triggers_that_the_role_may_not_drop_send_nothing_any_more(project: Project, tmp_path: Path) -> None:
     declared = write(project, tmp_path)
     bring(project.conn, declared)
     done = end(project, declared)
@@ -176,7 +176,7 @@ def test_a_renamed_route_takes_over_and_nothing_is_sent_twice(project: Project, 
     assert (find_wrong(project.conn, other), look(project, other, prune=True).steps) == ([], ())
 
 
-def test_what_the_role_lacks_is_said_before_anything_is_done(project: Project, tmp_path: Path) -> None:
+def test_missing_rights_are_reported_before_anything_is_done(project: Project, tmp_path: Path) -> None:
     project.run("REVOKE TRIGGER ON auth.users FROM {postgres}")
     declared = write(project, tmp_path)
     with pytest.raises(PreflightError) as refused:

@@ -87,7 +87,7 @@ def test_a_hypertable_is_captured_by_row_and_its_chunks_are_not_tables_of_their_
     assert sent == [("public", "metrics")]
 
 
-def test_copies_of_triggers_on_chunks_are_nobodys_difference(conn: Connection, declared: Declared) -> None:
+def test_copies_of_triggers_on_chunks_are_no_difference(conn: Connection, declared: Declared) -> None:
     assert find_wrong(conn, declared) == []
     assert examine(conn, declared.manifest) == []
     planned = plan_destroy(
@@ -108,7 +108,7 @@ def test_a_table_that_becomes_a_hypertable_is_told_by_verify(conn: Connection, t
     bring(conn, declare(conn, tmp_path, SPEC))
 
 
-def test_what_timescaledb_refuses_is_refused_before(conn: Connection, tmp_path: Path) -> None:
+def test_triggers_that_timescaledb_refuses_are_refused_beforehand(conn: Connection, tmp_path: Path) -> None:
     conn.execute(SCHEMA.encode())
     with pytest.raises(SpecError) as caught:
         declare(conn, tmp_path, SPEC.replace("    queue:", "    fire: always\n    queue:"))

@@ -247,7 +247,7 @@ def test_a_failing_statement_is_one_line_with_its_place(
         (" ; -- nothing", "there is no statement to try"),
     ],
 )
-def test_what_a_rollback_cannot_undo_is_refused_before_anything_runs(sql: str, error: str) -> None:
+def test_statements_that_a_rollback_cannot_undo_are_refused_before_they_run(sql: str, error: str) -> None:
     with pytest.raises(ChangelaneError) as caught:
         split_script(sql)
     assert error in caught.value.what

@@ -76,7 +76,7 @@ def test_without_it_its_key_goes_on(
     assert run_changelane("unblock", "jobs").stdout == "0 blocked messages of jobs to be tried again.\n"
 
 
-def test_what_is_not_blocked_is_left_alone(bench: Bench, run_changelane: RunChangelane) -> None:
+def test_keys_that_are_not_blocked_are_left_alone(bench: Bench, run_changelane: RunChangelane) -> None:
     refused = run_changelane("unblock", "jobs", "--id", "2")
     assert refused.returncode == 1
     assert "queue jobs has no blocked message 2; nothing was changed" in refused.stderr

@@ -115,7 +115,7 @@ ORDER BY relname, attname
         " GRANT SELECT ON pgmq.q_jobs TO PUBLIC; RESET ROLE",
     ],
 )
-def test_what_a_declared_role_or_public_holds_besides_is_set_right_by_apply(
+def test_apply_revokes_undeclared_rights_of_declared_roles_and_public(
     conn: Connection, declared: Declared, roles: dict[str, str], run_changelane: Any, statement: str
 ) -> None:
     before = conn.execute(ACLS).fetchall()
@@ -126,7 +126,7 @@ def test_what_a_declared_role_or_public_holds_besides_is_set_right_by_apply(
     assert conn.execute(ACLS).fetchall() == before
 
 
-def test_partitions_count_for_row_security_does_not_hold_who_goes_by_them(
+def test_partitions_are_checked_as_row_security_does_not_cover_them(
     conn: Connection, declared: Declared, roles: dict[str, str]
 ) -> None:
     (access,) = declared.manifest.access
@@ -252,7 +252,7 @@ def list_rights(conn: Connection) -> set[tuple[Any, ...]]:
     )
 
 
-def test_destroy_gives_back_what_access_found(
+def test_destroy_restores_the_rights_that_access_found(
     conn: Connection, tmp_path: Path, roles: dict[str, str], run_changelane: RunChangelane
 ) -> None:
     conn.execute("CREATE TABLE rows (id int PRIMARY KEY); SELECT pgmq.create('jobs')")

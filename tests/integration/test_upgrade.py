@@ -247,7 +247,7 @@ def test_a_new_worker_works_a_database_that_nobody_has_brought_up_yet(
     assert (writer.failures, sorted(effects)) == ([], sorted(writer.expected))
 
 
-def test_the_old_version_changes_nothing_of_what_a_newer_one_applied(
+def test_the_old_version_leaves_objects_of_a_newer_one_alone(
     old: Path, database: str, conn: psycopg.Connection[Any], tmp_path: Path
 ) -> None:
     conn.execute(TABLES)

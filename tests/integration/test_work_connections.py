@@ -147,7 +147,7 @@ def test_a_limit_of_connections_makes_it_slower_and_hands_no_message_around(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_window_in_which_sessions_are_read_only_leaves_none_behind(bench: Bench, kind: str) -> None:
+def test_a_read_only_time_leaves_no_read_only_session_behind(bench: Bench, kind: str) -> None:
     declare(bench, kind, concurrency=4)
     database = sql.Identifier(bench.conn.info.dbname)
     with bench.worker():
@@ -167,7 +167,7 @@ def test_a_window_in_which_sessions_are_read_only_leaves_none_behind(bench: Benc
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_handler_s_connection_is_made_anew_after_a_transient_error(bench: Bench, kind: str) -> None:
+def test_a_handlers_connection_is_made_anew_after_a_transient_error(bench: Bench, kind: str) -> None:
     wait = "await " if kind else ""
     bench.declare(
         f"""

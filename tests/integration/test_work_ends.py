@@ -206,7 +206,7 @@ def test_a_call_that_takes_the_lock_after_the_signal_ends_with_the_process(bench
         assert time.monotonic() - began < 3 + 5 + 5
 
 
-def test_what_watches_over_a_process_ends_with_it_and_is_nobodys_child(bench: Bench) -> None:
+def test_the_watcher_of_a_process_ends_with_it_and_is_no_child_of_it(bench: Bench) -> None:
     bench.declare(
         """
         def handle(change: Change) -> None:
@@ -350,7 +350,7 @@ def test_a_port_is_handed_on_to_the_process_that_takes_the_place(bench: Bench) -
 
 
 @pytest.mark.parametrize("bound", [["--max-memory", "5 apples"], ["--max-age", "0"], ["--max-messages", "0"]])
-def test_a_bound_that_is_none_is_refused(bench: Bench, bound: list[str]) -> None:
+def test_a_wrong_bound_is_refused(bench: Bench, bound: list[str]) -> None:
     bench.declare("def handle(change: Change) -> None: ...")
     with bench.worker(*bound) as process:
         assert process.wait(30) == 1

@@ -31,7 +31,7 @@ def test_a_killed_worker_leaves_its_messages_to_be_done_exactly_once(bench: Benc
     assert bench.dead == []
 
 
-def test_a_worker_stopped_past_its_lease_acks_nothing_of_what_another_did(bench: Bench) -> None:
+def test_a_worker_stopped_past_its_lease_acks_no_message_of_another_worker(bench: Bench) -> None:
     bench.declare(SLOW_ONCE.replace("SLEEP", "0.5"), mode="transactional", lease=1, concurrency=1)
     bench.send("1")
     with bench.worker() as stale:
@@ -81,7 +81,7 @@ def test_a_handler_longer_than_its_lease_keeps_its_message(bench: Bench) -> None
     assert sorted(bench.notes) == [str(msg_id) for msg_id in ids]
 
 
-def test_sigterm_gives_back_what_no_handler_took_and_spends_no_attempt(bench: Bench) -> None:
+def test_sigterm_releases_messages_that_no_handler_took_without_an_attempt(bench: Bench) -> None:
     bench.declare(
         """
         def handle(change: Change) -> None:
@@ -152,7 +152,7 @@ def test_a_second_signal_ends_a_blocked_worker_at_once(bench: Bench) -> None:
     assert bench.count("effects") == 0
 
 
-def test_a_message_that_kills_its_worker_reaches_the_dead_letter_and_takes_no_other_along(
+def test_a_message_that_kills_its_worker_becomes_the_only_dead_letter(
     bench: Bench,
 ) -> None:
     bench.declare(

@@ -38,7 +38,7 @@ CLEAN = "t f f 0 0 0 0 0"
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
 @pytest.mark.parametrize("ends", ["return", "raise ValueError"])
-def test_what_a_session_keeps_is_gone_before_the_next_message(bench: Bench, kind: str, ends: str) -> None:
+def test_session_state_is_reset_before_the_next_message(bench: Bench, kind: str, ends: str) -> None:
     wait = "await " if kind == "async" else ""
     bench.declare(
         f"""

@@ -49,7 +49,7 @@ def send(bench: Bench, *bodies: str, headers: dict[str, Any] | None = None) -> l
     return [row[0] for row in sent if row]
 
 
-def test_a_client_s_message_reaches_its_handler_with_all_that_is_known_of_it(bench: Bench) -> None:
+def test_a_clients_message_reaches_its_handler_with_all_that_is_known_of_it(bench: Bench) -> None:
     bench.declare(
         """
         def handle(message: Message) -> None:
@@ -171,7 +171,7 @@ def handle(message: Message[Mail | Order | Report]) -> None:
     assert "secret" not in error
 
 
-def test_of_a_batch_only_what_does_not_fit_is_charged(bench: Bench) -> None:
+def test_only_the_messages_that_do_not_fit_fail_in_a_batch(bench: Bench) -> None:
     bench.declare(
         TYPES
         + """
@@ -188,7 +188,7 @@ def handle(messages: list[Message[Item]], tx: psycopg.Connection) -> None:
     assert ["body.count: " in letter["dead_letter"]["error"] for letter in bench.dead] == [True, False]
 
 
-def test_a_handler_of_both_tells_a_forged_change_from_a_captured_one(bench: Bench) -> None:
+def test_a_handler_of_changes_and_messages_tells_forged_from_captured(bench: Bench) -> None:
     bench.declare(
         """
         def handle(given: Change | Message) -> None:
@@ -252,7 +252,7 @@ def test_a_validator_that_hangs_is_a_handler_past_its_timeout(bench: Bench) -> N
     ]
 
 
-def test_a_worker_whose_handler_takes_neither_does_not_start(bench: Bench) -> None:
+def test_a_worker_whose_handler_takes_neither_changes_nor_messages_does_not_start(bench: Bench) -> None:
     bench.declare("def handle(job: int) -> None: ...")
     send(bench, "1")
     with bench.worker("--drain") as process:

@@ -75,7 +75,7 @@ def test_a_gauge_says_that_dead_letters_are_as_many_as_their_alarm_says(bench: B
         bench.wait(lambda: scrape(url).get(alarm) == 1)
 
 
-def test_metrics_say_what_became_of_messages_and_how_the_queue_is(bench: Bench) -> None:
+def test_metrics_report_outcomes_and_the_state_of_queues(bench: Bench) -> None:
     bench.declare(HANDLE, mode="transactional", batch=10, concurrency=1, retry=Retry(attempts=2, first=0.05))
     bench.send("0", "1", "2", "3")
     with bench.worker("--metrics-port", "0") as process:
@@ -247,7 +247,7 @@ RECORDER = """
 
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
-def test_a_span_links_to_the_writer_s_trace_and_tells_how_the_handler_ended(bench: Bench, kind: str) -> None:
+def test_a_span_links_to_the_writers_trace_and_tells_how_the_handler_ended(bench: Bench, kind: str) -> None:
     bench.declare(
         RECORDER
         + f"""

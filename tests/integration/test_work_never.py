@@ -125,7 +125,7 @@ def test_exhaustion_has_no_say_and_a_key_goes_on(bench: Bench, way: str, on_exha
     assert (bench.queued, bench.count("pgmq.a_jobs")) == (0, 0)
 
 
-def test_what_the_database_is_to_blame_for_is_repeated_all_the_same(bench: Bench) -> None:
+def test_failures_of_the_database_are_retried_even_if_never_names_them(bench: Bench) -> None:
     bench.declare(
         """
         def handle(change: Change, tx: psycopg.Connection) -> None:
@@ -143,7 +143,7 @@ def test_what_the_database_is_to_blame_for_is_repeated_all_the_same(bench: Bench
     assert (len(bench.notes), bench.dead) == (2, [])
 
 
-def test_a_worker_does_not_start_with_an_exception_that_is_none(bench: Bench) -> None:
+def test_a_worker_does_not_start_with_a_name_that_is_no_exception(bench: Bench) -> None:
     bench.declare("def handle(change: Change) -> None: ...", retry=Retry(never=("oops:Gon", "oops:Outer")))
     with bench.worker() as process:
         assert process.wait(30) == 1

@@ -209,7 +209,7 @@ def test_a_hot_key_does_not_starve_the_others(bench: Bench) -> None:
     assert bench.queued > 19_000
 
 
-def test_messages_without_a_key_wait_for_none(bench: Bench) -> None:
+def test_messages_without_a_key_wait_for_no_other(bench: Bench) -> None:
     bench.declare(
         """
         def handle(change: Change) -> None:
@@ -251,7 +251,7 @@ def test_a_message_waits_until_the_removal_of_the_one_before_it_is_committed(
     assert (claimed.msg_id, claimed.read_ct) == (second, 1)
 
 
-def test_other_keys_are_found_behind_a_backlog_and_nothing_of_it_is_written(bench: Bench) -> None:
+def test_other_keys_are_found_behind_a_backlog_without_writing_to_it(bench: Bench) -> None:
     queue = make_queue(bench)
     fill(bench, keys=3, count=3_000)
     others = send(bench, "late", "1") + send(bench, "later", "2")

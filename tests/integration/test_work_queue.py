@@ -140,7 +140,7 @@ def measure(conn: psycopg.Connection[Any], statement: bytes, values: dict[str, A
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
-def test_what_is_committed_late_waits_for_no_newer_message(
+def test_a_message_committed_late_is_claimed_although_newer_ones_wait(
     conn: psycopg.Connection[Any], queue: FencedQueue
 ) -> None:
     conn.execute(FILL, ["-1 s", 100])

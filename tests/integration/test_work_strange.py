@@ -87,7 +87,7 @@ BATCH = """
 
 @pytest.mark.parametrize("source", [SINGLE, BATCH])
 @pytest.mark.parametrize("ordering", ["none", "key"])
-def test_what_anyone_sends_is_handled_or_a_dead_letter(bench: Bench, ordering: str, source: str) -> None:
+def test_every_message_is_handled_or_becomes_a_dead_letter(bench: Bench, ordering: str, source: str) -> None:
     bench.conn.execute(
         "CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)"
     )
@@ -107,7 +107,7 @@ def test_what_anyone_sends_is_handled_or_a_dead_letter(bench: Bench, ordering: s
 
 @pytest.mark.parametrize("kind", ["Message", "list[Message]", "Change | Message"])
 @pytest.mark.parametrize("ordering", ["none", "key"])
-def test_a_handler_of_messages_gets_whatever_anyone_sends(bench: Bench, ordering: str, kind: str) -> None:
+def test_a_handler_of_messages_gets_every_message(bench: Bench, ordering: str, kind: str) -> None:
     bench.conn.execute(
         "CREATE INDEX q_jobs_key_idx ON pgmq.q_jobs ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id)"
     )
@@ -179,7 +179,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_whatever_a_handler_returns_or_raises_its_message_is_not_lost(bench: Bench, name: str) -> None:
+def test_no_message_is_lost_by_what_a_handler_returns_or_raises(bench: Bench, name: str) -> None:
     source, error = ODD[name]
     # Indented as what declare() expects.
     bench.declare(source, retry=Retry(attempts=1))

@@ -99,7 +99,7 @@ def test_a_worker_whose_keys_all_wait_asks_little(bench: Bench) -> None:
         assert any(bench.count_commits(seconds=5) <= 5 * 4 for _ in range(8))
 
 
-def test_where_notifications_do_not_arrive_it_is_said_once(
+def test_missing_notifications_are_reported_once(
     bench: Bench, bare_database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wakeup = Wakeup(queues=["jobs"], conninfo=bare_database, log=open_log())
@@ -111,7 +111,7 @@ def test_where_notifications_do_not_arrive_it_is_said_once(
     wakeup.close()
 
 
-def test_where_transactions_can_be_prepared_none_is_kept_from_it_by_a_notification(
+def test_a_worker_asks_for_no_notification_where_transactions_can_be_prepared(
     bench: Bench, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.conn.execute("SET changelane.wake = off")

@@ -135,7 +135,7 @@ def test_minutes_of_a_day_ago_become_quarters_and_a_week_later_they_go(bench: Be
     assert bench.rows("SELECT count(*) FROM changelane.history WHERE seconds = 60") == [(30,)]
 
 
-def test_what_a_role_tells_is_bounded(bench: Bench) -> None:
+def test_the_reports_that_a_role_writes_are_bounded(bench: Bench) -> None:
     told = '[{"queue": "none", "handled": 1, "failed": 0, "retried": 0, "waited": [], "worked": []}]'
     bench.conn.execute("SELECT changelane.tell_history(%s)", [told])
     assert bench.count("changelane.history") == 0, "queues that are not there have no history"
