@@ -10,14 +10,18 @@ What a page takes for granted is in its folder of ``tests/pages``, whose ``prepa
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,7 +35,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 README = DOCS.parent / "README.md"
 PREPARED = Path(__file__).parent / "pages"
 PAGES = sorted(page for page in DOCS.glob("*.md") if "```console\n$ changelane" in page.read_text())
-BLOCK = re.compile(r"^```(\w+)(?: ([\w./]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)(?: ([\w./-]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 PAY = """
@@ -59,8 +63,11 @@ def read_commands(block: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def simplify(line: str) -> str:
-    """Blanks are for the eye, a moment is another one, and a message's size follows the digits of a clock."""
+    """Blanks are for the eye, moments and durations are others, and a message's size follows the digits of a
+    clock.
+    """
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "MOMENT", " ".join(line.split()))
+    line = re.sub(r"in \d+\.\d\ds\b", "in N s", line)
     return re.sub(r"\b\d+ k?B\b", "N B", line)
 
 
@@ -91,7 +98,7 @@ def run(command: str, *, folder: Path, environment: dict[str, str]) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     printed = done.stdout + done.stderr
@@ -100,9 +107,16 @@ def run(command: str, *, folder: Path, environment: dict[str, str]) -> str:
 
 
 def test_every_page_with_commands_is_run() -> None:
-    assert {"tutorial", "supabase", "migrating", "handlers", "operations", "background-jobs"} <= {
-        page.stem for page in PAGES
-    }
+    assert {
+        "tutorial",
+        "first-application",
+        "backup",
+        "supabase",
+        "migrating",
+        "handlers",
+        "operations",
+        "background-jobs",
+    } <= {page.stem for page in PAGES}
 
 
 def test_no_page_names_a_command_or_a_page_that_is_not_there() -> None:
@@ -201,6 +215,64 @@ def test_the_dashboard_starts_as_its_page_says(line: str, folder: Path) -> None:
                 assert answer.status == 200
         finally:
             os.killpg(process.pid, signal.SIGTERM)
+
+
+def test_what_the_first_application_deploys_runs(folder: Path) -> None:
+    """The unit's command in its folder, and the image's in one that holds what the image holds."""
+    files = {
+        name: text for _, name, text in BLOCK.findall((DOCS / "first-application.md").read_text()) if name
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    programs = Path(sys.executable).parent
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder)}
+    for command in ("db psql --quiet --file schema.sql", "inspect", "generate", "apply --yes"):
+        run(f"changelane {command}", folder=folder, environment=environment)
+    environment["DATABASE_URL"] = run("changelane db url", folder=folder, environment=environment).strip()
+
+    unit = files["mailer-worker.service"]
+    placed = unit.replace("/srv/mailer/.venv/bin", str(programs)).replace("/srv/mailer", str(folder))
+    (folder / "mailer-worker.service").write_text(placed)
+    if shutil.which("systemd-analyze"):
+        verify = "systemd-analyze verify ./mailer-worker.service"
+        assert "mailer-worker" not in run(verify, folder=folder, environment=environment)
+    (start,) = re.findall(r"^ExecStart=(.*)$", placed, re.MULTILINE)
+    work_until_ready(start.split(), folder=folder, environment=environment)
+
+    lines = files["Dockerfile"].splitlines()
+    image = folder / "image"
+    image.mkdir()
+    for sources in (line.split()[1:-1] for line in lines if re.match(r"COPY [^-]", line)):
+        for source in sources:
+            if (folder / source).is_dir():
+                shutil.copytree(folder / source, image / source)
+            else:
+                shutil.copy(folder / source, image)
+    words = [json.loads(line.partition(" ")[2]) for line in lines if line.startswith(("ENTRYPOINT", "CMD"))]
+    work_until_ready([word for part in words for word in part], folder=image, environment=environment)
+
+
+def work_until_ready(command: list[str], *, folder: Path, environment: dict[str, str]) -> None:
+    """Run a worker on a free port until it is ready for messages, and ask it to end."""
+    command[command.index("--metrics-port") + 1] = "0"
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    with process:
+        try:
+            found = next(filter(None, (re.search(r":(\d+)/metrics", line) for line in process.stderr)))
+            for _ in range(300):
+                with suppress(urllib.error.URLError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/readyz", timeout=30).close()
+                    break
+                time.sleep(0.1)
+            else:
+                pytest.fail("it is not ready after 30 seconds")
+        finally:
+            process.terminate()
+            process.stderr.read()
+        assert process.wait() == 0
 
 
 def test_the_reference_is_made_from_the_code_as_it_is(request: pytest.FixtureRequest) -> None:

@@ -65,7 +65,7 @@ _TAIL = """\
 consumers:
   # {queue}:
   #   handler: handlers:on_change
-  ## Or relayed to an engine: `relay: {{to: bus, subject: "{queue}.{{{{table}}}}.{{{{op}}}}"}}`, and
+  ## Or relayed to an engine: `relay: {{to: bus, subject: "{queue}.{{table}}.{{op}}"}}`, and
   ## destinations: {{bus: {{nats: {{servers: ["nats://127.0.0.1:4222"]}}}}}}
 
 # Messages at set times, sent by any running worker.

@@ -194,6 +194,19 @@ def test_more_tables_than_a_spec_can_hold_are_cut_off_and_said_to_be(tmp_path: P
     assert len(read_spec(path).spec.routes) == LIMIT + 1, "and one over a glob"
 
 
+def test_the_relay_that_the_file_shows_is_valid(tmp_path: Path) -> None:
+    tables = (Table(schema_="public", name="orders", primary_key=("id",)),)
+    text = draft(Catalog(tables=tables), project="app", database="app", schema="s.json", sizes={})
+    relay = re.search(r"`(relay: .*)`", text)
+    engine = re.search(r"## (destinations: .*)", text)
+    assert relay
+    assert engine
+    text = text.replace("consumers:", f"consumers:\n  app_changes: {{{relay[1]}}}") + f"\n{engine[1]}\n"
+    path = tmp_path / "pipelines.yaml"
+    path.write_text(uncomment(text), encoding="utf-8")
+    assert read_spec(path).spec.consumers["app_changes"].relay is not None
+
+
 def test_a_large_schema_gets_a_glob_without_bookkeeping_and_secrets(
     conn: Connection, tmp_path: Path, run_changelane: Any
 ) -> None:
