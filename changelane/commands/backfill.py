@@ -64,16 +64,11 @@ def command(
     Works in chunks by primary key, each a short transaction. After an interruption, the same command
     continues. If a row changes meanwhile, its trigger sends the change after the row's snapshot.
     """
-    document, output = build(settings.file, catalog := load_catalog(settings.out / "catalog.json"))
-    if find_stale(output, settings.out):
-        raise ChangelaneError(
-            f"{settings.out} is not what {settings.file} says", fix="run `changelane generate`, then apply"
-        )
-    found, skipped = list_backfills(document, catalog, route=route, table=table, where=where)
+    sources, skipped = list_sources(settings, route=route, table=table, where=where)
     for name in skipped:
         say(f"skipped: {name}, which has no primary key to go by", err=True)
     if show:
-        say("\n".join(entry.setup for entry in found))
+        say("\n".join(source.setup for source in sources))
         return
     manifest = load_manifest(settings.out)
     counts: dict[str, int] = {}
@@ -88,8 +83,7 @@ def command(
                 f"changes made meanwhile would be lost: {', '.join(wrong)}",
                 fix="run `changelane apply` first",
             )
-        for entry in found:
-            source = _describe(manifest, entry)
+        for source in sources:
             steps = backfill(
                 conn,
                 source,
@@ -108,6 +102,22 @@ def command(
     else:
         for name, sent in counts.items():
             say(f"{sent} row{'' if sent == 1 else 's'} of {name} read, and sent as route {route} sends them.")
+
+
+def list_sources(
+    settings: Settings, *, route: str, table: str | None, where: str | None
+) -> tuple[list[Source], list[str]]:
+    """The rows of the route's tables, or of ``table`` (``schema.name``) alone, and the tables without a
+    primary key. Raises ChangelaneError.
+    """
+    document, output = build(settings.file, catalog := load_catalog(settings.out / "catalog.json"))
+    if find_stale(output, settings.out):
+        raise ChangelaneError(
+            f"{settings.out} is not what {settings.file} says", fix="run `changelane generate`, then apply"
+        )
+    found, skipped = list_backfills(document, catalog, route=route, table=table, where=where)
+    manifest = load_manifest(settings.out)
+    return [_describe(manifest, entry) for entry in found], skipped
 
 
 def _is_new(thing: Object) -> bool:

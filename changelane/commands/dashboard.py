@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,9 @@ from changelane.commands.where import resolve_where
 from changelane.contract.statement import Statement
 from changelane.errors import ChangelaneError
 from changelane.runner.live.database import resolve
+
+if TYPE_CHECKING:
+    from changelane.runner.operate.backfill import Source
 
 
 @click.command()
@@ -64,6 +69,7 @@ def command(
     the rights of the database's role. Every change is written to the table changelane.audit.
     """
     from changelane.runner.dashboard.server import Options, serve
+    from changelane.runner.dashboard.web.context import Spec
     from changelane.runner.dashboard.web.proxies import read_proxies
 
     # The login strips blanks around the token, so do the same here.
@@ -90,9 +96,13 @@ def command(
         options,
         conninfo=resolve(settings.database_url),
         out=settings.out,
-        spec=settings.file,
-        split=split,
-        resolve=lambda text: resolve_where(text, out=settings.out, shown=text),
+        path=settings.file,
+        spec=Spec(
+            split=split,
+            resolve=lambda text: resolve_where(text, out=settings.out, shown=text),
+            describe=lambda route: describe_route(settings.file, route),
+            prepare=lambda route, table: prepare_rows(settings, route=route, table=table),
+        ),
     )
 
 
@@ -101,3 +111,42 @@ def split(text: str) -> Sequence[Statement]:
     from changelane.generator.sql.script import split_script
 
     return split_script(text)
+
+
+def describe_route(path: Path, name: str) -> list[tuple[str, str]]:
+    """What the spec says of a route: titles and texts, without what is left at its default. Empty for a route
+    that it does not have. Raises ChangelaneError.
+    """
+    from changelane.generator.spec.loading import read_spec
+
+    route = next((route for route in read_spec(path).spec.routes if route.name == name), None)
+    if route is None:
+        return []
+    payload = route.payload
+    columns = payload.columns
+    if columns is None:
+        sent = f"all but {', '.join(payload.exclude)}" if payload.exclude else "all"
+    else:
+        sent = ", ".join(columns) if columns else "those of the catalog, as reviewed"
+    old = {"full": "", "changed": "only what differs", "none": "not sent"}[payload.old]
+    largest = f"{payload.max_bytes:,} bytes; of a larger row, its key alone" if payload.max_bytes else ""
+    said = [
+        ("Condition", route.when or ""),
+        ("Counts only changes of", ", ".join(route.update_of)),
+        ("Columns", sent),
+        ("Row before the change", old),
+        ("Masks", ", ".join(f"{column}: {mask}" for column, mask in payload.mask.items())),
+        ("Further values", ", ".join(f"{extra} = {text}" for extra, text in payload.extra.items())),
+        ("Key", ", ".join(route.key) or "the primary key"),
+        ("Delay", f"{route.delay:g} s" if route.delay else ""),
+        ("Largest message", largest),
+    ]
+    return [(title, text) for title, text in said if text]
+
+
+def prepare_rows(settings: Settings, *, route: str, table: str) -> Source:
+    """The rows of a route's table, ready to be sent. Raises ChangelaneError."""
+    from changelane.commands.backfill import list_sources
+
+    (source,), _ = list_sources(settings, route=route, table=table, where=None)
+    return source

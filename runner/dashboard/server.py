@@ -21,7 +21,7 @@ from changelane.runner.dashboard.data.background import Watch
 from changelane.runner.dashboard.data.declared import Project
 from changelane.runner.dashboard.data.pool import Pool
 from changelane.runner.dashboard.web.connection import Connection
-from changelane.runner.dashboard.web.context import Resolve, Site, Split
+from changelane.runner.dashboard.web.context import Site, Spec
 from changelane.runner.dashboard.web.guard import LOOPBACK, Rules
 from changelane.runner.dashboard.web.guesses import Guesses
 from changelane.runner.dashboard.web.proxies import Proxies
@@ -77,7 +77,7 @@ class Options:
             )
 
 
-def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Split, resolve: Resolve) -> int:
+def serve(options: Options, *, conninfo: str, out: Path, path: Path, spec: Spec) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code, 0 or 130.
 
     Raises ChangelaneError when it cannot listen.
@@ -88,7 +88,7 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
         port = listener.getsockname()[1]
         pool = Pool(conninfo, read_only=options.read_only)
         pulse = Pool(conninfo, read_only=options.read_only, size=1)
-        project = Project(out, spec=spec)
+        project = Project(out, spec=path)
         site = Site(
             pool=pool,
             trying=Pool(
@@ -106,8 +106,7 @@ def serve(options: Options, *, conninfo: str, out: Path, spec: Path, split: Spli
                 read_only=options.read_only,
             ),
             watch=Watch(pool, project, pulse=pulse, log=_log),
-            split=split,
-            resolve=resolve,
+            spec=spec,
             log=_log,
         )
         server = _Server(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -102,25 +103,56 @@ def backfill(
             return
 
 
-def _send(
-    conn: psycopg.Connection[Any], source: Source, *, after: str | None, chunk: int
-) -> tuple[int, str | None]:
-    """The number of rows that the next chunk sent, and its last key as JSON text. The last chunk has no key:
-    None.
+def send_row(conn: psycopg.Connection[Any], source: Source, key: dict[str, str]) -> int | None:
+    """Send the row of this primary key, texts by column, as a snapshot; returns how many messages that made:
+    none where the route's condition does not hold. None if there is no such row.
+
+    ``conn`` is in a transaction. Raises psycopg.Error.
     """
+    conn.execute(load_sql(__name__, "backfill/guard"), [LOCK_TIMEOUT])
+    queues = {name: name_queue(name) for name in source.queues}
+    before = {
+        name: conn.execute(_read("newest").format(queue=table)).fetchone() for name, table in queues.items()
+    }
+    parts = _compose(source)
+    bound = _read("bound").format(sign=sql.SQL("="), key=sql.Literal(json.dumps(key)), **parts)
+    conn.execute(source.setup.encode())
+    copied = conn.execute(_read("copy").format(beyond=bound, within=sql.SQL("true"), **parts))
+    if not copied.rowcount:
+        return None
+    sent = 0
+    for name, table in queues.items():
+        row = conn.execute(_read("sent").format(queue=table), before[name]).fetchone()
+        sent += row[0] if row else 0
+    return sent
+
+
+def _compose(source: Source) -> dict[str, sql.Composable]:
+    """What the statements of a chunk name."""
     names = sql.SQL(", ").join(sql.Identifier("source", name) for name in source.key)
-    parts: dict[str, sql.Composable] = {
+    return {
         "table": sql.SQL("{} {}").format(
             sql.SQL("" if source.whole else "ONLY"), sql.Identifier(source.schema, source.table)
         ),
         "row": sql.Identifier(source.schema, source.table),
         "names": names,
         "plain": sql.SQL(", ").join(map(sql.Identifier, source.key)),
+        "where": sql.SQL(source.where),
+    }
+
+
+def _send(
+    conn: psycopg.Connection[Any], source: Source, *, after: str | None, chunk: int
+) -> tuple[int, str | None]:
+    """The number of rows that the next chunk sent, and its last key as JSON text. The last chunk has no key:
+    None.
+    """
+    parts: dict[str, sql.Composable] = {
+        **_compose(source),
         "pairs": sql.SQL(", ").join(
             sql.SQL("{}, {}").format(sql.Literal(name), sql.Identifier("source", name)) for name in source.key
         ),
         "chunk": sql.Literal(chunk),
-        "where": sql.SQL(source.where),
     }
 
     def bound(sign: str, key: str | None) -> sql.Composable:

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from changelane.contract.sql_text import load_sql
+from changelane.runner.operate.send import wake
 from changelane.runner.queue.fenced import name_fresh
 from changelane.runner.queue.identity import Queue
 
@@ -31,6 +32,16 @@ def release(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries:
     return _settle(conn, queue, "release", id=id, deliveries=deliveries)
 
 
+def replay(conn: psycopg.Connection[Any], queue: Queue, *, id: int, deliveries: int) -> bool:
+    """Send the archived message again, under a new id and with all its attempts; the archive stays as it is.
+    False if it is gone, or was delivered again, or the queue still holds it. Raises psycopg.Error.
+    """
+    done = _settle(conn, queue, "replay", id=id, deliveries=deliveries)
+    if done:
+        wake(conn, queue)
+    return done
+
+
 def _settle(conn: psycopg.Connection[Any], queue: Queue, statement: str, *, id: int, deliveries: int) -> bool:
     query = sql.SQL(load_sql(__name__, f"message/{statement}")).format(
         queue=queue.table,
@@ -38,4 +49,5 @@ def _settle(conn: psycopg.Connection[Any], queue: Queue, statement: str, *, id: 
         columns=sql.SQL(", ").join(map(sql.Identifier, queue.columns)),
         fresh=name_fresh(queue.columns, archive=queue.archive) if queue.columns else sql.SQL(""),
     )
-    return conn.execute(query, {"id": id, "deliveries": deliveries}).rowcount == 1
+    values = {"id": id, "deliveries": deliveries, "queue": queue.name}
+    return conn.execute(query, values).rowcount == 1

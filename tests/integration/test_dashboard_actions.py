@@ -65,8 +65,8 @@ def audit(conn: Connection) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize(
     "path",
     ["/", "/queues", "/queues/events", "/queues/events/send", "/queues/events/keeping", "/queues/new",
-     "/dead-letters", "/dead-letters/events", "/routes", "/routes/orders", "/access", "/doctor", "/audit",
-     "/drift", "/queues/events/purge"],
+     "/dead-letters", "/dead-letters/events", "/workers", "/routes", "/routes/orders", "/access", "/doctor",
+     "/audit", "/drift", "/queues/events/purge"],
 )  # fmt: skip
 def test_every_page_is_there(panel: Panel, path: str) -> None:
     assert "<h1" in panel.open(path).text

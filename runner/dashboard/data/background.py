@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from anyio import to_thread
@@ -173,16 +173,7 @@ class Watch:
         except (psycopg.Error, DatabaseError) as error:
             known = error if isinstance(error, DatabaseError) else explain(error, doing="queues")
             last = self.samples.last
-            seen = (last.session, last.queues, last.workers) if last else (None, {}, None)
-            session, queues, workers = seen
-            sample = Sample(
-                at=time.time(),
-                session=session,
-                queues=queues,
-                workers=workers,
-                error=known.what,
-                fix=known.fix,
-            )
+            sample = replace(last or Sample(at=0.0), at=time.time(), error=known.what, fix=known.fix)
         if sample.error != self._said:
             self._log(sample.error or "the database answers")
         self._said = sample.error

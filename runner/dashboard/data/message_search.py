@@ -50,14 +50,15 @@ SAME_KEY = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A search. ``after`` is the msg_id to start after. ``text`` is part of the payload, ``error`` of the
-    error; ``key`` is the message's key or group, or a part of the key. ``since`` and ``until`` limit
-    ``enqueued_at``. ``state`` None is all but archived messages.
+    """A search. ``id`` is a msg_id; ``after`` is the msg_id to start after. ``text`` is part of the payload,
+    ``error`` of the error; ``key`` is the message's key or group, or a part of the key. ``since`` and
+    ``until`` limit ``enqueued_at``. ``state`` None is all but archived messages.
     """
 
     state: State | None = None
     newest: bool = False
     after: int | None = None
+    id: int | None = None
     text: str = ""
     key: str = ""
     error: str = ""
@@ -106,6 +107,9 @@ def browse(
 
     ``conn`` is in a transaction. Raises ChangelaneError, psycopg.Error.
     """
+    if search.id is not None:
+        page = peek(conn, queue, state=search.state, ids=[search.id], limit=1)
+        return Found(messages=page.messages, indexed=True)
     if search.filtered:
         ids = _find_by_key(conn, queue, search)
         if ids:

@@ -17,6 +17,8 @@ from psycopg.rows import class_row
 from changelane.contract.sql_text import load_sql
 from changelane.runner.dashboard.data.pool import LOCK_TIMEOUT, Pool
 from changelane.runner.live.queue_tables import Table
+from changelane.runner.live.relay_states import RelayState, list_relay_states
+from changelane.runner.live.worker_states import WorkerState, list_workers
 from changelane.runner.queue.identity import name_session
 from changelane.runner.queue.worker_notes import LOOK, STATE, compose_returning, read_count
 
@@ -37,6 +39,9 @@ WINDOW = 10.0
 
 NAMED = 5
 """Messages named as returning, at most."""
+
+MAIN = "changelane work"
+"""The session that each worker process has once."""
 
 PEEK_TIMEOUT = 500
 """Milliseconds to read one queue."""
@@ -137,12 +142,16 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """All queues at ``at``, in seconds since 1970, or the ``error``; ``workers`` counts worker processes."""
+    """All queues at ``at``, in seconds since 1970, or the ``error``. ``workers`` counts worker processes by
+    their sessions; ``processes`` are those that tell of themselves, None where that cannot be read.
+    """
 
     at: float
     session: Session | None = None
     queues: Mapping[str, Reading] = field(default_factory=dict)
     workers: int | None = None
+    processes: Sequence[WorkerState] | None = None
+    relays: Sequence[RelayState] = ()
     error: str = ""
     fix: str = ""
     took: float = 0.0
@@ -185,7 +194,8 @@ def take(pool: Pool, samples: Samples) -> Sample:
     with pool.read() as conn:
         session = read_session(conn)
         queues = read_queues(conn, session)
-        sessions = dict(conn.execute(load_sql(__name__, "workers")).fetchall())
+        sessions: dict[str, int] = dict(conn.execute(load_sql(__name__, "workers")).fetchall())
+        processes, relays = list_workers(conn), list_relay_states(conn)
         paused = _read_paused(conn, session)
         now = time.time()
     base = samples.find_base(now)
@@ -198,16 +208,33 @@ def take(pool: Pool, samples: Samples) -> Sample:
             last = samples.last.queues.get(queue.name) if samples.last else None
             readings[queue.name] = replace(
                 reading,
-                consumers=sessions.get(name_session(queue.name), 0),
+                consumers=count_consumers(queue.name, sessions, processes),
                 moves=last is not None and queue.deleted > last.queue.deleted,
             )
     return Sample(
         at=now,
         session=session,
         queues=readings,
-        workers=sessions.get("changelane work", 0),
+        workers=sessions.get(MAIN, 0),
+        processes=processes,
+        relays=relays,
         took=time.monotonic() - began,
     )
+
+
+def count_consumers(queue: str, sessions: Mapping[str, int], processes: Sequence[WorkerState] | None) -> int:
+    """The sessions that serve the queue. Where every worker process tells what it consumes, only if one tells
+    this queue: names of sessions are ASCII, so two queues may share one, and older workers have sessions for
+    other purposes that look like a queue's.
+    """
+    fresh = [process for process in processes or () if not process.stale]
+    if (
+        fresh
+        and len(fresh) >= sessions.get(MAIN, 0)
+        and not any(queue in process.queues for process in fresh)
+    ):
+        return 0
+    return sessions.get(name_session(queue), 0)
 
 
 def read_session(conn: psycopg.Connection[Any]) -> Session:

@@ -191,7 +191,7 @@ def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where
     here = f"/dead-letters/{slug(place.source)}"
     chosen: dict[str, object] = {"ids": ids[:100], "count": len(ids)} if ids else {}
     chosen = chosen | ({"where": where} if where else {}) or {"all": True}
-    condition = where and site.resolve(where)
+    condition = where and site.spec.resolve(where)
     # Letters of one error, or all, are confirmed by the ids that the question was about.
     if not (visit.get("confirmed") and ids and where is None):
         if where is not None:

@@ -36,13 +36,16 @@ _CENTURY = 100 * 365 * 86400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """An action on single messages; ``done`` is its past participle."""
+    """An action on single messages; ``done`` is its past participle. ``archived``: it is on those of the
+    archive.
+    """
 
     settle: Callable[..., bool]
     title: str
     question: str
     done: str
     warning: str
+    archived: bool = False
 
 
 VERBS = {
@@ -66,6 +69,15 @@ VERBS = {
         question="Make {} due now?",
         done="made due now",
         warning="A worker may claim it at once. What is leased may be handled twice: is its worker gone?",
+    ),
+    "replay": Verb(
+        settle=settle_one.replay,
+        title="Send again",
+        question="Send {} again?",
+        done="sent again",
+        warning="It was handled once, and will be handled again: under a new id, and with all attempts. The "
+        "archive stays as it is.",
+        archived=True,
     ),
 }
 
@@ -121,7 +133,7 @@ def settle(request: Request) -> Response:
             fields=[("id", f"{msg_id}:{count}") for msg_id, count in seen],
             details=[f"message {msg_id}" for msg_id, _ in seen],
             button=verb.title,
-            back=f"/queues/{slug(name)}",
+            back=f"/queues/{slug(name)}{'?state=archived' if verb.archived else ''}",
             tick="",
         )
 
@@ -142,14 +154,17 @@ def choose_matching(request: Request) -> Response:
     site, name, key = get_site(request), get_name(request), request.path_params["verb"]
     verb = _find_verb(key)
     search, problem = read_search(get_visit(request).get)
-    if problem or search.state == "archived":
+    archived = search.state == "archived"
+    if problem or verb.archived != archived:
         raise Refusal(
-            400, problem or "archived messages cannot be changed", fix="go back and change the search"
+            400,
+            problem or f"{'archived' if archived else 'such'} messages cannot be {verb.done}",
+            fix="go back and change the search",
         )
     with site.pool.read() as conn:
         session = read_session(conn)
         listed = find_listed(conn, session, name)
-        if lack := find_lack(session, listed, archived=False):
+        if lack := find_lack(session, listed, archived=archived):
             raise Refusal(403, f"role {session.role} lacks {lack}", fix=f"GRANT {lack} TO {session.role}")
     here = f"/queues/{slug(name)}"
     place = f"{here}/messages/{key}"
@@ -157,7 +172,7 @@ def choose_matching(request: Request) -> Response:
     def work(task: Task) -> str:
         chosen: list[tuple[int, int]] = []
         with site.searching.lend() as conn:
-            for found in choose(conn, find_target(listed, archived=False), search):
+            for found in choose(conn, find_target(listed, archived=archived), search):
                 chosen += found.chosen
                 task.done, task.chosen = found.looked, len(chosen)
                 if task.stop.is_set():
@@ -173,7 +188,7 @@ def choose_matching(request: Request) -> Response:
         back=here,
         verb=verb.title,
         place=place,
-        total=listed.estimate or None,
+        total=(listed.archived if archived else listed.estimate) or None,
     )
     return go(request, f"/tasks/{task.name}")
 

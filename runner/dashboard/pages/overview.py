@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from changelane.runner.dashboard.data.background import Check
 from changelane.runner.dashboard.data.samples import Sample, to_record
+from changelane.runner.dashboard.pages.workers import count_others, sort
 from changelane.runner.dashboard.web.context import Site
 from changelane.runner.dashboard.web.flow_diagram import draw
 from changelane.runner.dashboard.web.formats import slug
@@ -38,7 +39,17 @@ def show_overview(request: Request) -> Response:
     return show(
         request,
         "overview.html",
-        picture=draw(declared, readings, wrong=_find_wrong(check), alarms=site.watch.alarms),
+        picture=draw(
+            declared,
+            readings,
+            wrong=_find_wrong(check),
+            alarms=site.watch.alarms,
+            halted={
+                relay.queue: relay.state
+                for relay in (sample.relays if sample else ())
+                if relay.state in ("paused", "stopped")
+            },
+        ),
         letters=letters,
         points=pick(site.watch.samples.all, None),
     )
@@ -65,7 +76,8 @@ async def stream(request: Request) -> Response:
         return Response("too many streams\n", 503, media_type="text/plain")
     # Count the stream before its answer begins: many requests can arrive before the first answer starts.
     site.watch.streams += 1
-    return _Stream(_follow(site, request.query_params.get("queue")), site=site)
+    query = request.query_params
+    return _Stream(_follow(site, query.get("queue"), whole=bool(query.get("processes"))), site=site)
 
 
 class _Stream(EventSourceResponse):
@@ -82,7 +94,7 @@ class _Stream(EventSourceResponse):
             self._site.watch.streams -= 1
 
 
-async def _follow(site: Site, queue: str | None) -> AsyncIterator[ServerSentEvent]:
+async def _follow(site: Site, queue: str | None, *, whole: bool) -> AsyncIterator[ServerSentEvent]:
     at = 0.0
     yield ServerSentEvent(retry=1000, comment="samples follow")
     while not site.watch.closing:
@@ -91,7 +103,8 @@ async def _follow(site: Site, queue: str | None) -> AsyncIterator[ServerSentEven
         yield ServerSentEvent(event="pulse", data=orjson.dumps(pulse).decode())
         if sample is not None:
             at = sample.at
-            yield ServerSentEvent(event="sample", data=orjson.dumps(_tell(site, sample, queue)).decode())
+            told = _tell(site, sample, queue) | (_tell_processes(site, sample) if whole else {})
+            yield ServerSentEvent(event="sample", data=orjson.dumps(told).decode())
 
 
 def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
@@ -118,6 +131,15 @@ def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
             }
             for name, found in alarms.items()
         },
+    }
+
+
+def _tell_processes(site: Site, sample: Sample) -> dict[str, str]:
+    """The lists of workers and of destinations, as the page shows them."""
+    values = (sort(sample), count_others(sample), sample.processes is None, site.read_only, sample.at)
+    return {
+        "processes": render_macro("processes.html", "processes", *values),
+        "relays": render_macro("processes.html", "relays", sample.relays, sample.at),
     }
 
 

@@ -142,6 +142,7 @@ def show_queue(request: Request) -> Response:
         consumer=declared.consumers.get(name),
         letters=letters.get(name),
         source=sources[0] if sources else None,
+        relays=[relay for relay in (samples.last.relays if samples.last else ()) if relay.queue == name],
         points=pick(samples.all, name),
     )
 
@@ -245,12 +246,18 @@ def read_search(get: Callable[[str, str], str]) -> tuple[Search, str]:
             return None
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    after = get("after", "")
+    def read_id(name: str) -> int | None:
+        text = get(name, "").strip()
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+    if get("id", "").strip() and read_id("id") is None:
+        problem = f"{get('id', '')!r} is no id of a message: write a number"
     states: dict[str, State] = {state: state for state in get_args(State)}
     return Search(
         state=states.get(get("state", "")),
         newest=get("order", "") == "newest",
-        after=int(after) if after.isdecimal() and len(after) < 19 else None,
+        after=read_id("after"),
+        id=read_id("id"),
         text=get("text", "").replace("\0", ""),
         key=get("key", "").replace("\0", "").strip(),
         error=get("error", "").replace("\0", ""),

@@ -55,6 +55,10 @@ function update(sample) {
     const reading = sample.queues[line.dataset.line];
     line.classList.toggle("moving", Boolean(reading && reading[line.dataset.way] > 0));
   }
+  if (sample.processes !== undefined && !document.activeElement?.closest("[data-processes]")) {
+    fill(document.querySelector("[data-processes]"), sample.processes);
+    fill(document.querySelector("[data-relays]"), sample.relays);
+  }
   const workers = document.querySelector("[data-workers]");
   if (workers && sample.workers !== null) workers.textContent = `${sample.workers} worker process${sample.workers === 1 ? "" : "es"}`;
   const at = document.querySelector("[data-at]");
@@ -135,13 +139,14 @@ const place = document.querySelector("[data-charts]");
 if (outage) {
   const queue = place?.dataset.chartQueue;
   const query = queue === undefined ? "" : `?queue=${encodeURIComponent(queue)}`;
+  const follows = document.querySelector("[data-processes]") ? "?processes=yes" : query;
   const charts = place ? new Charts(place) : null;
   const load = async () => {
     const answer = charts && await fetch(`/samples.json${query}`).catch(() => null);
     if (answer?.ok) charts.set((await answer.json()).samples);
   };
   const names = document.querySelector("[data-names]")?.dataset.names;
-  follow(`/events${query}`, {
+  follow(`/events${follows}`, {
     sample(found) {
       // A queue came or went.
       if (names !== undefined && queue === undefined && found.names !== names) reload();

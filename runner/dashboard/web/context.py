@@ -14,6 +14,7 @@ from changelane.runner.dashboard.web.guesses import Guesses
 from changelane.runner.dashboard.web.selections import Selections
 from changelane.runner.dashboard.web.sessions import Sessions
 from changelane.runner.dashboard.web.tasks import Tasks
+from changelane.runner.operate.backfill import Source
 
 NOTES = 1000
 """Sessions for which notes are kept."""
@@ -23,6 +24,22 @@ Split = Callable[[str], Sequence[Statement]]
 
 Resolve = Callable[[str], str]
 """Qualifies the operators of an expression over messages with their schemas; raises ChangelaneError."""
+
+Describe = Callable[[str], Sequence[tuple[str, str]]]
+"""What the spec says of a route: titles and texts; raises ChangelaneError."""
+
+Prepare = Callable[[str, str], Source]
+"""The rows of a route's table (``schema.name``), ready to be sent; raises ChangelaneError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What only the generator can tell, and the dashboard is given as functions."""
+
+    split: Split
+    resolve: Resolve
+    describe: Describe
+    prepare: Prepare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +56,7 @@ class Site:
     guesses: Guesses
     rules: Rules
     watch: Watch
-    split: Split
-    resolve: Resolve
+    spec: Spec
     log: Callable[[str], None]
     selections: Selections = field(default_factory=Selections)
     tasks: Tasks = field(default_factory=Tasks)

@@ -81,9 +81,16 @@ class Picture:
 
 
 def draw(
-    declared: Declared, readings: Mapping[str, Reading], *, wrong: Mapping[str, str], alarms: Alarms
+    declared: Declared,
+    readings: Mapping[str, Reading],
+    *,
+    wrong: Mapping[str, str],
+    alarms: Alarms,
+    halted: Mapping[str, str],
 ) -> Picture:
-    """Draw the diagram. ``wrong`` maps ``route NAME`` and ``queue NAME`` to differences from the spec."""
+    """Draw the diagram. ``wrong`` maps ``route NAME`` and ``queue NAME`` to differences from the spec;
+    ``halted`` maps queues to the states of their relays that do not run.
+    """
     routes = declared.routes
     letters = declared.letters(frozenset(readings))
     hidden = set(letters.values())
@@ -133,7 +140,13 @@ def draw(
             detail = relay.format if relay else consumer.mode.replace("_", " ")
             unconsumed = [alarm for alarm in alarms.get(name, ()) if alarm.state == "unconsumed"]
             box = replace(
-                box, name=title, href=f"/queues/{slug(name)}", detail=detail, queue=name, alarms=unconsumed
+                box,
+                name=title,
+                href=f"/queues/{slug(name)}",
+                detail=detail,
+                queue=name,
+                bad=halted.get(name, ""),
+                alarms=unconsumed,
             )
         boxes.append(box)
     pairs = [

@@ -665,6 +665,7 @@ DO $do$ BEGIN
                 'measure(record)', 'message(text, text, text, jsonb, anyelement, anycompatible)', 'new_id()',
                 'pause(text)', 'resume(text)', 'rouse(text[])',
                 'send_all(refcursor, text[], jsonb, integer, boolean)', 'tell_relays(text, jsonb)',
+                'tell_worker(text, jsonb)', 'tell_history(jsonb)', 'fold_history()', 'ask_worker(text, text)',
                 'weigh(anyelement, integer)'
             ]) WITH ORDINALITY AS ours (signature, position)
             -- Without a look-up by name, for which a role needs USAGE on the schema.

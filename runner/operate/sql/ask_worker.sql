@@ -1,0 +1,1 @@
+SELECT changelane.ask_worker(%(process)s, %(wish)s)

@@ -1,0 +1,1 @@
+SELECT coalesce(max(msg_id), 0) FROM {queue}
