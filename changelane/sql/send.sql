@@ -1,5 +1,5 @@
--- Names are qualified, for the session is the caller's. The flag of a sleeping worker is read as capture reads it, but by
--- ts_stat, which runs a query given as text: the table may not be there, or the role may not read it.
+-- Names are qualified, because the session is the caller's. Capture reads the flag of a sleeping worker directly. Here
+-- ts_stat reads it by a query given as text, because the table may not exist or the role may not read it.
 SELECT pg_catalog.array_agg(sent.msg_id), (
     SELECT pg_catalog.count(*)
     FROM pg_catalog.pg_class AS class

@@ -7,7 +7,7 @@ DECLARE
     changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Most rows are not wanted. This sets up no more than it takes to say so.
+    -- Most statements change no wanted row. This cheap query finds that out first.
     PERFORM FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status",
         NULL::numeric(12,2) AS "total") AS absent, LATERAL
         (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row
@@ -48,8 +48,8 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_orders_insert_3d209b31"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_orders_insert_3d209b31"() IS
-    'changelane:1 project=shop route=paid_orders spec=73d561ed1839 live=b691c614ea9d queues=paid_orders';
--- An expression that does not suit the table fails here, and not in the application's writes.
+    'changelane:1 project=shop route=paid_orders spec=73d561ed1839 live=bbb099df52fd queues=paid_orders';
+-- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;
@@ -72,7 +72,7 @@ DECLARE
     changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Most rows are not wanted. This sets up no more than it takes to say so.
+    -- Most statements change no wanted row. This cheap query finds that out first.
     PERFORM FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status",
         NULL::numeric(12,2) AS "total") AS absent, LATERAL
         (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row
@@ -157,8 +157,8 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_orders_update_3d209b31"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_orders_update_3d209b31"() IS
-    'changelane:1 project=shop route=paid_orders spec=a8abbb777ca3 live=cd0d29b194e5 queues=paid_orders';
--- An expression that does not suit the table fails here, and not in the application's writes.
+    'changelane:1 project=shop route=paid_orders spec=a8abbb777ca3 live=1034f431e64c queues=paid_orders';
+-- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;

@@ -17,7 +17,7 @@ left(encode(sha256(convert_to(coalesce((
         'tell_worker(text, jsonb)', 'tell_history(jsonb)', 'fold_history()', 'ask_worker(text, text)',
         'weigh(anyelement, integer)'
     ]) WITH ORDINALITY AS ours (signature, position)
-    -- Without a look-up by name, for which a role needs USAGE on the schema.
+    -- This is no lookup by name, because that needs USAGE on the schema.
     JOIN pg_catalog.pg_proc AS proc
         ON proc.pronamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'changelane')
         AND proc.proname || '(' || oidvectortypes(proc.proargtypes) || ')' = ours.signature

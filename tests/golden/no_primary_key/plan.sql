@@ -6,9 +6,9 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL quote_all_identifiers = off;
 -- Schema changelane: what workers keep there, and what all capture functions share.
--- One project at a time: two that apply at once would both find the schema missing.
+-- Only one project applies at a time. Otherwise two could both find the schema missing.
 SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('changelane:schema', 0));
--- IF NOT EXISTS would ask for the right to create a schema that is there.
+-- Even for a schema that exists, CREATE SCHEMA IF NOT EXISTS needs the right to create one.
 DO $do$ BEGIN
     IF pg_catalog.to_regnamespace('changelane') IS NULL THEN
         CREATE SCHEMA changelane;
@@ -16,14 +16,14 @@ DO $do$ BEGIN
 END $do$;
 REVOKE ALL ON SCHEMA changelane FROM PUBLIC;
 SET LOCAL client_min_messages = warning;
--- Until when a worker of a queue sleeps; the capture functions notify it then. UNLOGGED: a crash ends the
--- sleep, for it ends the workers' connections, too.
+-- The time until which a worker of a queue sleeps. While it sleeps, capture functions notify it. UNLOGGED,
+-- because a crash also ends the workers' connections, and so their sleep.
 CREATE UNLOGGED TABLE IF NOT EXISTS changelane.sleepers (queue text PRIMARY KEY, until timestamptz NOT NULL);
 CREATE TABLE IF NOT EXISTS changelane.pauses (
     queue text PRIMARY KEY,
     since timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
--- How far backfills and replays have come, so that those cut short go on where they were.
+-- The progress of backfills and replays. One that is interrupted continues from here.
 CREATE TABLE IF NOT EXISTS changelane.progress (
     task text PRIMARY KEY,
     asked jsonb NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS changelane.progress (
     done bigint NOT NULL DEFAULT 0,
     since timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
--- What is sent at set times, and how far that is. A worker fills in next_at, the next run after since.
+-- The declared schedules and their progress. A worker fills in next_at, the first run after since.
 CREATE TABLE IF NOT EXISTS changelane.schedules (
     project text NOT NULL,
     name text NOT NULL,
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS changelane.schedules (
     spec text NOT NULL,
     since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     next_at timestamptz,
-    -- The last run: its time, and when it was sent.
+    -- The last run: the time it was due, and the time it was sent.
     last_at timestamptz,
     sent_at timestamptz,
     runs bigint NOT NULL DEFAULT 0,
@@ -52,8 +52,8 @@ CREATE TABLE IF NOT EXISTS changelane.schedules (
     paused_at timestamptz,
     PRIMARY KEY (project, name)
 );
--- Rights on a queue that were there before a project's access. `destroy` grants them again. An empty role is
--- PUBLIC, an empty column the whole relation.
+-- Rights on queues that `apply` revoked, because no access declares them. `destroy` grants them again. An
+-- empty role means PUBLIC, an empty column the whole relation.
 CREATE TABLE IF NOT EXISTS changelane.found_rights (
     project text NOT NULL,
     queue text NOT NULL,
@@ -64,17 +64,17 @@ CREATE TABLE IF NOT EXISTS changelane.found_rights (
     grantable boolean NOT NULL,
     PRIMARY KEY (project, queue, role, relation, privilege, "column")
 );
--- What workers tell of their relays: a row for each queue and process, with counts since the process began.
--- UNLOGGED: the workers tell it again every few seconds.
+-- The state of relays as workers report it: a row for each queue and process, with counts since the process
+-- started. UNLOGGED, because workers report again every few seconds.
 CREATE UNLOGGED TABLE IF NOT EXISTS changelane.relays (
     queue text NOT NULL,
     process text NOT NULL,
     destination text NOT NULL,
     engine text NOT NULL,
     state text NOT NULL,
-    -- When it came into the state.
+    -- The time at which the relay entered this state.
     since timestamptz NOT NULL,
-    -- The engine's last words, and when it said them.
+    -- The last error of the engine, and its time.
     error text,
     error_at timestamptz,
     published bigint NOT NULL,
@@ -83,8 +83,8 @@ CREATE UNLOGGED TABLE IF NOT EXISTS changelane.relays (
     told_at timestamptz NOT NULL,
     PRIMARY KEY (queue, process)
 );
--- What worker processes tell of themselves, and what people ask of them: to stop, or to drain. UNLOGGED: they
--- tell it again every few seconds.
+-- The state of worker processes as they report it, and people's requests to them: to stop, or to drain.
+-- UNLOGGED, because workers report again every few seconds.
 CREATE UNLOGGED TABLE IF NOT EXISTS changelane.workers (
     process text PRIMARY KEY,
     host text NOT NULL,
@@ -93,17 +93,17 @@ CREATE UNLOGGED TABLE IF NOT EXISTS changelane.workers (
     since timestamptz NOT NULL,
     queues text[] NOT NULL,
     state text NOT NULL,
-    -- Calls of handlers that run now: queue, ids and number of messages, and seconds.
+    -- The handler calls that run now: queue, ids and number of messages, and seconds so far.
     running jsonb NOT NULL,
-    -- The last failure of a message, and when. It may quote data, so not everyone may read it.
+    -- The last failure of a message, and its time. The text may quote data, so PUBLIC cannot read it.
     error text,
     error_at timestamptz,
     told_at timestamptz NOT NULL,
     wish text
 );
--- What became of each queue's messages: a row a minute for a day, then a row a quarter of an hour for a week.
--- waited and worked count messages by how long they waited, and calls by how long they took; the bounds are
--- in Changelane's module live/history.
+-- The outcomes of each queue's messages: a row for each minute of the last day, and a row for each quarter of
+-- an hour of the last week. waited counts messages by waiting time, worked counts calls by duration. The
+-- bounds of these counts are in Changelane's module live/history.
 CREATE TABLE IF NOT EXISTS changelane.history (
     queue text NOT NULL,
     seconds integer NOT NULL,
@@ -111,14 +111,15 @@ CREATE TABLE IF NOT EXISTS changelane.history (
     handled bigint NOT NULL,
     failed bigint NOT NULL,
     retried bigint NOT NULL,
-    -- At the end of the span: messages in the queue, and all rows inserted since the statistics began.
+    -- At the end of the span: the messages in the queue, and all inserts since the statistics were reset.
     depth bigint,
     inserted bigint NOT NULL,
     waited bigint[] NOT NULL,
     worked bigint[] NOT NULL,
     PRIMARY KEY (queue, seconds, at)
 );
--- What people changed by the dashboard. Nobody but its owner, and whom they grant it, may write or read it.
+-- The log of people's actions on the dashboard. Only its owner, and roles with grants by the owner, read and
+-- write it.
 CREATE TABLE IF NOT EXISTS changelane.audit (
     id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -130,8 +131,8 @@ CREATE TABLE IF NOT EXISTS changelane.audit (
     outcome text NOT NULL
 );
 
--- For workers. Who may write a table may lock it, and every write that is captured reads this one: so workers
--- write it by functions.
+-- For workers. A role that may write a table may also lock it, and every captured write reads this table. So
+-- workers write it only through these functions.
 CREATE OR REPLACE FUNCTION changelane.doze(queues text[], seconds double precision) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $doze$
@@ -150,9 +151,9 @@ AS $rouse$
     UPDATE changelane.sleepers SET until = '-infinity' WHERE queue = ANY (queues);
 $rouse$;
 
--- Says how all relays of a process are; what it does not name is gone. Nobody waits: a row that another
--- worker writes at this moment is left alone. A relay that stopped is shown for a day, or until another one
--- runs.
+-- Writes the states of all relays of a process, and deletes those that the call does not name. It waits for
+-- no lock: a row that another worker writes at this moment is skipped. A stopped relay stays for a day, or
+-- until the same relay runs again.
 CREATE OR REPLACE FUNCTION changelane.tell_relays(process text, relays jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $tell$
@@ -187,8 +188,8 @@ BEGIN
 END
 $tell$;
 
--- Says how a worker process is, null that it ended in order; returns what people ask of it. Nobody waits, as
--- above. One that was killed is shown for a day.
+-- Writes the state of a worker process, and returns people's request to it. A null state means that the
+-- process ended in order. Like tell_relays, it waits for no lock. A killed process stays for a day.
 CREATE OR REPLACE FUNCTION changelane.tell_worker(process text, told jsonb) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $tell$
@@ -208,7 +209,7 @@ BEGIN
     UPDATE changelane.workers AS held
     SET state = left(new.state, 20), running = new.running, error = left(new.error, 500),
         error_at = new.error_at, queues = new.queues[:500], told_at = clock_timestamp(), since = new.since,
-        -- An earlier process of this name may have left one.
+        -- A request to an earlier process of the same name does not count.
         wish = CASE WHEN held.since = new.since THEN held.wish END
     FROM jsonb_to_record($2) AS new (
         state text, running jsonb, error text, error_at timestamptz, queues text[], since timestamptz
@@ -232,7 +233,7 @@ BEGIN
     RETURN wished;
 END
 $tell$;
--- Adds to what became of the messages of existing queues in this minute.
+-- Adds outcomes to the row of this minute, for queues that exist.
 CREATE OR REPLACE FUNCTION changelane.tell_history(told jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
 AS $tell$
@@ -240,7 +241,7 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     INSERT INTO changelane.history AS held
     SELECT new.queue, 60, date_trunc('minute', clock_timestamp()), new.handled, new.failed, new.retried,
-        -- Beyond this, workers do not count.
+        -- Workers count no further than this.
         CASE WHEN new.depth > 10000 THEN greatest(new.depth, numbers.estimate) ELSE new.depth END,
         numbers.inserted, new.waited[:50], new.worked[:50]
     FROM jsonb_to_recordset($1) AS new (
@@ -273,8 +274,8 @@ BEGIN
         );
 END
 $tell$;
--- Makes quarters of hours of minutes that are a day old, and deletes what is a week older. One worker at a
--- time.
+-- Sums minutes older than a day to quarters of an hour, and deletes rows that are a week older. One worker
+-- does it at a time.
 CREATE OR REPLACE FUNCTION changelane.fold_history() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
 AS $fold$
@@ -312,8 +313,9 @@ BEGIN
 END
 $fold$;
 
--- For people: EXECUTE lets a role stop and start workers, and lock no table that they read.
--- Asks a worker process that runs to stop or to drain; false where none of this name told of itself lately.
+-- For people. A role with EXECUTE can stop and start workers, and still cannot lock the tables that they
+-- read. Asks a running worker process to stop or to drain. Returns false if no process of this name reported
+-- lately.
 CREATE OR REPLACE FUNCTION changelane.ask_worker(process text, wish text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $ask$
@@ -341,9 +343,9 @@ BEGIN
 END
 $resume$;
 
--- Workers call it: advance a schedule from a due run to the next, and send that run in the same transaction.
--- Nothing happens if another worker was first, or if the schedule was paused or declared anew. Null expected
--- sets the first run; null run sends nothing.
+-- For workers. Advances a schedule to its next run, and sends the run that is due in the same transaction. It
+-- does nothing if another worker was first, or if the schedule was paused or changed. With a null expected it
+-- sets the first run. With a null run it sends nothing.
 CREATE OR REPLACE FUNCTION changelane.advance_schedule(
     project text, name text, spec text, since timestamptz, expected timestamptz, run timestamptz,
     passed_over bigint, next_at timestamptz
@@ -388,7 +390,7 @@ BEGIN
     RETURN sent;
 END
 $send$;
--- For people, as pause and resume of a queue are. What would have run while it was paused does not run later.
+-- For people, like pause and resume of a queue. Runs that fall into a pause are not sent later.
 CREATE OR REPLACE FUNCTION changelane.pause_schedule(project text, name text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $pause$
@@ -407,7 +409,7 @@ BEGIN
     RETURN FOUND;
 END
 $resume$;
--- One run more, now, which leaves the next run as it is. Null where there is no such schedule.
+-- Sends one additional run now. The next run keeps its time. Returns null if there is no such schedule.
 CREATE OR REPLACE FUNCTION changelane.run_schedule(project text, name text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $run$
@@ -425,10 +427,11 @@ BEGIN
 END
 $run$;
 
--- For capture functions, which call these as their owner. Those in the language sql have no SET, so that
--- Postgres makes them a part of the query that calls them. So they name the schema of each type and operator.
--- The id of a change, which is never used again: transaction and time tell the changes of one database apart,
--- and random digits those of its copies and restored backups.
+-- For capture functions, which call these as their owner. Functions in the language sql have no SET, so that
+-- Postgres can inline them into the calling query. So they name the schema of each type and operator.
+
+-- A new id for a change. Ids are never used twice: transaction and time distinguish the changes of one
+-- database, and random digits distinguish them from those of copies and restored backups.
 CREATE OR REPLACE FUNCTION changelane.new_id() RETURNS text
     LANGUAGE sql VOLATILE
 AS $new_id$
@@ -442,7 +445,7 @@ AS $new_id$
         )::pg_catalog.int8::pg_catalog.text
 $new_id$;
 
--- The message of a change. Each side is a row of the table, or a jsonb with the columns that are sent.
+-- The message of a change. new and old are rows of the table, or jsonb with the columns that are sent.
 CREATE OR REPLACE FUNCTION changelane.message(
     op text, schema text, "table" text, key jsonb, new anyelement, old anycompatible
 ) RETURNS jsonb
@@ -454,8 +457,8 @@ AS $message$
     )
 $message$;
 
--- A trace is version, trace, span and flags in hex, as W3C Trace Context has it. No session can put other
--- text, or text of any length, into headers.
+-- Adds the trace of the writer's session, if it has the form of W3C Trace Context: version, trace, span and
+-- flags in hex. So no session can put other text into headers.
 CREATE OR REPLACE FUNCTION changelane.add_trace(headers jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $add_trace$
@@ -469,7 +472,7 @@ BEGIN
 END
 $add_trace$;
 
--- The headers of a message, with the trace that the writer's session set, if it did.
+-- The headers of a message, with the trace of the writer's session if it set one.
 CREATE OR REPLACE FUNCTION changelane.headers(headers jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
 AS $headers$
@@ -479,8 +482,9 @@ AS $headers$
     END
 $headers$;
 
--- Sends the messages that a cursor yields to each queue, in their order, and wakes workers that sleep. A
--- batch ends at 1000 messages or 8 MB, so memory stays flat. By the group, the key, workers keep the order.
+-- Sends the messages of a cursor to each queue in their order, and wakes workers that sleep. A batch ends at
+-- 1000 messages or 8 MB, so memory stays small. grouped: the header x-pgmq-group holds the key, by which
+-- workers keep the order.
 CREATE OR REPLACE FUNCTION changelane.send_all(
     changes refcursor, queues text[], headers jsonb, delay integer DEFAULT 0, grouped boolean DEFAULT false
 ) RETURNS void
@@ -527,8 +531,7 @@ BEGIN
 END
 $send_all$;
 
--- The message of a row that is too large to be sent, or that jsonb cannot hold: its key alone, and the key
--- that it had before.
+-- The message of a row that is too large, or that jsonb cannot hold: only its key and its previous key.
 CREATE OR REPLACE FUNCTION changelane.key_only(
     op text, schema text, "table" text, key jsonb DEFAULT NULL, old_key jsonb DEFAULT NULL
 ) RETURNS jsonb
@@ -540,14 +543,14 @@ BEGIN
 END
 $key_only$;
 
--- How many bytes the JSON of a row takes. Where Postgres cannot make it: 1 GB.
+-- The size of a row as JSON in bytes, or 1 GB if Postgres cannot make the JSON.
 CREATE OR REPLACE FUNCTION changelane.measure(value record) RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $measure$
 DECLARE
     size bigint;
 BEGIN
-    -- Text takes less to make, and tells of the largest rows.
+    -- The text form is cheaper to make, and shows which rows are far too large.
     size := pg_catalog.octet_length(value::pg_catalog.text);
     IF size > 67108864 THEN
         RETURN size;
@@ -558,7 +561,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $measure$;
 
--- The same for a single value, and 0 for a small one.
+-- The same for a single value. Returns 0 for a small one without looking further.
 CREATE OR REPLACE FUNCTION changelane.weigh(value anyelement, above integer DEFAULT 131072) RETURNS bigint
     LANGUAGE sql STABLE
 AS $weigh$
@@ -567,8 +570,8 @@ AS $weigh$
     END
 $weigh$;
 
--- Whether the JSON of the rows of a change is larger than 16 MB, or cannot be made. 128 kB as stored, which
--- costs less to ask, never are.
+-- Whether the JSON of a change's rows is larger than 16 MB, or cannot be made. Rows of at most 128 kB as
+-- stored never are, and the stored size is cheap to read.
 CREATE OR REPLACE FUNCTION changelane.is_large(value anyelement) RETURNS boolean
     LANGUAGE sql STABLE
 AS $is_large$
@@ -584,7 +587,7 @@ AS $is_large$
             OPERATOR(pg_catalog.>) 16777216
 $is_large$;
 
--- The hash of a text, as UTF8 where all its characters have a place there.
+-- The hash of a text: of its UTF8 form, if all its characters exist in Unicode.
 CREATE OR REPLACE FUNCTION changelane.digest(value text) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $digest$
@@ -597,8 +600,8 @@ EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
 END
 $digest$;
 
--- For files of routes: the COMMENT that marks a trigger as ours. A table of another role takes none, and
--- there the trigger is known by the function that it calls.
+-- For the files of routes. Writes the COMMENT that marks a trigger as Changelane's. On a table of another
+-- role it may not, and then the trigger is recognized by the function that it calls.
 CREATE OR REPLACE PROCEDURE changelane.mark_trigger(trigger text, "table" text, marker text)
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $mark_trigger$
@@ -609,13 +612,15 @@ EXCEPTION WHEN insufficient_privilege THEN
 END
 $mark_trigger$;
 
--- To whom the schema is open: the owners of capture functions, and workers, whatever default privileges say.
+-- The rights on the schema: for owners of capture functions and for workers, independent of default
+-- privileges.
 REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text), changelane.ask_worker(text, text),
     changelane.send_scheduled(changelane.schedules, timestamptz), changelane.pause_schedule(text, text),
     changelane.resume_schedule(text, text), changelane.run_schedule(text, text) FROM PUBLIC;
 REVOKE ALL ON changelane.sleepers, changelane.pauses, changelane.schedules, changelane.relays,
     changelane.workers, changelane.history FROM PUBLIC;
--- By column: tools that compare schemas repeat rights on whole tables, and take PUBLIC for a role's name.
+-- These rights are granted by column, because tools that compare schemas repeat rights on whole tables and
+-- take PUBLIC for the name of a role.
 GRANT SELECT (queue, until) ON changelane.sleepers TO PUBLIC;
 GRANT SELECT (queue, since) ON changelane.pauses TO PUBLIC;
 GRANT SELECT (
@@ -668,7 +673,7 @@ DO $do$ BEGIN
                 'tell_worker(text, jsonb)', 'tell_history(jsonb)', 'fold_history()', 'ask_worker(text, text)',
                 'weigh(anyelement, integer)'
             ]) WITH ORDINALITY AS ours (signature, position)
-            -- Without a look-up by name, for which a role needs USAGE on the schema.
+            -- This is no lookup by name, because that needs USAGE on the schema.
             JOIN pg_catalog.pg_proc AS proc
                 ON proc.pronamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'changelane')
                 AND proc.proname || '(' || oidvectortypes(proc.proargtypes) || ')' = ours.signature

@@ -210,7 +210,7 @@ BEGIN
 END
 $function$;
 
--- What Supabase's schema lacks.
+-- The functions from here on are not in Supabase's schema.
 CREATE OR REPLACE FUNCTION pgmq_public.send_with_headers(
     queue_name text, message jsonb, headers jsonb, sleep_seconds integer DEFAULT 0
 )
@@ -219,7 +219,7 @@ AS $function$
 DECLARE
     own name;
 BEGIN
-    -- Captured changes are known by them; policies refuse them, too, but to roles past row security.
+    -- These headers identify captured changes. Policies refuse them, too, but some roles bypass policies.
     IF $3 ?| ARRAY['route', 'changelane', 'dead_letter']::text[] THEN
         RAISE insufficient_privilege USING
             MESSAGE = 'headers route, changelane, dead_letter are written by Changelane alone';
@@ -246,7 +246,7 @@ BEGIN
 END
 $function$;
 
--- It holds a snapshot while it waits, so that no table can be vacuumed past it: at most 30 seconds.
+-- It waits at most 30 seconds, because its snapshot keeps vacuum from removing dead rows.
 CREATE OR REPLACE FUNCTION pgmq_public.read_with_poll(
     queue_name text, sleep_seconds integer, n integer, max_poll_seconds integer DEFAULT 5
 )
@@ -277,7 +277,7 @@ BEGIN
 END
 $function$;
 
--- Only for the delivery of that number: whoever reads the message later holds it then.
+-- Applies to the delivery with that number only. After a later read, the message belongs to that reader.
 CREATE OR REPLACE FUNCTION pgmq_public.set_visibility(
     queue_name text, message_id bigint, read_count integer, sleep_seconds integer
 )
@@ -387,7 +387,7 @@ BEGIN
 END
 $function$;
 
--- Of the messages that the caller may see; counted up to 10,000.
+-- Counts the messages that the caller may see, up to 10,000.
 CREATE OR REPLACE FUNCTION pgmq_public.metrics(queue_name text)
     RETURNS TABLE (
         queue_length bigint, visible_length bigint, oldest_age_seconds float8, newest_age_seconds float8
@@ -432,7 +432,7 @@ BEGIN
     EXECUTE format(
         'COMMENT ON SCHEMA pgmq_public IS %L',
         format(
-            'changelane:1 project=golden_access api=pgmq_public spec=6817e4e55cd8 live=%s pg=',
+            'changelane:1 project=golden_access api=pgmq_public spec=6aabe105751c live=%s pg=',
             left(encode(sha256(convert_to(coalesce((
                 SELECT jsonb_agg(jsonb_build_array(
                     proc.proname, pg_get_function_arguments(proc.oid), pg_get_function_result(proc.oid),
@@ -452,7 +452,7 @@ BEGIN
 END
 $changelane$;
 
--- To nobody but those named here, and those to whom another project of this database gives access to a queue.
+-- EXECUTE for the roles named here only. Roles with access by another project of this database keep theirs.
 DO $changelane$
 DECLARE
     found record;

@@ -1,8 +1,8 @@
 -- Written by `changelane generate`: edit pipelines.yaml, not this file.
 
 -- The capture functions belong to "golden_capture".
--- Whatever runs in them, such as a cast that the type of a column brings along, can do no more than this role
--- may: send to the queues below.
+-- Code that runs in them, such as a cast of a column's type, has only this role's rights: to send to the
+-- queues below.
 DO $changelane$
 DECLARE
     newer boolean := current_setting('server_version_num')::int >= 160000;
@@ -10,7 +10,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'golden_capture') THEN
         CREATE ROLE "golden_capture" NOLOGIN NOINHERIT;
     END IF;
-    -- Only a member can give it a function, and replace that later.
+    -- Only a member of the role can make it the owner of a function, and replace that function later.
     IF NOT pg_has_role('golden_capture', 'USAGE')
         OR NOT (CASE WHEN newer THEN pg_has_role('golden_capture', 'SET') ELSE true END)
     THEN
@@ -25,7 +25,7 @@ DO $changelane$
 DECLARE
     missing text;
 BEGIN
-    -- What the role holds already, by PUBLIC or otherwise, is not given again.
+    -- Rights that the role already has, for example by PUBLIC, are not granted again.
     FOR missing IN
         WITH called (schema, name) AS (
             VALUES
@@ -49,7 +49,7 @@ BEGIN
             VALUES
                 ('pgmq', 'q_order_events', 'INSERT', '{vt,message,headers}'::text[]),
                 ('pgmq', 'q_order_events', 'SELECT', '{msg_id}'),
-                -- Where pgmq.enable_notify_insert makes senders write it, now or later.
+                -- With pgmq.enable_notify_insert, senders write this table.
                 ('pgmq', 'notify_insert_throttle', 'UPDATE', '{last_notified_at}'::text[]),
                 ('pgmq', 'notify_insert_throttle', 'SELECT',
                  '{queue_name,throttle_interval_ms,last_notified_at}'),

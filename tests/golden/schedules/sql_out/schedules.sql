@@ -21,7 +21,7 @@ ON CONFLICT (project, name) DO UPDATE SET
     body = excluded.body,
     missed = excluded.missed,
     spec = excluded.spec,
-    -- New times count from now; any other change leaves the next run as it is.
+    -- A changed time counts from now. Any other change keeps the next run.
     since = CASE
         WHEN (held.cron, held.every, held.timezone)
             IS DISTINCT FROM (excluded.cron, excluded.every, excluded.timezone) THEN clock_timestamp()
@@ -54,7 +54,7 @@ ON CONFLICT (project, name) DO UPDATE SET
     body = excluded.body,
     missed = excluded.missed,
     spec = excluded.spec,
-    -- New times count from now; any other change leaves the next run as it is.
+    -- A changed time counts from now. Any other change keeps the next run.
     since = CASE
         WHEN (held.cron, held.every, held.timezone)
             IS DISTINCT FROM (excluded.cron, excluded.every, excluded.timezone) THEN clock_timestamp()
@@ -87,7 +87,7 @@ ON CONFLICT (project, name) DO UPDATE SET
     body = excluded.body,
     missed = excluded.missed,
     spec = excluded.spec,
-    -- New times count from now; any other change leaves the next run as it is.
+    -- A changed time counts from now. Any other change keeps the next run.
     since = CASE
         WHEN (held.cron, held.every, held.timezone)
             IS DISTINCT FROM (excluded.cron, excluded.every, excluded.timezone) THEN clock_timestamp()

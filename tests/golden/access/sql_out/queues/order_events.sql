@@ -5,7 +5,7 @@ DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'order_events') THEN
         PERFORM pgmq.create('order_events');
-        -- Nobody declared what default privileges give to others.
+        -- Rights from default privileges are not declared, so they are revoked.
         DECLARE
             given record;
         BEGIN
@@ -56,7 +56,7 @@ DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'order_events_dlq') THEN
         PERFORM pgmq.create('order_events_dlq');
-        -- Nobody declared what default privileges give to others.
+        -- Rights from default privileges are not declared, so they are revoked.
         DECLARE
             given record;
         BEGIN
@@ -105,8 +105,7 @@ ALTER TABLE pgmq."q_order_events_dlq" SET (autovacuum_vacuum_cost_delay = 0,
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000), RESET (autovacuum_enabled);
 
 -- "golden_worker" may send, read, delete.
--- Literals in the expressions, and what the catalog says of them, are the same whatever the session's
--- settings.
+-- With these settings, literals in the expressions mean the same, and print the same, in every session.
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, MDY';
 SET LOCAL IntervalStyle = 'postgres';
@@ -180,7 +179,7 @@ DO $changelane$
 DECLARE
     found record;
 BEGIN
-    -- Row security of the queue does not hold who goes by a partition, and a sequence decides on ids.
+    -- Rights on partitions bypass the queue's row security, and a sequence decides the ids. Revoke both.
     FOR found IN
         SELECT relid::pg_catalog.regclass AS part, 'TABLE' AS kind
         FROM unnest(
@@ -202,7 +201,7 @@ BEGIN
             'REVOKE ALL ON %s %s FROM PUBLIC, %I CASCADE', found.kind, found.part, 'golden_worker'
         );
     END LOOP;
-    -- What the role holds already, by PUBLIC or otherwise, is not given again.
+    -- Rights that the role already has, for example by PUBLIC, are not granted again.
     IF NOT has_schema_privilege('golden_worker', 'pgmq', 'USAGE') THEN
         GRANT USAGE ON SCHEMA "pgmq" TO "golden_worker";
     END IF;
@@ -261,8 +260,7 @@ END
 $changelane$;
 
 -- "golden_worker" may send.
--- Literals in the expressions, and what the catalog says of them, are the same whatever the session's
--- settings.
+-- With these settings, literals in the expressions mean the same, and print the same, in every session.
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, MDY';
 SET LOCAL IntervalStyle = 'postgres';
@@ -322,7 +320,7 @@ DO $changelane$
 DECLARE
     found record;
 BEGIN
-    -- Row security of the queue does not hold who goes by a partition, and a sequence decides on ids.
+    -- Rights on partitions bypass the queue's row security, and a sequence decides the ids. Revoke both.
     FOR found IN
         SELECT relid::pg_catalog.regclass AS part, 'TABLE' AS kind
         FROM unnest(
@@ -344,7 +342,7 @@ BEGIN
             'REVOKE ALL ON %s %s FROM PUBLIC, %I CASCADE', found.kind, found.part, 'golden_worker'
         );
     END LOOP;
-    -- What the role holds already, by PUBLIC or otherwise, is not given again.
+    -- Rights that the role already has, for example by PUBLIC, are not granted again.
     IF NOT has_schema_privilege('golden_worker', 'pgmq', 'USAGE') THEN
         GRANT USAGE ON SCHEMA "pgmq" TO "golden_worker";
     END IF;
@@ -397,7 +395,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'changelane_golden_access_cf8a1a0f') THEN
         CREATE ROLE "changelane_golden_access_cf8a1a0f" NOLOGIN NOINHERIT;
     END IF;
-    -- Only a member can give it a function, and replace that later.
+    -- Only a member of the role can make it the owner of a function, and replace that function later.
     IF NOT pg_has_role('changelane_golden_access_cf8a1a0f', 'USAGE')
         OR NOT (CASE WHEN newer THEN pg_has_role('changelane_golden_access_cf8a1a0f', 'SET') ELSE true END)
     THEN
@@ -409,8 +407,7 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN
 END
 $changelane$;
 -- "changelane_golden_access_cf8a1a0f" may read, archive.
--- Literals in the expressions, and what the catalog says of them, are the same whatever the session's
--- settings.
+-- With these settings, literals in the expressions mean the same, and print the same, in every session.
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, MDY';
 SET LOCAL IntervalStyle = 'postgres';
@@ -508,7 +505,7 @@ DO $changelane$
 DECLARE
     found record;
 BEGIN
-    -- Row security of the queue does not hold who goes by a partition, and a sequence decides on ids.
+    -- Rights on partitions bypass the queue's row security, and a sequence decides the ids. Revoke both.
     FOR found IN
         SELECT relid::pg_catalog.regclass AS part, 'TABLE' AS kind
         FROM unnest(
@@ -531,7 +528,7 @@ BEGIN
                 'changelane_golden_access_cf8a1a0f'
         );
     END LOOP;
-    -- What the role holds already, by PUBLIC or otherwise, is not given again.
+    -- Rights that the role already has, for example by PUBLIC, are not granted again.
     IF NOT has_schema_privilege('changelane_golden_access_cf8a1a0f', 'pgmq', 'USAGE') THEN
         GRANT USAGE ON SCHEMA "pgmq" TO "changelane_golden_access_cf8a1a0f";
     END IF;
@@ -593,8 +590,8 @@ BEGIN
 END
 $changelane$;
 -- "golden_client" calls these functions
--- and holds no right on the tables. They run as the role above, which nobody can become: row security holds
--- what they do, and the expressions see no more than that role may.
+-- and has no right on the tables. The functions run as the role above, which no session can become. So row
+-- security limits them, and the expressions run with that role's rights only.
 DO $changelane$
 DECLARE
     found record;
@@ -602,7 +599,7 @@ BEGIN
     IF pg_catalog.to_regnamespace('changelane_access') IS NULL THEN
         CREATE SCHEMA changelane_access;
     END IF;
-    -- Everybody may look up a name in it, and only its owner creates.
+    -- Every role may look up names in this schema. Only its owner creates objects in it.
     IF NOT has_schema_privilege('public', 'changelane_access', 'USAGE') THEN
         GRANT USAGE ON SCHEMA changelane_access TO PUBLIC;
     END IF;
@@ -687,7 +684,7 @@ DECLARE
     found record;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('changelane:schema', 0));
-    -- No login, and no member but who owns the queue.
+    -- The role has no login, and its only member is the owner of the queue.
     IF (SELECT rolcanlogin FROM pg_catalog.pg_roles WHERE rolname = 'changelane_golden_access_cf8a1a0f') THEN
         ALTER ROLE "changelane_golden_access_cf8a1a0f" NOLOGIN;
     END IF;
@@ -702,7 +699,7 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE %I FROM %I', 'changelane_golden_access_cf8a1a0f', found.member);
     END LOOP;
-    -- A role can be given a function only where it may create one.
+    -- A role can become the owner of a function only in a schema where it may create one.
     GRANT CREATE ON SCHEMA changelane_access TO "changelane_golden_access_cf8a1a0f";
     FOR found IN
         SELECT oid::pg_catalog.regprocedure AS signature,

@@ -66,7 +66,7 @@ END $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_insert_b7b4b613"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."customers_insert_b7b4b613"() IS
     'changelane:1 project=golden route=customers spec=c9e17fb2e880 live=769181ee4be4 queues=events';
--- An expression that does not suit the table fails here, and not in the application's writes.
+-- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;
@@ -149,7 +149,7 @@ END $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_delete_b7b4b613"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."customers_delete_b7b4b613"() IS
     'changelane:1 project=golden route=customers spec=2519634ff3ee live=0efe016337fe queues=events';
--- An expression that does not suit the table fails here, and not in the application's writes.
+-- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;

@@ -42,7 +42,7 @@ REVOKE ALL ON FUNCTION changelane."orders_insert_edcc4ec5"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_edcc4ec5"() IS
     'changelane:1 project=shop route=orders spec=401fb6a4f7b9 live=68ddc298ac84 queues=order_events';
 ALTER FUNCTION changelane."orders_insert_edcc4ec5"() OWNER TO "golden_capture";
--- An expression that does not suit the table fails here, and not in the application's writes.
+-- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;

@@ -14,7 +14,7 @@ BEGIN
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row;
     RETURN NULL;
 END $changelane$;
--- The table's number in the body makes each session plan anew after ALTER TABLE, by whatever name.
+-- The body contains the table's oid, so each session makes new plans after ALTER TABLE, even after a rename.
 DO $changelane$
 BEGIN
     EXECUTE replace(
@@ -54,7 +54,7 @@ BEGIN
     WHERE old_row.changelane_row *<> new_row.changelane_row;
     RETURN NULL;
 END $changelane$;
--- The table's number in the body makes each session plan anew after ALTER TABLE, by whatever name.
+-- The body contains the table's oid, so each session makes new plans after ALTER TABLE, even after a rename.
 DO $changelane$
 BEGIN
     EXECUTE replace(

@@ -14,7 +14,7 @@ END
 $changelane$;
 DO $changelane$
 BEGIN
-    -- pgmq makes one by another name, or none, as the version has it.
+    -- Some versions of pgmq make this index under another name, others make none.
     IF NOT EXISTS (
         SELECT FROM pg_index AS index
         JOIN pg_attribute AS attribute

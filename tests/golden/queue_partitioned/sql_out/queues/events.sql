@@ -3,13 +3,13 @@
 DO $changelane$
 BEGIN
     IF NOT EXISTS (SELECT FROM pgmq.meta WHERE queue_name = 'events') THEN
-        -- Partitions are cut at the midnights of the session's zone, so that is always one and the same.
+        -- Partitions begin at midnight in the session's time zone, so it must always be the same zone.
         PERFORM set_config('TimeZone', 'UTC', true);
         PERFORM pgmq.create_partitioned('events', '1 day', '14 days');
-        -- pg_partman leaves the session with the search_path of this transaction.
+        -- pg_partman changes the search_path of the session. This restores it after the transaction.
         PERFORM set_config(name, reset_val, false), set_config(name, setting, true)
         FROM pg_settings WHERE name = 'search_path';
-        -- pgmq makes neither, and a worker claims by the one and acknowledges by the other.
+        -- Workers claim by the first index and acknowledge by the second. pgmq makes neither.
         CREATE INDEX "q_events_vt_idx" ON pgmq."q_events" (vt);
         CREATE INDEX "q_events_msg_id_idx" ON pgmq."q_events" (msg_id);
         EXECUTE format(
@@ -24,7 +24,7 @@ CREATE INDEX IF NOT EXISTS "q_events_key_idx" ON pgmq."q_events"
     ((hashtextextended(headers->>'x-pgmq-group', 0)), msg_id);
 DO $changelane$
 BEGIN
-    -- pgmq makes one by another name, or none, as the version has it.
+    -- Some versions of pgmq make this index under another name, others make none.
     IF NOT EXISTS (
         SELECT FROM pg_index AS index
         JOIN pg_attribute AS attribute
@@ -46,8 +46,8 @@ DECLARE
     );
     part text;
 BEGIN
-    -- Partitions are made only as messages come unless they are to be made for ever: a queue that was idle,
-    -- or worked off, would have none for its next message.
+    -- Without infinite_time_partitions, pg_partman makes partitions only while messages arrive. A queue that
+    -- was idle or empty would then have no partition for its next message.
     EXECUTE format(
         'UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L',
         config, '14 days', 'pgmq.q_events'
@@ -56,7 +56,7 @@ BEGIN
         'UPDATE %s SET retention = %L, infinite_time_partitions = true WHERE parent_table = %L',
         config, '30 days', 'pgmq.a_events'
     );
-    -- The parent takes no storage parameters; new partitions have those of the template.
+    -- A partitioned table has no storage parameters; its partitions and the template for new ones do.
     FOR part IN EXECUTE format(
         'SELECT relid::regclass::text FROM pg_partition_tree(%L) WHERE isleaf'
         ' UNION ALL SELECT class.oid::regclass::text FROM %s JOIN pg_namespace AS home ON true'

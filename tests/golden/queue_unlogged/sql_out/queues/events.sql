@@ -19,7 +19,7 @@ DO $changelane$
 DECLARE
     numbers regclass := pg_get_serial_sequence('pgmq."q_events"', 'msg_id');
 BEGIN
-    -- After a crash ids would begin anew, and meet those in the archive.
+    -- Otherwise ids would restart after a crash, and collide with ids in the archive.
     IF EXISTS (SELECT FROM pg_class WHERE oid = numbers AND relpersistence = 'u') THEN
         EXECUTE format('ALTER SEQUENCE %s SET LOGGED', numbers);
     END IF;

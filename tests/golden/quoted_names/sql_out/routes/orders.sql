@@ -7,7 +7,7 @@ DECLARE
     changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Most rows are not wanted. This sets up no more than it takes to say so.
+    -- Most statements change no wanted row. This cheap query finds that out first.
     PERFORM FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old",
         NULL::integer AS "Größe", NULL::text AS "it's") AS absent, LATERAL
         (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row
@@ -54,8 +54,8 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_e0730411"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_e0730411"() IS
-    'changelane:1 project=golden route=orders spec=1277f3b97387 live=142e483d1dce queues=events';
--- An expression that does not suit the table fails here, and not in the application's writes.
+    'changelane:1 project=golden route=orders spec=1277f3b97387 live=5c3ef70ca979 queues=events';
+-- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;
@@ -184,7 +184,7 @@ END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_e0730411"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_e0730411"() IS
     'changelane:1 project=golden route=orders spec=6dc3cf545ba6 live=a541311c837f queues=events';
--- An expression that does not suit the table fails here, and not in the application's writes.
+-- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;

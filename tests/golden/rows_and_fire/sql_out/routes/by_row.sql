@@ -14,7 +14,7 @@ BEGIN
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
     WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
     IF FOUND THEN RETURN NULL; END IF;
-    -- The row is large. A query of its own, for what it may say costs when it is set up.
+    -- The row is large. This is a separate query, because a long query is slow to set up.
     PERFORM pgmq.send('events', CASE WHEN changelane.is_large(new_row.changelane_row)
             THEN changelane.key_only('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"))
             ELSE changelane.message('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"),
@@ -26,7 +26,7 @@ BEGIN
             WHERE '0'::regclass /* this table */ IS NOT NULL OFFSET 0) AS source) AS new_row;
     RETURN NULL;
 END $changelane$;
--- The table's number in the body makes each session plan anew after ALTER TABLE, by whatever name.
+-- The body contains the table's oid, so each session makes new plans after ALTER TABLE, even after a rename.
 DO $changelane$
 BEGIN
     EXECUTE replace(
@@ -40,7 +40,7 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."by_row_insert_71eb967f"() IS
-    'changelane:1 project=golden route=by_row spec=a47a012ff7dc live=c81d95d841d5 queues=events';
+    'changelane:1 project=golden route=by_row spec=a47a012ff7dc live=c8b5f47103b0 queues=events';
 CREATE OR REPLACE TRIGGER "!by_row_insert_71eb967f" AFTER INSERT ON "public"."orders"
     FOR EACH ROW
     EXECUTE FUNCTION changelane."by_row_insert_71eb967f"();
@@ -68,7 +68,8 @@ BEGIN
         + pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */
             THEN false ELSE old_row.changelane_row *<> new_row.changelane_row END;
     IF FOUND THEN RETURN NULL; END IF;
-    -- The row is not wanted, or large. A query of its own, for what it may say costs when it is set up.
+    -- The row is not wanted, or it is large. This is a separate query, because a long query is slow to set
+    -- up.
     IF EXISTS (
         SELECT FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
             SELECT FROM (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row
@@ -100,7 +101,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $changelane$;
--- The table's number in the body makes each session plan anew after ALTER TABLE, by whatever name.
+-- The body contains the table's oid, so each session makes new plans after ALTER TABLE, even after a rename.
 DO $changelane$
 BEGIN
     EXECUTE replace(
@@ -114,7 +115,7 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."by_row_update_71eb967f"() IS
-    'changelane:1 project=golden route=by_row spec=c7c3d12ac4fc live=83bdfed867a9 queues=events';
+    'changelane:1 project=golden route=by_row spec=c7c3d12ac4fc live=62e080bf8f33 queues=events';
 CREATE OR REPLACE TRIGGER "!by_row_update_71eb967f" AFTER UPDATE ON "public"."orders"
     FOR EACH ROW
     EXECUTE FUNCTION changelane."by_row_update_71eb967f"();

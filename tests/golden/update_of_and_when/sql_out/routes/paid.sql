@@ -7,7 +7,7 @@ DECLARE
     changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
-    -- Most rows are not wanted. This sets up no more than it takes to say so.
+    -- Most statements change no wanted row. This cheap query finds that out first.
     PERFORM FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total",
         NULL::text AS "note") AS absent, LATERAL
         (SELECT "id", "status", "total", "note", changelane_new AS changelane_row
@@ -53,8 +53,8 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_insert_71eb967f"() IS
-    'changelane:1 project=golden route=paid spec=0ad0d00abbec live=f91ec901f702 queues=events';
--- An expression that does not suit the table fails here, and not in the application's writes.
+    'changelane:1 project=golden route=paid spec=0ad0d00abbec live=f9eeedc72e0f queues=events';
+-- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;
@@ -154,7 +154,7 @@ END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_update_71eb967f"() IS
     'changelane:1 project=golden route=paid spec=b29f56c45c93 live=7a6e249d0b0b queues=events';
--- An expression that does not suit the table fails here, and not in the application's writes.
+-- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
     SET LOCAL search_path = pg_catalog, pg_temp;

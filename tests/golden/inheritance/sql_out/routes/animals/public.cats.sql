@@ -14,7 +14,7 @@ BEGIN
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
     WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
     IF FOUND THEN RETURN NULL; END IF;
-    -- The row is large. A query of its own, for what it may say costs when it is set up.
+    -- The row is large. This is a separate query, because a long query is slow to set up.
     PERFORM pgmq.send('events', CASE WHEN changelane.is_large(new_row.changelane_row)
             THEN changelane.key_only('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"))
             ELSE changelane.message('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"),
@@ -26,7 +26,7 @@ BEGIN
             WHERE '0'::regclass /* this table */ IS NOT NULL OFFSET 0) AS source) AS new_row;
     RETURN NULL;
 END $changelane$;
--- The table's number in the body makes each session plan anew after ALTER TABLE, by whatever name.
+-- The body contains the table's oid, so each session makes new plans after ALTER TABLE, even after a rename.
 DO $changelane$
 BEGIN
     EXECUTE replace(
@@ -40,7 +40,7 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."animals_insert_f2cbfc48"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."animals_insert_f2cbfc48"() IS
-    'changelane:1 project=golden route=animals spec=256587fdfbee live=5eefbd9d8e6b queues=events';
+    'changelane:1 project=golden route=animals spec=256587fdfbee live=202a1c8fb632 queues=events';
 CREATE OR REPLACE TRIGGER "!animals_insert_f2cbfc48" AFTER INSERT ON "public"."cats"
     FOR EACH ROW
     EXECUTE FUNCTION changelane."animals_insert_f2cbfc48"();
