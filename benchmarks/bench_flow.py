@@ -1,4 +1,4 @@
-"""From commit to handled, at a steady rate of changes: does the worker keep up, and how soon is each handled?
+"""From commit to handled at a steady rate of changes: whether the worker keeps up, and the latencies.
 
     python benchmarks/bench_flow.py [--rate 2000] [--seconds 60] [--json FILE]
 

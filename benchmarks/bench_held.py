@@ -1,4 +1,4 @@
-"""What an open transaction costs the worker: nothing that dies meanwhile can be removed.
+"""The cost of an open transaction for the worker: vacuum cannot remove rows that are deleted meanwhile.
 
     python benchmarks/bench_held.py [--seconds 60] [--rounds 3]
 
@@ -60,7 +60,7 @@ def run(url: str, folder: Path, queue: str, *, seconds: float, held: bool) -> fl
     with ExitStack() as stack:
         conn = stack.enter_context(connect(url))
         conn.execute("SELECT pgmq.create(%s), pgmq.create(%s)", [queue, f"{queue}_dlq"])
-        # As `changelane apply` has it for every queue.
+        # `changelane apply` sets this for every queue.
         conn.execute(
             psycopg.sql.SQL(
                 "ALTER TABLE {} SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)"

@@ -1,4 +1,4 @@
-"""What the order of keys costs a message in a queue of 1,000 and in one of 1,000,000.
+"""The cost of key order per message, in a queue of 1,000 and in one of 1,000,000 messages.
 
     python benchmarks/bench_order.py --database-url URL [--depth 1000000] [--rounds 3] [--only "1 key"]
 

@@ -1,4 +1,4 @@
-"""What a relay costs beside the same drain that publishes nothing.
+"""The cost of a relay, compared with the same drain that publishes nothing.
 
     python benchmarks/bench_relay.py [--messages 20000] [--rounds 5] [--only ENGINE]... [--batch 500]
 

@@ -1,4 +1,4 @@
-"""How soon a worker begins after a commit, and what its wake-up costs those who write.
+"""The time from a commit to the handler, and the cost of wake-ups for writers.
 
     python benchmarks/bench_wake.py --database-url URL [--seconds 10] [--rounds 3]
 

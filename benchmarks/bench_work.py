@@ -1,4 +1,4 @@
-"""How fast the worker is, beside what else could be done with the same queue, and how much memory it takes.
+"""The speed of the worker, compared with other ways to consume the same queue, and its memory.
 
     python benchmarks/bench_work.py [--messages 50000] [--rounds 5] [--only NAME]... [--memory] [--json FILE]
 

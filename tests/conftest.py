@@ -30,7 +30,7 @@ ROOT = "CHANGELANE_TEST_ROOT"
 URL = "CHANGELANE_TEST_URL"
 PREFIX = "changelane-test-"
 
-# A machine that is busy with other things fails no test.
+# A slow machine must not fail a test.
 settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
@@ -39,12 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden",
         action="store_true",
-        help="write expected output anew, to be reviewed with git diff",
+        help="rewrite the expected output, for review with git diff",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell ignores it for what it runs in the background; programs that tests interrupt would inherit that.
+    # A shell lets background commands ignore SIGINT, and programs that tests interrupt would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # Workers of pytest-xdist inherit the environment; only the controller makes the folder and removes it.
@@ -159,7 +159,7 @@ def _sweep() -> None:
     for root in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         owner = root.name.removeprefix(PREFIX).partition("-")[0]
         if owner.isdigit() and not _is_alive(int(owner)):
-            # Another user's, or another run sweeps it just now.
+            # It is another user's, or another run removes it at this moment.
             with contextlib.suppress(ServerError):
                 servers.remove(root)
 

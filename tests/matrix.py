@@ -28,7 +28,7 @@ PACKAGES = {
 
 OF_THE_WHEEL = "--ignore-glob=tests/integration/test_server*.py"
 TESTS = ["tests/integration", OF_THE_WHEEL, "-k", "not dump and not demo"]
-"""All but those on the wheel's own files, and on dumps, which take client programs of the server's major."""
+"""All tests except those on the wheel's files, and those with dumps, which need programs of the major."""
 
 PGMQ = "1.13.0"
 """The version of the extension that the package's SQL is installed as."""

@@ -1,4 +1,4 @@
-"""Where handlers and what is sent to their queues do not fit."""
+"""Handlers whose annotation does not fit the messages of their queue."""
 
 from __future__ import annotations
 

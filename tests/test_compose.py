@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile, held against the command line and the tree that they name."""
+"""docker-compose.yml and the Dockerfile against the command line and the files that they name."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_the_profile_relay_adds_a_nats_server_where_the_example_looks_for_it() -
 def test_the_nats_server_takes_the_command_of_its_service(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("nats-server")
     command = [str(tmp_path) if word == "/data" else word for word in SERVICES["nats"]["command"]]
-    # To check a configuration, it reads its arguments first, and then says that none of them names one.
+    # To check a configuration, it reads its arguments first, and then reports that they name no server.
     done = subprocess.run([program, *command, "-t"], capture_output=True, text=True, timeout=60, check=False)
     assert "must specify [-c, --config]" in done.stdout + done.stderr
     folder = ROOT / SERVICES["nats"]["build"]

@@ -1,4 +1,4 @@
-"""Which database, how an unreachable one is said, and that no error tells a password."""
+"""The choice of the database, the errors of an unreachable one, and passwords that stay hidden."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The digest of a spec: what counts as a change, and what is no YAML."""
+"""The digest of a spec: which edits change it, and text that is no YAML."""
 
 from __future__ import annotations
 

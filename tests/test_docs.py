@@ -1,11 +1,11 @@
-"""The pages of ``docs/``: what they show is what happens.
+"""The pages of ``docs/`` show real output.
 
 Of each page, blocks that name a file (```` ```sql shop.sql ````) are written, and the ``$`` lines of
 ``console`` blocks are run, in order, in a folder and with a local server of its own. Every line shown below a
 command occurs in what it prints; ``...`` stands for lines left out; moments and sizes in bytes may differ.
 What a page takes for granted is in its folder of ``tests/pages``, whose ``prepare.sh`` is run first.
 
-``pytest tests/test_docs.py --update-golden`` writes the reference anew.
+``pytest tests/test_docs.py --update-golden`` rewrites the reference.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def read_commands(block: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def simplify(line: str) -> str:
-    """Blanks are for the eye, moments and durations are others, and a message's size follows the digits of a
-    clock.
-    """
+    """Ignore differences in blanks, times, durations, and sizes of messages, which contain times."""
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "MOMENT", " ".join(line.split()))
     line = re.sub(r"in \d+\.\d\ds\b", "in N s", line)
     return re.sub(r"\b\d+ k?B\b", "N B", line)
@@ -90,7 +88,7 @@ def test_the_examples_of_a_page_do_as_the_page_says(page: Path, folder: Path) ->
 
 
 def run(command: str, *, folder: Path, environment: dict[str, str]) -> str:
-    """What a command prints, errors included; it must exit 0."""
+    """The output of a command, with stderr; it must exit 0."""
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,

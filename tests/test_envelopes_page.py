@@ -1,6 +1,6 @@
 """docs/envelopes.md shows what the formats make of one message.
 
-``pytest tests/test_envelopes_page.py --update-golden`` writes the blocks anew.
+``pytest tests/test_envelopes_page.py --update-golden`` rewrites the blocks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``docs/errors.md``: every code has its section, whose example yields what is printed there.
 
-``pytest tests/test_errors_page.py --update-golden`` writes the printed part anew.
+``pytest tests/test_errors_page.py --update-golden`` rewrites the printed part.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 BY_SCHEMA = {code for code in Code if code.value.startswith("CL1")} | {Code.ONE_OF, Code.SCHEDULE}
 BY_SCHEMA -= {Code.CRON, Code.TIMEZONE}
-"""Of those that are about values: what the JSON Schema refuses, too. It knows neither days nor zones."""
+"""The errors on values that the JSON Schema refuses, too. It knows neither days nor zones."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def test_a_link_in_its_place_is_replaced_and_one_at_the_part_is_not_followed(
     path.symlink_to(victim)
     write_whole(path, "ours\n")
     assert (path.is_symlink(), path.read_text(), victim.read_text()) == (False, "ours\n", "kept\n")
-    # Even whoever knew the name beforehand.
+    # Also an attacker who knew the name beforehand.
     monkeypatch.setattr("secrets.token_hex", lambda size: "0" * size)
     (path.parent / ".file.sql.00000000.part").symlink_to(victim)
     with pytest.raises(OSError, match="File exists"):

@@ -1,6 +1,6 @@
-"""Folders of ``golden/``: a spec, the schema it is for, and all that comes of them, to be read and reviewed.
+"""Folders of ``golden/``: a spec, its schema, and all generated files, for review.
 
-``pytest tests/test_golden.py --update-golden`` writes what came of them anew.
+``pytest tests/test_golden.py --update-golden`` rewrites the output.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ def imagine(catalog: Catalog, manifest: Manifest) -> Observed:
 
 
 def render(folder: Path) -> dict[str, str]:
-    """All files that come of a folder's spec and catalog, by their path in it."""
+    """All files that are generated from a folder's spec and catalog, by their path in it."""
     catalog = load_catalog(folder / "sql_out" / "catalog.json")
     output = generate(read_spec(folder / "pipelines.yaml"), catalog)
     manifest = Manifest.model_validate_json(output.files["manifest.json"])
     planned = plan(manifest, imagine(catalog, manifest))
     files = {name: text.encode() for name, text in output.files.items()}
     return {
-        # The schema's file is the same for all, and stands in plan.sql.
+        # schema.sql is the same in all folders, and plan.sql contains it.
         **{f"sql_out/{name}": text for name, text in output.files.items() if name != "schema.sql"},
         "plan.txt": plan_text.render_text(planned) + "\n",
         "plan.json": plan_text.render_json(planned, files) + "\n",

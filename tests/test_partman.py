@@ -1,4 +1,4 @@
-"""What keeps a server from partitioned queues."""
+"""Obstacles to partitioned queues on a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan leaves alone, refuses or reports as a problem."""
+"""Objects that a plan leaves alone, refuses or reports as problems."""
 
 from __future__ import annotations
 

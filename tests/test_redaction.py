@@ -1,4 +1,4 @@
-"""No error about a spec shows a secret that stands in it by mistake."""
+"""No error about a spec shows a secret that somebody wrote into it by mistake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns that relays name are held against what the routes send, before anything runs."""
+"""Columns in relays' addresses are checked against the routes before anything runs."""
 
 from __future__ import annotations
 

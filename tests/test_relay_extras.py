@@ -1,4 +1,4 @@
-"""Clients of engines that are not installed are said in one line."""
+"""A missing client library of an engine is reported in one line."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def make_answer(number: int, text: bytes, *, subject: bytes = INBOX) -> bytes:
 
 
 def read(pieces: list[bytes]) -> tuple[list[tuple[int, Outcome]], list[bytes]]:
-    """What is heard of answers, and what the client itself gets."""
+    """The answers that our parser reads, and the bytes that the client gets."""
     heard: list[tuple[int, Outcome]] = []
     others: list[bytes] = []
 
@@ -50,7 +50,7 @@ def read(pieces: list[bytes]) -> tuple[list[tuple[int, Outcome]], list[bytes]]:
 
 def test_answers_are_read_wherever_they_are_cut() -> None:
     chance = random.Random(7)
-    # A payload that looks like an answer is none.
+    # A payload that looks like an answer does not count as one.
     lure = make_answer(99, b"{}")
     for _ in range(300):
         stream, expected, others = b"", [], []

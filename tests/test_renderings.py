@@ -1,4 +1,4 @@
-"""Captures that differ in names alone share one rendering, which nobody can tell from their own."""
+"""Captures that differ only in names share one rendering, and the result is the same as without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/security.md names a test for each row, and each is there."""
+"""Each row of docs/security.md names tests that exist."""
 
 from __future__ import annotations
 

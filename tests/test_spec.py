@@ -19,9 +19,9 @@ from changelane.generator.spec.yaml_source import Value, name_type, read_source,
 HERE = Path(__file__).parent
 VALID = sorted((HERE / "spec_valid").glob("*.yaml"))
 INVALID = sorted((HERE / "spec_invalid").glob("*.yaml"))
-"""Mistakes of one place, which the JSON Schema sees too; comments at the end say what is found."""
+"""Specs with a mistake in one place, which the JSON Schema sees, too. A last comment names the error."""
 CONTRADICTORY = sorted((HERE / "spec_contradictory").glob("*.yaml"))
-"""Mistakes between places, or beyond what a schema can say."""
+"""Specs with contradictions between places, or mistakes that a schema cannot express."""
 
 HEAD = "version: 1\nproject: shop\nqueues: {events: {}}\n"
 ROUTE = "routes:\n  - {name: r, table: public.t, events: [insert], queue: events}\n"
@@ -43,7 +43,7 @@ def read(spec: Path, text: str) -> Document:
 
 
 def diagnose(spec: Path) -> list[Diagnostic]:
-    """What is refused; empty for a right spec."""
+    """The errors of a spec; empty for a correct one."""
     try:
         read_spec(spec)
     except SpecError as error:
@@ -284,7 +284,7 @@ def as_seen_by_a_schema(value: Value) -> object:
     kind, resolved = name_type(value), resolve(value)
     if kind == "a boolean":
         return str(value).lower() == "true"
-    # Readers differ on other numbers, so that they are none of those that a spec takes.
+    # YAML readers disagree on other forms of numbers, so a spec refuses them.
     return 0.5 if kind == "a number" and not isinstance(resolved, int) else resolved
 
 

@@ -1,4 +1,4 @@
-"""What holds of every SQL file of the runner."""
+"""Rules for every SQL file of the runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of a schedule, against every minute of real time looked at one by one."""
+"""Runs of a schedule, compared with a look at every single minute."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def at(text: str) -> datetime:
 
 
 def expand(field: str, place: int) -> set[int]:
-    """The numbers that a field means, by the words of cron's manual."""
+    """The numbers of a field, as cron's manual defines them."""
     known = FIELDS[place]
     meant = set[int]()
     for term in field.upper().split(","):
@@ -51,7 +51,7 @@ def expand(field: str, place: int) -> set[int]:
 
 @cache
 def walk(zone: str, start: datetime, days: int) -> list[tuple[datetime, datetime]]:
-    """Each minute of real time, with what the wall shows then."""
+    """Each minute of elapsed time, with the local time then."""
     instants = [start + MINUTE * count for count in range(days * 1440)]
     return [(instant, instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None)) for instant in instants]
 
@@ -112,7 +112,7 @@ CRONS = st.tuples(*(fields(place) for place in range(5))).map(" ".join)
 @settings(max_examples=100, deadline=None)
 def test_runs_are_those_that_each_minute_looked_at_shows(cron: str, zone: str, data: st.DataObject) -> None:
     change = at(data.draw(st.sampled_from(CHANGES[zone])))
-    # Some time before the day begins, so that what was seen on the wall is known.
+    # Start before the day begins, so that repeated local times are known.
     start, days = change - timedelta(days=1, hours=12), 3
     try:
         check_cron(cron)
@@ -130,13 +130,13 @@ def test_runs_are_those_that_each_minute_looked_at_shows(cron: str, zone: str, d
 @pytest.mark.parametrize(
     ("cron", "zone", "after", "runs"),
     [
-        # Skipped: once, at the end of the gap; the day after as ever.
+        # A skipped local time runs once, at the end of the gap; the next day is normal.
         ("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00", ["2026-03-29T01:00", "2026-03-30T00:30"]),
         ("30 2 * * *", "Australia/Sydney", "2026-10-03T12:00", ["2026-10-03T16:00", "2026-10-04T15:30"]),
         ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00", ["2026-10-03T15:30", "2026-10-04T15:15"]),
         ("0 0 * * *", "Africa/Cairo", "2026-04-23T12:00", ["2026-04-23T22:00", "2026-04-24T21:00"]),
         ("*/20 2 * * *", "America/New_York", "2026-03-08T00:00", ["2026-03-08T07:00", "2026-03-09T06:00"]),
-        # Repeated: the first of both.
+        # A repeated local time runs at its first occurrence.
         ("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00", ["2026-10-25T00:30", "2026-10-26T01:30"]),
         ("30 1 * * *", "America/St_Johns", "2026-10-31T12:00", ["2026-11-01T04:00", "2026-11-02T05:00"]),
         ("45 1 * * *", "Australia/Lord_Howe", "2026-04-04T12:00", ["2026-04-04T14:45", "2026-04-05T15:15"]),

@@ -1,4 +1,4 @@
-"""What follows from a schedule and the server's time."""
+"""The decision that follows from a schedule and the server's time."""
 
 from datetime import UTC, datetime
 
@@ -28,7 +28,7 @@ def make(*, next_at: str | None, now: str, missed: str = "once", every: int | No
 @pytest.mark.parametrize(
     ("schedule", "advance"),
     [
-        # The first run is the one after it was declared, though that may be over by now.
+        # The first run is the first one after the declaration, even if it is past by now.
         (make(next_at=None, now="11:00"), Advance(run=None, passed_over=0, next_at=at("10:10"))),
         (make(next_at="10:10", now="10:09:59.999"), None),
         (make(next_at="10:10", now="10:10"), Advance(run=at("10:10"), passed_over=0, next_at=at("10:20"))),

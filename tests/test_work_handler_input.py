@@ -1,4 +1,4 @@
-"""What a handler takes, by its annotation, and bodies that fit it or do not."""
+"""The input of a handler by its annotation, and bodies that fit it or do not."""
 
 from __future__ import annotations
 

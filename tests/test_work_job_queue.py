@@ -1,4 +1,4 @@
-"""JobQueue: brief jobs go to one thread, others to all, and a thread that gets stuck holds nothing up."""
+"""JobQueue: one thread runs brief jobs, all threads run longer ones, and a stuck thread delays no job."""
 
 from __future__ import annotations
 

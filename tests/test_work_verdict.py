@@ -106,7 +106,7 @@ def test_a_lost_session_counts_as_the_death_of_a_worker_and_fails_a_suspect() ->
 
 
 class Mean(Exception):
-    """Whose every attribute exits."""
+    """An exception whose every attribute raises."""
 
     def __str__(self) -> str:
         raise SystemExit(1)
@@ -117,7 +117,7 @@ class Mean(Exception):
 
 class Bare(Retry):
     def __init__(self) -> None:
-        """Without that of the class above."""
+        """Does not call the base class's constructor."""
 
 
 class Named(type):

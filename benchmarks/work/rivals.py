@@ -23,7 +23,7 @@ PAYLOAD = "x" * 280
 
 
 def work_raw(conninfo: str) -> float:
-    """What anybody writes first: read a batch, archive it."""
+    """The simplest consumer: read a batch, archive it."""
     with psycopg.connect(conninfo, autocommit=True) as conn:
         began = time.perf_counter()
         while rows := conn.execute(

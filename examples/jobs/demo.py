@@ -123,7 +123,7 @@ def count(conn: psycopg.Connection[Any], query: str) -> int:
 
 
 def wait(condition: Callable[[], bool], *, folder: Path) -> None:
-    """Until it holds. Raises Failure with the workers' log."""
+    """Wait until it holds. Raises Failure with the workers' log."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Whether the replica is the source, row by row, and the balances what pgbench's history adds up to."""
+"""Compare replica and source row by row, and the balances with the sums of pgbench's history."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class PlainDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is held."""
+        """Discard all lines."""
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""How far capture and handling are, as the database has it."""
+"""The progress of capture and handling, by the database."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def is_setting(name: str) -> bool:
-    """Whether an environment variable chooses a database, which none but the demo itself may."""
+    """Whether an environment variable chooses a database; only the demo itself may do that."""
     return name == "DATABASE_URL" or (name.startswith("PG") and name.isupper())
 
 
@@ -132,7 +132,7 @@ class Worker(Process):
         with uninterrupted():
             for _ in range(ATTEMPTS_TO_CATCH):
                 self._popen.send_signal(signal.SIGSTOP)
-                # What the server is busy with for it ends meanwhile.
+                # Its statements on the server end meanwhile.
                 time.sleep(0.01)
                 if conn.execute(_IN_TRANSACTION, [self.name]).rowcount:
                     break

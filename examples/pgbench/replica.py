@@ -1,4 +1,4 @@
-"""The handler that keeps a replica of pgbench's tables, whatever the order in which their changes arrive."""
+"""The handler that keeps a replica of pgbench's tables; their changes may arrive in any order."""
 
 from __future__ import annotations
 

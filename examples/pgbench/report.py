@@ -1,4 +1,4 @@
-"""What the demo says at its end: totals, and whether the replica is the source."""
+"""The demo's report: totals, and whether the replica equals the source."""
 
 from __future__ import annotations
 

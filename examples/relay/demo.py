@@ -138,7 +138,7 @@ class Bus:
             self._process.wait()
 
     def ask(self, question: Callable[[JetStreamContext], Awaitable[T]]) -> T:
-        """What a coroutine over a connection returns."""
+        """Run a coroutine over a connection; returns its result."""
 
         async def run() -> T:
             client = await nats.connect(self.url, connect_timeout=30)
@@ -251,7 +251,7 @@ def count(conn: psycopg.Connection[Any], query: str) -> int:
 
 
 def wait(condition: Callable[[], bool], *, folder: Path) -> None:
-    """Until it holds. Raises Failure with the log."""
+    """Wait until it holds. Raises Failure with the log."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:

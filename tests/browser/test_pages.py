@@ -1,4 +1,4 @@
-"""The dashboard as people meet it: by eye, by keyboard, on a phone, without scripts, under attack."""
+"""The dashboard in a browser: by eye, by keyboard, on a phone, without scripts, under attack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole grid: role x operation x row, by pgmq's functions, by the API, and by plain SQL."""
+"""Every role with every operation on every row: by pgmq's functions, by the API, and by plain SQL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ routes:
   - {{name: rows, table: public.rows, events: [insert], queue: jobs}}
 """
 
-# What a role can do by SQL that may do the one thing only: archiving and popping delete from the table.
+# What a role with one right can do by SQL. Archiving and popping delete from the table, so they can delete.
 BY_SQL = {
     **{operation: {operation} for operation in OPERATIONS},
     "pop": {"pop", "delete"},
@@ -67,7 +67,7 @@ API = {
     "delete": "SELECT pgmq_public.delete(queue_name => '{queue}', message_id => %(msg_id)s)",
 }
 
-# By hand, on the tables themselves: what no declared role is to do with the message of its own tenant.
+# Statements on the tables that no declared role may run, even on a message of its own tenant.
 NEVER = {
     "UPDATE pgmq.q_jobs SET message = '{}'": set(),
     "UPDATE pgmq.q_jobs SET headers = '{}'": {"authenticated", "service_role"},
@@ -106,7 +106,7 @@ def declared(conn: Connection, tmp_path: Path, roles: dict[str, str]) -> Declare
 
 
 def become(conn: Connection, role: str, *, tenant: str) -> None:
-    """As PostgREST does, until the transaction ends."""
+    """Set role and claims as PostgREST does, until the transaction ends."""
     conn.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
     conn.execute(
         "SELECT set_config('request.jwt.claims', %s, true)", [json.dumps({"tenant": tenant, "role": role})]
@@ -114,7 +114,7 @@ def become(conn: Connection, role: str, *, tenant: str) -> None:
 
 
 def state(conn: Connection) -> tuple[Any, ...]:
-    """All that an operation may change, as the owner sees it."""
+    """The rows that an operation can change, as the owner sees them."""
     conn.execute("RESET ROLE")
     return tuple(
         conn.execute(query).fetchall()

@@ -1,4 +1,4 @@
-"""Access by functions: what a role does, and that it holds nothing to lock, write or forge with."""
+"""Access by functions: a role does its operations, and has no right to lock, write or forge."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def roles(conn: Connection) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def project(conn: Connection, roles: dict[str, str]) -> Iterator[str]:
-    """A project of its own, for the roles as which functions run are the whole server's."""
+    """A project name for each test, because the roles that functions run as belong to the whole server."""
     project = "p" + roles["tenant"].rpartition("_")[2]
     yield project
     conn.execute("RESET ROLE")
@@ -123,7 +123,7 @@ def become(conn: Connection, role: str, *, tenant: str = "mine") -> None:
 
 
 def state(conn: Connection) -> tuple[Any, ...]:
-    """All that an operation may change, as the owner sees it."""
+    """The rows that an operation can change, as the owner sees them."""
     conn.execute("RESET ROLE")
     return tuple(
         conn.execute(query).fetchall()

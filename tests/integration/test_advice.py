@@ -1,4 +1,4 @@
-"""Whatever a role may do, Supabase's linter has nothing to say of the policies that make it so."""
+"""Supabase's linter finds no fault with the policies of access, for any combination of operations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_set_of_operations_has_one_policy_a_command(
              **({"via": "functions"} if number % 5 == 0 else {})}
             for number, (name, chosen) in enumerate(zip(names, sets, strict=True))
         ]  # fmt: skip
-        # Half of a role's operations for some messages, the others for all.
+        # Half of a role's operations are for some messages, the others for all messages.
         access[0] = {"role": roles["sd"], "allow": ["send"]}
         access += [{"role": roles["sd"], "allow": ["read", "pop", "delete"], "using": MINE}]
         spec = {
@@ -46,7 +46,7 @@ def test_every_set_of_operations_has_one_policy_a_command(
 
 
 def _send_and_read(conn: psycopg.Connection[Any], role: str) -> None:
-    """The one policy for SELECT shows what the role just sent, and of the others its tenant's."""
+    """The policy for SELECT shows the message that the role just sent, and those of its tenant."""
     conn.execute(
         """SELECT pgmq.send('jobs', jsonb_build_object('tenant', of)) FROM unnest('{a,b}'::text[]) AS of"""
     )

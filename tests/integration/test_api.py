@@ -1,4 +1,4 @@
-"""Schema ``pgmq_public``: Supabase's six functions as its clients call them, and what theirs lacks."""
+"""Schema ``pgmq_public``: Supabase's six functions as its clients call them, and our additional ones."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_six_functions_are_supabases_and_run_as_their_caller(client: Connect
     )
     known = {name: (arguments, result) for name, arguments, result, _, _ in found}
     assert {name: known[name] for name in SUPABASE} == SUPABASE
-    # PostgREST tells overloads apart by the names of arguments alone; there are none to tell apart.
+    # PostgREST distinguishes overloads only by the names of their arguments, so there are no overloads.
     assert len(known) == len(found)
     assert {(definer, tuple(config)) for *_, definer, config in found} == {(False, ('search_path=""',))}
 
@@ -132,7 +132,7 @@ def test_visibility_is_set_by_the_delivery_that_holds_the_message_alone(client: 
     assert fetch(client, "SELECT msg_id, read_ct FROM pgmq_public.read('jobs', 60, 1)") == [
         (msg_id, read_ct + 1)
     ]
-    # It is another delivery's now.
+    # Another delivery has read it since.
     assert fetch(client, release, msg_id, read_ct) == [(False,)]
 
 

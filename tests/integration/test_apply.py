@@ -45,7 +45,7 @@ def ddl(conn: Connection) -> Iterator[None]:
 
 
 def list_ddl(conn: Connection) -> list[str]:
-    """The commands logged so far, which are then forgotten."""
+    """The commands logged since the last call."""
     return [row[0] for row in conn.execute("DELETE FROM public.ddl RETURNING command")]
 
 

@@ -182,7 +182,7 @@ def test_under_a_writing_load_no_statement_waits_long_or_fails(
     conn.execute("CREATE TABLE orders (id bigserial PRIMARY KEY, status text)")
     conn.execute("CREATE TABLE parcels (id bigserial PRIMARY KEY, status text)")
     declared = declare(conn, tmp_path, SPEC)
-    # A file for each statement, so that what pgbench logs is how long each one took.
+    # pgbench logs the time of each transaction. One file for each statement makes that the statement's time.
     scripts: list[str] = []
     for number, statement in enumerate(
         (

@@ -1,4 +1,4 @@
-"""What a role or a database has set for its sessions, met by inspect, apply and verify."""
+"""inspect, apply and verify with settings that a role or a database gives its sessions."""
 
 from __future__ import annotations
 
@@ -94,5 +94,5 @@ def test_a_session_that_may_not_write_is_told_before_anything_is_begun(
     assert "1 problem found; nothing was changed" in refused.stderr
     writing = {"PGOPTIONS": "-c default_transaction_read_only=off"}
     assert run_changelane("apply", "--yes", env=writing).returncode == 0
-    # Nothing is to be written, so that it may not is no problem.
+    # There is nothing to write, so a read-only session is no problem.
     assert run_changelane("apply", "--yes").stdout == "No changes. Database matches sql_out/.\n"

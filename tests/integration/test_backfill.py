@@ -1,4 +1,4 @@
-"""Existing rows as snapshots: the same as captured ones, each once, whatever happens meanwhile."""
+"""Backfills: existing rows are sent once, in the form of captured rows, also under faults and writes."""
 
 from __future__ import annotations
 

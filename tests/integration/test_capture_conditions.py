@@ -85,7 +85,7 @@ def test_one_wanted_row_among_many_and_no_wanted_row_are_told_apart(rig: Rig, wa
 
     rig.run("INSERT INTO t (id, status, total) VALUES (1, 'a', 1), (2, 'paid', 1), (3, 'b', 1), (4, 'c', 1)")
     assert [ids(queue) for queue in ("new", "old", "both")] == [[2], [], [2]]
-    # Of many rows one is wanted; then the wanted one alone, and an unwanted one alone.
+    # First one wanted row among many; then only the wanted row; then only an unwanted one.
     rig.run("UPDATE t SET status = CASE id WHEN 3 THEN 'paid' WHEN 2 THEN 'x' ELSE status END")
     assert [ids(queue) for queue in ("new", "old", "both", "column")] == [[3], [2], [], [2, 3]]
     rig.run("UPDATE t SET total = 2 WHERE id = 3", "UPDATE t SET total = 2 WHERE id = 1")
@@ -196,7 +196,7 @@ def test_a_wrong_expression_is_refused_at_its_place(rig: Rig, text: str, offset:
 )
 def test_an_expression_that_does_not_suit_the_table_fails_apply_and_not_a_write(rig: Rig, text: str) -> None:
     rig.run("SET client_min_messages = warning", "SELECT pgmq.create('events')")
-    # A truncation has no rows, of which any text is a mood.
+    # A truncation has no rows, so no text is cast to a mood.
     for event in ALL[:3] if "mood" in text else ALL:
         with pytest.raises(ProblemsError) as caught:
             rig.capture({"when": text, "events": [event]})

@@ -13,7 +13,7 @@ from test_encodings import lend_encoded
 from changelane.runner.live import pgmq
 
 ENCODINGS = {
-    # Text that the encoding has, and escapes of JSON that it has not.
+    # Text that the encoding can store, and escapes in JSON for characters that it cannot.
     "LATIN1": ("\N{LATIN SMALL LETTER E WITH ACUTE}", ["\\u4e2d", "\\u0100", "\\ud83d\\ude00", "\\u0000"]),
     "WIN1251": ("\N{CYRILLIC SMALL LETTER ZHE}", ["\\u4e2d", "\\u00e9", "\\ud83d\\ude00", "\\udc00"]),
     "EUC_JP": ("\N{HIRAGANA LETTER A}", ["\\u0e01", "\\ud83d\\ude00", "\\ud800"]),

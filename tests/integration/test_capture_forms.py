@@ -1,4 +1,4 @@
-"""Every form of change, by every way that it can reach its queue."""
+"""Every form of statement that changes rows, by every way of capture and sending."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_foreign_keys_that_delete_set_null_and_update(rig: Rig) -> None:
 
 
 def replay(rows: set[tuple[Any, ...]], sent: list[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
-    """What becomes of these rows; a row may change more than once."""
+    """The rows after their messages are applied in order; a row may change more than once."""
     rows = set(rows)
     for op, old, new in sent:
         if op == "truncate":

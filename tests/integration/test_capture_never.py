@@ -1,4 +1,4 @@
-"""What a captured table's write must survive."""
+"""Capture never makes an application's write fail."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_column_dropped_renamed_or_retyped_that_a_route_names(
     for queue in ("events", "weighed", "whole"):
         assert len(rig.changes(queue)) == 8
     differences = plan(manifest, observe(rig.conn, manifest)).differences
-    # Of what an expression sees, the type matters, too.
+    # For columns that an expression names, the type matters, too.
     blocked = "DROP" in change or "RENAME" in change or "m TYPE" in change
     # A route without a `key` of its own follows the primary key.
     keyless = {"outdated"} if "DROP COLUMN id" in change else set()
@@ -177,7 +177,7 @@ def test_a_type_renamed_moved_or_dropped_that_an_expression_needs(
     when = "(new.c).x IS NULL AND new.e IS DISTINCT FROM 'x' AND new.n + 1 IS NULL AND new.g = 'X' IS NULL"
     extra = {"e": "coalesce(old.e, new.e)", "es": "new.es[1]", "g": "old.g = 'X'", "n": "old.n > 5"}
     if changes[0] != RENAMES[2][0]:
-        # What expressions name themselves must be there.
+        # Objects that expressions name must exist.
         extra["m"] = "new.m = 'sad'::app.mood"
     rig.capture(
         {**way, "events": ["insert", "update", "delete"], "when": when, "payload": {"extra": extra}},

@@ -1,4 +1,4 @@
-"""What a route may ask for, fired on a live server."""
+"""The options of a route and of its payload, on a live server."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_old_holds_changed_columns_or_nothing_as_declared(
     none = rig.changes("none")
     assert [change.old for change in none] == [None] * 6
     assert none[-1].key == {"id": 1}
-    # A number equals another of more digits, and reads otherwise.
+    # 1.5 equals 1.50 as a number, but not as text.
     rig.run("UPDATE t SET total = 1.50", "UPDATE t SET total = 1.5")
     assert str(rig.changes("changed")[-1].old) == "{'total': Decimal('1.50')}"
 
@@ -197,7 +197,7 @@ def test_only_a_traceparent_of_the_form_of_w3c_is_sent(rig: Rig, way: dict[str, 
         rig.run(f"INSERT INTO t (id) VALUES ({number * 3})")
         rig.run(f"INSERT INTO t (id) VALUES ({number * 3 + 1}), ({number * 3 + 2})")
     assert [headers for _, headers in rig.messages()] == [{"route": "route0"}] * 3 * len(NO_TRACES)
-    # Of a later version, of which no more is known than this form.
+    # A later version, of which only this form is known.
     rig.run(f"SET changelane.traceparent = '{TRACE.replace('00-', '01-')}'", "INSERT INTO t VALUES (-1)")
     ((_, headers),) = rig.messages()
     assert headers["traceparent"] == TRACE.replace("00-", "01-")
@@ -245,7 +245,7 @@ def test_inline_is_refused_where_the_queue_is_of_no_known_shape(rig: Rig, change
 
 
 def list_templates() -> Iterator[dict[str, Any]]:
-    """A route for every trigger that the templates can render: all their branches, crossed."""
+    """A route for every trigger that the templates can render: each combination of their branches."""
     for way, fan, bounded, named, old, limit, extra, mask in product(
         WAYS, (1, 2), (True, False), (True, False), ("full", "changed", "none"), (None, "1 kB"),
         (False, True), (False, True),
@@ -279,7 +279,7 @@ FILTERS: list[dict[str, Any]] = [
 def test_every_trigger_that_the_templates_render_fires(rig: Rig, part: int) -> None:
     routes = [route for number, route in enumerate(list_templates()) if number % 8 == part]
     for number, route in enumerate(routes):
-        # The rest of the choices in turn, as they meet no other in the templates.
+        # The other options in turn, because they do not interact in the templates.
         route.update(FILTERS[number // 2 % 4])
         own_key = {} if route["payload"].get("mask") == {"a": "redact"} else {"key": ["a"]}
         others: list[dict[str, Any]] = [{}, own_key, {"delay": "1s"}]

@@ -1,4 +1,4 @@
-"""Other shapes of pgmq than the one that is installed by default."""
+"""Capture with versions of pgmq other than the default one."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ AMPLIFIED = {
     "names regprocedure[]": "array_fill('pg_catalog.jsonb_path_query_array_tz(jsonb,jsonpath,jsonb,boolean)'"
     "::regprocedure, '{400000}')",
 }
-"""Columns, and values that take few bytes as stored and many as JSON."""
+"""Columns, and values that are small as stored and large as JSON."""
 
 
 @pytest.mark.parametrize("way", [WAYS[0], WAYS[3]], ids=name_way)
@@ -108,7 +108,7 @@ def test_many_large_rows_in_one_statement(rig: Rig, way: dict[str, str]) -> None
 
 
 def measure(conn: psycopg.Connection[object], statement: str) -> int:
-    """kB of its own that the connection's server process took at most while the statement ran."""
+    """The most private memory in kB that the connection's server process used while the statement ran."""
     status = Path(f"/proc/{conn.info.backend_pid}/status")
 
     def read() -> int:

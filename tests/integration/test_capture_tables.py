@@ -1,4 +1,4 @@
-"""Every kind of table."""
+"""Captures on every kind of table."""
 
 from __future__ import annotations
 
@@ -365,7 +365,7 @@ def test_a_foreign_table_is_refused_with_the_reason(rig: Rig) -> None:
     assert "a foreign table and cannot be captured: its rows change on another server" in (
         refused.value.diagnostics[0].summary
     )
-    # So is one that took the place of a table since.
+    # A relation that has replaced a table since is told as well.
     rig.run("CREATE TABLE t (id int)")
     manifest, _ = rig.generate({"capture": "row"})
     rig.run("DROP TABLE t", "CREATE FOREIGN TABLE t (id int) SERVER elsewhere")

@@ -63,7 +63,7 @@ def test_a_trigger_on_the_table_that_writes_it_again(table: Rig) -> None:
     )
     sent = table.sent()
     assert len(sent) == 10
-    # Inner statements may be captured before the outer, so it is the sum of all changes that is right.
+    # Inner statements may be captured before the outer one, so only the sum of all changes is certain.
     now = [tuple(row) for row in table.rows("SELECT * FROM t")]
     assert sort([old for _, old, _ in sent] + now) == sort(
         [new for _, _, new in sent] + [(1, "one"), (2, "two"), (3, "three")]

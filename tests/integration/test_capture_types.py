@@ -1,4 +1,4 @@
-"""Every type: what a message holds restores the value, whatever the writer's session is set to."""
+"""Values of every type are restored from messages, under any settings of the writer's session."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HOSTILE = {
     "xmloption": "'document'",
     "search_path": "evil, app, public, pg_catalog",
 }
-"""What a session may set to its own liking."""
+"""Settings that any session may change."""
 
 EVIL = (
     "DROP SCHEMA IF EXISTS evil CASCADE",
@@ -99,7 +99,7 @@ def declare(rig: Rig, type: str, values: list[str]) -> None:
 
 
 def write(rig: Rig) -> None:
-    """As many statements as there are rows, then all rows in one; then to null and back."""
+    """Write each row by its own statement, then all rows by one; then set values to null and back."""
     rig.run(
         "DO $$ BEGIN FOR i IN 0..(SELECT max(id) FROM app.source) LOOP"
         " INSERT INTO app.t SELECT * FROM app.source WHERE id = i; END LOOP; END $$",
@@ -121,7 +121,7 @@ def read(rig: Rig, queue: str) -> list[str]:
 
 
 def check(rig: Rig, *, equal: str = "(restored) *= (source)") -> None:
-    """Every row in every message, restored, is the source's; and no setting of the session matters."""
+    """Every row restored from a message equals the source's, also under other settings of the session."""
     write(rig)
     plain = {queue: read(rig, queue) for queue in (f"q{number}" for number in range(4))}
     for queue, texts in plain.items():
@@ -131,7 +131,7 @@ def check(rig: Rig, *, equal: str = "(restored) *= (source)") -> None:
             " LATERAL (VALUES (message -> 'new'), (message -> 'old')) AS side (row),"
             " LATERAL jsonb_populate_record(NULL::app.source, side.row) AS restored,"
             " LATERAL (SELECT * FROM app.source WHERE source.id = (side.row ->> 'id')::int) AS source"
-            # An update from or to null bears a null.
+            # An update from or to null has a null on one side.
             " WHERE jsonb_typeof(side.row) = 'object' AND restored.v::text IS NOT NULL"
             f" AND side.row ? 'id' AND NOT ({equal})"
         )

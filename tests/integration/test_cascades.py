@@ -1,4 +1,4 @@
-"""Foreign keys that write captured tables: messages of a row stay in order, and a replica by key is right."""
+"""Foreign keys that write captured tables: the messages of a row stay in order, and replicas stay equal."""
 
 from __future__ import annotations
 

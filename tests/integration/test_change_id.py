@@ -57,7 +57,7 @@ def read_ids(conn: psycopg.Connection[Any], queue: str) -> list[str | None]:
 def test_each_change_has_an_id_of_its_own_which_all_queues_of_its_route_share(
     captured: psycopg.Connection[Any],
 ) -> None:
-    # Whoever sets the seed of random() gets no id a second time.
+    # A session that sets the seed of random() gets new ids all the same.
     for change in CHANGES:
         captured.execute("SELECT setseed(0.5)")
         captured.execute(change.encode())

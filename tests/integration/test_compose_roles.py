@@ -1,4 +1,4 @@
-"""The roles of docker-compose.yml: each may do its part, and no more."""
+"""The roles of docker-compose.yml: each has the rights for its task, and no others."""
 
 from __future__ import annotations
 

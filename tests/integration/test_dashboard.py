@@ -1,4 +1,4 @@
-"""The dashboard's pages, asked for over HTTP from its real process."""
+"""The dashboard's pages, requested over HTTP from a real process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The alarms of the dashboard: which queue is in trouble, and why, on every page and without scripts."""
+"""Alarms: every page of the dashboard names queues in trouble and the reason, also without scripts."""
 
 from __future__ import annotations
 

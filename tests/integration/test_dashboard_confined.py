@@ -1,4 +1,4 @@
-"""What people write into a dashboard on a superuser's connection reaches no further than the tables."""
+"""SQL that people write into the dashboard reaches only the tables, even on a superuser's connection."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ STATEMENTS = [
     do("EXECUTE 'CREATE OR REPLACE FUNCTION pg_temp.changelane_statements(statements text[]) "
        "RETURNS bigint[] LANGUAGE plpgsql AS $x$BEGIN COPY (SELECT 1) TO ''{file}''; RETURN ''{}''; END$x$'"),
     "ALTER FUNCTION pg_temp.changelane_statements(text[]) SECURITY INVOKER; SELECT 1",
-    # Deferred triggers of older servers run as whoever the session is when they fire.
+    # On older servers, deferred triggers run as the role of the session when they fire.
     "CREATE TEMP TABLE t (i int); CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS "
     "$x$BEGIN COPY (SELECT 1) TO '{file}'; RETURN NULL; END$x$; CREATE CONSTRAINT TRIGGER c "
     "AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.f(); "

@@ -1,4 +1,4 @@
-"""Who gets into the dashboard: one-time addresses, tokens, redirects, proxies, and too many visitors."""
+"""Access to the dashboard: one-time addresses, tokens, redirects, proxies, and limits on visitors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOKEN = "a token of more than sixteen characters"
 
 @pytest.fixture
 def panel(database: str, tmp_path: Path) -> Iterator[Panel]:
-    """Behind TOKEN; its visitor is not in."""
+    """A dashboard with TOKEN, and a visitor who has not logged in."""
     with open_panel(tmp_path, database, env={"CHANGELANE_DASHBOARD_TOKEN": TOKEN}) as panel:
         yield panel
 
@@ -92,7 +92,7 @@ def test_guesses_are_limited_for_all_together_and_never_lock_the_right_token_out
     began, statuses = time.monotonic(), []
     sockets = []
     for n in range(70):
-        # As from 70 addresses, which no proxy that was named vouches for.
+        # These claim 70 addresses, but no named proxy says so.
         wire = http.client.HTTPConnection(panel.host, panel.port, timeout=60)
         wire.request("GET", "/queues", headers={
             "Authorization": f"Bearer wrong {n}", "X-Forwarded-For": f"192.0.2.{n}",

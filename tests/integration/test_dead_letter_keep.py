@@ -1,4 +1,4 @@
-"""Dead letters that are kept for a time: pruned by age, by workers and by hand, and nothing else is."""
+"""`keep` of dead letters: workers and people prune them by age, and prune nothing else."""
 
 from __future__ import annotations
 

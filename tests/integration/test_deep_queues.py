@@ -1,4 +1,4 @@
-"""The numbers shown of a queue cost the same at any depth."""
+"""The cost of a queue's statistics does not depend on its depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo as a user runs it, and its comparison and handler on rows that they must tell apart."""
+"""The demo as a user runs it, and its comparison and handler on rows that differ slightly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Connection = psycopg.Connection[TupleRow]
 
 
 class Demo(subprocess.Popen[str]):
-    """The demo, with ``folder`` as its place for temporary files, by which all that it starts can be told."""
+    """The demo, with its temporary files in ``folder``, which identifies all processes that it starts."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         super().__init__(

@@ -129,7 +129,7 @@ def test_sessions_that_do_not_fire_ordinary_triggers_are_found(
     role = f"loader_{os.getpid()}"
     conn.execute(f"CREATE ROLE {role} LOGIN SUPERUSER".encode())
     try:
-        # Only here: a setting for the whole cluster would be found by whatever test runs beside this one.
+        # Only for this database: other tests would find a setting for the whole cluster.
         where = f"IN DATABASE {conn.info.dbname}"
         conn.execute(f"ALTER ROLE {role} {where} SET session_replication_role = replica".encode())
         finding = find(conn, declared)
@@ -219,7 +219,7 @@ def await_rows(conn: Connection, count: int) -> None:
 
 @pytest.fixture
 def pooled(database: str, tmp_path: Path) -> Iterator[str]:
-    """The database's URL through what, like a pooler, tells clients a process number of its own."""
+    """The database's URL through a proxy that, like a pooler, reports another process number to clients."""
     parameters = conninfo_to_dict(database)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{tmp_path}/.s.PGSQL.{parameters['port']}")

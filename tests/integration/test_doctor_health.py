@@ -1,4 +1,4 @@
-"""What doctor finds around the queues, each finding there when it should be and silent when not."""
+"""The doctor's findings on databases and servers: each is there with its cause, and not without."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_dead_rows_and_bloat(conn: Connection, declared: Declared, monkeypatch: 
 
 
 def wait_for(conn: Connection, declared: Declared, codes: set[str]) -> dict[str, Finding]:
-    """Findings of these codes at least; of none, where there are none."""
+    """The findings, once those with these codes are among them. Without codes: once there are none."""
     deadline = time.monotonic() + 30
     while True:
         conn.execute("ANALYZE pgmq.q_events")

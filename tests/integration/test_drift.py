@@ -154,7 +154,7 @@ def test_an_altered_queue_is_reported_and_left_to_a_person(
 
 
 def check_numbers_alone(restored: Connection, declared: Declared) -> None:
-    """Nothing but functions of row capture is outdated, writes go on before apply, and it brings them up."""
+    """Only functions of row capture are outdated; writes work before apply; apply replaces the functions."""
     wrong = find_wrong(restored, declared)
     assert all(line.startswith("outdated function rows_") for line in wrong), wrong
     bring(restored, declared)
@@ -167,7 +167,7 @@ def test_a_restored_dump_of_the_database_is_as_declared(
     conn.execute(ROW)
     restore(run_program("pg_dump", "--no-owner", "--dbname", database), bare_database)
     with connect(bare_database) as restored:
-        # Row capture depends on its table by the table's number, which is another one now.
+        # Row capture depends on its table by the table's oid, which has changed.
         check_numbers_alone(restored, declared)
         assert bring(restored, declared).steps == ()
         before = depth(restored)

@@ -1,4 +1,4 @@
-"""Databases, roles and environments that ask for other encodings, and other ways to write times."""
+"""Databases, roles and environments with other encodings and other formats of times."""
 
 from __future__ import annotations
 

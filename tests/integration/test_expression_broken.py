@@ -1,4 +1,4 @@
-"""Expressions that held when they were applied, and no longer do."""
+"""Expressions that were valid when they were applied, and are not any more."""
 
 from __future__ import annotations
 

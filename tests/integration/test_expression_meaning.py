@@ -1,4 +1,4 @@
-"""An expression means to a capture what it means in the ordinary session of the table's owner."""
+"""An expression has the same meaning in a capture as in an ordinary session of the table's owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One expression over citext, wherever a spec or a command takes one."""
+"""One expression over citext, in each place of a spec or a command that takes an expression."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_the_dashboard_compares_as_the_owner_does(
         assert "public.people" in refused.words
     left = conn.execute("SELECT message->'new'->>'mail' FROM pgmq.q_people_dlq").fetchall()
     assert left == [("other@x.org",)]
-    # What people wrote is on record, and not what it was made of.
+    # The record shows the expression as people wrote it.
     found = conn.execute(
         "SELECT DISTINCT arguments->>'where' FROM changelane.audit WHERE outcome <> 'failed'"
     )
@@ -146,7 +146,7 @@ routes:
     (problem,) = caught.value.diagnostics
     assert "not on the search_path" in problem.summary
     assert "OPERATOR(hidden.=)" in problem.fix
-    # What has one meaning only is taken.
+    # An expression with a single meaning is accepted.
     for when in ("new.mail OPERATOR(hidden.=) 'A'", "new.mail::text = 'a'", "new.tags -> 'k' = 'v'"):
         bring(conn, declare(conn, tmp_path, spec.format(when=when)))
         conn.execute("TRUNCATE t; INSERT INTO t VALUES (1, 'a', 'k=>v')")

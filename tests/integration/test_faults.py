@@ -1,4 +1,4 @@
-"""Applies that are cut short at every step, on a real server."""
+"""Applies that are interrupted at every step, on a real server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def declared(conn: Connection, tmp_path: Path) -> Declared:
 
 @contextmanager
 def gate(conn: Connection, database: str) -> Iterator[Callable[[int], None]]:
-    """Stops whoever issues the n-th command that changes the catalog, right after it; yields what sets n."""
+    """Makes the session wait after its n-th command that changes the catalog; yields a function to set n."""
     conn.execute("CREATE SEQUENCE public.commands; CREATE TABLE public.gate AS SELECT 0 AS command")
     conn.execute(
         "CREATE FUNCTION public.stop() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN "
@@ -74,7 +74,7 @@ def find_stopped(conn: Connection) -> int | None:
 
 
 def run_in_thread(database: str, declared: Declared) -> tuple[Callable[[], bool], Callable[[int], None]]:
-    """An apply; what tells whether it has ended, and what ends it by ending its backend."""
+    """Start an apply; returns a function that tells whether it has ended, and one that ends its backend."""
 
     def run() -> None:
         with suppress(ChangelaneError, psycopg.Error), connect(database) as conn:

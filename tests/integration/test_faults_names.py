@@ -1,4 +1,4 @@
-"""Names made to break out of their quotes say nothing else in any SQL than the name that they are."""
+"""Names that try to break out of their quotes stay names in every statement."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def capture_once(conn: Connection, folder: Path, *, capture: str, table: str, ke
     try:
         declared = declare(conn, folder, json.dumps(spec, ensure_ascii=False))
     except SpecError:
-        # What the spec does not let through reaches no SQL.
+        # Names that the spec refuses reach no SQL.
         assert not {table, key, column} <= set(HOSTILE) or "\n" in table + key + column
         return
     planned = plan(declared.manifest, observe(conn, declared.manifest))

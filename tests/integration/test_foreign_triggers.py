@@ -110,7 +110,7 @@ def read_rows(rig: Rig) -> dict[int, Any]:
 
 
 def check_chains(rig: Rig, key: str = "id", known: dict[int, Any] | None = None) -> int:
-    """Each message begins with the row that the one before it left; returns how many there were."""
+    """Check that each message's old row is the previous message's new row; returns the number of messages."""
     last: dict[Any, Any] = dict(known or {})
     changes = rig.changes()
     for change in changes:
@@ -201,7 +201,7 @@ def test_declared_statement_capture_is_kept_and_its_risk_named(
         ("AFTER INSERT", "INSERT INTO app.chained VALUES (new.id)", True),
         ("BEFORE INSERT", "UPDATE app.t SET n = 1 WHERE id < new.id", True),
         ("BEFORE INSERT", "IF tg_op = 'UPDATE' THEN new.n := 1; END IF", False),
-        # What the function calls counts as its own text.
+        # Functions that the function calls count, too.
         ("AFTER INSERT", "PERFORM app.renumber(new.id)", True),
         ("AFTER INSERT", "new.n := app.renumber(new.id)", True),
         ("AFTER INSERT", "CALL app.work()", True),

@@ -1,4 +1,4 @@
-"""A message that a client sent is never taken for a captured change."""
+"""Messages of clients are never mistaken for captured changes."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def declared(
 
 @pytest.fixture
 def postgrest(conn: Connection, roles: dict[str, str], declared: Declared) -> Iterator[Connection]:
-    """A session as PostgREST has it, of a role that may do nothing but become others."""
+    """A session as PostgREST opens it: its role has no rights, but may become other roles."""
     names = {name: sql.Identifier(role) for name, role in roles.items()}
     conn.execute(sql.SQL("GRANT {client}, {service}, {caller} TO {authenticator}").format(**names))
     conn.execute(sql.SQL("SET SESSION AUTHORIZATION {authenticator}").format(**names))

@@ -21,7 +21,7 @@ def declared(conn: Connection, tmp_path: Path) -> Declared:
 
 
 def problems(conn: Connection, folder: Path, spec: str) -> list[str]:
-    """What is wrong with a spec, each with its line."""
+    """The problems of a spec, each with its line."""
     try:
         declare(conn, folder, spec)
     except SpecError as error:

@@ -1,4 +1,4 @@
-"""``changelane grants``: with what it prints a worker works in each mode, and without any of it, not."""
+"""``changelane grants``: a worker needs all the printed grants in each mode, and no others."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_worker_works_with_exactly_these(
 
 
 def split(grant: str) -> Iterator[str]:
-    """A GRANT of many privileges and columns as as many REVOKEs."""
+    """The REVOKE statements for a GRANT of several privileges and columns, one for each."""
     found = re.fullmatch(r"GRANT (.+) ON (.+) TO (.+)", grant)
     assert found is not None
     privileges, place, role = found.groups()
@@ -127,7 +127,7 @@ def split(grant: str) -> Iterator[str]:
 
 
 def drain(declared: Declared, conn: Connection, url: str, *, seconds: int = 5) -> tuple[int, int, int] | None:
-    """What is left of three messages, of which one fails; None where the worker does not get there."""
+    """The messages left of three, of which one fails. None if the worker does not start."""
     conn.execute(
         "TRUNCATE pgmq.q_jobs, pgmq.a_jobs, pgmq.q_jobs_dlq, orders; INSERT INTO orders VALUES (1), (2)"
     )

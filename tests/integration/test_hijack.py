@@ -1,4 +1,4 @@
-"""Functions and operators in ``public`` that suit our arguments better than ours are never called."""
+"""Functions and operators in ``public`` are never called, even if they fit our arguments better."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ END $do$
 
 
 def list_functions(conn: Connection) -> list[str]:
-    """Built-in functions that SQL files of ours, and statements in the code, name."""
+    """The built-in functions that our SQL files and statements in the code call."""
     texts = [
         path.read_text() for folder in ("runner", "changelane/sql") for path in (ROOT / folder).rglob("*.sql")
     ]
@@ -99,7 +99,7 @@ def list_operators(conn: Connection) -> list[str]:
 
 @pytest.fixture
 def planted(conn: Connection, run_changelane: Any, tmp_path: Path) -> Connection:
-    """A project that works, with a failed message, in a database in whose public schema traps are set."""
+    """A project with a failed message, in a database whose schema public holds such functions."""
     conn.execute("CREATE TABLE orders (id int PRIMARY KEY, status text)")
     (tmp_path / "pipelines.yaml").write_text(SPEC)
     (tmp_path / "handlers.py").write_text(HANDLER)

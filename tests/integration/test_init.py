@@ -59,7 +59,7 @@ HOSTILE = [
 
 
 def uncomment(text: str, route: str = r"[^\n]*") -> str:
-    """As a person does: the comment sign and its blank taken from the lines of a route's block."""
+    """Remove the comment signs of a route's block, as a person does."""
     block = re.compile(rf"^  # - name: {route}\n(?:  #   .*\n)+", re.MULTILINE)
     return block.sub(lambda found: found[0].replace("  # ", "  "), text)
 

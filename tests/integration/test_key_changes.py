@@ -1,4 +1,4 @@
-"""An update that changes the key, where the queue is consumed in key order: both keys get their part."""
+"""An update that changes the key of an ordered queue: both keys get a message."""
 
 from __future__ import annotations
 

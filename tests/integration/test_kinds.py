@@ -104,7 +104,7 @@ def test_after_a_crash_an_unlogged_queue_is_empty_and_its_ids_go_on(own_server: 
         assert len(queue.ack(conn, queue.claim(conn, limit=1, lease=60))) == 1
         with connect(own_server) as other:
             os.kill(conn.info.backend_pid, signal.SIGKILL)
-            # It goes down with all others when the server has seen that.
+            # The server ends all sessions once it notices.
             with pytest.raises(psycopg.OperationalError):
                 other.execute("SELECT pg_sleep(60)")
     conn = wait_for(own_server)
@@ -113,7 +113,7 @@ def test_after_a_crash_an_unlogged_queue_is_empty_and_its_ids_go_on(own_server: 
         assert one(conn, "SELECT count(*) FROM orders") == 2
         assert one(conn, "SELECT count(*) FROM pgmq.q_events") == 0
         conn.execute("INSERT INTO orders VALUES (3)")
-        # Begun anew, the id would be that of the archived message.
+        # If the sequence restarted, the id would equal that of the archived message.
         assert len(queue.ack(conn, queue.claim(conn, limit=1, lease=60))) == 1
         assert one(conn, "SELECT count(*) FROM pgmq.a_events") == 2
 

@@ -1,4 +1,4 @@
-"""A role without rights is told what is gone from what it may not see, and the GRANTs, which then suffice."""
+"""A role without rights: hidden objects are not called missing, and the printed GRANTs are enough."""
 
 from __future__ import annotations
 

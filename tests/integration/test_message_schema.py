@@ -1,4 +1,4 @@
-"""What queues hold, from capture to replay, against the published schema and the names of the envelope."""
+"""Messages, from capture to replay, against the published schema and the names of the envelope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``docs/migrations.md``: each row of its tables is run, and says what happens."""
+"""Each row of the tables in ``docs/migrations.md`` is run, and is true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles with one right: what they could do with it beyond their operation, and what it does to a worker."""
+"""Roles with one right: abuse of that right does no harm to others' messages or to a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ordering: key` from the spec to the queue: header, index, and what apply makes of an older database."""
+"""`ordering: key` from the spec to the queue: header, index, and the upgrade of an older database."""
 
 from __future__ import annotations
 

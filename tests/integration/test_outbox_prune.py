@@ -1,4 +1,4 @@
-"""Rows of an outbox that were relayed are pruned, and no other row is."""
+"""Only those rows of an outbox are pruned that were relayed."""
 
 from __future__ import annotations
 

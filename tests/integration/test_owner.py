@@ -1,4 +1,4 @@
-"""The role that capture functions belong to: all that it may, what it may not, and who makes it so."""
+"""The owner role of capture functions: its rights, their limits, and who may set it up."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ HIJACK = """
 
 
 class Roles:
-    """Roles of one test, each named with a tag of its own, for roles are the whole server's."""
+    """Roles of one test. Their names have a tag, because roles belong to the whole server."""
 
     def __init__(self, conn: Connection) -> None:
         self.conn = conn

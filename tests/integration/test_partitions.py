@@ -1,4 +1,4 @@
-"""Queues cut by time, on a server with pg_partman: `python tests/matrix.py 15-partman`."""
+"""Queues partitioned by time, on a server with pg_partman: `python tests/matrix.py 15-partman`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pgmq brought from version to version under a worker and a writer that go on: nothing is lost or doubled."""
+"""Updates of pgmq while a worker and a writer run: no message is lost or doubled."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def use(conn: Connection, role: str) -> None:
 
 
 def check_dropped(conn: Connection, declared: Declared) -> None:
-    """What went with the types and functions is named by verify, by plan and by doctor."""
+    """verify, plan and doctor name the objects that were dropped along with types and functions."""
     assert "drifted api pgmq_public" in find_wrong(conn, declared)
     planned = plan(declared.manifest, observe(conn, declared.manifest))
     assert ("api", "pgmq_public") in {(step.kind, step.name) for step in planned.steps}

@@ -1,4 +1,4 @@
-"""Our own statements find names in pg_catalog alone, over a session of our own and through a pooler."""
+"""Our own statements look names up in pg_catalog only, directly and through a pooler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Through PgBouncer in transaction mode: each statement may be another server session's."""
+"""Work through PgBouncer in transaction mode, where each transaction may use another server session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``changelane.send`` and ``send_batch``: one statement in whatever transaction the caller has."""
+"""``changelane.send`` and ``send_batch``: one statement in the caller's transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A spec that changed since it was generated, a renamed project, and questions that nobody can answer."""
+"""A spec that changed after generate, a renamed project, and confirmation without a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole life of queues whose names pgmq takes and SQL writes in quotes."""
+"""Every command and page on queues whose names need quotes in SQL."""
 
 from __future__ import annotations
 

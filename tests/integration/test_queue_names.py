@@ -1,4 +1,4 @@
-"""Queues that were made by other means are adopted by their names."""
+"""Queues that other tools made are adopted by their names."""
 
 from __future__ import annotations
 

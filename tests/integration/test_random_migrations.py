@@ -75,7 +75,7 @@ class Live:
         return schema == "app" and not name.endswith("_audit") and not table["partition"]
 
     def expect(self, table: dict[str, Any]) -> list[Identity]:
-        """What a write straight to the table is sent as: itself, or what is above it and declared."""
+        """The tables under whose names a direct write is sent: the table itself, or declared parents."""
         partition = table["partition"]
         while table["partition"]:
             table = self.tables[table["parent"]]
@@ -87,7 +87,7 @@ class Live:
         return [parent["identity"]] if inherits and parent and self.is_declared(parent) else []
 
     def probe(self, conn: Connection) -> list[str]:
-        """Every table whose write sends something else than is to be, with both."""
+        """Every table whose write sends the wrong messages, with the sent and the expected ones."""
         wrong = []
         for table in self.tables.values():
             if table["kind"] == "p":
@@ -104,7 +104,7 @@ class Live:
 
 
 def draw(random: Random, live: Live, number: int) -> str:
-    """A migration, which may fail for what the schema is."""
+    """Run a migration, which may not suit the schema and fail."""
 
     def choose(**wanted: object) -> str:
         found = live.list_identities(**wanted)
@@ -177,7 +177,7 @@ def check(conn: Connection, folder: Path, seed: int) -> None:
 
 
 def apply_stale(conn: Connection, declared: Declared) -> None:
-    """Apply what was generated before the migrations, as a deploy may do: all is done that can be."""
+    """Apply files that were generated before the migrations, as a deploy may do."""
     try:
         bring(conn, declared)
     except (IncompleteError, PreflightError):

@@ -29,9 +29,9 @@ from changelane.runner.live import pgmq
 
 TOTAL = int(os.environ.get("CHANGELANE_ROUTES", "96"))
 PARTS = 4
-"""Tests, so that several processes share the work."""
+"""The number of tests, so that several processes share the work."""
 KEPT = (40, 56)
-"""Seeds that found something: a line break within a name or a literal that grew blanks, both."""
+"""Seeds that found bugs: blanks were added after a line break in a name or a literal."""
 SETTINGS = (
     "DateStyle = 'SQL, DMY'", "TimeZone = 'Asia/Kathmandu'", "IntervalStyle = 'sql_standard'",
     "bytea_output = 'escape'", "extra_float_digits = -15", "quote_all_identifiers = on",
@@ -98,10 +98,10 @@ def check(rig: Rig, seed: int) -> None:
         " FOR EACH STATEMENT EXECUTE FUNCTION public.audit()"
     )
     count = random.randint(1, 4)
-    # Of a source of their own, so that a kept seed stays the table and the program that it was.
+    # These have their own source of random numbers, so that a seed keeps its table and its program.
     names = draw_queue_names(Random(seed), 3 * count, ascii=rig.value("SHOW server_encoding") != "UTF8")
     routes = [draw_route(random, table, queues=names[3 * number :]) for number in range(count)]
-    # What the spec of one route says is the route's alone to change.
+    # Each route gets its own copy, because later steps change it.
     rig.capture(*(json.loads(json.dumps(route.spec)) for route in routes))
     with ExitStack() as stack:
         conns = [stack.enter_context(rig.session()) for _ in range(2)]
@@ -160,7 +160,7 @@ def test_routes_send_it_in_databases_of_other_encodings(server: str, encoding: s
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_routes_send_what_an_oracle_expects(rig: Rig, part: int) -> None:
-    # Other tables each time, but for a bisection: CHANGELANE_SEED is where to begin.
+    # Each run takes other tables. CHANGELANE_SEED sets the first seed, for a bisection.
     begin = int(os.environ.get("CHANGELANE_SEED", Random().randrange(10**9)))
     for seed in range(begin + part, begin + part + TOTAL // PARTS):
         check(rig, seed)

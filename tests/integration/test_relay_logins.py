@@ -1,4 +1,4 @@
-"""How engines say who they are: each way that the spec has, against real servers."""
+"""Logins to engines: each kind that the spec offers, against real servers."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_an_outage_spends_no_attempt_and_ends_by_itself(bench: Bench, nats: Nats
         nats.kill()
         send_changes(bench, 300, first=10)
         bench.wait(lambda: "destination is unavailable" in bench.log, seconds=PATIENCE)
-        # Nothing stays claimed: another worker could have a way to the engine.
+        # No message stays claimed, because another worker may reach the engine.
         bench.wait(lambda: bench.rows("SELECT FROM pgmq.q_jobs WHERE vt > now()") == [], seconds=PATIENCE)
         nats.start()
         bench.wait(lambda: not bench.queued, seconds=PATIENCE)
@@ -265,7 +265,7 @@ def test_the_order_of_a_key_holds_through_retries(bench: Bench, nats: NatsServer
         "CASE WHEN (message->'new'->>'value')::int % 5 = 3 THEN '\"late\"'::jsonb ELSE '\"shop\"' END)"
     )
     with bench.worker("--processes", "2"):
-        # Every key waits at its first late one.
+        # Every key waits at its first message that is not taken.
         bench.wait(lambda: nats.count("SHOP") == sum(first // 7 for first in LATE), seconds=PATIENCE)
         nats.ask(lambda client: client.jetstream(timeout=30).update_stream(
             name="SHOP", subjects=["shop.>", "late.>"]

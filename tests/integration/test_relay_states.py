@@ -1,4 +1,4 @@
-"""What workers tell of their relays: in the database for the dashboard and the doctor, and as metrics."""
+"""The reports of workers on their relays: in the database for dashboard and doctor, and as metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages relayed over HTTP, by real worker processes to a receiver that does anything."""
+"""Messages relayed over HTTP, by real worker processes to a receiver that misbehaves."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_one_message_that_is_never_answered_does_not_hold_up_the_others(
     send_changes(bench, 60)
     with bench.worker():
         bench.wait(lambda: bench.queued <= 1, seconds=PATIENCE)
-        # It has its attempts while others are answered, and no more while it is alone.
+        # Failures cost attempts only while other messages are answered.
         for round in range(1, 4):
             if bench.dead:
                 break

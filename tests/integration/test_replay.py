@@ -62,7 +62,7 @@ def test_some_are_chosen_by_an_expression(archive: Connection, run_changelane: R
         refused = run_changelane("replay", "jobs", "--since", "60h", "--where", wrong, "--yes")
         assert refused.returncode == 1
         assert "--where" in refused.stderr
-    # What was refused is not in the way of what comes next.
+    # A refused call does not block the next one.
     where = "(message->>'n')::int = 7"
     assert run_changelane("replay", "jobs", "--since", "60h", "--where", where, "--yes").returncode == 0
     assert list_origins(archive) == [1000, 2000, 3000, 7]

@@ -1,4 +1,4 @@
-"""What other tools make of a database that was applied to: dumps and diffs, run on a fresh one."""
+"""Dumps and diffs that other tools make of an applied database, run on a fresh one."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_diff_is_adopted_by_name_and_body(
 ) -> None:
     migrate(conn, database, other)
     with connect(other) as fresh:
-        # The queue did not come along.
+        # The dump does not contain the queue.
         with pytest.raises(psycopg.errors.UndefinedTable):
             fresh.execute("INSERT INTO orders (id) VALUES (1)")
         gone = [finding for finding in examine(fresh, declared.manifest) if finding.code == "queue-gone"]

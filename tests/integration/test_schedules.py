@@ -1,4 +1,4 @@
-"""Schedules on a real server: each run once, whoever dies, and what a person sees and steers."""
+"""Schedules on a real server: each run is sent once, also when workers or the server are killed."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_two_that_look_at_the_same_run_send_one(
     clocks[0].tick(reconnecting)
     run = set_next(conn, "-1 second")
     with psycopg.connect(database) as other:
-        # As another worker in the midst of it: this one neither waits nor sends.
+        # Another worker holds the row, so this one neither waits nor sends.
         other.execute("SELECT FROM changelane.schedules FOR UPDATE")
         clocks[0].tick(reconnecting)
         assert list_runs(conn) == []

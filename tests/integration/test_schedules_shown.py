@@ -1,4 +1,4 @@
-"""What doctor, metrics and dashboard say of schedules, and what the dashboard does with one."""
+"""Schedules in doctor, metrics and dashboard, and the dashboard's actions on one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def declared(conn: psycopg.Connection[Any], tmp_path: Path) -> Declared:
 
 @pytest.fixture
 def find(conn: psycopg.Connection[Any], declared: Declared) -> Callable[[], dict[str, Finding]]:
-    """What the doctor finds of schedules, by code."""
+    """The doctor's findings on schedules, by code."""
     return lambda: {
         finding.code: finding
         for finding in examine(conn, declared.manifest)
@@ -63,7 +63,7 @@ def test_the_doctor_finds_late_runs_and_missing_workers(
         assert find()["schedule-late"].what == "schedule hourly is late by 5 min; workers are up"
     conn.execute("SELECT pgmq.drop_queue('beats')")
     assert "queue beats is gone" in find()["schedule-late"].what
-    # A first run that nobody worked out is late, too.
+    # A schedule whose first run no worker has set is late, too.
     conn.execute("UPDATE changelane.schedules SET next_at = NULL, last_at = NULL")
     assert "schedule-never-ran" in find()
 

@@ -1,4 +1,4 @@
-"""Schema ``changelane`` is ours or not at all, and open to who needs it whatever default privileges say."""
+"""Schema ``changelane`` belongs to us or is refused; its rights do not depend on default privileges."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ SELECT kind, name FROM (
 
 
 class Writer:
-    """Random statements on every table of schema app, all of which the schema itself allows."""
+    """Random statements on every table of schema app, which the constraints allow in most cases."""
 
     def __init__(self, conn: Connection, seed: int) -> None:
         self.conn = conn
@@ -64,7 +64,7 @@ class Writer:
                 try:
                     written += self.conn.execute(self.draw(table, columns).encode()).rowcount > 0
                 except (errors.UniqueViolation, errors.CheckViolation):
-                    # The application's own mistake. What is not captured here never was there.
+                    # The application's own mistake: the statement failed, so there is no change to capture.
                     continue
         return written
 

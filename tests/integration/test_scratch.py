@@ -1,4 +1,4 @@
-"""The help for users' tests, and its page, whose files are run."""
+"""`changelane.testing.scratch`, and its page in the docs, whose files are run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local server, for real: any folder, any account, any death."""
+"""The local server, as a real process: in any folder and under any account."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_started_server_answers_and_a_stopped_one_leaves_no_process(root: Path
     assert ask(url, "SHOW max_prepared_transactions") == "0"
     assert server.find(root) == server.start(root) == url
     assert server.stop(root)
-    # Its new parent reaps it in a moment.
+    # The process that adopted it collects its exit code soon.
     wait_until(lambda: not (Path("/proc") / str(pid)).exists())
     assert server.find(root) is None
     assert not server.stop(root)

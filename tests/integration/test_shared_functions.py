@@ -1,4 +1,4 @@
-"""The functions that all captures share: reviewed, checked for drift, and made anew."""
+"""The functions that all captures share: reviewed, checked for drift, and replaced."""
 
 from __future__ import annotations
 

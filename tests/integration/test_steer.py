@@ -1,4 +1,4 @@
-"""Queues, touched by hand: peek, send, purge, and single messages settled."""
+"""Commands on queues: peek, send and purge, and actions on single messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that the role does not own, as ``auth.users`` is to ``postgres`` on Supabase."""
+"""Tables of another role, as ``auth.users`` is for ``postgres`` on Supabase."""
 
 from __future__ import annotations
 

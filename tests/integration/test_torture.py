@@ -1,4 +1,4 @@
-"""The proof under faults leaves nothing behind, however it ends; what it proves, `make torture` says."""
+"""A torture run leaves no process and no file behind, however it ends. `make torture` is the proof itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key that a failed message holds back, let go on by a person."""
+"""People release a key that a failed message blocks."""
 
 from __future__ import annotations
 

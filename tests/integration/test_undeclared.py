@@ -1,4 +1,4 @@
-"""Rights that nobody declared: each is seen, taken back with --prune, and told by the doctor."""
+"""Undeclared rights: plan and doctor report each, and --prune revokes it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def declared(conn: Connection, tmp_path: Path, roles: dict[str, str]) -> Declare
 
 
 def diagnose(run_changelane: Any) -> dict[str, list[str]]:
-    """What the doctor finds, by code."""
+    """The doctor's findings, by code."""
     found: dict[str, list[str]] = {}
     for finding in json.loads(run_changelane("doctor", "--format", "json").stdout)["findings"]:
         found.setdefault(finding["code"], []).append(finding["what"])
@@ -182,7 +182,7 @@ def test_the_doctor_names_who_can_use_a_queue_to_which_no_access_is_declared(
         f"role {roles['anon']} can read queue open",
         f"role {roles['other']} can read and write queue open",
     ]
-    # Row security without a policy lets nobody through, but for what it does not hold.
+    # Row security without a policy hides every row, except from roles that bypass it.
     conn.execute(
         "ALTER TABLE pgmq.q_open ENABLE ROW LEVEL SECURITY; REVOKE ALL ON pgmq.q_open_dlq FROM PUBLIC"
     )

@@ -58,7 +58,7 @@ def test_the_rest_of_a_batch_goes_on(bench: Bench, ordering: str) -> None:
     ids = bench.send(*map(str, range(30)), headers={"route": "things", "x-pgmq-group": "a"})
     for number in (0, 7, 8, 29):
         spoil(bench, ids[number])
-    # Its headers cannot be read, and it can.
+    # Only its headers cannot be read.
     bench.conn.execute(
         "UPDATE pgmq.q_jobs SET headers = headers || jsonb_build_object('x', chr(129)) WHERE msg_id = %s",
         [ids[20]],

@@ -1,4 +1,4 @@
-"""A database that version 0.1.0 applied, brought up by ``apply`` while its workers and its writers go on."""
+"""Upgrade of a database that version 0.1.0 applied, while old workers and writers run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ALTER TABLE by one session while another, whose plans are made, goes on writing: no write fails."""
+"""ALTER TABLE while another session with cached plans writes: no write fails."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_no_write_of_a_warm_session_fails(
     )
     rig.capture({**way, **options, "events": ["insert", "update", "delete"]})
     with rig.session() as warm, rig.session(autocommit=True) as pooled:
-        # As behind a pooler in transaction mode: the session is shared, and each transaction is another's.
+        # As behind a pooler in transaction mode: clients share the session, a transaction at a time.
         for number, change in enumerate(("", *CHANGES, *(OF_PLAIN if shape == "plain" else ()))):
             if shape == "partitioned" and " id TYPE" in change:
                 # Postgres alters no partition key.

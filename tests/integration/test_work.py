@@ -1,4 +1,4 @@
-"""What becomes of messages, by real worker processes on a real server."""
+"""The outcomes of messages, by real worker processes on a real server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of which a part fails, by real worker processes."""
+"""Batches that fail in part, by real worker processes."""
 
 from __future__ import annotations
 

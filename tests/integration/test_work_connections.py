@@ -1,4 +1,4 @@
-"""Connections that are lost, refused, read-only or half dead: work goes on at once, and no message pays."""
+"""Connections that are lost, refused, read-only or silent: work goes on at once, at no attempt's cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from changelane.runner.live import pgmq
 from changelane.runner.local import server as servers
 
 SOON = 10.0
-"""Seconds for what takes less than one on a machine that has nothing else to do."""
+"""Seconds allowed for an event that takes less than one on an idle machine."""
 
 INSERT = """
     {kind}def handle(change: Change, tx) -> None:
@@ -156,7 +156,7 @@ def test_a_read_only_time_leaves_no_read_only_session_behind(bench: Bench, kind:
             sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(database)
         )
         end_sessions(bench)
-        # From a session that is older than the window.
+        # This session is older than the setting, so it may write.
         bench.send("1")
         bench.wait(lambda: "database unavailable" in bench.log)
         bench.conn.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(database))

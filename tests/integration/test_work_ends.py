@@ -1,4 +1,4 @@
-"""Forks, closed logs, threads that outlast their handler, signals: the process does what it was asked to."""
+"""The end of a worker process: forks, closed logs, threads that outlast their handler, and signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call on a lent connection says to the server: round trips, and what is left when one goes wrong."""
+"""Calls on a lent connection: their round trips, and the connection's state after a failure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(tx: LentConnection, queue: FencedQueue, claimed: list[Delivery], *writes
 
 
 def count_trips(tx: LentConnection, folder: Path, call: Callable[[], None]) -> int:
-    """How many round trips a call takes, by libpq's trace of it."""
+    """The round trips of a call, counted in libpq's trace."""
     trace = folder / "trace"
     with trace.open("w") as file:
         tx.pgconn.trace(file.fileno())

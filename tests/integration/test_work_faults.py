@@ -1,4 +1,4 @@
-"""Killed, stopped and cut-off workers: nothing is lost, nothing is done twice, nobody is blamed wrongly."""
+"""Killed and stopped workers: no message is lost or done twice, and no message is suspected wrongly."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_stale_worker_leaves_alone_a_message_that_another_still_holds(bench: B
         bench.wait(lambda: bench.notes)
         stale.send_signal(signal.SIGSTOP)
         bench.wait(lambda: bench.rows("SELECT FROM pgmq.q_jobs WHERE vt < clock_timestamp()"))
-        # Another holder, by pgmq's own means.
+        # Another consumer reads it by pgmq's own function.
         bench.conn.execute("SELECT pgmq.read('jobs', 3600, 1)")
         held = bench.rows("SELECT msg_id, read_ct, vt, headers FROM pgmq.q_jobs")
         stale.send_signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""Failures are counted as what they are: nothing loops without an end, and judging kills nobody."""
+"""How failures are judged: no message loops for ever, and no exception of a handler ends the worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def set_for_all(bench: Bench, setting: str) -> None:
 
 
 def kinds(kind: str) -> dict[str, str]:
-    """Words of a plain or an async handler."""
+    """The keywords of a plain or an async handler."""
     if kind == "async":
         return {"def": "async def", "wait": "await ", "sleep": "await asyncio.sleep"}
     return {"def": "def", "wait": "", "sleep": "time.sleep"}

@@ -1,4 +1,4 @@
-"""Nothing of one message reaches the next: context, role, settings, and what a session keeps."""
+"""No state of one message reaches the next: context, role, settings, and other state of sessions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEAKS = {
     "listen": "LISTEN kept",
     "cursor": "DECLARE kept CURSOR WITH HOLD FOR SELECT 1",
 }
-"""Each by the message of its number, and after it a message that looks."""
+"""The message with this number runs each statement, and the message after it looks for its effect."""
 
 LOOK = """
     SELECT concat_ws(' ', 'pg_monitor' NOT IN (current_user, session_user),

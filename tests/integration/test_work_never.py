@@ -1,4 +1,4 @@
-"""Exceptions after which no attempt helps: straight to the dead letters, whatever else the consumer says."""
+"""`retry.never`: after these exceptions a message goes to the dead letters at once."""
 
 from __future__ import annotations
 

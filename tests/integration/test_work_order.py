@@ -1,4 +1,4 @@
-"""`ordering: key`: the messages of a key one at a time and in order, whatever fails, dies or joins."""
+"""`ordering: key`: a key's messages are handled one at a time and in order, also under faults."""
 
 from __future__ import annotations
 

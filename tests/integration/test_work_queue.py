@@ -147,11 +147,11 @@ def test_a_message_committed_late_is_claimed_although_newer_ones_wait(
     (late,) = queue.claim(conn, limit=1, lease=60)
     queue.claim(conn, limit=10, lease=60)
     conn.execute("UPDATE pgmq.q_jobs SET vt = now() - interval '1 day' WHERE msg_id = %s", [late.msg_id])
-    # As long as newer ones fill a claim, for so long.
+    # While newer messages fill the claims, it waits.
     assert late.msg_id not in {delivery.msg_id for delivery in queue.claim(conn, limit=10, lease=60)}
     queue._whole_at = time.monotonic()
     assert late.msg_id in {delivery.msg_id for delivery in queue.claim(conn, limit=10, lease=60)}
-    # At once, where they do not.
+    # Otherwise it is claimed at once.
     conn.execute("UPDATE pgmq.q_jobs SET vt = now() - interval '1 day' WHERE msg_id = %s", [late.msg_id])
     claimed = queue.claim(conn, limit=1000, lease=60)
     assert len({delivery.msg_id for delivery in claimed}) == len(claimed) == 71

@@ -68,7 +68,7 @@ def test_rows_of_any_type_reach_the_handler_as_the_models_say(
     assert eval(newer, NAMES) == {**ROW, "total": NAMES["Decimal"]("2"), "at": None}
     assert sorted(eval(older.replace("TzInfo(0)", "dt.timezone.utc"), NAMES)) == ["at", "total"]
 
-    # The column is gone from what the models were written for: nothing fits any more.
+    # The models name a column that no longer exists, so no row fits.
     bench.conn.execute("ALTER TABLE things DROP COLUMN share")
     bench.conn.execute("UPDATE things SET total = 3")
     bench.drain()

@@ -1,4 +1,4 @@
-"""A sink of another kind than a handler: the loop knows it by the protocol alone."""
+"""A sink that is neither handler nor relay: the loop uses it by the protocol only."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_every_message_is_handled_or_becomes_a_dead_letter(bench: Bench, orderin
     bench.drain("--metrics-port", "0", timeout=60)
     effects = bench.count("effects")
     assert effects + len(bench.dead) == len(sent)
-    # What is a change, and names its route.
+    # A message is a change if it names its route.
     assert effects == 3 + sum(map(is_object, HEADERS))
 
 

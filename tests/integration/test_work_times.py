@@ -1,4 +1,4 @@
-"""Times that Python has not, ids that begin again, and reads of other consumers."""
+"""Times beyond Python's range, ids that restart, and reads by other consumers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_times_beyond_pythons_are_never_due_or_long_due_and_shown(
     assert sorted(row[0] for row in bench.rows("SELECT msg_id FROM effects")) == due
     assert "never due" in bench.log
     assert bench.queued == 3
-    # A release must not move a message behind all that time.
+    # A release must not move a message behind all later ones.
     bench.conn.execute("UPDATE pgmq.q_jobs SET vt = '-infinity', enqueued_at = 'infinity'")
     bench.declare(
         """
@@ -105,7 +105,7 @@ def test_a_block_is_known_by_its_note_and_not_by_its_time(
     states = {message.id: message.state for message in peek(bench.conn, queue).messages}
     assert states == {blocked: "blocked", delayed: "delayed"}
     assert [message.id for message in list_blocked(bench.conn, "jobs")] == [blocked]
-    # Its own note goes with the delivery: what another reads is leased.
+    # The release note belongs to one delivery; after another read, the message is leased.
     bench.conn.execute("UPDATE pgmq.q_jobs SET vt = now() + interval '1 h', read_ct = read_ct + 1")
     states = {message.id: message.state for message in peek(bench.conn, queue).messages}
     assert states == {blocked: "leased", delayed: "leased"}
@@ -172,7 +172,7 @@ def sample_oldest(bench: Bench) -> float | None:
 
 
 def test_reads_of_other_consumers_make_no_suspects(bench: Bench) -> None:
-    # Nobody's are put off or charged: a suspect's attempt is written down before its handler runs.
+    # No other message is delayed or charged: a suspect's attempt is noted before its handler runs.
     bench.declare(
         """
         def handle(change: Change, tx: psycopg.Connection) -> None:

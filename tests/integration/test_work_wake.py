@@ -79,7 +79,7 @@ def test_an_idle_worker_asks_little_for_its_wake_up(bench: Bench) -> None:
     with bench.worker():
         bench.wait(lambda: bench.rows(ASLEEP))
         time.sleep(2)
-        # Sessions report what they did up to ten seconds late, and autovacuum comes by: a calm window counts.
+        # Sessions report statistics up to ten seconds late, and autovacuum runs: so only a calm time counts.
         assert any(bench.count_commits(seconds=5) <= 5 * 4 for _ in range(8))
 
 

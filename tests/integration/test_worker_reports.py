@@ -1,4 +1,4 @@
-"""What workers tell of themselves and of their queues, and how they heed what they are asked there."""
+"""The reports of workers on themselves and on their queues, and their response to requests."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What several tests need: databases, workers, a dashboard, random tables, servers of other kinds."""
+"""Parts that several tests share: databases, workers, a dashboard, random tables, other servers."""

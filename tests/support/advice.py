@@ -83,7 +83,7 @@ KNOWN = {
 
 
 def advise(conn: psycopg.Connection[Any], *, clients: list[str]) -> dict[str, list[tuple[Any, ...]]]:
-    """What each rule names; rules that name nothing are left out. ``clients`` are the roles of the API."""
+    """The objects that each rule reports, without rules that report none. ``clients`` are the API's roles."""
     found = {
         rule: conn.execute(query.encode(), {"clients": clients} if "%(" in query else None).fetchall()
         for rule, query in RULES.items()

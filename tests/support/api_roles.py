@@ -1,4 +1,4 @@
-"""Roles as PostgREST uses them, for one test: a cluster's, and so named apart."""
+"""Roles as PostgREST uses them. Roles belong to the whole cluster, so each test has its own names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psycopg import sql
 
 @contextmanager
 def lend_roles(conn: psycopg.Connection[Any], names: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Make a role for each name; yields what they are called. Row security does not hold ``service_role``."""
+    """Make a role for each name; yields their real names. ``service_role`` bypasses row security."""
     tag = uuid.uuid4().hex[:8]
     roles = {name: f"{name}_{tag}" for name in names}
     for name, role in roles.items():

@@ -22,7 +22,7 @@ def bring(conn: psycopg.Connection[Any], sample: Sample, **options: Any) -> Plan
 
 
 def states(conn: Connection, sample: Sample) -> set[tuple[str, str]]:
-    """Kind and state of all that is not ok."""
+    """Kind and state of each object that is not ok."""
     objects = compare(sample.manifest, observe(conn, sample.manifest))
     return {(thing.kind, thing.state) for thing in objects if thing.state != "ok"}
 

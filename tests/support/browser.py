@@ -1,4 +1,4 @@
-"""A visit in a browser: what went wrong in it is kept, and every page can be walked through."""
+"""A visit in a browser that records errors and can walk through every page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
 from support.dashboard import Panel
 
 PATIENCE = 30_000
-"""Milliseconds that a page may take to be as a test wants it."""
+"""Milliseconds within which a page must reach the expected state."""
 
 
 @contextmanager
@@ -25,8 +25,8 @@ def surf(browser: Browser, panel: Panel, **options: Any) -> Iterator[Page]:
     problems: list[str] = []
 
     def listen(said: ConsoleMessage) -> None:
-        # That an answer is an error is what some tests want.
-        # That nobody answers for a while, too.
+        # Some tests expect an error response.
+        # Some tests stop the server for a while.
         if said.type == "error" and not said.text.startswith(
             ("Failed to load resource: the server responded", "Failed to load resource: net::ERR_")
         ):

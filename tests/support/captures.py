@@ -1,4 +1,4 @@
-"""A database whose captures come the whole way: spec, inspect, generate, apply; then messages, decoded."""
+"""Captures on a real database by inspect, generate and apply, and their decoded messages."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Rig:
         self.warnings: tuple[Diagnostic, ...] = ()
 
     def clear(self) -> None:
-        """Back to a database with nothing but pgmq and empty queues."""
+        """Reset the database to pgmq and empty queues."""
         self.conn.execute("RESET ALL")
         with self.conn.transaction():
             self.conn.execute("SET LOCAL client_min_messages = warning")
@@ -183,7 +183,7 @@ class Rig:
 
 
 def sort(sent: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """As sets would compare, for changes whose order is not given."""
+    """Sort changes for a comparison without order."""
     return sorted(sent, key=repr)
 
 

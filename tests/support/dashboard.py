@@ -26,7 +26,7 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """What a reader sees of the page, on one line."""
+        """The visible text of the page, on one line."""
         body = re.sub(r"<(script|style|title)\b.*?</\1>", " ", self.text, flags=re.DOTALL)
         return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
@@ -88,7 +88,7 @@ class Panel:
         return answer
 
     def post(self, path: str, *, on: str = "/queues", **fields: str | Sequence[str]) -> Answer:
-        """As a browser does from the page ``on``, whose token it takes; follows where it is sent."""
+        """Post like a browser from the page ``on``, with its token, and follow redirects."""
         values = {"csrf": self.open(on).csrf, **fields}
         answer = self.send(path, values)
         return self.open(answer.headers["location"]) if answer.status == 303 else answer
@@ -105,12 +105,12 @@ class Panel:
         return self.open(answer.headers["location"]) if answer.status == 303 else answer
 
     def send(self, path: str, values: Mapping[str, Any], **headers: str) -> Answer:
-        """A form, as it is; ``headers`` over those of a browser."""
+        """Post a form without a page's token. ``headers`` replace those of a browser."""
         said = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.origin, **headers}
         return self.ask("POST", path, body=urlencode(values, doseq=True), headers=said)
 
     def wait(self, path: str, condition: Callable[..., Any], *, seconds: float = 30) -> Answer:
-        """Until the page is so."""
+        """Request the page until the condition holds."""
         deadline = time.monotonic() + seconds
         while True:
             answer = self.get(path)

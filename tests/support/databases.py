@@ -15,7 +15,7 @@ from changelane.runner.live import database as databases
 
 SETTINGS = {
     "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
-    # Tests prepare transactions, and have workers be woken; never both at once.
+    # Some tests prepare transactions, and others wake workers; none does both.
     "max_prepared_transactions": "20", "changelane.wake": "on",
 }  # fmt: skip
 """Of the server of the run."""

@@ -20,7 +20,7 @@ from changelane.runner.live.observe import observe
 
 @dataclass(frozen=True)
 class Declared:
-    """What a spec came to; ``out`` is its ``sql_out/``."""
+    """The generated manifest and files of a spec; ``out`` is its ``sql_out/``."""
 
     manifest: Manifest
     files: dict[str, bytes]
@@ -41,12 +41,12 @@ def declare(conn: psycopg.Connection[Any], folder: Path, spec: str) -> Declared:
 
 
 def bring(conn: psycopg.Connection[Any], declared: Declared, **options: Any) -> Plan:
-    """Apply without a word."""
+    """Apply without questions or output."""
     silent = {"confirm": lambda planned: False, "report": lambda step: None, "notify": lambda message: None}
     return apply(conn, declared.manifest, files=declared.files, **{**silent, **options})
 
 
 def find_wrong(conn: psycopg.Connection[Any], declared: Declared) -> list[str]:
-    """Everything that is not ok: its state, and itself."""
+    """Every object that is not ok, with its state."""
     objects = compare(declared.manifest, observe(conn, declared.manifest))
     return [f"{thing.state} {thing}" for thing in objects if thing.state != "ok"]

@@ -117,7 +117,7 @@ CONTRIB = {
 }
 
 CHANGING = ("'now'", "repeat(", "app.source", r"\\u0000", "1e999", "1e1000", "1e-1000", "1e400")
-"""Parts of values that differ with each run, or are too long or too odd to be read in a golden file."""
+"""Values with these parts differ in each run, or are too long or too odd for a golden file."""
 
 
 def list_short() -> dict[str, list[str]]:

@@ -53,6 +53,6 @@ def read(conn: Connection) -> list[tuple[Any, ...]]:
 
 
 def tell(conn: Connection, declared: Declared) -> dict[str, str]:
-    """State and object of all that is wrong, to the detail."""
+    """The detail of each object that is not ok, by its state and name."""
     objects = plan(declared.manifest, observe(conn, declared.manifest)).objects
     return {f"{thing.state} {thing}": thing.detail for thing in objects if thing.state != "ok"}

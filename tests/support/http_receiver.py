@@ -1,4 +1,4 @@
-"""A receiver of HTTP on a port of its own: it answers with any status, slowly, or not at all."""
+"""An HTTP server on its own port that answers with any status, slowly, or not at all."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Decide = Callable[..., Answer]
 
 
 class Receiver:
-    """``requests`` in the order in which they came. Set ``decide`` to say what each gets."""
+    """``requests`` are in the order of arrival. ``decide`` returns the answer to each."""
 
     def __init__(self, decide: Decide, *, tls: ssl.SSLContext | None = None) -> None:
         self.decide = decide

@@ -1,4 +1,4 @@
-"""Brokers that speak Kafka's protocol: Tansu, and librdkafka's mock cluster, which fails as it is told."""
+"""Brokers with Kafka's protocol: Tansu, and librdkafka's mock cluster, which fails on demand."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_topic(servers: str, topic: str, count: int, *, seconds: float = 60) -> 
             message = consumer.poll(0.2)
             if message is not None and message.error() is None:
                 found.append(_read_record(message))
-        # Whatever came twice comes right after.
+        # A duplicate would follow at once.
         while (message := consumer.poll(0.5)) is not None:
             if message.error() is None:
                 found.append(_read_record(message))
@@ -127,7 +127,7 @@ class MockCluster:
         assert not self._lib.rd_kafka_mock_broker_set_up(self._cluster, _BROKER)
 
     def delay(self, milliseconds: int) -> None:
-        """Answer every request so much later."""
+        """Delay every response."""
         assert not self._lib.rd_kafka_mock_broker_set_rtt(self._cluster, _BROKER, milliseconds)
 
     def refuse(self, code: int, *, times: int) -> None:

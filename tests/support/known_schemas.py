@@ -1,4 +1,4 @@
-"""Schemas like those of applications that everybody knows: their names and shapes, built from descriptions."""
+"""Schemas like those of well-known applications, built from descriptions of their tables."""
 
 # ruff: noqa: E501 -- a table is a line
 from __future__ import annotations
@@ -10,7 +10,7 @@ TYPES = (
     *("text", "integer", "bigint", "boolean", "timestamptz", "numeric(12,2)", "varchar(64)", "jsonb", "date"),
     *("uuid", "double precision", "smallint", "text[]", "interval", "inet", "bytea"),
 )
-"""What the columns of a wide table are, in turn."""
+"""The types of a wide table's columns, in turn."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Manifests by hand, with the files that they name: what the generator writes, in miniature."""
+"""Small manifests made by hand, with the files that they name, as the generator writes them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ END $do$;
 
 @dataclass
 class Sample:
-    """Collects queues and captures; ``manifest`` and ``files`` are what came of it."""
+    """Collects queues and captures; ``manifest`` and ``files`` are made from them."""
 
     project: str = "shop"
     contents: dict[str, bytes] = field(default_factory=dict)
@@ -219,13 +219,13 @@ class Sample:
 
     @property
     def empty(self) -> observe.Observed:
-        """A database in which nothing was applied, and every table is there."""
+        """A database with every table, before the first apply."""
         session = replace(SESSION, has_schema=False, schema_comment=None)
         return observe.Observed(session=session, relations=self._relations)
 
     @property
     def applied(self) -> observe.Observed:
-        """A database in which all was applied."""
+        """A database after apply."""
         queues = [
             observe.LiveQueue(
                 name=queue.name,

@@ -1,4 +1,4 @@
-"""A real NATS server with JetStream, and what its streams hold."""
+"""A real NATS server with JetStream, and the messages in its streams."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def wait_for_port(port: int, process: subprocess.Popen[Any], *, seconds: float =
 
 
 class NatsServer:
-    """``options`` are those of nats-server. Its port stays the same when it is started anew."""
+    """``options`` are those of nats-server. A restart keeps its port."""
 
     def __init__(self, folder: Path, *options: str, connect: dict[str, Any] | None = None) -> None:
         self.port = find_port()
@@ -79,7 +79,7 @@ class NatsServer:
         wait_for_port(self.port, self._process)
 
     def kill(self) -> None:
-        """As a crash would."""
+        """Kill it, like a crash."""
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGCONT)
             self._process.kill()
@@ -87,7 +87,7 @@ class NatsServer:
             self._process = None
 
     def freeze(self) -> None:
-        """It keeps its connections, and answers nothing."""
+        """Stop the process: connections stay open, and nothing is answered."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
 
@@ -96,7 +96,7 @@ class NatsServer:
         os.kill(self._process.pid, signal.SIGCONT)
 
     def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
-        """What a coroutine over a connection returns."""
+        """Run a coroutine over a connection; returns its result."""
 
         async def run() -> T:
             client = await nats.connect(self.url, connect_timeout=30, **self._connect)

@@ -1,4 +1,4 @@
-"""Versions of pgmq, and a database brought from one to another.
+"""Versions of pgmq, and updates of a database from one to another.
 
 The SQL of 1.5.1 is ours, in its shape. PyPI's package ``pgmq`` holds that of two versions, and is the only
 public package that holds any: each wheel is downloaded once, into ``.changelane/pgmq``.
@@ -40,7 +40,7 @@ def read_version(version: str) -> str:
             with ZipFile(wheel) as archive:
                 assert archive.read("pgmq/sql/VERSION").decode().strip() == version
                 text = archive.read("pgmq/sql/pgmq.sql")
-            # Whoever else does the same writes the same.
+            # Another process that does the same writes the same bytes.
             partial = Path(folder) / kept.name
             partial.write_bytes(text)
             partial.replace(kept)

@@ -1,4 +1,4 @@
-"""Plans of a manifest made by hand, over a database made by hand."""
+"""Plans for manifests and databases made by hand."""
 
 from __future__ import annotations
 

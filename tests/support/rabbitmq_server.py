@@ -23,7 +23,7 @@ PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 
 USERS = {
     "guest": ("guest", "administrator", ".*", ".*"),
-    # May write everywhere, and look at nothing.
+    # May write to every exchange, and may read nothing.
     "relay": ("right", "", "", ".*"),
     # May do nothing.
     "stranger": ("right", "", "^$", "^$"),
@@ -81,7 +81,7 @@ class RabbitMqServer:
             # The script becomes the broker, instead of its parent.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
-        # Erlang would leave one behind for ever.
+        # Otherwise a process of Erlang stays after the broker has ended.
         self._epmd = subprocess.Popen(["epmd", "-address", "127.0.0.1", "-port", str(epmd)])
         self._process: subprocess.Popen[bytes] | None = None
         wait_for_port(epmd, self._epmd)
@@ -101,7 +101,7 @@ class RabbitMqServer:
             self._process = None
 
     def freeze(self) -> None:
-        """It keeps its connections, and answers nothing."""
+        """Stop the process: connections stay open, and nothing is answered."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
 
@@ -115,7 +115,7 @@ class RabbitMqServer:
         self._epmd.wait()
 
     def control(self, *arguments: str) -> str:
-        """What rabbitmqctl says."""
+        """Run rabbitmqctl; returns its output."""
         return subprocess.run(
             [PROGRAMS / "rabbitmqctl", *arguments],
             env=self._environment, check=True, capture_output=True, text=True, timeout=300,

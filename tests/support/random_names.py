@@ -1,4 +1,4 @@
-"""Random names of queues, as people who give them freely would: Supabase's form takes what fits."""
+"""Random names of queues, as people choose them: Supabase's form accepts any name that is short enough."""
 
 from __future__ import annotations
 

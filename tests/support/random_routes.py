@@ -22,7 +22,7 @@ Change = tuple[str, Row | None, Row | None, bool]
 Judge = Callable[[Row, Row, str], Any]
 
 LARGE = "x" * 3000
-"""A value of ``tables``; whatever holds it is larger than the limit, and all else smaller."""
+"""A value of ``tables``. Rows with it are larger than the limit, and all other rows are smaller."""
 
 AUDIT = (
     "DROP TABLE IF EXISTS public.audit",
@@ -71,7 +71,7 @@ EXTRAS: tuple[tuple[str, Judge], ...] = (
 
 @dataclass(frozen=True)
 class Route:
-    """``spec`` as in a file; ``key`` is the one that holds."""
+    """``spec`` is the route as in a file; ``key`` is its effective key."""
 
     spec: dict[str, Any]
     key: tuple[str, ...]
@@ -116,7 +116,7 @@ def draw_route(random: Random, table: Table, *, queues: Sequence[str]) -> Route:
             name: "sha256" if name in key else random.choice(("sha256", "redact"))
             for name in random.sample(maskable, min(2, len(maskable)))
         }
-    # Of these, some values are about as large as the limit.
+    # Some values of these types are about as large as the limit.
     if random.random() < 0.3 and not {"text[]", "numeric[]"}.intersection(table.columns.values()):
         payload["max_bytes"] = "2 kB"
     when = random.choice(WHENS) if random.random() < 0.5 else None
@@ -138,7 +138,7 @@ def draw_route(random: Random, table: Table, *, queues: Sequence[str]) -> Route:
 
 
 def ask_null(column: str, name: str, row: str) -> tuple[str, Judge]:
-    """Whether a column of a type that forbids null is null all the same: on a side that the event lacks."""
+    """Whether a column of a type that forbids null is null, because the event lacks that side."""
 
     def judge(old: Row, new: Row, op: str) -> bool:
         return {"old": old, "new": new}[row].get(name) is None

@@ -10,7 +10,7 @@ import psycopg
 from support.random_tables import KEYS, Table
 
 Operation = tuple[int, int, int, int]
-"""Which session, which operation, and two numbers to vary it by."""
+"""A session, an operation, and two numbers for its variants."""
 
 Program = list[Operation]
 
@@ -113,7 +113,7 @@ def merge_by_source(t: Table, a: int, b: int) -> str:
 
 
 def where_known(statement: str) -> str:
-    """A statement of later majors, of which earlier ones do nothing."""
+    """A statement that only newer majors know; on older ones it does nothing."""
     return f"DO $$ BEGIN EXECUTE $m${statement}$m$; EXCEPTION WHEN syntax_error THEN NULL; END $$"
 
 
@@ -227,7 +227,7 @@ OPERATIONS = len(WRITES) + len(ENDS)
 
 
 class Sessions:
-    """Three sessions; one that fails, or waits for another's lock, is rolled back to its last savepoint."""
+    """Three sessions. One that fails, or would wait for a lock, is rolled back to its last savepoint."""
 
     def __init__(self, conns: Sequence[psycopg.Connection[Any]]) -> None:
         self.conns = conns
@@ -263,11 +263,11 @@ class Sessions:
                 for n in range(b % 4):
                     copy.write_row((200 + a * 10 + n, n % 3))
         elif how == "prepare":
-            # The server has one list of names for all its databases.
+            # Names of prepared transactions belong to the whole server.
             name = f"{conn.info.backend_pid} {len(self.prepared)}"
             self.savepoints[number] = 0
             conn.execute(f"PREPARE TRANSACTION '{name}'".encode())
-            # Left open until the program ends, or ended now.
+            # It stays open until the program ends, or ends now.
             self.prepared.append(f"{'COMMIT' if a % 3 else 'ROLLBACK'} PREPARED '{name}'")
             if b % 2:
                 self.finish(conn)
@@ -288,7 +288,7 @@ class Sessions:
 
 
 def run_programs(conns: Sequence[psycopg.Connection[Any]], table: Table, programs: Sequence[Program]) -> None:
-    """Run each program to its end; what is left open then commits, but for every third session."""
+    """Run each program to its end. Then open transactions commit, except in every third session."""
     for program in programs:
         sessions = Sessions(conns)
         for operation in program:

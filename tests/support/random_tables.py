@@ -1,4 +1,4 @@
-"""Random tables, and what writes them."""
+"""Random tables, and statements that write them."""
 
 from __future__ import annotations
 

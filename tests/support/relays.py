@@ -1,4 +1,4 @@
-"""Relay consumers over the queue of a bench."""
+"""Relays as consumers of a bench's queue."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _write(id: str, table: str) -> str:
 
 @contextmanager
 def open_engine(described: dict[str, Any]) -> Iterator[Engine]:
-    """The engine of a destination, without a worker."""
+    """Open the engine of a destination without a worker."""
     engine = make_engine(Destination.model_validate({"name": "there", **described}))
     try:
         yield engine

@@ -26,7 +26,7 @@ YEARLY = HEAD + '  new_year: {cron: "0 0 1 1 *", queue: beats, body: [1, 1, null
 HANDLER = "from changelane import Change\ndef handle(change: Change) -> None: ...\n"
 RUNS = "SELECT headers, message FROM pgmq.q_beats ORDER BY msg_id"
 ROW = "SELECT next_at, last_at, runs, passed_over, paused_at, since FROM changelane.schedules"
-"""Of the one schedule that a test declares."""
+"""The state of a test's only schedule."""
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def wait(condition: Callable[..., Any], *, seconds: float = 60) -> None:
 
 
 def account(conn: psycopg.Connection[Any]) -> None:
-    """Each run since the schedule was declared was sent once, or is among those that were passed over."""
+    """Check that each run since the declaration was sent once, or was counted as passed over."""
     runs = list_runs(conn)
     _, last, count, passed_over, _, since = one(conn, ROW)
     assert runs == sorted(set(runs))
@@ -73,7 +73,7 @@ def account(conn: psycopg.Connection[Any]) -> None:
 
 
 def set_next(conn: psycopg.Connection[Any], interval: str) -> datetime:
-    """Let the next run be so far from now; returns it."""
+    """Set the next run to now plus the interval; returns its time."""
     found = one(
         conn,
         f"UPDATE changelane.schedules SET next_at = date_trunc('second', now()) + interval '{interval}' "

@@ -54,7 +54,7 @@ def keep(changes: list[Change], tx: psycopg.Connection[Any]) -> None:
 
 
 def drain(rig: Rig, queues: Sequence[str], *, handler: Callable[..., None] = keep, **consumer: Any) -> None:
-    """Work these queues until they are empty."""
+    """Run a worker until these queues are empty."""
     specs = [
         Consumer(
             queue=queue, handler="shadow:keep", mode="transactional", batch=500, concurrency=1,
@@ -82,7 +82,7 @@ def drain(rig: Rig, queues: Sequence[str], *, handler: Callable[..., None] = kee
 
 
 def check_shadow(rig: Rig, queue: str, table: str) -> None:
-    """The sum of the ledger is the source, value by value in the source's own types."""
+    """Check that the ledger's sum equals the source, value by value in the source's own types."""
     difference = rig.rows(
         f"""
         WITH entry AS (

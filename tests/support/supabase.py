@@ -1,4 +1,4 @@
-"""A database as Supabase has it: its roles, who owns what, and no superuser to apply as.
+"""A database like Supabase's: its roles and owners, and no superuser for apply.
 
 Roles belong to the whole server, so each has a tag of its own behind Supabase's name.
 """
@@ -41,7 +41,7 @@ class Project:
         return text
 
     def run(self, text: str) -> None:
-        """Statements as the superuser."""
+        """Run statements as the superuser."""
         self.admin.execute(self.fill(text).encode())
 
     def rows(self, text: str) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, which can fall silent: its sockets stay open, and nothing passes any more."""
+"""A TCP proxy in front of a server that can go silent: sockets stay open, and no data passes."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ class Proxy:
         return f"postgresql://{parts['user']}@127.0.0.1:{self._port}/{parts['dbname']}"
 
     def silence(self, *, new: bool = True) -> None:
-        """Let nothing pass on the connections there are, nor on new ones if ``new``."""
+        """Pass no data on open connections, nor on new ones if ``new``."""
         asyncio.run_coroutine_threadsafe(self._silence(new), self._loop).result()
 
     def speak(self) -> None:
-        """Let new connections pass again; those that fell silent stay so."""
+        """Pass data on new connections again; silent ones stay silent."""
         self._silent = False
 
     async def _silence(self, new: bool) -> None:
         self._silent = new
         for gate in self._gates:
             gate.clear()
-        # What fell silent stays so.
+        # Silent connections stay silent.
         self._gates = []
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A loop does not keep tasks that wait for what nobody else has.
+        # The event loop has only weak references to tasks, so these are kept here.
         self._tasks.add(asyncio.current_task())
         gate = asyncio.Event()
         if not self._silent:
             gate.set()
             self._gates.append(gate)
         host, port = str(self._parts["host"]), str(self._parts["port"])
-        # Where the proxy itself ends, its connections just end.
+        # When the proxy ends, its connections end without a word.
         with suppress(OSError, asyncio.CancelledError):
             if host.startswith("/"):
                 inner, outer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")

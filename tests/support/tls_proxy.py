@@ -1,4 +1,4 @@
-"""Encryption in front of a server that has none: it is taken off, and the bytes are passed on."""
+"""A TLS proxy in front of a server without TLS."""
 
 from __future__ import annotations
 

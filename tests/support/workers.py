@@ -115,7 +115,7 @@ class Bench:
         return int(found[0])
 
     def count_commits(self, *, seconds: float) -> int:
-        """Transactions that sessions of this database report within so many seconds."""
+        """The transactions that sessions of this database report in this many seconds."""
         query = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
         before = self.rows(query)[0][0]
         time.sleep(seconds)
@@ -140,7 +140,7 @@ class Bench:
         return [headers for (headers,) in self.rows("SELECT headers FROM pgmq.q_jobs_dlq ORDER BY msg_id")]
 
     def wait(self, condition: Callable[..., Any], *, seconds: float = 20) -> None:
-        """Until the condition holds; fails with the workers' log after so many seconds."""
+        """Wait until the condition holds; fails with the workers' log after this many seconds."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, self.log

@@ -137,7 +137,7 @@ def prepare(folder: Path, url: str) -> None:
 
 
 def drain(fleet: Fleet, url: str) -> list[str]:
-    """Work off what is left; returns what went wrong with that."""
+    """Handle the remaining messages; returns problems."""
     problems = []
     for code, said in fleet.drain([queue for queue in KINDS if queue != "blocking"], url=url):
         if code:

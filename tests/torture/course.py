@@ -1,4 +1,4 @@
-"""The course of a torture: a folder and a watchdog around it, the database, and the time of faults."""
+"""One torture run: its folder, its watchdog, its database, and the loop of faults."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def hold(torture: Torture, *, seconds: int, kills: float, seed: int | None, keep
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    # Deaths by the dozen are meant.
+    # Many processes are killed on purpose.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix="changelane-torture-")).resolve()

@@ -1,4 +1,4 @@
-"""The engines that a relay writes to: how each fails for a while, and what arrived there in the end."""
+"""The engines that relays publish to: their faults, and the messages that arrived."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_arrival(id: str, body: bytes) -> Arrival:
     change = json.loads(body)
     assert change["id"] == id, f"header {id}, body {change['id']}"
     row = change["new"] or change["old"]
-    # A deletion is the next of its key.
+    # A deletion has the next version of its key.
     return Arrival(id, row["id"], row["seq"] + (change["op"] == "delete"))
 
 
@@ -54,10 +54,10 @@ class Engine(Protocol):
     url: str
 
     def strike(self, choose: random.Random) -> tuple[str, End]:
-        """Begin a fault; returns its name, and what ends it."""
+        """Begin a fault; returns its name, and a function that ends it."""
 
     def read(self) -> Iterable[Arrival]:
-        """What arrived: that of a key in its order."""
+        """The messages that arrived, in order for each key."""
 
     def close(self) -> None: ...
 
@@ -219,7 +219,7 @@ class Kafka:
 
 
 class Http:
-    """A receiver that takes what it verified, and sometimes does not say so."""
+    """A receiver that stores each verified request, and sometimes does not answer."""
 
     name, once = "http", False
 
@@ -278,12 +278,12 @@ class Http:
         if point < 0.005:
             return Answer(abort=True)
         self._arrivals.append(read_arrival(id, request.body))
-        # Taken, and the answer is late or lost.
+        # The request is stored, and the answer is late or lost.
         return self._answer or Answer(abort=point < 0.01)
 
 
 def strike_server(server: NatsServer | RedisServer, choose: random.Random) -> tuple[str, End]:
-    """Kill or stop a process of its own."""
+    """Kill or stop one of its processes."""
     if choose.random() < 0.5:
         server.kill()
         return "killed", server.start

@@ -1,4 +1,4 @@
-"""The worker processes: started, brought back after each death, and asked why they ended."""
+"""The worker processes: started, restarted after each death, with checks of their exit codes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from watchdog import find_processes
 DRAINS = 3
 GRACE = 10
 STOP_SECONDS = GRACE + 5.0
-"""Seconds within which a worker that was asked to end has ended, whatever struck it."""
+"""Seconds within which a worker must end after SIGTERM, under any fault."""
 
 SLACK = 3.0
 """Seconds that a machine under load may add before that counts as a failure."""
 
 ORPHAN_SECONDS = 60.0
 EXPECTED = {-signal.SIGKILL: "killed", -signal.SIGSEGV: "segmentation fault", EXIT: "os._exit"}
-"""Ends that are the torture's own doing, as exit codes."""
+"""Exit codes that the torture itself causes."""
 
 
 class Member:
-    """One `changelane work`, and whatever it starts. ``problems`` are ends that nobody asked for.
+    """One `changelane work` and its children. ``problems`` are unexpected ends.
 
     ``longest`` is the most seconds from a SIGTERM to the end.
     """
@@ -48,12 +48,12 @@ class Member:
 
     @property
     def parent(self) -> int | None:
-        """Its process, None while there is none."""
+        """The process, or None between two runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     @property
     def children(self) -> list[int]:
-        """Those that it supervises."""
+        """The processes that it supervises."""
         with contextlib.suppress(OSError):
             return [
                 int(pid)
@@ -84,7 +84,7 @@ class Member:
             )
 
     def ask(self) -> None:
-        """To end in order."""
+        """Ask it to end in order."""
         if self.parent and not self._asked:
             self._asked = True
             self._asked_at = time.monotonic()
@@ -121,7 +121,7 @@ class Member:
         ):
             return
         if code == 1 and not started and "\nTraceback" not in text:
-            # The server was away when it started, which it says and leaves to whoever runs it.
+            # The server was down when it started; the worker says so and exits.
             self.refused += 1
             return
         self.problems.append(f"{self.log.name}: ended by itself with {code}:\n{text[-2000:]}")

@@ -40,7 +40,7 @@ from changelane.runner.local import server
 
 DRAIN_SECONDS = 240.0
 MOST = 1500
-"""Messages in a queue beyond which its writers wait."""
+"""The depth of a queue at which its writers wait."""
 
 KINDS = {
     "nats": {"poison": 0.001},
@@ -144,7 +144,7 @@ def prepare(folder: Path, url: str, engines: dict[str, Engine]) -> None:
 
 
 def copy_arrivals(conn: psycopg.Connection[Any], engines: dict[str, Engine]) -> None:
-    """What each engine holds, into a table."""
+    """Write each engine's messages into a table."""
     with conn.cursor().copy("COPY torture.arrived (queue, id, key, seq) FROM STDIN") as copy:
         for name, engine in engines.items():
             for arrival in engine.read():

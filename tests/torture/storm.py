@@ -1,4 +1,4 @@
-"""The faults: which, when and whom they strike is chosen by the seed."""
+"""The faults. The seed decides their kind, their time and their victim."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STRANGE = {
     "IntervalStyle": ("postgres", "sql_standard", "iso_8601", "postgres_verbose"),
     "TimeZone": ("UTC", "Asia/Kolkata", "America/St_Johns", "Pacific/Apia"),
 }
-"""What sessions may be made to begin with."""
+"""Settings that a fault may give to new sessions."""
 
 
 class Storm:
@@ -53,7 +53,7 @@ class Storm:
         self._due = time.monotonic() + self._pause()
 
     def list_faults(self, kills: float) -> dict[Callable[[], None], float]:
-        """How many a second of each are wanted."""
+        """The rate of each fault, per second."""
         return {
             self._kill: kills,
             self._stop: kills * 0.3,
@@ -68,7 +68,7 @@ class Storm:
         }
 
     def strike(self) -> None:
-        """Whatever is due by now."""
+        """The faults that are due by now."""
         now = time.monotonic()
         for at, pid in self._stopped.copy():
             if now >= at:
@@ -82,12 +82,12 @@ class Storm:
         while self._due <= now:
             self._due += self._pause()
             (fault,) = self._random.choices(list(self._faults), list(self._faults.values()))
-            # The victim may have ended by itself meanwhile.
+            # The victim may have ended by itself.
             with contextlib.suppress(ProcessLookupError, psycopg.OperationalError):
                 fault()
 
     def end(self) -> None:
-        """Let those go on that are stopped, and end what lasts."""
+        """Continue stopped processes, and end lasting faults."""
         for at, pid in self._stopped.copy():
             self._continue(at, pid)
         for _, end in self._later:
@@ -101,7 +101,7 @@ class Storm:
 
     def _choose_process(self) -> int:
         member = self._choose()
-        # One under a supervisor, or else the supervisor itself.
+        # A supervised process, or the supervisor itself.
         pids = member.children or [member.parent or 0]
         pid = member.parent if member.parent and self._random.random() < 0.5 else self._random.choice(pids)
         if not pid:

@@ -1,4 +1,4 @@
-"""What came of it: every change's fate against the one that its kind and consumer ask for."""
+"""The verdict: every change's fate, compared with the fate that its kind and consumer demand."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Verdict:
 
 
 def judge(conn: psycopg.Connection[Any]) -> Verdict:
-    """Compare what committed with what is there, in a queue each."""
+    """Compare the committed changes with the ledger, for each queue."""
     verdict = Verdict()
     for queue, fate, expected, lost, ghosts, repeated, *samples in ask(conn, "fates"):
         if queue == "loose" and fate == "effect":

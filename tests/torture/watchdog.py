@@ -38,7 +38,7 @@ class Watchdog:
         )
 
     def release(self) -> None:
-        """End what is left, and return when it is gone."""
+        """End the remaining processes; returns when all are gone."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()

@@ -1,4 +1,4 @@
-"""The application meanwhile: changes in the captured tables, each written down in its own transaction."""
+"""The application: it changes captured tables, and notes each change in the same transaction."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Writer:
                         if self._depths[self.queue] < self._most:
                             self._change(conn)
             except psycopg.Error:
-                # A fault, or a deadlock with the other thread: the transaction never was.
+                # A fault, or a deadlock with the other thread, rolled the transaction back.
                 self._stopped.wait(0.1)
 
     def _change(self, conn: psycopg.Connection) -> None:

@@ -1,4 +1,4 @@
-"""Handlers: each change takes effect as one row of the ledger, then meets what its kind has in store."""
+"""Handlers: each change writes one row of the ledger, and then fails as its kind says."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def on_change_loosely(change: Change) -> None:
 
 def _name(change: Change) -> tuple[object, ...]:
     row = change.new or change.old or {}
-    # A deletion is the next of its key.
+    # A deletion has the next version of its key.
     return change.queue, row["id"], row["seq"] + (change.op == "delete"), change.msg_id, change.attempt
 
 
@@ -80,7 +80,7 @@ def _face(change: Change) -> float:
     _note(kind)
     match kind:
         case "forks":
-            # Both go on, and the child comes back into the worker's code.
+            # Parent and child both go on, so the child returns into the worker's code.
             os.fork()
             return 0.0
         case "slow":
@@ -97,7 +97,7 @@ def _face(change: Change) -> float:
 
 
 def _note(kind: str) -> None:
-    """Into a file, for the transaction may well be rolled back."""
+    """Write it to a file, because the transaction may be rolled back."""
     noted = os.open("noted", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(noted, f"{kind}\n".encode())
     os.close(noted)
