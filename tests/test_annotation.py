@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from changelane.commands.annotation import find_misfits, read_annotation
+from changelane.commands.annotation import find_mismatches, read_annotation
 
 SOURCE = """
 raise SystemExit("nobody runs this")
@@ -57,5 +57,5 @@ def test_handlers_whose_annotation_does_not_fit_are_reported(folder: Path) -> No
         "a": "jobs.mails:message", "b": "jobs.mails:change", "c": "jobs.mails:both", "d": "jobs.mails:other",
     }  # fmt: skip
     fed = {name: {"paid"} for name in handlers}
-    assert [queue for queue, *_ in find_misfits(handlers, routes=fed, folder=folder)] == ["a"]
-    assert [queue for queue, *_ in find_misfits(handlers, routes={}, folder=folder)] == ["b"]
+    assert [queue for queue, *_ in find_mismatches(handlers, routes=fed, folder=folder)] == ["a"]
+    assert [queue for queue, *_ in find_mismatches(handlers, routes={}, folder=folder)] == ["b"]

@@ -18,7 +18,7 @@ Misfit = tuple[str, str, str]
 Taken = Literal["changes", "messages", "both"]
 
 
-def find_misfits(
+def find_mismatches(
     handlers: Mapping[str, str], *, routes: Mapping[str, Collection[str]], folder: Path
 ) -> Iterator[Misfit]:
     """Each queue whose handler takes another kind of message than it gets.
@@ -57,8 +57,8 @@ def list_producers(manifest: Manifest) -> dict[str, set[str]]:
     return routes
 
 
-def diagnose_misfits(file: Path) -> list[Diagnostic]:
-    """As ``find_misfits`` in the current folder, of the spec in a file, which is valid."""
+def diagnose_mismatches(file: Path) -> list[Diagnostic]:
+    """As ``find_mismatches`` in the current folder, of the spec in a file, which is valid."""
     from changelane.generator.spec.codes import Code
     from changelane.generator.spec.loading import read_spec
 
@@ -72,7 +72,7 @@ def diagnose_misfits(file: Path) -> list[Diagnostic]:
     handlers = {name: one.handler for name, one in spec.consumers.items() if one.handler}
     return [
         document.diagnose(Code.HANDLER, what, "consumers", queue, "handler", fix=fix, severity="warning")
-        for queue, what, fix in find_misfits(handlers, routes=routes, folder=Path.cwd())
+        for queue, what, fix in find_mismatches(handlers, routes=routes, folder=Path.cwd())
     ]
 
 
@@ -92,10 +92,10 @@ def warn_of_sending(out: Path, queue: str) -> None:
             )
 
 
-def list_misfits(manifest: Manifest) -> list[Misfit]:
-    """As ``find_misfits`` in the current folder, of what was generated."""
+def list_mismatches(manifest: Manifest) -> list[Misfit]:
+    """As ``find_mismatches`` in the current folder, of what was generated."""
     handlers = {consumer.queue: consumer.handler for consumer in manifest.consumers if consumer.handler}
-    return list(find_misfits(handlers, routes=list_producers(manifest), folder=Path.cwd()))
+    return list(find_mismatches(handlers, routes=list_producers(manifest), folder=Path.cwd()))
 
 
 def read_annotation(handler: str, *, folder: Path) -> Taken | None:

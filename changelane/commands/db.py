@@ -12,7 +12,7 @@ from changelane.cli import Settings
 from changelane.commands.output import say
 from changelane.runner.live import database
 from changelane.runner.local import server
-from changelane.runner.local.folders import find_left
+from changelane.runner.local.folders import find_leftovers
 
 
 @click.group
@@ -27,7 +27,7 @@ def start() -> None:
     running = server.find(root)
     url = database.start_local()
     say(f"the server of {root} {'runs already' if running else 'has started'}", err=True)
-    for left in find_left():
+    for left in find_leftovers():
         say(f"a deleted or moved folder left {left}; unless it was moved: rm -r {left}", err=True)
     click.echo(url)
 

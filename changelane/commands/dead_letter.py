@@ -17,9 +17,17 @@ from changelane.commands.project import announce
 from changelane.commands.where import read_where
 from changelane.contract.manifest import load_manifest
 from changelane.runner.live.missing_rights import need_command
-from changelane.runner.live.moment import tell_moment
+from changelane.runner.live.moment import spell_time
 from changelane.runner.live.session import reach
-from changelane.runner.operate.dead_letter import Letter, Place, choose, discard, find_place, read, redrive
+from changelane.runner.operate.dead_letter import (
+    DeadLetterQueue,
+    Letter,
+    choose,
+    discard,
+    find_dead_letter_queue,
+    read,
+    redrive,
+)
 from changelane.text import align
 
 SHOWN = 20
@@ -113,16 +121,16 @@ def redrive_(
 
     Each message has all its attempts again, and a new id.
     """
-    place = find_place(load_manifest(settings.out), queue)
-    needs = [*need_command("dead-letter discard", place.queue), *need_command("send", place.source)]
+    dlq = find_dead_letter_queue(load_manifest(settings.out), queue)
+    needs = [*need_command("dead-letter discard", dlq.queue), *need_command("send", dlq.source)]
     with reach(settings.database_url, doing="dead-letter redrive", needs=needs) as conn:
-        moved = redrive(conn, place, choose(conn, place, ids=ids, where=where, limit=limit))
+        moved = redrive(conn, dlq, choose(conn, dlq, ids=ids, where=where, limit=limit))
     if form == "json":
         pairs = [{"id": old, "new_id": new} for old, new in sorted(moved.items())]
-        value = {"format_version": 1, "queue": place.source, "redriven": pairs}
+        value = {"format_version": 1, "queue": dlq.source, "redriven": pairs}
         click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
     else:
-        say(f"{count(len(moved))} of {place.queue} sent back to {place.source}.")
+        say(f"{count(len(moved))} of {dlq.queue} sent back to {dlq.source}.")
 
 
 @command.command(name="discard")
@@ -139,29 +147,29 @@ def discard_(
     yes: bool,
 ) -> None:
     """Delete dead letters for good: all, or the chosen ones."""
-    place = find_place(announce(settings, quiet=form == "json"), queue)
-    needs = need_command("dead-letter discard", place.queue)
+    dlq = find_dead_letter_queue(announce(settings, quiet=form == "json"), queue)
+    needs = need_command("dead-letter discard", dlq.queue)
     with reach(settings.database_url, doing="dead-letter discard", needs=needs) as conn:
-        found = choose(conn, place, ids=ids, where=where, limit=limit)
+        found = choose(conn, dlq, ids=ids, where=where, limit=limit)
         if found and not yes:
-            ask(f"Discard {count(len(found))} of {place.queue} for good?", needs="discarding")
-        gone = discard(conn, place, found)
+            ask(f"Discard {count(len(found))} of {dlq.queue} for good?", needs="discarding")
+        gone = discard(conn, dlq, found)
     if form == "json":
-        value = {"format_version": 1, "queue": place.queue, "discarded": sorted(gone)}
+        value = {"format_version": 1, "queue": dlq.queue, "discarded": sorted(gone)}
         click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
     else:
-        say(f"{count(len(gone))} of {place.queue} discarded.")
+        say(f"{count(len(gone))} of {dlq.queue} discarded.")
 
 
 def look(
     settings: Settings, *, queue: str, ids: tuple[int, ...], where: str | None, limit: int
 ) -> tuple[list[Letter], bool]:
     """The chosen letters, and whether there are more than ``limit``."""
-    place: Place = find_place(load_manifest(settings.out), queue)
-    needs = need_command("dead-letter", place.queue)
+    dlq: DeadLetterQueue = find_dead_letter_queue(load_manifest(settings.out), queue)
+    needs = need_command("dead-letter", dlq.queue)
     with reach(settings.database_url, doing="dead-letter", needs=needs) as conn:
-        found = choose(conn, place, ids=ids, where=where, limit=limit + 1)
-        return read(conn, place, found[:limit]), len(found) > limit
+        found = choose(conn, dlq, ids=ids, where=where, limit=limit + 1)
+        return read(conn, dlq, found[:limit]), len(found) > limit
 
 
 def tell_rest(letters: list[Letter], *, more: bool) -> None:
@@ -183,7 +191,7 @@ def render_table(letters: list[Letter]) -> list[str]:
     rows += [
         (
             str(letter.id),
-            tell_moment(letter.failed_at),
+            spell_time(letter.failed_at),
             "-" if letter.attempts is None else str(letter.attempts),
             letter.key or "-",
             letter.error.partition("\n")[0] or "-",
@@ -198,7 +206,7 @@ def render_letter(letter: Letter) -> str:
     attempts = "unknown" if letter.attempts is None else letter.attempts
     parts = [
         f"dead letter {letter.id}: {origin}",
-        f"failed at {tell_moment(letter.failed_at)}, attempts: {attempts}",
+        f"failed at {spell_time(letter.failed_at)}, attempts: {attempts}",
         f"error: {letter.error or '-'}",
         f"message: {letter.message}",
         f"headers: {letter.headers or '{}'}",

@@ -20,7 +20,7 @@ from changelane.runner.live import pgmq
 from changelane.runner.live.inspect import inspect
 from changelane.runner.live.observe import observe
 from changelane.runner.live.session import reach
-from changelane.runner.relay.survey import look_at_destinations
+from changelane.runner.relay.survey import check_destinations
 
 _SHOWN = 5
 
@@ -53,7 +53,7 @@ def find_live_problems(settings: Settings, saved: Catalog | None) -> tuple[Diagn
 
 
 def _check_destinations(document: Document, manifest: Manifest) -> Iterator[Diagnostic]:
-    for look in look_at_destinations(manifest.consumers, manifest.destinations):
+    for look in check_destinations(manifest.consumers, manifest.destinations):
         yield document.diagnose(
             Code.ENGINE,
             f"destination {look.destination} ({look.engine}): {look.finding.text}",

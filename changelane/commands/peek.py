@@ -12,7 +12,7 @@ from changelane.commands.names import complete_queue
 from changelane.commands.output import say
 from changelane.commands.where import read_where
 from changelane.runner.live.missing_rights import need_command
-from changelane.runner.live.moment import LAST, tell_moment
+from changelane.runner.live.moment import LAST, spell_time
 from changelane.runner.live.session import reach
 from changelane.runner.operate.peek import STATES, Message, Page, State, peek
 from changelane.runner.queue.identity import find_queue
@@ -92,7 +92,7 @@ def _render_table(messages: tuple[Message, ...]) -> list[str]:
         (
             str(message.id),
             message.state,
-            tell_moment(message.enqueued_at),
+            spell_time(message.enqueued_at),
             _tell_due(message),
             str(message.deliveries),
             str(message.attempts),
@@ -113,14 +113,14 @@ def _tell_content(message: Message) -> str:
 def _tell_due(message: Message) -> str:
     if message.state in ("available", "blocked", "archived"):
         return "-"
-    return "never" if message.due >= LAST else tell_moment(message.due)
+    return "never" if message.due >= LAST else spell_time(message.due)
 
 
 def _render(message: Message) -> str:
     return "\n".join(
         [
             f"message {message.id}: {message.state}",
-            f"enqueued {tell_moment(message.enqueued_at)}, due {_tell_due(message)}",
+            f"enqueued {spell_time(message.enqueued_at)}, due {_tell_due(message)}",
             f"deliveries: {message.deliveries}, failed attempts: {message.attempts}",
             *([f"error: {message.error}"] if message.error else []),
             f"message: {message.message}",

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from changelane.cli import Settings
-from changelane.commands.annotation import list_misfits
+from changelane.commands.annotation import list_mismatches
 from changelane.commands.generated import load_generated
 from changelane.commands.names import complete_route
 from changelane.commands.output import say
@@ -47,17 +47,17 @@ def command(
     # The objects made here live to the end. A search for garbage among them would take a sixth of the time.
     gc.disable()
     manifest, files = load_generated(settings)
-    misfits = list_misfits(manifest)
+    mismatches = list_mismatches(manifest)
     with reach(settings.database_url, doing="plan") as conn:
         planned = plan(manifest, observe(conn, manifest), prune=prune, only=only)
     if path:
         save_plan(planned, files, path)
     if form == "json":
-        warnings = [{"queue": queue, "what": what, "fix": fix} for queue, what, fix in misfits]
+        warnings = [{"queue": queue, "what": what, "fix": fix} for queue, what, fix in mismatches]
         record = plan_text.to_record(planned, files) | {"warnings": warnings}
         click.echo(json.dumps(record, indent=2))
     else:
-        for _, what, fix in misfits:
+        for _, what, fix in mismatches:
             say(f"warning: {what}\n  fix: {fix}", err=True)
         if form == "sql":
             click.echo(plan_text.render_sql(planned, files))

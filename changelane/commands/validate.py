@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from changelane.cli import Settings
-from changelane.commands.annotation import diagnose_misfits
+from changelane.commands.annotation import diagnose_mismatches
 from changelane.commands.output import say
 from changelane.commands.report import FORMATS, report
 from changelane.contract.catalog import load_catalog
@@ -32,7 +32,7 @@ def collect(settings: Settings, *, live: bool) -> tuple[Diagnostic, ...]:
     if catalog is not None and not live:
         # Postgres' own grammar parses all rendered SQL.
         build(settings.file, catalog)
-    return tuple(sorted([*problems, *diagnose_misfits(settings.file)]))
+    return tuple(sorted([*problems, *diagnose_mismatches(settings.file)]))
 
 
 @click.command(name="validate")

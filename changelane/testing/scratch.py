@@ -26,7 +26,7 @@ from changelane.runner.apply.apply import apply
 from changelane.runner.live import pgmq
 from changelane.runner.live.database import connect
 from changelane.runner.live.inspect import inspect
-from changelane.runner.operate.dead_letter import Letter, choose, find_place, read
+from changelane.runner.operate.dead_letter import Letter, choose, find_dead_letter_queue, read
 from changelane.runner.work.process.log import open_log
 from changelane.runner.work.process.worker import Worker
 from changelane.runner.work.sink_plans import plan_sinks
@@ -108,8 +108,8 @@ class Scratch:
 
     def dead_letters(self, queue: str) -> list[Letter]:
         """The dead letters of a queue, oldest first."""
-        place = find_place(self._applied, queue)
-        return read(self.conn, place, choose(self.conn, place))
+        dlq = find_dead_letter_queue(self._applied, queue)
+        return read(self.conn, dlq, choose(self.conn, dlq))
 
     @property
     def _applied(self) -> Manifest:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from changelane.contract.manifest import Manifest
 from changelane.runner.doctor.finding import Finding
-from changelane.runner.relay.survey import Look, look_at_destinations
+from changelane.runner.relay.survey import DestinationFinding, check_destinations
 
 
 def find_destination_problems(manifest: Manifest) -> list[Finding]:
     """Connects to every destination, for some seconds at most, and publishes nothing."""
-    return [_describe(look) for look in look_at_destinations(manifest.consumers, manifest.destinations)]
+    return [_describe(look) for look in check_destinations(manifest.consumers, manifest.destinations)]
 
 
-def _describe(look: Look) -> Finding:
+def _describe(look: DestinationFinding) -> Finding:
     what = f"destination {look.destination} ({look.engine}) of queue {look.queue}: {look.finding.text}"
     if look.finding.severity == "error":
         return Finding(

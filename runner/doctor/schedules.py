@@ -14,7 +14,7 @@ from changelane.contract.timing import Timing
 from changelane.runner.doctor.finding import Finding, say_seconds
 from changelane.runner.live.observe import Observed
 from changelane.runner.live.schedule_runs import ScheduleStatus, list_schedules
-from changelane.runner.live.schedules import sees_schedules
+from changelane.runner.live.schedules import can_read_schedules
 
 _WORKERS = load_sql(__name__, "workers")
 
@@ -29,7 +29,7 @@ def find_schedules(
     conn: psycopg.Connection[Any], manifest: Manifest, observed: Observed
 ) -> Iterator[Finding]:
     """Reads in the connection's open transaction."""
-    if not sees_schedules(conn):
+    if not can_read_schedules(conn):
         return
     schedules = list_schedules(conn, manifest.project)
     if not schedules:

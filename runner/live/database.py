@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.live import pgmq
-from changelane.runner.live.moment import load_moments
+from changelane.runner.live.moment import register_time_loaders
 from changelane.runner.live.pinned import PinnedConnection
 from changelane.runner.local import server
 
@@ -102,7 +102,7 @@ def connect(
                 conn.pin()
             if kind in (Connection, PinnedConnection):
                 # Not on a connection that is lent to a handler, which expects psycopg's own values for times.
-                load_moments(conn)
+                register_time_loaders(conn)
             conn.autocommit = autocommit
         except BaseException:
             conn.close()

@@ -42,7 +42,7 @@ class Span:
     worked: Sequence[int]
 
 
-def sees(conn: psycopg.Connection[Any], table: str, column: str) -> bool:
+def can_read_column(conn: psycopg.Connection[Any], table: str, column: str) -> bool:
     """Whether schema changelane has this table, and the role may read the column."""
     values = {"table": table, "column": column}
     return conn.execute(load_sql(__name__, "sees_own"), values).fetchone() == (True,)
@@ -55,7 +55,7 @@ def read_history(
 
     Empty where the database has no such table yet, and where the role may not read it. Raises psycopg.Error.
     """
-    if not sees(conn, "history", "at"):
+    if not can_read_column(conn, "history", "at"):
         return []
     values = {"since": since, "until": until, "queue": queue}
     with conn.cursor(row_factory=class_row(Span)) as cursor:
@@ -77,6 +77,6 @@ def find_quantile(counts: Sequence[int], bounds: Sequence[float], share: float) 
     return lower
 
 
-def find_place(seconds: float, bounds: Sequence[float]) -> int | None:
+def find_bucket(seconds: float, bounds: Sequence[float]) -> int | None:
     """Which of the counts a time belongs to; None if it is no time."""
     return bisect_left(bounds, max(seconds, 0.0)) if isfinite(seconds) else None

@@ -31,7 +31,7 @@ class _BinaryLoader(TimestamptzBinaryLoader):
             return FIRST if bytes(data)[0] & 0x80 else LAST
 
 
-def load_moments(connection: Connection[Any]) -> None:
+def register_time_loaders(connection: Connection[Any]) -> None:
     """Make the connection return FIRST or LAST for times that Python cannot hold, instead of raising
     DataError.
     """
@@ -39,7 +39,7 @@ def load_moments(connection: Connection[Any]) -> None:
     connection.adapters.register_loader("timestamptz", _BinaryLoader)
 
 
-def tell_moment(moment: datetime, *, zone: Any = None) -> str:
+def spell_time(moment: datetime, *, zone: Any = None) -> str:
     """The time in the given zone, by default the local one, to the second."""
     if moment >= LAST:
         return "after 9999"

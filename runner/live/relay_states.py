@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from changelane.contract.sql_text import load_sql
-from changelane.runner.live.history import sees
+from changelane.runner.live.history import can_read_column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def list_relay_states(conn: psycopg.Connection[Any]) -> list[RelayState]:
     """The relays by destination, queue and process. Empty where no worker relays, where the database has no
     such table yet, and where the role may not read it. Raises psycopg.Error.
     """
-    if not sees(conn, "relays", "told_at"):
+    if not can_read_column(conn, "relays", "told_at"):
         return []
     with conn.cursor(row_factory=class_row(RelayState)) as cursor:
         return cursor.execute(load_sql(__name__, "relay_states")).fetchall()

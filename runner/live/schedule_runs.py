@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
-from changelane.runner.live.schedules import sees_schedules
+from changelane.runner.live.schedules import can_read_schedules
 
 _LIST = load_sql(__name__, "schedule_runs")
 
@@ -48,7 +48,7 @@ class ScheduleStatus:
 
 def list_schedules(conn: psycopg.Connection[Any], project: str) -> list[ScheduleStatus]:
     """The schedules by name. Raises DatabaseError if the database has no schedules yet; psycopg.Error."""
-    if not sees_schedules(conn):
+    if not can_read_schedules(conn):
         raise DatabaseError(
             "the database has no schema changelane that holds schedules, or not for this role",
             fix="run `changelane apply`; or GRANT USAGE ON SCHEMA changelane to the role",

@@ -42,13 +42,13 @@ Schedules = Mapping[tuple[str, str], ScheduleRow]
 
 def observe_schedules(conn: psycopg.Connection[Any]) -> Schedules:
     """Every row that the role may see; none if the table does not exist yet. Raises psycopg.Error."""
-    if not sees_schedules(conn):
+    if not can_read_schedules(conn):
         return {}
     with conn.cursor(row_factory=class_row(ScheduleRow)) as cursor:
         rows = cursor.execute(load_sql(__name__, "observe_schedules")).fetchall()
     return {(row.project, row.name): row for row in rows}
 
 
-def sees_schedules(conn: psycopg.Connection[Any]) -> bool:
+def can_read_schedules(conn: psycopg.Connection[Any]) -> bool:
     """Whether the table exists and the role may read it. Raises psycopg.Error."""
-    return conn.execute(load_sql(__name__, "sees_schedules")).fetchone() == (True,)
+    return conn.execute(load_sql(__name__, "can_read_schedules")).fetchone() == (True,)

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from changelane.contract.sql_text import load_sql
-from changelane.runner.live.history import sees
+from changelane.runner.live.history import can_read_column
 
 STALE = 20.0
 """Seconds after which a process that told nothing is stale: it was killed, stands still, or lost its
@@ -75,9 +75,9 @@ def list_workers(conn: psycopg.Connection[Any]) -> list[WorkerState] | None:
     """The processes that told of themselves within a day. None where the database has no such table yet, and
     where the role may not read it. Raises psycopg.Error.
     """
-    if not sees(conn, "workers", "told_at"):
+    if not can_read_column(conn, "workers", "told_at"):
         return None
-    error = sql.SQL("error" if sees(conn, "workers", "error") else "NULL::text")
+    error = sql.SQL("error" if can_read_column(conn, "workers", "error") else "NULL::text")
     query = sql.SQL(load_sql(__name__, "worker_states")).format(error=error)
     with conn.cursor(row_factory=class_row(WorkerState)) as cursor:
         return cursor.execute(query).fetchall()

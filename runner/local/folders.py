@@ -69,7 +69,7 @@ def find_base(root: Path) -> tuple[bool, Path]:
     return False, _name(Path("/var/tmp"), root)  # noqa: S108
 
 
-def find_left() -> list[Path]:
+def find_leftovers() -> list[Path]:
     """Folders under /var/tmp that belong to servers of this user whose own folders were deleted or moved."""
     left = []
     for base in sorted(_name(Path("/var/tmp"), Path()).parent.glob(f"{_PRIVATE}{os.geteuid()}-*")):  # noqa: S108

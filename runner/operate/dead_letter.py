@@ -15,7 +15,7 @@ from changelane.contract.manifest import Manifest
 from changelane.contract.sql_text import load_sql
 from changelane.errors import ChangelaneError, DatabaseError, ManifestError
 from changelane.runner.live.queue_tables import name_queue
-from changelane.runner.operate.readable_rows import UNREADABLE, Rows, read_what_is_readable
+from changelane.runner.operate.readable_rows import UNREADABLE, Rows, read_readable_rows
 from changelane.runner.operate.where import evaluate, select
 from changelane.runner.queue.identity import find_queue
 from changelane.runner.queue.unreadable import fetch
@@ -23,7 +23,7 @@ from changelane.suggestion import suggest
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeadLetterQueue:
     """``queue`` holds the dead letters of ``source``."""
 
     queue: str
@@ -69,18 +69,18 @@ class ErrorKind:
         return f"starts_with(headers->'dead_letter'->>'error', {sql.Literal(self.error).as_string()})"
 
 
-def find_place(manifest: Manifest, name: str) -> Place:
-    """The place of the dead letters of queue ``name``, which may also be the name of a dead-letter queue.
+def find_dead_letter_queue(manifest: Manifest, name: str) -> DeadLetterQueue:
+    """The dead-letter queue of queue ``name``, which may also be the name of a dead-letter queue.
 
     Raises ManifestError for a name that is neither.
     """
     letters = {queue.name: queue.dead_letter for queue in manifest.queues if queue.dead_letter}
     letters |= {consumer.queue: consumer.dead_letter for consumer in manifest.consumers}
     if name in letters:
-        return Place(letters[name], name)
+        return DeadLetterQueue(letters[name], name)
     for source, queue in letters.items():
         if queue == name:
-            return Place(queue, source)
+            return DeadLetterQueue(queue, source)
     known = ", ".join(sorted(letters)) or "none"
     raise ManifestError(
         f"queue {name} has no dead letters",
@@ -90,7 +90,7 @@ def find_place(manifest: Manifest, name: str) -> Place:
 
 def choose(
     conn: psycopg.Connection[Any],
-    place: Place,
+    dlq: DeadLetterQueue,
     *,
     ids: Sequence[int] = (),
     where: str | None = None,
@@ -103,12 +103,12 @@ def choose(
     ``where``, ``seconds`` and ``confined`` are as for ``where.evaluate``. Raises ChangelaneError for a
     missing queue or id, and for a text that fails or is not an expression; psycopg.Error for the rest.
     """
-    find_queue(conn, place.queue)
+    find_queue(conn, dlq.queue)
     listed = sql.SQL("msg_id = ANY ({}::bigint[])").format(sql.Literal(list(ids)))
-    with evaluate(conn, where, table=place.table, seconds=seconds, confined=confined) as condition:
-        _check_ids(conn, place, ids)
+    with evaluate(conn, where, table=dlq.table, seconds=seconds, confined=confined) as condition:
+        _check_ids(conn, dlq, ids)
         query = sql.SQL(load_sql(__name__, "dead_letter/choose")).format(
-            queue=place.table,
+            queue=dlq.table,
             where=condition,
             ids=listed if ids else sql.SQL("true"),
             limit=sql.SQL("ALL") if limit is None else sql.Literal(limit),
@@ -116,7 +116,7 @@ def choose(
         return [row[0] for row in select(conn, query)]
 
 
-def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[Letter]:
+def read(conn: psycopg.Connection[Any], dlq: DeadLetterQueue, ids: Sequence[int]) -> list[Letter]:
     """The letters of these ids that still exist, oldest first."""
 
     def look(texts: str, id: int | None) -> Rows:
@@ -124,42 +124,44 @@ def read(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> lis
             texts=sql.SQL(load_sql(__name__, f"dead_letter/{texts}")).format(
                 unreadable=sql.Literal(UNREADABLE)
             ),
-            queue=place.table,
+            queue=dlq.table,
             ids=sql.Literal(list(ids) if id is None else [id]),
         )
         return fetch(conn.execute(query))
 
     with conn.transaction():
-        rows = read_what_is_readable(conn, look, forms=("texts", "texts_short", "texts_none"))
+        rows = read_readable_rows(conn, look, forms=("texts", "texts_short", "texts_none"))
     return [_read_letter(*row) for row in rows]
 
 
-def count_kinds(conn: psycopg.Connection[Any], place: Place, *, limit: int, kinds: int) -> list[ErrorKind]:
+def count_kinds(
+    conn: psycopg.Connection[Any], dlq: DeadLetterQueue, *, limit: int, kinds: int
+) -> list[ErrorKind]:
     """The ``kinds`` most frequent errors among the ``limit`` newest letters, the most frequent first."""
     query = sql.SQL(load_sql(__name__, "dead_letter/kinds")).format(
-        queue=place.table, limit=sql.Literal(limit), kinds=sql.Literal(kinds)
+        queue=dlq.table, limit=sql.Literal(limit), kinds=sql.Literal(kinds)
     )
     return [ErrorKind(*row) for row in conn.execute(query)]
 
 
-def redrive(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> dict[int, int]:
+def redrive(conn: psycopg.Connection[Any], dlq: DeadLetterQueue, ids: Sequence[int]) -> dict[int, int]:
     """Send letters back to the source queue in one statement, so all or none; returns old ids to new.
 
     They get new ids and no notes on earlier attempts. Letters that another session took meanwhile are left
     out.
     """
-    query = sql.SQL(load_sql(__name__, "dead_letter/redrive")).format(queue=place.table)
-    return dict(conn.execute(query, {"ids": list(ids), "source": place.source}).fetchall())
+    query = sql.SQL(load_sql(__name__, "dead_letter/redrive")).format(queue=dlq.table)
+    return dict(conn.execute(query, {"ids": list(ids), "source": dlq.source}).fetchall())
 
 
-def resend(conn: psycopg.Connection[Any], place: Place, id: int, message: str) -> int | None:
+def resend(conn: psycopg.Connection[Any], dlq: DeadLetterQueue, id: int, message: str) -> int | None:
     """Send JSON text in place of a letter's message, with its headers; returns the new id, None if the letter
     is gone. Raises ChangelaneError for text that jsonb cannot hold.
     """
-    query = sql.SQL(load_sql(__name__, "dead_letter/resend")).format(queue=place.table)
+    query = sql.SQL(load_sql(__name__, "dead_letter/resend")).format(queue=dlq.table)
     try:
         with conn.transaction():
-            row = conn.execute(query, {"id": id, "source": place.source, "message": message}).fetchone()
+            row = conn.execute(query, {"id": id, "source": dlq.source, "message": message}).fetchone()
     except (psycopg.DataError, UnicodeEncodeError) as error:
         known = error.diag if isinstance(error, psycopg.DataError) else None
         why = (known and (known.message_detail or known.message_primary)) or str(error)
@@ -169,9 +171,9 @@ def resend(conn: psycopg.Connection[Any], place: Place, id: int, message: str) -
     return row[0] if row else None
 
 
-def discard(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> list[int]:
+def discard(conn: psycopg.Connection[Any], dlq: DeadLetterQueue, ids: Sequence[int]) -> list[int]:
     """Delete letters; returns the ids of those that still existed."""
-    query = sql.SQL(load_sql(__name__, "dead_letter/discard")).format(queue=place.table)
+    query = sql.SQL(load_sql(__name__, "dead_letter/discard")).format(queue=dlq.table)
     return [row[0] for row in conn.execute(query, {"ids": list(ids)})]
 
 
@@ -197,11 +199,11 @@ def _read_letter(
     )
 
 
-def _check_ids(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int]) -> None:
-    found = {letter.id for letter in read(conn, place, ids)} if ids else set()
+def _check_ids(conn: psycopg.Connection[Any], dlq: DeadLetterQueue, ids: Sequence[int]) -> None:
+    found = {letter.id for letter in read(conn, dlq, ids)} if ids else set()
     missing = [str(msg_id) for msg_id in dict.fromkeys(ids) if msg_id not in found]
     if missing:
         raise DatabaseError(
-            f"queue {place.queue} holds no dead letter {', '.join(missing)}; nothing was changed",
-            fix=f"`changelane dead-letter list {place.source}` shows those that are there",
+            f"queue {dlq.queue} holds no dead letter {', '.join(missing)}; nothing was changed",
+            fix=f"`changelane dead-letter list {dlq.source}` shows those that are there",
         )

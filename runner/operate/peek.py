@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from changelane.contract.sql_text import load_sql
-from changelane.runner.operate.readable_rows import UNREADABLE, Rows, read_what_is_readable
+from changelane.runner.operate.readable_rows import UNREADABLE, Rows, read_readable_rows
 from changelane.runner.operate.where import evaluate, select
 from changelane.runner.queue.identity import Queue
 from changelane.runner.queue.worker_notes import STATE, read_count
@@ -112,7 +112,7 @@ def peek(
             )
             return select(conn, query)
 
-        rows = read_what_is_readable(conn, look, forms=("texts", "texts_short", "texts_none"))
+        rows = read_readable_rows(conn, look, forms=("texts", "texts_short", "texts_none"))
         messages = tuple(Message(**row) for row in _name(rows))
         if len(messages) > limit:
             return Page(messages[:limit], messages[limit - 1].id)

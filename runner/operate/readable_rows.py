@@ -18,7 +18,7 @@ UNREADABLE = json.dumps("it cannot be read: as text it is too long, damaged, or 
 """Replaces a message that cannot be read, as JSON."""
 
 
-def read_what_is_readable(
+def read_readable_rows(
     conn: psycopg.Connection[Any],
     look: Callable[[str, int | None], Rows],
     *,

@@ -22,7 +22,7 @@ LIMIT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DestinationFinding:
     """What was found at the destination of one queue's relay."""
 
     queue: str
@@ -31,7 +31,9 @@ class Look:
     finding: Finding
 
 
-def look_at_destinations(consumers: Sequence[Consumer], destinations: Sequence[Destination]) -> list[Look]:
+def check_destinations(
+    consumers: Sequence[Consumer], destinations: Sequence[Destination]
+) -> list[DestinationFinding]:
     """Every finding, by queue: what the worker would stop at or warn of. It connects to all destinations at
     once, takes LIMIT seconds at most, and raises nothing. What could not be looked at is a finding, too.
     """
@@ -48,7 +50,7 @@ def look_at_destinations(consumers: Sequence[Consumer], destinations: Sequence[D
         thread.join(max(0.0, until - time.monotonic()))
     late = Finding("error", f"no answer within {LIMIT:g} s", "see that it answers from here, and run again")
     return [
-        Look(consumer.queue, relay.to, declared[relay.to].kind, _clean(finding))
+        DestinationFinding(consumer.queue, relay.to, declared[relay.to].kind, _clean(finding))
         for consumer, relay in relays
         for finding in found.get(consumer.queue, [late])
     ]

@@ -14,10 +14,10 @@ from support.workers import Bench
 
 from changelane.cli import main
 from changelane.errors import ChangelaneError
-from changelane.runner.operate.dead_letter import Place, choose, discard, redrive
+from changelane.runner.operate.dead_letter import DeadLetterQueue, choose, discard, redrive
 from changelane.runner.operate.where import LONGEST, evaluate
 
-PLACE = Place("jobs_dlq", "jobs")
+DEAD_LETTERS = DeadLetterQueue("jobs_dlq", "jobs")
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_where_takes_one_expression_that_only_reads(bench: Bench, ask: Any, wher
 )
 def test_where_takes_any_one_expression(bench: Bench, where: str) -> None:
     bury(bench)
-    assert choose(bench.conn, PLACE, where=where) == [1, 2, 3]
+    assert choose(bench.conn, DEAD_LETTERS, where=where) == [1, 2, 3]
 
 
 def test_discard_asks_first(bench: Bench, ask: Any) -> None:
@@ -220,9 +220,9 @@ def test_two_redrives_at_once_send_each_message_once(bench: Bench, database: str
 
     def run() -> None:
         with psycopg.connect(database, autocommit=True) as conn:
-            ids = choose(conn, PLACE)
+            ids = choose(conn, DEAD_LETTERS)
             start.wait()
-            redrive(conn, PLACE, ids)
+            redrive(conn, DEAD_LETTERS, ids)
 
     threads = [threading.Thread(target=run) for _ in range(4)]
     for thread in threads:
@@ -246,8 +246,8 @@ def test_a_redrive_to_a_queue_that_is_gone_keeps_the_dead_letters(bench: Bench, 
 def test_a_redrive_takes_a_letter_that_another_reads(bench: Bench) -> None:
     bury(bench, 1)
     bench.conn.execute("SELECT pgmq.read('jobs_dlq', 3600, 1)")
-    assert redrive(bench.conn, PLACE, [1]) == {1: 1}
-    assert discard(bench.conn, PLACE, [1]) == []
+    assert redrive(bench.conn, DEAD_LETTERS, [1]) == {1: 1}
+    assert discard(bench.conn, DEAD_LETTERS, [1]) == []
 
 
 def test_a_wrong_queue_and_an_empty_one_are_said(bench: Bench, ask: Any) -> None:
@@ -257,7 +257,7 @@ def test_a_wrong_queue_and_an_empty_one_are_said(bench: Bench, ask: Any) -> None
     assert "did you mean `jobs`?" in err
     assert ask("list", "jobs") == (0, "", "no dead letters\n")
     with pytest.raises(ChangelaneError):
-        choose(bench.conn, PLACE, where="nonsense")
+        choose(bench.conn, DEAD_LETTERS, where="nonsense")
 
 
 def test_it_works_as_a_process(bench: Bench, run_changelane: RunChangelane) -> None:
@@ -270,8 +270,8 @@ def test_it_works_as_a_process(bench: Bench, run_changelane: RunChangelane) -> N
 def test_a_client_that_was_killed_leaves_no_search_behind_for_long(conn: psycopg.Connection[Any]) -> None:
     conn.execute("SELECT pgmq.create('jobs_dlq')")
     limit = "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"
-    with evaluate(conn, "true", table=PLACE.table):
+    with evaluate(conn, "true", table=DEAD_LETTERS.table):
         assert conn.execute(limit).fetchone() == (str(LONGEST * 1000),)
     conn.execute("SET statement_timeout = '5s'")
-    with evaluate(conn, "true", table=PLACE.table):
+    with evaluate(conn, "true", table=DEAD_LETTERS.table):
         assert conn.execute(limit).fetchone() == ("5000",)

@@ -24,7 +24,7 @@ from support.redis_server import run_redis
 from changelane.contract.destination import Destination, Relay
 from changelane.contract.manifest import Consumer
 from changelane.contract.schema import SCHEMA_SQL
-from changelane.runner.relay.survey import LIMIT, look_at_destinations
+from changelane.runner.relay.survey import LIMIT, check_destinations
 
 SPEC = """\
 version: 1
@@ -183,7 +183,7 @@ def test_engines_that_are_away_are_errors_after_a_bounded_time(listens: bool) ->
             for engine, (_, address) in engines.items()
         ]
         began = time.monotonic()
-        looks = look_at_destinations(consumers, destinations)
+        looks = check_destinations(consumers, destinations)
         assert time.monotonic() - began < LIMIT + 10
         assert [(look.queue, look.engine) for look in looks] == [(f"to_{name}", name) for name in engines]
         assert {look.finding.severity for look in looks} == {"error"}

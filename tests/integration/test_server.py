@@ -140,7 +140,7 @@ def test_the_next_start_names_the_leftovers_of_a_deleted_folder(root: Path, fold
     server.start(root, settings=FAST)
     base = folders.find_base(root)[1]
     server.stop(root)
-    assert base not in folders.find_left()
+    assert base not in folders.find_leftovers()
     shutil.rmtree(root)
     started = run_db(folder, "start")
     assert f"rm -r {base}" in started.stderr

@@ -21,8 +21,8 @@ from changelane.runner.dashboard.web.guard import Refusal
 from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, get_visit, go, look, show
 from changelane.runner.operate.dead_letter import (
+    DeadLetterQueue,
     Letter,
-    Place,
     choose,
     count_kinds,
     discard,
@@ -148,7 +148,9 @@ def edit(request: Request) -> Response:
     return go(request, f"/dead-letters/{slug(place.source)}", f"{outcome.capitalize()}.")
 
 
-def _ask_message(request: Request, place: Place, message: str, error: ChangelaneError | None) -> Response:
+def _ask_message(
+    request: Request, place: DeadLetterQueue, message: str, error: ChangelaneError | None
+) -> Response:
     return show(
         request,
         "letter_edit.html",
@@ -186,7 +188,9 @@ def decide(request: Request) -> Response:
         return _list(request, where=where, problem=error)
 
 
-def _decide(request: Request, place: Place, verb: str, ids: Sequence[int], where: str | None) -> Response:
+def _decide(
+    request: Request, place: DeadLetterQueue, verb: str, ids: Sequence[int], where: str | None
+) -> Response:
     site, visit = get_site(request), get_visit(request)
     here = f"/dead-letters/{slug(place.source)}"
     chosen: dict[str, object] = {"ids": ids[:100], "count": len(ids)} if ids else {}
@@ -238,7 +242,9 @@ def _carry_out(request: Request, verb: str, ids: Sequence[int], where: str | Non
     return go(request, f"/dead-letters/{slug(place.source)}", f"{outcome}.")
 
 
-def _choose(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int], where: str | None) -> list[int]:
+def _choose(
+    conn: psycopg.Connection[Any], place: DeadLetterQueue, ids: Sequence[int], where: str | None
+) -> list[int]:
     if ids:
         # Leave out the letters that another session took meanwhile, and send the rest.
         there: list[Letter] = read(conn, place, ids)
@@ -247,7 +253,7 @@ def _choose(conn: psycopg.Connection[Any], place: Place, ids: Sequence[int], whe
     return choose(conn, place, where=where, limit=MOST, seconds=SECONDS, confined=True)
 
 
-def _find(request: Request, conn: psycopg.Connection[Any]) -> tuple[Session, Place]:
+def _find(request: Request, conn: psycopg.Connection[Any]) -> tuple[Session, DeadLetterQueue]:
     """The dead letters of the queue in the path. Raises Refusal."""
     source = get_name(request)
     session = read_session(conn)
@@ -264,7 +270,7 @@ def _find(request: Request, conn: psycopg.Connection[Any]) -> tuple[Session, Pla
         raise Refusal(404, f"queue {target} is not in the database", fix="run `changelane apply`")
     if lack := find_lack(session, queues[target], archived=False):
         raise Refusal(403, f"role {session.role} lacks {lack}", fix=f"GRANT {lack} TO {session.role}")
-    return session, Place(target, source)
+    return session, DeadLetterQueue(target, source)
 
 
 def _read_id(request: Request) -> int:

@@ -13,7 +13,7 @@ from changelane.runner.dashboard.web.audited import perform
 from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_name, get_site, go, show
 from changelane.runner.live.schedule_runs import list_schedules
-from changelane.runner.live.schedules import sees_schedules
+from changelane.runner.live.schedules import can_read_schedules
 from changelane.runner.operate import schedule
 
 
@@ -21,7 +21,7 @@ def show_schedules(request: Request) -> Response:
     site = get_site(request)
     project = site.project.read().project
     with site.pool.read() as conn:
-        sees = sees_schedules(conn)
+        sees = can_read_schedules(conn)
         schedules = list_schedules(conn, project) if sees and project else []
     return show(request, "schedules.html", sees=sees, schedules=schedules)
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup, escape
 
 from changelane.errors import ChangelaneError
-from changelane.runner.live.moment import LAST, tell_moment
+from changelane.runner.live.moment import LAST, spell_time
 
 PREVIEWED = 20_000
 """Characters of a message that is looked at for what differs, at most."""
@@ -82,7 +82,7 @@ def say_time(value: datetime | float | None) -> str:
     if value is None:
         return "–"
     moment = value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
-    return tell_moment(moment, zone=UTC)
+    return spell_time(moment, zone=UTC)
 
 
 def say_due(moment: datetime, now: float) -> str:

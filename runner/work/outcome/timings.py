@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from changelane.runner.live.history import WAITED, WORKED, find_place
+from changelane.runner.live.history import WAITED, WORKED, find_bucket
 from changelane.runner.work.sinks.job import Job
 
 SAMPLED = 16
@@ -22,9 +22,9 @@ class Times:
         self.seconds = 0.0
 
     def add(self, seconds: float, weight: int) -> None:
-        place = find_place(seconds, self.bounds)
-        if place is not None:
-            self.counts[place] += weight
+        bucket = find_bucket(seconds, self.bounds)
+        if bucket is not None:
+            self.counts[bucket] += weight
             self.seconds += max(seconds, 0.0) * weight
 
     def read(self) -> tuple[list[int], float]:
@@ -52,8 +52,8 @@ class Timings:
             self.worked.add(job.finished - job.started, stands_for)
             handed = job.handed
             stride = max(1, len(handed) // SAMPLED)
-            for place in range(0, len(handed), stride):
-                due = handed[place].due
+            for index in range(0, len(handed), stride):
+                due = handed[index].due
                 if due is not None:
-                    weight = min(stride, len(handed) - place) * stands_for
+                    weight = min(stride, len(handed) - index) * stands_for
                     self.waited.add(job.started - due, weight)

@@ -25,7 +25,7 @@ from changelane.runner.live.history import WAITED
 from changelane.runner.live.queue_tables import name_queue
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.schedule_runs import list_schedules
-from changelane.runner.live.schedules import sees_schedules
+from changelane.runner.live.schedules import can_read_schedules
 from changelane.runner.queue.worker_notes import LOOK, STATE, compose_returning
 from changelane.runner.work.outcome.meter import Meter
 from changelane.runner.work.process.consumer import Consumer, list_relays
@@ -188,7 +188,7 @@ class Metrics(Collector):
                 connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(TIMEOUT)])
                 rows = connection.execute(self._gauges).fetchall()
                 horizon = connection.execute(self._horizon).fetchall()
-                seen = sees_schedules(connection)
+                seen = can_read_schedules(connection)
                 schedules = list_schedules(connection, self._project) if seen else []
         except (psycopg.Error, DatabaseError) as error:
             self._reconnecting.close()

@@ -13,7 +13,7 @@ NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def obeying(
+def handling_signals(
     obey: Callable[[int], None], pair: tuple[socket.socket, socket.socket] | None = None
 ) -> Iterator[None]:
     """Call ``obey`` with each signal that comes meanwhile, one after the other. Main thread only.

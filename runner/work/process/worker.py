@@ -32,7 +32,7 @@ from changelane.runner.work.process.consumer import Consumer, list_relays
 from changelane.runner.work.process.lease_renewer import LeaseRenewer
 from changelane.runner.work.process.lifetime import FOREVER, Lifetime
 from changelane.runner.work.process.relay_reports import RelayReports
-from changelane.runner.work.process.signals import obeying
+from changelane.runner.work.process.signals import handling_signals
 from changelane.runner.work.process.supervisor import REPLACE, WORKING
 from changelane.runner.work.process.wakeup import Wakeup
 from changelane.runner.work.process.worker_reports import WorkerReports
@@ -167,7 +167,7 @@ class Worker:
 
         With ``signals``, in the main thread only, SIGTERM and SIGINT stop it.
         """
-        with obeying(self.stop, self._signals) if signals else nullcontext():
+        with handling_signals(self.stop, self._signals) if signals else nullcontext():
             # Before the first claim: a paused queue must not be claimed from.
             self._obey_pauses(self._ask(self._due) or ())
             if self._clock:
