@@ -100,6 +100,27 @@ def test_a_time_without_a_zone_is_taken_for_utc() -> None:
 
 
 @pytest.mark.parametrize(
+    ("odd", "field", "expected"),
+    [
+        ({"at": "2026-11-22T18:54:03.120311+00"}, "txid", "8412"),
+        ({"at": "2026-11-22T20:54:03.120311+02:00"}, "txid", "8412"),
+        ({"extra": ""}, "extra", {}),
+        ({"extra": None}, "extra", {}),
+        ({"truncated": "yes"}, "truncated", False),
+        ({"new": {"total": "LONG"}}, "new", {"total": 10**5000}),
+        ({"route": "forged", "queue": 3, "headers": []}, "route", "paid"),
+    ],
+)
+def test_envelopes_of_other_writers_are_read_as_those_of_captures(
+    odd: dict[str, object], field: str, expected: object
+) -> None:
+    change = read_change(raw=json.dumps({**ENVELOPE, **odd}).replace('"LONG"', "1" + "0" * 5000))
+    assert getattr(change, field) == expected
+    assert change.at == datetime(2026, 11, 22, 18, 54, 3, 120311, tzinfo=UTC)
+    assert (change.queue, change.msg_id, change.op) == ("jobs", 5, "update")
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         "[]",

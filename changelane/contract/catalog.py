@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from changelane.contract.missing import describe_missing, suggest_folder
+from changelane.contract.record import Record
 from changelane.errors import ManifestError
 
 FORMAT_VERSION = 1
@@ -20,12 +21,6 @@ ARRAY = "array"
 """Stands among a column's ``atoms`` when its type is an array or contains one."""
 
 TableKind = Literal["table", "partitioned", "hypertable", "foreign", "view", "materialized view"]
-
-
-class Record(BaseModel):
-    """A frozen value that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Column(Record):

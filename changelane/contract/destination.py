@@ -13,8 +13,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from changelane.contract.catalog import Record
 from changelane.contract.formats import Format
+from changelane.contract.record import Record
 from changelane.contract.template import Engine
 from changelane.errors import DestinationError
 

@@ -15,9 +15,9 @@ from typing import Literal
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from changelane.contract.access import Operation, works
-from changelane.contract.catalog import Record
 from changelane.contract.destination import Destination, Relay
 from changelane.contract.missing import describe_missing, suggest_folder
+from changelane.contract.record import Record
 from changelane.contract.selection import Selection
 from changelane.errors import ManifestError
 

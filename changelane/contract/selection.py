@@ -7,10 +7,14 @@ the same tables.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from changelane.contract.catalog import Record, Table
+from changelane.contract.record import Record
+
+if TYPE_CHECKING:
+    from changelane.contract.catalog import Table
 
 Identity = tuple[str, str]
 

@@ -20,7 +20,6 @@ from changelane.errors import DatabaseError
 from changelane.runner.live import pgmq
 from changelane.runner.live.moment import register_time_loaders
 from changelane.runner.live.pinned import PinnedConnection
-from changelane.runner.local import server
 
 CONNECT_TIMEOUT = 10
 """Seconds, if neither the conninfo nor PGCONNECT_TIMEOUT sets it."""
@@ -65,6 +64,8 @@ def resolve(database_url: str | None) -> str:
 
 def start_local() -> str:
     """Start the server of the current directory unless it runs, and install pgmq in it; returns its URL."""
+    from changelane.runner.local import server
+
     url = server.start(Path.cwd() / server.FOLDER)
     with connect(url, kind=PinnedConnection) as conn:
         pgmq.install(conn)

@@ -152,17 +152,17 @@ def read_delivery(
     malformed = ""
     if read_ct >= LAST_COUNT:
         malformed = f"its read_ct is {read_ct}, which only somebody sets: claims end there"
-    if isinstance(headers, Unreadable):
-        malformed, headers = headers.why, None
-    if isinstance(message, Unreadable):
-        malformed, message = message.why, None
     head: Any = None
-    if headers:
+    if isinstance(headers, str):
         try:
             head = decode_json(headers)
         except Malformed as problem:
             malformed = str(problem)
-    if not isinstance(head, dict):
+    elif headers is not None:
+        malformed = headers.why
+    if isinstance(message, Unreadable):
+        malformed, message = message.why, None
+    if type(head) is not dict:
         head = {}
     delivery = Delivery(
         msg_id,
@@ -175,7 +175,7 @@ def read_delivery(
         headers=head,
     )
     notes = head.get(NOTES)
-    if isinstance(notes, dict):
+    if type(notes) is dict:
         delivery.failed = _count(notes, "attempts")
         delivery.released = _count(notes, "released")
         delivery.returned = _count(notes, "returned")

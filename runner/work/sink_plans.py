@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from changelane.contract.destination import Destination
 from changelane.contract.manifest import Consumer
-from changelane.errors import ChangelaneError, DestinationError, PreflightError
-from changelane.runner.relay.destinations import Destinations
+from changelane.errors import ChangelaneError, PreflightError
 from changelane.runner.work.handlers.plan import HandlerPlan
 from changelane.runner.work.handlers.signature import resolve_handlers
-from changelane.runner.work.relays.plan import plan_relay
 from changelane.runner.work.sinks.protocol import SinkPlan
 
 
@@ -22,15 +20,14 @@ def plan_sinks(
     Raises HandlerError or DestinationError for one wrong consumer, or PreflightError with one error for each
     of several.
     """
-    opened = Destinations(destinations)
     plans: dict[str, SinkPlan] = {}
     problems: list[ChangelaneError] = []
-    for consumer in consumers:
-        if consumer.relay is not None:
-            try:
-                plans[consumer.queue] = plan_relay(consumer, consumer.relay, opened)
-            except DestinationError as problem:
-                problems.append(problem)
+    if any(consumer.relay is not None for consumer in consumers):
+        # Slow to import.
+        from changelane.runner.work.relays.plan import plan_relays
+
+        plans, wrong = plan_relays(consumers, destinations)
+        problems += wrong
     called = [consumer for consumer in consumers if consumer.relay is None]
     try:
         handlers = resolve_handlers(called)

@@ -51,18 +51,20 @@ class HandlerInput:
         if delivery.content is None:
             if delivery.malformed:
                 raise Malformed(delivery.malformed)
-            delivery.content = self._read(delivery)
+            if not self.message:
+                delivery.content = self._read_change(delivery)
+            else:
+                delivery.content = self._read_either(delivery)
             delivery.text = None
         return delivery.content
 
-    def _read(self, delivery: Delivery) -> Content:
-        if self.change and (not self.message or delivery.captured):
+    def _read_either(self, delivery: Delivery) -> Content:
+        if self.change and delivery.captured:
             try:
                 return self._read_change(delivery)
             except Malformed:
-                # Other senders may have written the header that marks captured changes.
-                if not self.message:
-                    raise
+                # Other senders may have written the header that marks captured changes: a message, then.
+                pass
         message = read_message(delivery)
         return self.body.check(message, delivery.text) if self.body else message
 

@@ -219,8 +219,9 @@ class Consumer:
         return backends
 
     def _report(self, job: Job) -> None:
-        self.settler.report(job)
-        if not self._sink.waiting and not self._event.is_set():
+        last = not self._sink.waiting
+        self.settler.report(job, last=last)
+        if last and not self._event.is_set():
             self._event.set()
 
     def _run(self) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO, cast
 
+from changelane.runner.work.process.json_log import JsonLog
 from changelane.runner.work.process.log_sink import LogWriter
 
 if TYPE_CHECKING:
@@ -27,27 +28,24 @@ atexit.register(flush)
 
 def open_log(level: str = "info") -> FilteringBoundLogger:
     """A logger for this level and above. It leaves an application's structlog configuration alone."""
-    import structlog
-
     # None when the process was started without stderr.
     stream = sys.stderr
-    terminal = stream is not None and stream.isatty()
     sink = _sinks.get(id(stream))
     if sink is None or sink.stream is not stream:
         sink = _sinks[id(stream)] = LogWriter(stream)
-    last: Processor = (
-        structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
-        if terminal
-        else structlog.processors.JSONRenderer()
-    )
+    # One write a line: processes that share the stream would break each other's lines apart.
+    writer = cast(TextIO, sink)
+    if stream is None or not stream.isatty():
+        return cast("FilteringBoundLogger", JsonLog(writer, level=level))
+    import structlog
+
     processors: list[Processor] = [
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
-        last,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ),
     ]
     log: FilteringBoundLogger = structlog.wrap_logger(
-        # One write a line: processes that share the stream would break each other's lines apart.
-        structlog.WriteLogger(cast(TextIO, sink)),
+        structlog.WriteLogger(writer),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )

@@ -128,7 +128,7 @@ class Prefetch:
             for delivery in deliveries:
                 if held.get(delivery.msg_id) is delivery:
                     del held[delivery.msg_id]
-            if self._running_alone in deliveries:
+            if self._running_alone is not None and self._running_alone in deliveries:
                 self._stop_running_alone()
         self._settled += len(deliveries)
         if self._settled >= self.size:

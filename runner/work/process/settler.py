@@ -85,14 +85,14 @@ class Settler:
         self._some.set()
         self._due.set()
 
-    def report(self, job: Job) -> None:
-        """Settle a job that has ended, together with others: while messages are prefetched, more will end
-        soon.
+    def report(self, job: Job, *, last: bool) -> None:
+        """Settle a job that has ended, together with others: unless it is the ``last`` of those that wait,
+        more will end soon.
         """
         self._ended.append(job)
         if not self._some.is_set():
             self._some.set()
-        if not self._due.is_set() and (len(self._ended) >= self._enough or not self._sink.waiting):
+        if (last or len(self._ended) >= self._enough) and not self._due.is_set():
             self._due.set()
 
     def join(self) -> None:
@@ -155,11 +155,10 @@ class Settler:
             for delivery, _ in self._unsettled:
                 delivery.settling = True
         self.counts += settle(connection, self._queue, self._unsettled, acks=self._acks, log=self._log)
-        self._prefetch.drop(self._acks)
         self._queue.note_settled(self._acks)
-        self._prefetch.drop([delivery for delivery, _ in self._unsettled])
         for delivery, verdict in self._unsettled:
             self._queue.note_settled([delivery], after=verdict.delay)
+        self._prefetch.drop([*self._acks, *(delivery for delivery, _ in self._unsettled)])
         self._unsettled, self._acks = [], []
 
     def _run(self) -> None:

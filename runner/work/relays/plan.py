@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from changelane.contract.destination import Relay
+from changelane.contract.destination import Destination, Relay
 from changelane.contract.manifest import Consumer
+from changelane.errors import DestinationError
 from changelane.runner.relay.destinations import Destinations
 from changelane.runner.relay.engine import Engine
 from changelane.runner.work.relays.sink import RelaySink
-from changelane.runner.work.sinks.protocol import Host, Sink
+from changelane.runner.work.sinks.protocol import Host, Sink, SinkPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,21 @@ class RelayPlan:
         )
 
 
-def plan_relay(consumer: Consumer, relay: Relay, destinations: Destinations) -> RelayPlan:
-    """Raises DestinationError where a destination is not declared, or its client not installed."""
-    return RelayPlan(consumer, relay, destinations.open(relay.to), destinations)
+def plan_relays(
+    consumers: Sequence[Consumer], destinations: Sequence[Destination]
+) -> tuple[dict[str, SinkPlan], list[DestinationError]]:
+    """The plans of those consumers that relay, by queue; and an error for each whose destination is not
+    declared, or its client not installed.
+    """
+    opened = Destinations(destinations)
+    plans: dict[str, SinkPlan] = {}
+    problems = []
+    for consumer in consumers:
+        if consumer.relay is not None:
+            try:
+                engine = opened.open(consumer.relay.to)
+            except DestinationError as problem:
+                problems.append(problem)
+            else:
+                plans[consumer.queue] = RelayPlan(consumer, consumer.relay, engine, opened)
+    return plans, problems
