@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from changelane.contract.access import Operation, works
 from changelane.contract.destination import Destination, Relay
+from changelane.contract.groups import ClaimIndex, Counted, list_claim_indexes
 from changelane.contract.missing import describe_missing, suggest_folder
 from changelane.contract.record import Record
 from changelane.contract.selection import Selection
@@ -76,10 +77,19 @@ class Queue(Record):
     dead_letters: DeadLetters | None = None
     ordered: bool = False
     """Whether a consumer keeps the order of keys, which needs an index on the queue's table."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """What its consumer takes turns by, which needs an index (``changelane.contract.groups``)."""
+    counts: tuple[Counted, ...] = ()
+    """Of which its consumer counts the leased messages, which needs an index each."""
     spec: str
     live: str
     step: Step
     settings_step: Step
+
+    @property
+    def claim_indexes(self) -> list[ClaimIndex]:
+        """The indexes that claims of its consumer need for turns and limits."""
+        return list_claim_indexes(self.groups, self.counts)
 
 
 class Capture(Record):
@@ -236,6 +246,21 @@ class Retry(Record):
     never: tuple[str, ...] = ()
 
 
+class Limit(Record):
+    """Bounds over all workers: messages handled at once, and messages a second; None means no limit."""
+
+    concurrency: int | None = None
+    rate: float | None = None
+
+
+class Fair(Limit):
+    """Groups take turns, each within the limit. ``by`` are places in the message
+    (``changelane.contract.groups``).
+    """
+
+    by: tuple[tuple[str, ...], ...]
+
+
 class Consumer(Record):
     """How a worker handles one queue: by ``handler`` or ``relay``, the other is None. ``lease`` and
     ``timeout`` in seconds; ``timeout`` None means no limit, as for every relay, which has its own.
@@ -259,6 +284,19 @@ class Consumer(Record):
     dead_letters: DeadLetters | None = None
     archive: Archive | None = None
     rate: float | None = None
+    fair: Fair | None = None
+    limit: Limit | None = None
+
+    @property
+    def counts(self) -> tuple[Counted, ...]:
+        """What has a bound of messages handled at once."""
+        bounds: tuple[tuple[Counted, Limit | None], ...] = (("group", self.fair), ("queue", self.limit))
+        return tuple(counted for counted, limit in bounds if limit and limit.concurrency)
+
+    @property
+    def limited(self) -> bool:
+        """Whether it has a limit over all workers."""
+        return any(bounds and (bounds.concurrency or bounds.rate) for bounds in (self.fair, self.limit))
 
 
 class Manifest(Record):

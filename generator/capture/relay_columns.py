@@ -16,7 +16,7 @@ from changelane.suggestion import suggest
 
 
 @dataclass(frozen=True, slots=True)
-class _Lack:
+class Lack:
     """Why messages of a capture have no value; ``fix`` is for the person who wrote the relay."""
 
     code: Code
@@ -61,46 +61,47 @@ def _check_address(source: Source, relay: tuple[Step, ...], sent: Sequence[Captu
                     )  # fmt: skip
 
 
-def _find_lack(place: Place, capture: Capture) -> _Lack | None:
+def _find_lack(place: Place, capture: Capture) -> Lack | None:
     table, fix = ".".join(capture.declared), f"take {capture.event} from the events of {capture.route}"
     if place.name == "key":
         if not capture.key:
-            return _Lack(Code.NO_KEY, f"{table} has no primary key", "add `key: [...]` to the route")
+            return Lack(Code.NO_KEY, f"{table} has no primary key", "add `key: [...]` to the route")
         if capture.event == "truncate":
-            return _Lack(Code.RELAY, "a truncate has no key", fix)
+            return Lack(Code.RELAY, "a truncate has no key", fix)
         return None
     if not place.column:
         return None
     other = "new" if place.name == "old" else "old"
     if place.name not in capture.sides:
         instead = f"{fix}, or write {{{other}.{place.column}}}" if capture.sides else fix
-        return _Lack(Code.RELAY, f"{_name_event(capture)} has no `{place.name}`", instead)
+        return Lack(Code.RELAY, f"{_name_event(capture)} has no `{place.name}`", instead)
     if place.name == "old" and "new" in capture.sides and capture.old != "full":
         if capture.old == "none":
             why = "they leave `old` out (`payload.old: none`)"
-            return _Lack(Code.RELAY, why, f"write {{new.{place.column}}}, or `old: full` in the route")
+            return Lack(Code.RELAY, why, f"write {{new.{place.column}}}, or `old: full` in the route")
         if capture.update_of != (place.column,):
             why = "`old` has only columns that changed (`payload.old: changed`)"
-            return _Lack(Code.RELAY, why, f"write {{new.{place.column}}}, or `old: full` in the route")
-    return _find_column_lack(place.column, capture)
+            return Lack(Code.RELAY, why, f"write {{new.{place.column}}}, or `old: full` in the route")
+    return find_column_lack(place.column, capture)
 
 
-def _find_column_lack(name: str, capture: Capture) -> _Lack | None:
+def find_column_lack(name: str, capture: Capture) -> Lack | None:
+    """Why messages of the capture lack a column; None where they have it."""
     table = ".".join(capture.declared)
     column = next((column for column in capture.table.columns if column.name == name), None)
     if column is None:
         known = [column.name for column in capture.table.columns]
         close = suggest(name, known, otherwise="run `changelane inspect` if it is new")
-        return _Lack(Code.NO_COLUMN, f"{table} has no column {name}", close)
+        return Lack(Code.NO_COLUMN, f"{table} has no column {name}", close)
     if name in capture.virtual:
         why = f"{table} column {name} is a virtual generated column, which triggers see as null"
-        return _Lack(Code.VIRTUAL_COLUMN, why, "make it stored, or use the columns that it is made of")
+        return Lack(Code.VIRTUAL_COLUMN, why, "make it stored, or use the columns that it is made of")
     if capture.columns is not None and name not in capture.columns:
         why = f"its payload leaves {name} of {table} out"
-        return _Lack(Code.RELAY, why, f"send {name} in the payload of {capture.route}, or use another column")
+        return Lack(Code.RELAY, why, f"send {name} in the payload of {capture.route}, or use another column")
     if capture.mask.get(name) == "redact":
         why = f"its payload redacts {name} of {table}"
-        return _Lack(Code.RELAY, why, f"use another column, or write `{name}: sha256` under `payload.mask`")
+        return Lack(Code.RELAY, why, f"use another column, or write `{name}: sha256` under `payload.mask`")
     return None
 
 
@@ -116,7 +117,7 @@ def _check_outbox(source: Source, relay: tuple[Step, ...], sent: Sequence[Captur
                 *relay, "format", fix=f"add insert to the events of {capture.route}",
             )  # fmt: skip
         for name in OUTBOX_COLUMNS if capture.event == "insert" else ():
-            lack = _find_column_lack(name, capture)
+            lack = find_column_lack(name, capture)
             absent = lack is not None and lack.code == Code.NO_COLUMN
             if lack is None or lack.why in said or (name == "type" and absent):
                 continue

@@ -15,6 +15,7 @@ from changelane.diagnostic import Diagnostic
 from changelane.errors import SpecError
 from changelane.generator.capture.capture import Capture
 from changelane.generator.capture.firing import check_firing
+from changelane.generator.capture.group_columns import check_group_columns
 from changelane.generator.capture.overlap import find_overlaps
 from changelane.generator.capture.relay_columns import check_relay_columns
 from changelane.generator.capture.target import SelectedTables, find_targets
@@ -84,6 +85,7 @@ class _Resolver:
                     path = ("queues", queue, "access", index, "using")
                     self.result.using[queue, index] = self._resolve_using(access.using, *path)
         self.result.diagnostics += check_relay_columns(self.document.source, self.result.captures)
+        self.result.diagnostics += check_group_columns(self.document.source, self.result.captures)
         for double in find_overlaps(self.result.captures, self.tables):
             self._report(
                 Code.TWICE, str(double), "routes", self.places[double.route], "name", warning=True,

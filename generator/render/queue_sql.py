@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from changelane.contract import manifest as contract
+from changelane.contract.groups import ClaimIndex, Counted, list_claim_indexes
 from changelane.contract.marker import hash_model, hash_queue
 from changelane.generator.render.access_sql import list_grants
+from changelane.generator.spec.fair_models import Fair, Limit, parse_place
 from changelane.generator.spec.loading import Document
+from changelane.generator.spec.models import Consumer
 from changelane.generator.spec.queue_models import Autovacuum
 from changelane.generator.spec.queue_models import Queue as Declared
 
@@ -28,8 +31,15 @@ class QueuePlan:
     dead_letter: str | None = None
     dead_letters: contract.DeadLetters | None = None
     ordered: bool = False
+    groups: tuple[tuple[str, ...], ...] = ()
+    counts: tuple[Counted, ...] = ()
     restricted: bool = False
     """Whether its spec says who may use it, so that it begins with nobody's rights but its owner's."""
+
+    @property
+    def claim_indexes(self) -> list[ClaimIndex]:
+        """The indexes for turns and limits."""
+        return list_claim_indexes(self.groups, self.counts)
 
     @property
     def retention(self) -> tuple[int, int] | None:
@@ -45,6 +55,7 @@ class QueuePlan:
             [
                 "queue", version, self.name, self.kind, self.dead_letter, self.ordered, self.autovacuum,
                 self.partition and self.partition.model_dump(), self.archive and self.archive.model_dump(),
+                *([self.groups, self.counts] if self.groups or self.counts else []),
             ]
         )  # fmt: skip
 
@@ -78,6 +89,8 @@ def list_queues(document: Document) -> Iterator[tuple[str, QueuePlan]]:
                 dead_letter=spec.dead_letter(name),
                 dead_letters=describe_dead_letters(declared),
                 ordered=consumer is not None and consumer.ordering == "key",
+                groups=group_by(consumer.fair) if consumer and consumer.fair else (),
+                counts=_list_counts(consumer) if consumer else (),
                 restricted=name in restricted,
             ),
         )
@@ -92,6 +105,19 @@ def list_queues(document: Document) -> Iterator[tuple[str, QueuePlan]]:
                     restricted=letters in restricted,
                 ),
             )
+
+
+def group_by(fair: Fair) -> tuple[tuple[str, ...], ...]:
+    """The places of ``by``, each as its names."""
+    return tuple(map(parse_place, fair.by))
+
+
+def _list_counts(consumer: Consumer) -> tuple[Literal["group", "queue"], ...]:
+    counted: tuple[tuple[Literal["group", "queue"], Fair | Limit | None], ...] = (
+        ("group", consumer.fair),
+        ("queue", consumer.limit),
+    )
+    return tuple(what for what, bounds in counted if bounds and bounds.concurrency)
 
 
 def describe_dead_letters(queue: Declared) -> contract.DeadLetters | None:

@@ -24,7 +24,7 @@ from changelane.generator.capture.resolution import Resolution, resolve
 from changelane.generator.render import templating
 from changelane.generator.render.access_sql import Grant, list_grants
 from changelane.generator.render.owner_sql import gather_owner
-from changelane.generator.render.queue_sql import QueuePlan, describe_dead_letters, list_queues
+from changelane.generator.render.queue_sql import QueuePlan, describe_dead_letters, group_by, list_queues
 from changelane.generator.render.relays import describe_destinations, describe_relay
 from changelane.generator.render.renderings import Renderings
 from changelane.generator.spec.loading import Document
@@ -138,6 +138,8 @@ def _render_queue(
         dead_letter=queue.dead_letter,
         dead_letters=queue.dead_letters,
         ordered=queue.ordered,
+        groups=queue.groups,
+        counts=queue.counts,
         spec=queue.hash_spec(templating.TEMPLATE_VERSION),
         live=queue.hash_live(),
         step=file.add(create),
@@ -293,6 +295,17 @@ def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> co
         dead_letters=describe_dead_letters(declared),
         archive=declared.archive and contract.Archive(keep=declared.archive.keep),
         rate=consumer.rate and read_rate(consumer.rate),
+        fair=consumer.fair
+        and contract.Fair(
+            by=group_by(consumer.fair),
+            concurrency=consumer.fair.concurrency,
+            rate=consumer.fair.rate and read_rate(consumer.fair.rate),
+        ),
+        limit=consumer.limit
+        and contract.Limit(
+            concurrency=consumer.limit.concurrency,
+            rate=consumer.limit.rate and read_rate(consumer.limit.rate),
+        ),
         **{"batch": consumer.batch, "timeout": consumer.timeout, **describe_relay(document.spec, consumer)},
     )
 

@@ -47,6 +47,7 @@ class Code(StrEnum):
     RELAY = "CL217"
     TEMPLATE = "CL218"
     HANDLER = "CL219"
+    FAIR = "CL221"
 
     NO_TABLE = "CL301"
     NO_COLUMN = "CL302"

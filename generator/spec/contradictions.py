@@ -11,6 +11,7 @@ from changelane.contract.queue_name import fold
 from changelane.diagnostic import Diagnostic
 from changelane.generator.spec.access_rules import check_access
 from changelane.generator.spec.codes import Code
+from changelane.generator.spec.fair_rules import check_fair
 from changelane.generator.spec.format_rules import check_formats
 from changelane.generator.spec.relay_rules import check_relays
 from changelane.generator.spec.scalars import YEAR, read_duration, read_whole_seconds, show
@@ -38,6 +39,7 @@ def check(source: Source) -> Iterator[Diagnostic]:
     yield from _check_schedules(source)
     yield from check_relays(source)
     yield from check_formats(source)
+    yield from check_fair(source)
 
 
 def _content(source: Source, *path: Step) -> str | list[Node] | dict[str, Node] | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from changelane.generator.spec.destination_models import Destination, Relay
+from changelane.generator.spec.fair_models import Fair, Limit
 from changelane.generator.spec.model import Model
 from changelane.generator.spec.queue_models import Queue
 from changelane.generator.spec.scalars import (
@@ -232,6 +233,10 @@ class Consumer(Model):
         description="At most so many messages in that time, retries included, in each worker process.",
         examples=["100/s"],
     )
+    fair: Fair | None = Field(
+        None, description="Groups of messages take turns, each within its limits. Default: the oldest first."
+    )
+    limit: Limit | None = Field(None, description="Limits over all workers of the queue.")
 
 
 class Schedule(Model):

@@ -36,7 +36,7 @@ def do_queue(thing: Object, queue: Queue, observed: Observed, *, project: str, t
     missing = list_missing_indexes(queue, live) if thing.action == "index" else []
     return do(
         thing,
-        sql=(*(sql for index in missing for sql in statement.index_queue(queue.name, index)), *settings),
+        sql=(*(sql for index in missing for sql in statement.index_queue(queue, index)), *settings),
         transaction=f"{name} of queue {queue.name}",
         mode=mode,
         table=("pgmq", queue_table(queue.name)),

@@ -129,9 +129,12 @@ def compare_queue(
             fix="set `send: pgmq` in the routes that send to it",
         )
     if missing := list_missing_indexes(queue, live):
+        claims = {index.suffix: index.purpose for index in queue.claim_indexes}
         if missing == ["key"] and live.key_index is not None:
             return make(state="drifted", detail="its index for the order of keys is another", action="index")
-        detail = f"lacks the index for {' and that for '.join(_INDEXES[index] for index in missing)}"
+        detail = (
+            f"lacks the index for {' and that for '.join({**_INDEXES, **claims}[index] for index in missing)}"
+        )
         lost = ours and not {"vt", "msg_id"}.isdisjoint(missing)
         return make(state="drifted" if lost else "outdated", detail=detail, action="index")
     if marker is None and live.live == queue.live:
@@ -149,7 +152,8 @@ def compare_queue(
 
 
 def list_missing_indexes(queue: Queue, live: LiveQueue) -> list[str]:
-    """The missing or invalid indexes among ``vt``, ``msg_id``, ``key`` and ``archive``.
+    """The missing or invalid indexes among ``vt``, ``msg_id``, ``key``, ``archive``, and those for turns and
+    limits by the end of their names.
 
     pgmq creates the first two itself. They are left out if the role may not create them, since only speed
     depends on them.
@@ -157,6 +161,11 @@ def list_missing_indexes(queue: Queue, live: LiveQueue) -> list[str]:
     missing = [column for column in ("vt", "msg_id") if column not in live.indexed and live.owned]
     if queue.ordered and (live.key_index or "").partition(" USING ")[2] != _KEY_INDEX:
         missing.append("key")
+    missing += [
+        index.suffix
+        for index in queue.claim_indexes
+        if live.claim_indexes.get(index.suffix) != f"btree {index.definition}"
+    ]
     if queue.archive and not live.archive_index:
         missing.append("archive")
     return missing

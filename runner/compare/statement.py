@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from psycopg import sql
 
 from changelane.contract.envelope import GROUP
+from changelane.contract.manifest import Queue
 from changelane.contract.marker import SCHEMA, format_marker, hash_function
 from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
@@ -38,20 +39,20 @@ _DROP_OWNER = load_sql(__name__, "drop_owner", whole=True)
 _DROP_ACCESS_SCHEMA = load_sql(__name__, "drop_access_schema", whole=True)
 _DROP_EMPTY_QUEUE = load_sql(__name__, "drop_empty_queue", whole=True)
 _DROP_INDEX = sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {index};")
-_CREATE_INDEX = sql.SQL("CREATE INDEX CONCURRENTLY {index} ON {table} ({key});")
+_CREATE_INDEX = sql.SQL("CREATE INDEX CONCURRENTLY {index} ON {table} {key};")
 _INDEXES = {
-    "vt": (queue_table, "{}_vt_idx", sql.SQL("vt")),
-    "msg_id": (queue_table, "{}_msg_id_idx", sql.SQL("msg_id")),
+    "vt": (queue_table, "{}_vt_idx", sql.SQL("(vt)")),
+    "msg_id": (queue_table, "{}_msg_id_idx", sql.SQL("(msg_id)")),
     "key": (
         queue_table,
         "{}_key_idx",
-        sql.SQL("(pg_catalog.hashtextextended(headers OPERATOR(pg_catalog.->>) {}, 0)), msg_id").format(
+        sql.SQL("((pg_catalog.hashtextextended(headers OPERATOR(pg_catalog.->>) {}, 0)), msg_id)").format(
             GROUP
         ),
     ),
-    "archive": (archive_table, "{}_age_idx", sql.SQL("archived_at")),
+    "archive": (archive_table, "{}_age_idx", sql.SQL("(archived_at)")),
 }
-"""The table of a queue, the name of the index, and its expression."""
+"""The table of a queue, the name of the index, and its columns."""
 _DROP_TEMPLATES = load_sql(__name__, "drop_templates", whole=True)
 _NAME_TEMPLATES = sql.SQL("SELECT pg_catalog.set_config('changelane.templates', {names}, true);\n")
 # CASCADE also revokes the rights that the role granted to others, and drops no object.
@@ -96,12 +97,15 @@ def mark_queue(name: str, *, project: str, spec: str, live: str, server: int) ->
     return sql.SQL("COMMENT ON TABLE {} IS {};").format(name_queue(name), sql.Literal(marker)).as_string()
 
 
-def index_queue(name: str, index: str) -> tuple[str, str]:
+def index_queue(queue: Queue, index: str) -> tuple[str, str]:
     """Two statements that create an index of a queue, each outside of a transaction: ``vt``, ``msg_id``,
-    ``key`` for the order of keys, or ``archive`` for pruning.
+    ``key`` for the order of keys, ``archive`` for pruning, or one of ``queue.claim_indexes`` by its suffix.
     """
-    spell, named, key = _INDEXES[index]
-    table = spell(name)
+    claims = {
+        one.suffix: (queue_table, "{}" + one.suffix, sql.SQL(one.definition)) for one in queue.claim_indexes
+    }
+    spell, named, key = {**_INDEXES, **claims}[index]
+    table = spell(queue.name)
     place = {"index": sql.Identifier(named.replace("{}", table)), "table": Table(table)}
     return (
         _DROP_INDEX.format(index=Table(named.replace("{}", table))).as_string(),

@@ -78,7 +78,8 @@ class LiveQueue:
     """A row of ``pgmq.meta`` and its table. ``inserts``: the role may insert; ``owned``: it owns the table.
 
     ``indexed`` are the first columns of its indexes. ``key_index`` is the definition of the index for the
-    order of keys, None without one. ``archive_lasts``: the archive survives a crash. ``archive_index``: it
+    order of keys, None without one. ``claim_indexes`` are those for turns and limits, by the end of their
+    names. ``archive_lasts``: the archive survives a crash. ``archive_index``: it
     has an index by age. ``archived``: it is or was not empty. ``columns`` are the table's, name to type;
     ``demands`` are those without a default that are NOT NULL. ``autovacuum`` and ``lasting_ids`` are as for
     ``hash_queue``. ``partitioning`` is None for a queue not partitioned by time, or if the role may not read
@@ -97,6 +98,7 @@ class LiveQueue:
     comment: str | None
     indexed: Sequence[str] = ("msg_id", "vt")
     key_index: str | None = None
+    claim_indexes: Mapping[str, str] = field(default_factory=dict)
     archive_index: bool = True
     archived: bool = False
     autovacuum: Sequence[str] = ()

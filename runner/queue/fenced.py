@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from operator import itemgetter
 from typing import Any
 
-from psycopg import Connection, Error, sql
+from psycopg import Connection, Cursor, Error, sql
 
 from changelane.contract.queue_name import archive_table, queue_table
 from changelane.contract.sql_text import load_sql
@@ -47,6 +47,8 @@ class FencedQueue:
     """
 
     ordered = False
+    holds_back = False
+    """Whether due messages may have to wait for others, so that a claim need not bring them."""
 
     def __init__(
         self,
@@ -152,12 +154,17 @@ class FencedQueue:
         The claim then takes only FEW messages, so that each can be read alone while its lease lasts.
         """
         try:
-            return fetch(connection.execute(claims[0], values, prepare=False)), True
+            return fetch(self._execute(connection, claims[0], values)), True
         except Error as error:
             if not is_unreadable(error):
                 raise
         values = {**values, "limit": min(FEW, values["limit"])}
-        return connection.execute(claims[1], values, prepare=False).fetchall(), False
+        return self._execute(connection, claims[1], values).fetchall(), False
+
+    def _execute(
+        self, connection: Connection[Any], claim: bytes, values: dict[str, Any]
+    ) -> Cursor[tuple[Any, ...]]:
+        return connection.execute(claim, values, prepare=False)
 
     def _read_each(self, connection: Connection[Any], row: tuple[Any, ...]) -> tuple[Any, ...]:
         """A row of an id-only claim, with its texts read; Unreadable where one cannot be read."""
@@ -304,7 +311,7 @@ def open_queues(
     connection: Connection[Any],
     names: Sequence[tuple[str, str]],
     *,
-    classes: Mapping[str, type[FencedQueue]] | None = None,
+    classes: Mapping[str, Callable[..., FencedQueue]] | None = None,
     keeping: Collection[str] = (),
     dated: Collection[str] = (),
 ) -> list[FencedQueue]:

@@ -26,6 +26,7 @@ from changelane.contract.queue_name import queue_table
 from changelane.contract.sql_text import load_sql
 from changelane.errors import DatabaseError
 from changelane.runner.queue.delivery import Delivery
+from changelane.runner.queue.fair import find_unindexed, list_fair
 from changelane.runner.queue.fenced import FencedQueue, note_due, open_queues, read_rows
 from changelane.runner.queue.worker_notes import STATE
 from changelane.runner.queue.worker_rights import check_rights
@@ -65,6 +66,7 @@ class OrderedQueue(FencedQueue):
     """
 
     ordered = True
+    holds_back = True
 
     def __init__(self, *, columns: Sequence[str], **options: Any) -> None:
         super().__init__(columns=columns, **options)
@@ -173,7 +175,7 @@ def open_worked(
     queues = open_queues(
         connection,
         [(consumer.queue, consumer.dead_letter) for consumer in consumers],
-        classes=dict.fromkeys(ordered, OrderedQueue),
+        classes={**dict.fromkeys(ordered, OrderedQueue), **list_fair(consumers)},
         keeping=[consumer.queue for consumer in consumers if consumer.archive],
         dated=dated,
     )
@@ -187,6 +189,11 @@ def open_worked(
         noun, verb = ("queue", "lacks") if len(lacking) == 1 else ("queues", "lack")
         raise DatabaseError(
             f"{noun} {', '.join(lacking)} {verb} the index for `ordering: key`", fix="run `changelane apply`"
+        )
+    if lacking := find_unindexed(connection, consumers):
+        noun, verb = ("queue", "lacks") if len(lacking) == 1 else ("queues", "lack")
+        raise DatabaseError(
+            f"{noun} {', '.join(lacking)} {verb} an index for `fair` or `limit`", fix="run `changelane apply`"
         )
     check_rights(connection, consumers)
     return queues

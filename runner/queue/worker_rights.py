@@ -39,6 +39,9 @@ def need_working(consumer: Consumer) -> list[Need]:
     needs += need_queue(consumer.dead_letter, SENDING, reads=False)
     if consumer.dead_letters and consumer.dead_letters.keep:
         needs += need_pruning(queue_table(consumer.dead_letter))
+    if any(limit and limit.rate for limit in (consumer.fair, consumer.limit)):
+        needs.append(Need("changelane", "buckets", "SELECT", "tokens"))
+        needs.append(Need("changelane", "spend_tokens", "EXECUTE"))
     return needs
 
 

@@ -13,7 +13,9 @@ left(encode(sha256(convert_to(coalesce((
         'key_only(text, text, text, jsonb, jsonb)', 'mark_trigger(text, text, text)',
         'measure(record)', 'message(text, text, text, jsonb, anyelement, anycompatible)', 'new_id()',
         'pause(text)', 'resume(text)', 'rouse(text[])',
-        'send_all(refcursor, text[], jsonb, integer, boolean)', 'tell_relays(text, jsonb)',
+        'send_all(refcursor, text[], jsonb, integer, boolean)',
+        'spend_tokens(text, bigint[], bigint[], boolean, double precision, double precision)',
+        'tell_relays(text, jsonb)',
         'tell_worker(text, jsonb)', 'tell_history(jsonb)', 'fold_history()', 'ask_worker(text, text)',
         'weigh(anyelement, integer)'
     ]) WITH ORDINALITY AS ours (signature, position)

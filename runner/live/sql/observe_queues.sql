@@ -27,6 +27,20 @@ SELECT meta.queue_name::text AS name,
            JOIN pg_class AS named ON named.oid = place.indexrelid
            WHERE place.indrelid = class.oid AND named.relname = class.relname || '_key_idx'
        ) AS key_index,
+       -- The indexes for turns and limits, by the end of their names.
+       (
+           SELECT coalesce(
+               jsonb_object_agg(
+                   right(named.relname, -length(class.relname)),
+                   CASE WHEN place.indisvalid THEN substring(pg_get_indexdef(place.indexrelid) FROM ' USING (.*)')
+                       ELSE 'invalid' END
+               ), '{}'
+           )
+           FROM pg_index AS place
+           JOIN pg_class AS named ON named.oid = place.indexrelid
+           WHERE place.indrelid = class.oid
+               AND right(named.relname, -length(class.relname)) IN ('_group_idx', '_held_idx', '_lease_idx')
+       ) AS claim_indexes,
        -- The indexes by which a worker finds messages.
        ARRAY(
            SELECT DISTINCT first.attname::text

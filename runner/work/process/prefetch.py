@@ -27,6 +27,9 @@ AHEAD = 4
 AT_ONCE = 2
 """Batches in one claim for fast sinks."""
 
+LOOKAHEAD = 0.005
+"""Seconds of work that are prefetched where groups take turns: what comes next has to wait for it."""
+
 
 class Prefetch:
     """Feeds ``sink`` with claimed messages; ``conclude`` gets the jobs that end before it took them.
@@ -55,6 +58,7 @@ class Prefetch:
         self._held: dict[int, Delivery] = {}
         self._suspects: deque[Delivery] = deque()
         self._fast = False
+        self._pace = 0.0
         self._settled = 0
         self._settled_at = 0.0
 
@@ -75,6 +79,11 @@ class Prefetch:
         if self._sink.batch:
             room = self._spec.batch * self._sink.size - len(self._held)
             return min(self._spec.batch * min(batches, slots), room) if slots > 0 else 0
+        if self._spec.fair or self._spec.limit:
+            # A message has its turn, and its place in a limit, when it can be handled.
+            ahead = 0 if self._spec.limited else min(self.size * AHEAD, int(self._pace * LOOKAHEAD))
+            room = slots + ahead
+            return min(self._spec.batch, room) if slots > 0 or room > ahead // 2 else 0
         free = self.size * (AHEAD if self._fast else 1) - len(self._held)
         enough = self.size * batches if self._fast else max(1, self.size // 2)
         return min(self._spec.batch * batches, free) if free >= enough or free > 0 < slots else 0
@@ -134,6 +143,7 @@ class Prefetch:
         if self._settled >= self.size:
             now = time.monotonic()
             self._fast = now - self._settled_at < FAST
+            self._pace = self._settled / max(0.001, now - self._settled_at)
             self._settled, self._settled_at = 0, now
 
     def give_back(self) -> None:

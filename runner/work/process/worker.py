@@ -293,7 +293,7 @@ class Worker:
 
     def _wake_for_due(self, name: str, *, handled: int, now: float) -> None:
         """Wake a consumer for due messages. If these may only wait for their key's turn, wake it rarely."""
-        waits = isinstance(self._by_queue[name].queue, OrderedQueue)
+        waits = self._by_queue[name].queue.holds_back
         if (
             waits
             and self._woken_for.get(name, (-1, 0.0))[0] == handled

@@ -1,0 +1,4 @@
+(
+    SELECT changelane.spend_tokens({name}, {groups}, {counts}, {whole}, {rate}, {most})::text
+    FROM served HAVING count(*) > 0
+)
