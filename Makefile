@@ -120,6 +120,10 @@ bench-flow: install ## From commit to handled at 2,000 changes a second
 bench-dashboard: install ## Every page of the dashboard over a queue of 1,000,000 messages
 	$(BIN)/python benchmarks/bench_dashboard.py
 
+.PHONY: bench-fair
+bench-fair: install ## How long a quiet tenant waits beside a backlog of a million; URL=a scratch database
+	$(BIN)/python benchmarks/bench_fair.py --database-url "$(URL)"
+
 .PHONY: bench-held
 bench-held: install ## The worker while a transaction is held open, beside the same without
 	$(BIN)/python benchmarks/bench_held.py

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-KEYS = {"ordered": 40, "blocking": 300}
+KEYS = {"ordered": 40, "blocking": 300, "fair": 3}
 FEW = 150
 """Keys of the other tables."""
 
-BACKLOG = {"patient": 20}
+BACKLOG = {"patient": 20, "fair": 150}
 MOST = 300
 """Messages in the other queues beyond which their writers wait."""
 
@@ -25,6 +25,7 @@ KINDS = {
     "ordered": {"fails": 0.02, "poison": 0.002, "gone": 0.003},
     "blocking": {"fails": 0.01},
     "patient": {"slow": 0.7, "late": 0.05},
+    "fair": {"fails": 0.02, "poison": 0.002, "gone": 0.003},
     "loose": {"fails": 0.02, "poison": 0.002},
 }
 RARE = {"singles": ("exits", "crashes"), "ordered": ("exits", "crashes"), "blocking": ("poison",)}
@@ -93,7 +94,7 @@ class Writer:
         """One transaction of some statements, of which some are rolled back."""
         choose, count = self._random, 0
         for _ in range(choose.randint(1, 3)):
-            ids = choose.sample(range(self._keys), choose.randint(1, self._size))
+            ids = choose.sample(range(self._keys), choose.randint(1, min(self._size, self._keys)))
             kinds = [self._choose_kind() for _ in ids]
             gone = choose.random() < 0.05
             conn.execute("SELECT torture.write(%s, %s, %s, %s)", [self.queue, ids, kinds, gone])

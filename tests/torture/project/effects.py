@@ -24,6 +24,9 @@ LATE = 6.0
 
 RECORD = "SELECT torture.record(%s, %s, %s, %s, %s)"
 
+LEASE = "SELECT clock_timestamp(), vt FROM pgmq.q_fair WHERE msg_id = %s"
+SPAN = "INSERT INTO torture.spans VALUES (%s, %s, %s, %s, clock_timestamp())"
+
 _own = local()
 
 
@@ -34,6 +37,16 @@ class Gone(Exception):
 def on_change(change: Change, tx: psycopg.Connection) -> None:
     tx.execute(RECORD, _name(change))
     _endure([change])
+
+
+def on_change_within_limits(change: Change, tx: psycopg.Connection) -> None:
+    """Notes when it ran, and until when its lease was to last as it began."""
+    lease = tx.execute(LEASE, [change.msg_id]).fetchone()
+    tx.execute(RECORD, _name(change))
+    time.sleep(0.1)
+    _endure([change])
+    if lease:
+        tx.execute(SPAN, [change.queue, (change.key or {})["id"], *lease])
 
 
 def on_batch(changes: list[Change], tx: psycopg.Connection) -> None:

@@ -7,6 +7,7 @@ CREATE TABLE torture.ordered (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.blocking (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.patient (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.loose (LIKE torture.singles INCLUDING ALL);
+CREATE TABLE torture.fair (LIKE torture.singles INCLUDING ALL);
 
 -- The row of a key is locked by whoever changes it, so seq ascends with the commits.
 CREATE TABLE torture.keys (queue text, id int, seq bigint NOT NULL DEFAULT 0, PRIMARY KEY (queue, id));
@@ -15,6 +16,10 @@ CREATE TABLE torture.written (queue text, id int, seq bigint, kind text NOT NULL
 -- No constraint: what is done twice is to show. claim is the read_ct under which the handler began.
 CREATE TABLE torture.ledger (
     n bigserial, queue text, id int, seq bigint, msg_id bigint, attempt int, claim int, pid int, txid xid8
+);
+-- Calls that took effect, of a consumer with limits. leased_until: as it was when the call began.
+CREATE TABLE torture.spans (
+    queue text, id int, began timestamptz, leased_until timestamptz, ended timestamptz
 );
 -- Every message that left its queue, and the read_ct under which it did.
 CREATE TABLE torture.removed (queue text, msg_id bigint, claim int, txid xid8);
