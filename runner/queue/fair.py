@@ -103,8 +103,8 @@ class FairQueue(FencedQueue):
             self.next_at = now + REST * (now - began)
         else:
             waits = [wait] if wait is not None else []
-            waits += self._refills if spent else []
-            waits += [self._look] if busy or served < ready or (spent and self._counts) else []
+            waits += self._refills if spent and claimed else []
+            waits += [self._look] if busy or served < ready or (spent and claimed and self._counts) else []
             self.next_at = now + min(waits, default=inf)
         dues = {row[_COLUMNS]: began - row[_COLUMNS - 1] for row in rows if row[_COLUMNS] is not None}
         taken = read_rows(claimed, queue=self.name, leased_until=began + lease, dated=bool(self._dates))

@@ -118,6 +118,17 @@ CREATE TABLE IF NOT EXISTS changelane.history (
     worked bigint[] NOT NULL,
     PRIMARY KEY (queue, seconds, at)
 );
+-- How many messages may be claimed by the rate of a queue, or of one group of it: tokens, as they were at a
+-- time. A row that is missing is a full bucket. UNLOGGED: a crash fills the buckets.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.buckets (
+    queue text NOT NULL,
+    -- The group's hash; 0 and whole for the queue.
+    grp bigint NOT NULL,
+    whole boolean NOT NULL,
+    tokens double precision NOT NULL CHECK (tokens BETWEEN -1e12 AND 1e12),
+    at timestamptz NOT NULL,
+    PRIMARY KEY (queue, grp, whole)
+);
 -- The log of people's actions on the dashboard. Only its owner, and roles with grants by the owner, read and
 -- write it.
 CREATE TABLE IF NOT EXISTS changelane.audit (
@@ -312,6 +323,29 @@ BEGIN
     ON CONFLICT DO NOTHING;
 END
 $fold$;
+
+-- Takes tokens for claimed messages from buckets that fill at a rate a second, up to most. Claims of a queue
+-- take turns by a lock. Buckets that have long been full are removed now and then.
+CREATE OR REPLACE FUNCTION changelane.spend_tokens(
+    queue text, groups bigint[], counts bigint[], whole boolean, rate double precision, most double precision
+) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $spend$
+    INSERT INTO changelane.buckets AS held (queue, grp, whole, tokens, at)
+    SELECT $1, spent.grp, $4, $6 - spent.count, statement_timestamp()
+    FROM unnest($2, $3) AS spent (grp, count)
+    WHERE EXISTS (
+        SELECT FROM pg_class WHERE relnamespace = to_regnamespace('pgmq') AND relname = 'q_' || lower($1)
+    )
+    ON CONFLICT ON CONSTRAINT buckets_pkey DO UPDATE SET
+        tokens = least(
+            $6, held.tokens + greatest(0, EXTRACT(epoch FROM excluded.at - held.at)::double precision) * $5
+        ) - ($6 - excluded.tokens),
+        at = greatest(held.at, excluded.at);
+    DELETE FROM changelane.buckets AS held
+    USING (SELECT random() AS chance OFFSET 0) AS thrown
+    WHERE thrown.chance < 0.0005 AND held.queue = $1 AND held.at < statement_timestamp() - interval '1 hour';
+$spend$;
 
 -- For people. A role with EXECUTE can stop and start workers, and still cannot lock the tables that they
 -- read. Asks a running worker process to stop or to drain. Returns false if no process of this name reported
@@ -618,7 +652,7 @@ REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text), changela
     changelane.send_scheduled(changelane.schedules, timestamptz), changelane.pause_schedule(text, text),
     changelane.resume_schedule(text, text), changelane.run_schedule(text, text) FROM PUBLIC;
 REVOKE ALL ON changelane.sleepers, changelane.pauses, changelane.schedules, changelane.relays,
-    changelane.workers, changelane.history FROM PUBLIC;
+    changelane.workers, changelane.history, changelane.buckets FROM PUBLIC;
 -- These rights are granted by column, because tools that compare schemas repeat rights on whole tables and
 -- take PUBLIC for the name of a role.
 GRANT SELECT (queue, until) ON changelane.sleepers TO PUBLIC;
@@ -636,9 +670,11 @@ GRANT SELECT (
 GRANT SELECT (
     queue, seconds, at, handled, failed, retried, depth, inserted, waited, worked
 ) ON changelane.history TO PUBLIC;
+GRANT SELECT (queue, grp, whole, tokens, at) ON changelane.buckets TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]),
     changelane.tell_relays(text, jsonb), changelane.tell_worker(text, jsonb), changelane.tell_history(jsonb),
     changelane.fold_history(),
+    changelane.spend_tokens(text, bigint[], bigint[], boolean, double precision, double precision),
     changelane.new_id(), changelane.message(text, text, text, jsonb, anyelement, anycompatible),
     changelane.headers(jsonb), changelane.add_trace(jsonb),
     changelane.send_all(refcursor, text[], jsonb, integer, boolean),
@@ -651,7 +687,7 @@ GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.
 GRANT EXECUTE ON PROCEDURE changelane.mark_trigger(text, text, text) TO PUBLIC;
 
 -- The version, which older ones of Changelane read, and a hash of the functions as they are now.
-COMMENT ON SCHEMA changelane IS 'changelane:schema 13';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 14';
 DO $do$ BEGIN
     EXECUTE pg_catalog.format('COMMENT ON TABLE changelane.sleepers IS %L', 'changelane:functions live=' ||
         left(encode(sha256(convert_to(coalesce((
@@ -669,7 +705,9 @@ DO $do$ BEGIN
                 'key_only(text, text, text, jsonb, jsonb)', 'mark_trigger(text, text, text)',
                 'measure(record)', 'message(text, text, text, jsonb, anyelement, anycompatible)', 'new_id()',
                 'pause(text)', 'resume(text)', 'rouse(text[])',
-                'send_all(refcursor, text[], jsonb, integer, boolean)', 'tell_relays(text, jsonb)',
+                'send_all(refcursor, text[], jsonb, integer, boolean)',
+                'spend_tokens(text, bigint[], bigint[], boolean, double precision, double precision)',
+                'tell_relays(text, jsonb)',
                 'tell_worker(text, jsonb)', 'tell_history(jsonb)', 'fold_history()', 'ask_worker(text, text)',
                 'weigh(anyelement, integer)'
             ]) WITH ORDINALITY AS ours (signature, position)
