@@ -36,6 +36,14 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Ask for no token: every account of this machine gets in. Loopback only; not recommended.",
 )
+@click.option(
+    "--tokens",
+    "tokens_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file with a line for each person or program: NAME, `read` or `operate`, TOKEN. For its owner "
+    "alone (chmod 600); read again when it changes.",
+)
 @click.option("--read-only", is_flag=True, help="Refuse every change, also by read-only connections.")
 @click.option(
     "--url",
@@ -50,6 +58,14 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="Address or network of a proxy whose X-Forwarded-For is trusted; repeatable.",
 )
+@click.option(
+    "--trust-header",
+    "persons",
+    default="",
+    metavar="NAME",
+    help="The header in which a proxy names the person, such as X-Forwarded-User, for the audit log; taken "
+    "from loopback and --proxy alone.",
+)
 @click.pass_obj
 def command(
     settings: Settings,
@@ -57,10 +73,12 @@ def command(
     host: str,
     port: int,
     token: str | None,
+    tokens_file: Path | None,
     no_token: bool,
     read_only: bool,
     url: str,
     proxies: Sequence[str],
+    persons: str,
 ) -> int:
     """Serve the web page: the flow with its rates, queues and messages, dead letters, routes, doctor.
 
@@ -77,12 +95,12 @@ def command(
         raise ChangelaneError(
             "the token is empty: not started", fix="give a long random text, or no token on loopback"
         )
-    if token is not None and no_token:
+    if no_token and (token is not None or tokens_file):
         raise ChangelaneError(
             "--no-token contradicts the token that was given: not started",
-            fix="leave out --no-token, or --token and CHANGELANE_DASHBOARD_TOKEN",
+            fix="leave out --no-token, or --token, --tokens and CHANGELANE_DASHBOARD_TOKEN",
         )
-    invites = token is None and not no_token
+    invites = token is None and tokens_file is None and not no_token
     options = Options(
         host=host,
         port=port,
@@ -91,6 +109,8 @@ def command(
         read_only=read_only,
         url=url.rstrip("/"),
         proxies=read_proxies(proxies),
+        tokens_file=tokens_file,
+        persons=persons,
     )
     return serve(
         options,

@@ -24,8 +24,9 @@ from changelane.runner.dashboard.web.connection import Connection
 from changelane.runner.dashboard.web.context import Site, Spec
 from changelane.runner.dashboard.web.guard import LOOPBACK, Rules
 from changelane.runner.dashboard.web.guesses import Guesses
-from changelane.runner.dashboard.web.proxies import Proxies
+from changelane.runner.dashboard.web.proxies import Proxies, read_persons
 from changelane.runner.dashboard.web.sessions import INVITATION, Sessions
+from changelane.runner.dashboard.web.tokens import SHORTEST, Tokens
 
 GRACE = 5
 """Seconds that running requests have after the signal to stop."""
@@ -36,16 +37,12 @@ TRYING = 1
 SEARCHING = 2
 """Expressions of people at once."""
 
-SHORTEST = 16
-"""Characters of a token, at least. Its length alone protects it, because wrong tokens never lock the right
-one out.
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """``url`` is the public URL behind a proxy, or empty. Port 0 takes a free one. ``token`` None lets
-    everybody in; ``invites`` prints an address that logs in one browser, once.
+    everybody in, unless there is a ``tokens_file``; ``invites`` prints an address that logs in one browser,
+    once.
 
     Raises ChangelaneError if other machines could reach it without a token of the user's.
     """
@@ -57,6 +54,8 @@ class Options:
     read_only: bool
     url: str
     proxies: Proxies
+    tokens_file: Path | None = None
+    persons: str = ""
 
     def __post_init__(self) -> None:
         if self.token and len(self.token) < SHORTEST:
@@ -64,12 +63,14 @@ class Options:
                 f"the token has {len(self.token)} characters, which can be guessed: not started",
                 fix=f"give at least {SHORTEST} random ones, as `openssl rand -hex 24` makes them",
             )
-        if (self.invites or not self.token) and (self.url or not is_loopback(self.host)):
+        if (self.invites or not (self.token or self.tokens_file)) and (
+            self.url or not is_loopback(self.host)
+        ):
             what = f"--url {self.url}" if self.url else f"--host {self.host}"
             raise ChangelaneError(
                 f"{what} opens the dashboard to other machines, and needs a token: not started",
                 fix="set CHANGELANE_DASHBOARD_TOKEN to a long random text, as `openssl rand -hex 24` makes "
-                "it; --token works too, but shows in the list of processes",
+                "it, or name a file of tokens by --tokens; --token shows in the list of processes",
             )
         if self.url and not _read_origin(self.url):
             raise ChangelaneError(
@@ -82,7 +83,8 @@ def serve(options: Options, *, conninfo: str, out: Path, path: Path, spec: Spec)
 
     Raises ChangelaneError when it cannot listen.
     """
-    if options.token is None:
+    tokens = Tokens(options.token, file=options.tokens_file, log=_log)
+    if not tokens.guarded:
         _log("--no-token: every account of this machine may use the dashboard, with its role's rights")
     with _listen(options.host, options.port) as listener:
         port = listener.getsockname()[1]
@@ -96,7 +98,7 @@ def serve(options: Options, *, conninfo: str, out: Path, path: Path, spec: Spec)
             ),
             searching=Pool(conninfo, read_only=options.read_only, size=SEARCHING, reuse=False),
             project=project,
-            sessions=Sessions(options.token),
+            sessions=Sessions(tokens),
             guesses=Guesses(),
             rules=Rules(
                 hosts=_name_hosts(options),
@@ -104,6 +106,7 @@ def serve(options: Options, *, conninfo: str, out: Path, path: Path, spec: Spec)
                 proxies=options.proxies,
                 cookie=f"changelane_{port}",
                 read_only=options.read_only,
+                persons=read_persons(options.persons, options.proxies),
             ),
             watch=Watch(pool, project, pulse=pulse, log=_log),
             spec=spec,

@@ -23,21 +23,21 @@ took longer. Stored counts have these bounds, so they stay as they are.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """One queue in the ``seconds`` from ``at``. ``failed`` are attempts that failed, ``retried`` those of
-    them that are tried again. ``depth`` and ``inserted``, a counter of all inserted rows, are of the end.
+    """What happened in the ``seconds`` from ``at``, to one queue or to all together. ``failed`` are attempts
+    that failed, ``retried`` those of them that are tried again. ``depth`` is of the end. ``sent`` is the rate
+    per second since the span before, None for the first.
 
     ``waited`` counts messages by the time from due to their handler, ``worked`` calls of handlers by their
     time. Both are empty where nothing was handled.
     """
 
-    queue: str
-    seconds: int
     at: datetime
+    seconds: int
     handled: int
     failed: int
     retried: int
     depth: int | None
-    inserted: int
+    sent: float | None
     waited: Sequence[int]
     worked: Sequence[int]
 
@@ -49,17 +49,17 @@ def can_read_column(conn: psycopg.Connection[Any], table: str, column: str) -> b
 
 
 def read_history(
-    conn: psycopg.Connection[Any], *, since: datetime, until: datetime, queue: str | None = None
+    conn: psycopg.Connection[Any], *, since: datetime, step: int, queue: str | None = None
 ) -> list[Span]:
-    """The spans that begin from ``since`` to before ``until``, by time; of all queues, or of one.
+    """The spans since then in steps of so many seconds, by time; of all queues together, or of one.
 
     Empty where the database has no such table yet, and where the role may not read it. Raises psycopg.Error.
     """
     if not can_read_column(conn, "history", "at"):
         return []
-    values = {"since": since, "until": until, "queue": queue}
+    values = {"since": since, "step": step, "queue": queue}
     with conn.cursor(row_factory=class_row(Span)) as cursor:
-        return cursor.execute(load_sql(__name__, "history"), values).fetchall()
+        return cursor.execute(load_sql(__name__, "spans"), values).fetchall()
 
 
 def find_quantile(counts: Sequence[int], bounds: Sequence[float], share: float) -> float | None:

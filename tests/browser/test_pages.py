@@ -184,12 +184,14 @@ def test_an_open_page_says_that_the_dashboard_is_away_and_goes_on(
 ) -> None:
     with open_panel(project, find_url(conn), "--no-token") as panel, surf(browser, panel) as page:
         expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        page.evaluate("window.before = true")
         panel.process.send_signal(signal.SIGSTOP)
         try:
             expect(page.locator("[data-outage]")).to_contain_text("The dashboard does not answer.")
             expect(page.locator("body.stale")).to_have_count(1)
         finally:
             panel.process.send_signal(signal.SIGCONT)
+        page.wait_for_function("!window.before && document.readyState === 'complete'")
         expect(page.locator("body.stale")).to_have_count(0)
         panel.process.kill()
         panel.process.wait()

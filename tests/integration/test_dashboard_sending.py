@@ -93,13 +93,13 @@ def test_all_archived_messages_that_match_are_counted_first(panel: Panel, conn: 
 
 def test_a_message_is_found_by_its_id(panel: Panel, conn: Connection) -> None:
     conn.execute("SELECT pgmq.send('events', jsonb_build_object('n', n)) FROM generate_series(1, 200) AS n")
-    page = panel.open("/queues/events?id=150")
+    page = panel.open("/queues/events?msg_id=150")
     assert "Found by its id" in page.words
     assert "/messages/150" in page.text
     assert "/messages/151" not in page.text
-    assert "No message is like that" in panel.open("/queues/events?id=201").words
+    assert "No message is like that" in panel.open("/queues/events?msg_id=201").words
     for wrong in ("1e3", "-1", "9" * 40, "%D9%A1", "x%3Cb%3E"):
-        assert "is no id of a message" in panel.open(f"/queues/events?id={wrong}").words
+        assert "is no id of a message" in panel.open(f"/queues/events?msg_id={wrong}").words
 
 
 def test_a_route_says_what_it_sends_and_one_row_is_fired(panel: Panel, conn: Connection) -> None:
@@ -133,3 +133,15 @@ def test_a_route_says_what_it_sends_and_one_row_is_fired(panel: Panel, conn: Con
     with conn.transaction():
         conn.execute("SELECT FROM orders WHERE id = 1 FOR UPDATE")
         assert "another session holds a lock" in fire("1", "a").words
+
+
+def test_a_page_speaks_of_no_shell(panel: Panel) -> None:
+    for path, fields, said in (
+        ("/dead-letters/events/redrive", {"where": "foo("}, "the expression 'foo(': mismatched parentheses"),
+        ("/queues/events/send", {"message": "{", "delay": "0"}, 'write JSON, such as {"id": 7}'),
+        ("/queues/events/send", {"message": "{}", "headers": '{"route": "x"}'}, "“Send back” among the dead"),
+    ):
+        page = panel.post(path, on="/queues", **fields)
+        assert page.status == 409
+        assert said in page.words
+        assert "--where" not in page.words

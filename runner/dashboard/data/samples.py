@@ -117,9 +117,8 @@ class Reading:
     """One queue at one time. ``depth`` is exact unless ``about``; ``oldest`` is the age in seconds of the
     oldest message that is due, None without one.
 
-    Rates are per second over the last WINDOW, None while unknown. ``wait`` is the mean time in the queue by
-    Little's law: depth over the rate of leaving. ``median`` and ``high`` (95th percentile) are measured on
-    messages archived within the window. ``lacks`` is the right that the role lacks to read depth and oldest.
+    Rates are per second over the last WINDOW, None while unknown. ``lacks`` is the right that the role lacks
+    to read depth and oldest.
     """
 
     queue: Queue
@@ -129,9 +128,6 @@ class Reading:
     paused: bool
     sent: float | None = None
     left: float | None = None
-    wait: float | None = None
-    median: float | None = None
-    high: float | None = None
     lacks: str = ""
     late: float | None = None
     retrying: int = 0
@@ -293,7 +289,7 @@ def _read(
     paused: bool,
 ) -> Reading:
     depth: int | None = queue.estimate
-    about, oldest, lacks, waits, seen = True, None, "", None, None
+    about, oldest, lacks, seen = True, None, "", None
     if not session.uses_pgmq:
         lacks = "USAGE ON SCHEMA pgmq"
     elif not queue.readable:
@@ -308,18 +304,15 @@ def _read(
                 )
                 seen = peek(conn, queue)
                 depth, about, oldest = seen.count, seen.about, seen.oldest
-                waits = _read_waits(conn, queue, before)
         except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
             # The table is locked, or has too many dead rows before the first live one. Use the statistics.
             depth, about = queue.estimate, True
         except psycopg.errors.UndefinedTable:
             depth, about = None, False
-    sent = left = wait = None
+    sent = left = None
     if before is not None and elapsed > 0:
         sent = _rate(before.queue.inserted, queue.inserted, elapsed)
         left = _rate(before.queue.deleted, queue.deleted, elapsed)
-        if left and depth is not None and before.depth is not None:
-            wait = (before.depth + depth) / 2 / left
     return Reading(
         queue=queue,
         depth=depth,
@@ -328,9 +321,6 @@ def _read(
         paused=paused,
         sent=sent,
         left=left,
-        wait=wait,
-        median=waits[0] if waits else None,
-        high=waits[1] if waits else None,
         lacks=lacks,
         late=seen.late if seen else None,
         retrying=seen.retrying if seen else 0,
@@ -343,17 +333,6 @@ def _rate(before: int, now: int, elapsed: float) -> float | None:
     return (now - before) / elapsed if now >= before else None
 
 
-def _read_waits(
-    conn: psycopg.Connection[Any], queue: Queue, before: Reading | None
-) -> tuple[float, float] | None:
-    moved = before is not None and queue.archive_inserted > before.queue.archive_inserted
-    if not moved or not queue.archive or not queue.archive_readable:
-        return None
-    query = sql.SQL(load_sql(__name__, "handled")).format(archive=Table(queue.archive))
-    count, median, high = conn.execute(query, {"seconds": WINDOW}).fetchone() or (0, None, None)
-    return (median, high) if count and median is not None and high is not None else None
-
-
 def _read_paused(conn: psycopg.Connection[Any], session: Session) -> frozenset[str]:
     if not session.reads_pauses:
         return frozenset()
@@ -362,9 +341,7 @@ def _read_paused(conn: psycopg.Connection[Any], session: Session) -> frozenset[s
 
 def to_record(reading: Reading) -> dict[str, Any]:
     """A reading as JSON-able data for the page's charts and numbers."""
-    numbers = {
-        name: _round(getattr(reading, name)) for name in ("oldest", "sent", "left", "wait", "median", "high")
-    }
+    numbers = {name: _round(getattr(reading, name)) for name in ("oldest", "sent", "left")}
     return {"depth": reading.depth, "about": reading.about, "paused": reading.paused, **numbers}
 
 

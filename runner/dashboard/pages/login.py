@@ -11,6 +11,7 @@ from starlette.routing import Route
 from changelane.runner.dashboard.web.guard import bake
 from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_site, get_visit, show
+from changelane.runner.dashboard.web.tokens import Holder
 
 
 async def show_login(request: Request) -> Response:
@@ -22,8 +23,8 @@ async def show_login(request: Request) -> Response:
         return RedirectResponse(target, 303)
     if not code:
         return show(request, "login.html", target=target, wrong="")
-    if site.sessions.redeem(code):
-        return _let_in(request, target)
+    if holder := site.sessions.redeem(code):
+        return _let_in(request, target, holder)
     status = await site.guesses.hold()
     wrong = "This one-time address was used already, or is too old. Restart the dashboard for a new one."
     return show(request, "login.html", status=status, target=target, wrong=wrong)
@@ -35,19 +36,20 @@ async def log_in(request: Request) -> Response:
     target = _stay(visit.get("next"))
     if not site.sessions.guarded:
         return RedirectResponse(target, 303)
-    if not site.sessions.admit(visit.get("token").strip()):
+    holder = site.sessions.admit(visit.get("token").strip())
+    if holder is None:
         status = await site.guesses.hold()
         wrong = "That is not the token."
         return show(request, "login.html", status=status, target=target, wrong=wrong)
-    return _let_in(request, target)
+    return _let_in(request, target, holder)
 
 
-def _let_in(request: Request, target: str) -> Response:
+def _let_in(request: Request, target: str, holder: Holder) -> Response:
     site = get_site(request)
     # A new session, so that nobody else can know its cookie.
     site.sessions.end(get_visit(request).session)
     answer = RedirectResponse(target, 303)
-    answer.headers.append("Set-Cookie", bake(site.rules, site.sessions.issue("user")))
+    answer.headers.append("Set-Cookie", bake(site.rules, site.sessions.issue(holder)))
     return answer
 
 
@@ -56,7 +58,7 @@ def log_out(request: Request) -> Response:
     site, visit = get_site(request), get_visit(request)
     site.sessions.end(visit.session)
     answer = RedirectResponse("/login" if site.sessions.guarded else "/", 303)
-    answer.headers.append("Set-Cookie", bake(site.rules, site.sessions.issue("guest")))
+    answer.headers.append("Set-Cookie", bake(site.rules, site.sessions.issue()))
     return answer
 
 

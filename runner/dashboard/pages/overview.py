@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -14,21 +14,20 @@ from starlette.types import Receive, Scope, Send
 
 from changelane.runner.dashboard.data.background import Check
 from changelane.runner.dashboard.data.samples import Sample, to_record
+from changelane.runner.dashboard.data.timeline import condense, find_range, read_points
 from changelane.runner.dashboard.pages.workers import count_others, sort
+from changelane.runner.dashboard.web.charting import show_charts
 from changelane.runner.dashboard.web.context import Site
 from changelane.runner.dashboard.web.flow_diagram import draw
 from changelane.runner.dashboard.web.formats import slug
 from changelane.runner.dashboard.web.page import Page
-from changelane.runner.dashboard.web.render import get_site, look, render_macro, show
+from changelane.runner.dashboard.web.render import get_site, look, reads_only, render_macro, show
 
 PING = 15
 """Seconds between keep-alive lines on a stream."""
 
 STREAMS = 64
 """Streams at once, at most."""
-
-POINTS = 10
-"""Rows of a chart's table."""
 
 
 def show_overview(request: Request) -> Response:
@@ -51,7 +50,7 @@ def show_overview(request: Request) -> Response:
             },
         ),
         letters=letters,
-        points=pick(site.watch.samples.all, None),
+        **show_charts(request, None),
     )
 
 
@@ -63,10 +62,12 @@ def show_drift(request: Request) -> Response:
 
 def give_samples(request: Request) -> Response:
     """The data of the charts, for one queue or for all together."""
+    query = request.query_params
+    name, shown = find_range(query.get("range", ""))
     site = get_site(request)
-    queue = request.query_params.get("queue")
-    records = [record for sample in site.watch.samples.all if (record := condense(sample, queue))]
-    return Response(orjson.dumps({"samples": records}), media_type="application/json")
+    points = read_points(site.pool, site.watch.samples.all, query.get("queue"), shown)
+    told = {"range": name, "samples": points}
+    return Response(orjson.dumps(told), media_type="application/json")
 
 
 async def stream(request: Request) -> Response:
@@ -77,7 +78,8 @@ async def stream(request: Request) -> Response:
     # Count the stream before its answer begins: many requests can arrive before the first answer starts.
     site.watch.streams += 1
     query = request.query_params
-    return _Stream(_follow(site, query.get("queue"), whole=bool(query.get("processes"))), site=site)
+    offers = not reads_only(request) if query.get("processes") else None
+    return _Stream(_follow(site, query.get("queue"), offers=offers), site=site)
 
 
 class _Stream(EventSourceResponse):
@@ -94,7 +96,10 @@ class _Stream(EventSourceResponse):
             self._site.watch.streams -= 1
 
 
-async def _follow(site: Site, queue: str | None, *, whole: bool) -> AsyncIterator[ServerSentEvent]:
+async def _follow(site: Site, queue: str | None, *, offers: bool | None) -> AsyncIterator[ServerSentEvent]:
+    """Each pulse and sample; with the lists of workers unless ``offers`` is None, which says whether they
+    offer to stop one.
+    """
     at = 0.0
     yield ServerSentEvent(retry=1000, comment="samples follow")
     while not site.watch.closing:
@@ -103,7 +108,9 @@ async def _follow(site: Site, queue: str | None, *, whole: bool) -> AsyncIterato
         yield ServerSentEvent(event="pulse", data=orjson.dumps(pulse).decode())
         if sample is not None:
             at = sample.at
-            told = _tell(site, sample, queue) | (_tell_processes(site, sample) if whole else {})
+            told = _tell(site, sample, queue)
+            if offers is not None:
+                told |= _tell_processes(sample, offers=offers)
             yield ServerSentEvent(event="sample", data=orjson.dumps(told).decode())
 
 
@@ -134,55 +141,13 @@ def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
     }
 
 
-def _tell_processes(site: Site, sample: Sample) -> dict[str, str]:
+def _tell_processes(sample: Sample, *, offers: bool) -> dict[str, str]:
     """The lists of workers and of destinations, as the page shows them."""
-    values = (sort(sample), count_others(sample), sample.processes is None, site.read_only, sample.at)
+    values = (sort(sample), count_others(sample), sample.processes is None, not offers, sample.at)
     return {
         "processes": render_macro("processes.html", "processes", *values),
         "relays": render_macro("processes.html", "relays", sample.relays, sample.at),
     }
-
-
-def condense(sample: Sample, queue: str | None) -> dict[str, Any] | None:
-    """One point of the charts: the reading of a queue, or the sum of all."""
-    if sample.error:
-        return {"at": sample.at}
-    if queue is not None:
-        reading = sample.queues.get(queue)
-        return {"at": sample.at, **to_record(reading)} if reading else None
-    readings = list(sample.queues.values())
-
-    def total(name: str) -> float | None:
-        values = [value for reading in readings if (value := getattr(reading, name)) is not None]
-        return round(sum(values), 3) if values else None
-
-    def worst(name: str) -> float | None:
-        return max(
-            (value for reading in readings if (value := getattr(reading, name)) is not None), default=None
-        )
-
-    return {
-        "at": sample.at,
-        "depth": total("depth"),
-        "sent": total("sent"),
-        "left": total("left"),
-        "oldest": worst("oldest"),
-        "wait": worst("wait"),
-        "median": worst("median"),
-        "high": worst("high"),
-    }
-
-
-def pick(samples: Sequence[Sample], queue: str | None) -> list[dict[str, Any]]:
-    """About one point a minute, the newest first, for the table beside a chart."""
-    picked: list[dict[str, Any]] = []
-    for sample in reversed(samples):
-        if len(picked) == POINTS:
-            break
-        record = condense(sample, queue)
-        if record and len(record) > 1 and (not picked or picked[-1]["at"] - sample.at >= 60):
-            picked.append(record)
-    return picked
 
 
 def _find_wrong(check: Check | None) -> dict[str, str]:

@@ -30,7 +30,7 @@ from changelane.runner.dashboard.data.samples import (
     read_queues,
     read_session,
 )
-from changelane.runner.dashboard.pages.overview import pick
+from changelane.runner.dashboard.web.charting import show_charts
 from changelane.runner.dashboard.web.formats import change_query, say_number, slug
 from changelane.runner.dashboard.web.guard import Refusal
 from changelane.runner.dashboard.web.page import Page
@@ -143,7 +143,7 @@ def show_queue(request: Request) -> Response:
         letters=letters.get(name),
         source=sources[0] if sources else None,
         relays=[relay for relay in (samples.last.relays if samples.last else ()) if relay.queue == name],
-        points=pick(samples.all, name),
+        **show_charts(request, name),
     )
 
 
@@ -250,14 +250,14 @@ def read_search(get: Callable[[str, str], str]) -> tuple[Search, str]:
         text = get(name, "").strip()
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
-    if get("id", "").strip() and read_id("id") is None:
-        problem = f"{get('id', '')!r} is no id of a message: write a number"
+    if get("msg_id", "").strip() and read_id("msg_id") is None:
+        problem = f"{get('msg_id', '')!r} is no id of a message: write a number"
     states: dict[str, State] = {state: state for state in get_args(State)}
     return Search(
         state=states.get(get("state", "")),
         newest=get("order", "") == "newest",
         after=read_id("after"),
-        id=read_id("id"),
+        id=read_id("msg_id"),
         text=get("text", "").replace("\0", ""),
         key=get("key", "").replace("\0", "").strip(),
         error=get("error", "").replace("\0", ""),

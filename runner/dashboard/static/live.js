@@ -140,9 +140,12 @@ if (outage) {
   const queue = place?.dataset.chartQueue;
   const query = queue === undefined ? "" : `?queue=${encodeURIComponent(queue)}`;
   const follows = document.querySelector("[data-processes]") ? "?processes=yes" : query;
-  const charts = place ? new Charts(place) : null;
+  const range = place?.dataset.range ?? "";
+  const charts = place ? new Charts(place, { span: Number(place.dataset.seconds) }) : null;
   const load = async () => {
-    const answer = charts && await fetch(`/samples.json${query}`).catch(() => null);
+    const parts = new URLSearchParams(query);
+    if (range) parts.set("range", range);
+    const answer = charts && await fetch(`/samples.json?${parts}`).catch(() => null);
     if (answer?.ok) charts.set((await answer.json()).samples);
   };
   const names = document.querySelector("[data-names]")?.dataset.names;
@@ -151,10 +154,15 @@ if (outage) {
       // A queue came or went.
       if (names !== undefined && queue === undefined && found.names !== names) reload();
       update(found);
-      if (charts && found.point) charts.add(found.point);
+      if (charts && found.point && !range) charts.add(found.point);
     },
     back: reload,
   });
+  if (charts) {
+    // What workers told meanwhile.
+    const clock = setInterval(() => document.hidden || load(), range ? 60000 : 20000);
+    addEventListener("pagehide", () => clearInterval(clock));
+  }
   await load();
 }
 

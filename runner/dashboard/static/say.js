@@ -16,6 +16,11 @@ export function sayAge(seconds) {
   return parts.filter(([count]) => count > 0).map((part) => part.join(" ")).join(" ");
 }
 
+export function sayTime(seconds) {
+  if (seconds === null || seconds === undefined || seconds >= 60) return sayAge(seconds);
+  return seconds < 1 ? `${Number((seconds * 1000).toPrecision(2))} ms` : `${Number(seconds.toPrecision(2))} s`;
+}
+
 export function sayNumber(value, about = false) {
   if (value === null || value === undefined) return "–";
   return `${about ? "about " : ""}${Math.round(value).toLocaleString("en-US")}`;

@@ -22,6 +22,15 @@ SHORT = 20
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
+_SHELL = (
+    ("--where ", "the expression "),
+    ("quote it for the shell, or give - and pipe it in", 'write JSON, such as {"id": 7}'),
+    (
+        "`changelane replay` and `changelane dead-letter redrive` keep what capture wrote",
+        "“Send again” in the archive, and “Send back” among the dead letters, keep what capture wrote",
+    ),
+)
+
 
 def slug(name: object) -> str:
     """A name as one segment of a path. It is quoted twice, because servers decode %2F before they split a
@@ -45,6 +54,13 @@ def say_age(seconds: float | None) -> str:
         if len(parts) == 2:
             break
     return " ".join(part for part in parts if not part.startswith("0 "))
+
+
+def say_took(seconds: float | None) -> str:
+    """A short time with two digits that matter; longer ones as ``say_age``."""
+    if seconds is None or seconds >= 60:
+        return say_age(seconds)
+    return f"{float(f'{seconds * 1000:.2g}'):g} ms" if seconds < 1 else f"{float(f'{seconds:.2g}'):g} s"
 
 
 def say_number(value: float | None, about: bool = False) -> str:
@@ -99,6 +115,13 @@ def read_number(text: str, what: str, *, most: float) -> float:
     if not 0 <= number <= most:
         raise ChangelaneError(f"{what} {text!r} is not a number from 0 to {most:g}", fix="write one")
     return number
+
+
+def say_said(text: str) -> str:
+    """What an operation says, in the words of a page: it has no options and no shell."""
+    for shell, page in _SHELL:
+        text = text.replace(shell, page)
+    return text
 
 
 def cut(text: str, length: int) -> str:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from changelane.errors import ChangelaneError
 from changelane.runner.dashboard.web.guesses import Guesses
-from changelane.runner.dashboard.web.proxies import Proxies
+from changelane.runner.dashboard.web.proxies import Persons, Proxies
 from changelane.runner.dashboard.web.sessions import LIFETIME, Sessions, Visit, read_cookie
 
 BODY = 1_048_576
@@ -58,7 +58,7 @@ Tell = Callable[[Request, Refusal], Response]
 class Rules:
     """``hosts`` are the host names that a request may carry, None for any. ``origin`` is that of a proxy in
     front, as ``https://host``, or empty. ``proxies`` may report the visitor's address. ``cookie`` names the
-    session's cookie.
+    session's cookie. ``persons`` says by which header a proxy names the person.
     """
 
     hosts: frozenset[str] | None
@@ -66,6 +66,7 @@ class Rules:
     proxies: Proxies
     cookie: str
     read_only: bool
+    persons: Persons
 
 
 class Guard:
@@ -111,32 +112,35 @@ class Guard:
         peer = request.client.host if request.client else "unknown"
         remote = self._rules.proxies.find_visitor(peer, request.headers.getlist("x-forwarded-for"))
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        person = self._rules.persons.find_name(peer, request.headers)
         if sessions.guarded and scheme.lower() == "bearer":
             # The header was decoded as Latin-1, but clients send UTF-8.
             given = given.strip().encode("latin-1").decode(errors="replace")
+            holder = sessions.admit(given)
             return Visit(
-                user=sessions.admit(given),
+                user=holder is not None,
                 program=True,
                 session="",
                 fresh=False,
                 csrf="",
-                who="token, by a program",
+                who=f"{person}{holder.name if holder else 'nobody'}, by a program",
                 remote=remote,
+                reads_only=holder is not None and holder.right == "read",
             )
         cookie = read_cookie(request.headers.get("cookie", ""), self._rules.cookie)
-        rank = sessions.check(cookie)
-        fresh = rank is None
-        if fresh:
-            cookie = sessions.issue("guest")
-        user = rank == "user" or not sessions.guarded
+        valid, holder = sessions.check(cookie)
+        if not valid:
+            cookie = sessions.issue()
+        nobody = "nobody" if sessions.guarded else "local"
         return Visit(
-            user=user,
+            user=holder is not None or not sessions.guarded,
             program=False,
             session=cookie,
-            fresh=fresh,
+            fresh=not valid,
             csrf=sessions.protect(cookie),
-            who=f"{'token' if sessions.guarded else 'local'}, session {sessions.name(cookie)}",
+            who=f"{person}{holder.name if holder else nobody}, session {sessions.name(cookie)}",
             remote=remote,
+            reads_only=holder is not None and holder.right == "read",
         )
 
     def _check_host(self, request: Request) -> None:
@@ -166,6 +170,10 @@ class Guard:
         if self._rules.read_only and request.url.path not in ("/login", "/logout"):
             raise Refusal(
                 403, "the dashboard runs with --read-only", fix="nothing was changed; restart it without"
+            )
+        if visit.user and visit.reads_only and request.url.path != "/logout":
+            raise Refusal(
+                403, "your token may read only", fix="nothing was changed; log in with one that may operate"
             )
         origin = request.headers.get("origin") or _read_origin(request.headers.get("referer", ""))
         known = {f"{request.url.scheme}://{request.headers['host']}", self._rules.origin} - {""}

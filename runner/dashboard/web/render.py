@@ -23,8 +23,10 @@ from changelane.runner.dashboard.web.formats import (
     say_number,
     say_preview,
     say_rate,
+    say_said,
     say_short,
     say_time,
+    say_took,
     slug,
 )
 
@@ -43,6 +45,12 @@ def get_site(request: Request) -> Site:
 def get_visit(request: Request) -> Visit:
     visit: Visit = request.scope["visit"]
     return visit
+
+
+def reads_only(request: Request) -> bool:
+    """Whether this visitor may change nothing."""
+    visit = request.scope.get("visit")
+    return get_site(request).read_only or bool(visit and visit.reads_only)
 
 
 def get_name(request: Request, parameter: str = "queue") -> str:
@@ -65,6 +73,7 @@ def show(request: Request, template: str, *, status: int = 200, **values: Any) -
         site=site,
         visit=visit,
         path=request.url.path,
+        read_only=reads_only(request),
         links=request.app.state.links,
         declared=site.project.read(),
         sample=site.watch.samples.last,
@@ -104,6 +113,7 @@ def _build() -> Environment:
     environment.filters |= {
         "slug": slug,
         "age": say_age,
+        "took": say_took,
         "number": say_number,
         "rate": say_rate,
         "short": say_short,
@@ -111,6 +121,7 @@ def _build() -> Environment:
         "moment": say_time,
         "due": say_due,
         "cut": cut,
+        "said": say_said,
         "line": say_line,
         "preview": say_preview,
         "breaks": break_name,
