@@ -19,6 +19,7 @@ from psycopg.rows import TupleRow
 from support.captures import Rig, lend_rig
 from support.command_line import RunChangelane
 from support.databases import SETTINGS, address, create, drop, lend
+from support.manifest_by_hand import Sample
 from support.workers import Bench
 
 from changelane.errors import ServerError
@@ -134,6 +135,12 @@ def run_changelane(database: str, tmp_path: Path) -> RunChangelane:
         )
 
     return run
+
+
+@pytest.fixture
+def sample() -> Sample:
+    """A manifest with one queue and one capture."""
+    return Sample().queue("events").capture()
 
 
 @pytest.fixture

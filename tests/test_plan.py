@@ -14,11 +14,6 @@ from changelane.runner.compare.fingerprint import find_differences
 from changelane.text import spell
 
 
-@pytest.fixture
-def sample() -> Sample:
-    return Sample().queue("events").capture()
-
-
 def test_an_empty_database_gets_everything_in_order(sample: Sample) -> None:
     planned = make_plan(sample, sample.empty)
     assert actions(planned) == [

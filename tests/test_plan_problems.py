@@ -17,11 +17,6 @@ from changelane.runner.apply.preflight import check
 from changelane.runner.compare.compare_relation import find_block
 
 
-@pytest.fixture
-def sample() -> Sample:
-    return Sample().queue("events").capture()
-
-
 def test_undeclared_objects_are_noted_and_dropped_only_with_prune(sample: Sample) -> None:
     observed = Sample().queue("events").capture().capture("old").applied
     kept = make_plan(sample, observed)

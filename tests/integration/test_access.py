@@ -96,13 +96,17 @@ def roles(conn: Connection) -> Iterator[dict[str, str]]:
         yield roles
 
 
-@pytest.fixture
-def declared(conn: Connection, tmp_path: Path, roles: dict[str, str]) -> Declared:
+def apply_access(conn: Connection, folder: Path, roles: dict[str, str]) -> Declared:
     conn.execute("CREATE TABLE rows (id int PRIMARY KEY, tenant text)")
-    declared = declare(conn, tmp_path, SPEC.format(tenant=TENANT, **roles))
+    declared = declare(conn, folder, SPEC.format(tenant=TENANT, **roles))
     bring(conn, declared)
     assert find_wrong(conn, declared) == []
     return declared
+
+
+@pytest.fixture
+def declared(conn: Connection, tmp_path: Path, roles: dict[str, str]) -> Declared:
+    return apply_access(conn, tmp_path, roles)
 
 
 def become(conn: Connection, role: str, *, tenant: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from support.api_roles import lend_roles
-from support.deployment import Declared, bring, declare, find_wrong
-from test_access import ROLES, SPEC, TENANT, Connection
+from support.deployment import Declared, bring, find_wrong
+from test_access import ROLES, Connection, apply_access
 
 from changelane.runner.compare.compare import compare
 from changelane.runner.live.observe import observe
@@ -23,11 +23,7 @@ def roles(conn: Connection) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def declared(conn: Connection, tmp_path: Path, roles: dict[str, str]) -> Declared:
-    conn.execute("CREATE TABLE rows (id int PRIMARY KEY, tenant text)")
-    declared = declare(conn, tmp_path, SPEC.format(tenant=TENANT, **roles))
-    bring(conn, declared)
-    assert find_wrong(conn, declared) == []
-    return declared
+    return apply_access(conn, tmp_path, roles)
 
 
 DRIFTS = {

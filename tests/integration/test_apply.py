@@ -27,11 +27,6 @@ def tables(conn: Connection) -> None:
 
 
 @pytest.fixture
-def sample() -> Sample:
-    return Sample().queue("events").capture()
-
-
-@pytest.fixture
 def ddl(conn: Connection) -> Iterator[None]:
     """Logs the commands that change the catalog, for ``list_ddl``."""
     conn.execute("CREATE TABLE public.ddl (id serial, command text)")

@@ -24,11 +24,6 @@ def tables(conn: Connection) -> None:
 
 
 @pytest.fixture
-def sample() -> Sample:
-    return Sample().queue("events").capture()
-
-
-@pytest.fixture
 def role(conn: Connection) -> Iterator[str]:
     """A role that may log in and owns nothing."""
     name = f"deploy_{time.monotonic_ns()}"

@@ -28,11 +28,6 @@ def tables(conn: Connection) -> None:
     conn.execute("CREATE TABLE parcels (id int PRIMARY KEY)")
 
 
-@pytest.fixture
-def sample() -> Sample:
-    return Sample().queue("events").capture()
-
-
 @pytest.mark.usefixtures("tables")
 def test_two_projects_live_side_by_side_in_one_database(
     conn: Connection, sample: Sample, tmp_path: Path, run_changelane: Any

@@ -8,12 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 from support.workers import Bench
+from test_producing import read
 
 import changelane
 from changelane.contract.manifest import Retry
-from changelane.runner.queue.delivery import decode_json
 
 Connection = psycopg.Connection[Any]
 
@@ -22,14 +21,6 @@ Connection = psycopg.Connection[Any]
 def queue(conn: Connection) -> str:
     conn.execute("SELECT pgmq.create('mails')")
     return "mails"
-
-
-def read(conn: Connection, queue: str = "mails") -> list[tuple[Any, ...]]:
-    table = sql.Identifier("pgmq", f"q_{queue}")
-    rows = conn.execute(
-        sql.SQL("SELECT msg_id, message::text, headers FROM {} ORDER BY msg_id").format(table)
-    ).fetchall()
-    return [(msg_id, decode_json(message), headers) for msg_id, message, headers in rows]
 
 
 def test_async_connections_are_awaited(conn: Connection, queue: str, database: str) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from support.schedules import (
     RUNS,
     YEARLY,
     account,
+    apply_spec,
     list_runs,
     one,
+    open_clock,
     set_next,
     wait,
     work,
@@ -39,23 +42,13 @@ from changelane.runner.work.process.log import open_log
 
 @pytest.fixture
 def apply(conn: psycopg.Connection[Any], tmp_path: Path) -> Callable[..., Any]:
-    (tmp_path / "handlers.py").write_text(HANDLER)
-
-    def apply(spec: str, **options: Any) -> Any:
-        declared = declare(conn, tmp_path, spec)
-        bring(conn, declared, **options)
-        return declared
-
-    return apply
+    return partial(apply_spec, conn, tmp_path)
 
 
 @pytest.fixture
 def clock(database: str) -> Iterator[Callable[[], None]]:
-    """One look at the schedules, as each worker of project shop takes it."""
-    reconnecting = ReconnectingConnection(database, name="test clock")
-    one = Clock(project="shop", declared=True, log=open_log("error"))
-    yield lambda: one.tick(reconnecting)
-    reconnecting.close()
+    with open_clock(database) as look:
+        yield look
 
 
 def test_each_run_is_sent_once_though_workers_are_killed_around_it(

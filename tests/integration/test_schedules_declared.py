@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +16,28 @@ from support.command_line import RunChangelane
 from support.deployment import bring, declare, find_wrong
 from support.schedules import (
     EVERY_SECOND,
-    HANDLER,
     ROW,
     YEARLY,
+    apply_spec,
     list_runs,
     one,
+    open_clock,
     set_next,
 )
 
 from changelane.errors import PreflightError
 from changelane.runner.apply.destroy import destroy
-from changelane.runner.live.reconnecting import ReconnectingConnection
-from changelane.runner.work.process.clock import Clock
-from changelane.runner.work.process.log import open_log
 
 
 @pytest.fixture
 def apply(conn: psycopg.Connection[Any], tmp_path: Path) -> Callable[..., Any]:
-    (tmp_path / "handlers.py").write_text(HANDLER)
-
-    def apply(spec: str, **options: Any) -> Any:
-        declared = declare(conn, tmp_path, spec)
-        bring(conn, declared, **options)
-        return declared
-
-    return apply
+    return partial(apply_spec, conn, tmp_path)
 
 
 @pytest.fixture
 def clock(database: str) -> Iterator[Callable[[], None]]:
-    """One look at the schedules, as each worker of project shop takes it."""
-    reconnecting = ReconnectingConnection(database, name="test clock")
-    one = Clock(project="shop", declared=True, log=open_log("error"))
-    yield lambda: one.tick(reconnecting)
-    reconnecting.close()
+    with open_clock(database) as look:
+        yield look
 
 
 def test_it_is_planned_verified_pruned_and_destroyed_like_the_rest(

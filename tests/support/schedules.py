@@ -14,6 +14,11 @@ from typing import Any
 
 import psycopg
 
+from changelane.runner.live.reconnecting import ReconnectingConnection
+from changelane.runner.work.process.clock import Clock
+from changelane.runner.work.process.log import open_log
+from support.deployment import Declared, bring, declare
+
 HEAD = """
 version: 1
 project: shop
@@ -27,6 +32,23 @@ HANDLER = "from changelane import Change\ndef handle(change: Change) -> None: ..
 RUNS = "SELECT headers, message FROM pgmq.q_beats ORDER BY msg_id"
 ROW = "SELECT next_at, last_at, runs, passed_over, paused_at, since FROM changelane.schedules"
 """The state of a test's only schedule."""
+
+
+def apply_spec(conn: psycopg.Connection[Any], folder: Path, spec: str, **options: Any) -> Declared:
+    """Apply a spec whose handler does nothing."""
+    (folder / "handlers.py").write_text(HANDLER)
+    declared = declare(conn, folder, spec)
+    bring(conn, declared, **options)
+    return declared
+
+
+@contextmanager
+def open_clock(url: str) -> Iterator[Callable[[], None]]:
+    """One look at the schedules, as each worker of project shop takes it."""
+    reconnecting = ReconnectingConnection(url, name="test clock")
+    one = Clock(project="shop", declared=True, log=open_log("error"))
+    yield lambda: one.tick(reconnecting)
+    reconnecting.close()
 
 
 @contextmanager
