@@ -1,4 +1,4 @@
--- Run once, when the database of docker-compose.yml is made: a role each for whoever applies, writes and works.
+-- Runs once, when the database of docker-compose.yml is made: one role each for apply, for writers and for workers.
 \getenv owner_password OWNER_PASSWORD
 \getenv application_password APPLICATION_PASSWORD
 \getenv worker_password WORKER_PASSWORD
@@ -15,5 +15,5 @@ SET ROLE shop_owner;
 
 GRANT USAGE ON SCHEMA shop TO shop_application, shop_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.customers, shop.orders, shop.order_items TO shop_application;
--- What the handlers write, in the transaction that acknowledges their message.
+-- The tables that handlers write, in the transaction that acknowledges their message.
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.receipts, shop.sales TO shop_worker;

@@ -1,4 +1,4 @@
--- Run by the owner after each `apply`: what the worker needs to consume every queue. Safe to run again.
+-- The owner runs this after each `apply`: the rights of the worker on every queue. Safe to run again.
 GRANT USAGE ON SCHEMA pgmq, changelane TO shop_worker;
 GRANT SELECT ON pgmq.meta TO shop_worker;
 SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON pgmq.%I, pgmq.%I TO shop_worker',

@@ -1,4 +1,4 @@
--- What people write by hand: a row trigger that calls pgmq.send with two arguments.
+-- A typical trigger written by hand: a row trigger that calls pgmq.send with two arguments.
 CREATE FUNCTION bench.hand() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pgmq.send('bench', jsonb_build_object(

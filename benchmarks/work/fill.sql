@@ -1,4 +1,4 @@
--- Due one microsecond after another, the last at the moment that is given.
+-- Messages fall due a microsecond apart, the last one at the given time.
 INSERT INTO pgmq.q_bench (vt, message, headers)
 SELECT to_timestamp(%(due)s) - (%(count)s - number) * interval '1 microsecond',
     jsonb_build_object(

@@ -1,6 +1,6 @@
 CREATE TABLE customers (name text PRIMARY KEY, email text NOT NULL);
 CREATE TABLE sent_mails (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, recipient text NOT NULL, subject text NOT NULL);
--- A run of a schedule is named by its schedule and its time: written twice, it would fail.
+-- The name and the time of a schedule identify a run. A second row for the same run fails.
 CREATE TABLE reports (
     schedule text, scheduled_at timestamptz, kind text NOT NULL, mails bigint NOT NULL,
     PRIMARY KEY (schedule, scheduled_at)

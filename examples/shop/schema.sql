@@ -1,5 +1,5 @@
 -- The tables that pipelines.yaml at the top of the repository names. Safe to run again.
-SET client_min_messages = warning;  -- nothing on what is there already
+SET client_min_messages = warning;  -- no notices on existing tables
 CREATE SCHEMA IF NOT EXISTS shop;
 
 CREATE TABLE IF NOT EXISTS shop.customers (
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS shop.order_items (
     PRIMARY KEY (order_id, position)
 );
 
--- What the handlers keep: they write here, in the transaction that acknowledges the message.
+-- The tables that handlers write, in the transaction that acknowledges the message.
 CREATE TABLE IF NOT EXISTS shop.receipts (
     order_id bigint PRIMARY KEY,
     total    numeric(12, 2) NOT NULL,

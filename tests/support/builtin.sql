@@ -1,4 +1,4 @@
--- What operators and functions of pg_catalog an expression may use, and what decides between them.
+-- The operators and functions of pg_catalog that an expression may use, and the facts that choose among them.
 WITH type AS (
     SELECT oid, typname, typcategory, typispreferred, typtype, typelem,
            typsubscript = 'array_subscript_handler'::regproc AS is_array

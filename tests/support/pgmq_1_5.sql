@@ -1,4 +1,4 @@
--- Queues, and what is called of them, in the shape of pgmq 1.5.1: headers are there, last_read_at is not.
+-- The tables and the used functions of pgmq 1.5.1: it has headers, and no last_read_at.
 CREATE SCHEMA pgmq;
 CREATE TABLE pgmq.meta (
     queue_name varchar UNIQUE NOT NULL,

@@ -1,5 +1,5 @@
--- All types and functions of pgmq go, with CASCADE for the types, as its script to 1.10.0 does. Queues stay, and
--- get the column of 1.10.0.
+-- Drops all types and functions of pgmq, types with CASCADE, as its script to 1.10.0 does. Queues stay, and get
+-- the column of 1.10.0.
 DO $do$
 DECLARE
     name text;

@@ -1,4 +1,4 @@
--- Every column of schema app that a statement can write: what it is in the end, and what it may hold.
+-- Every column of schema app that a statement can write, with its base type and the values that it may hold.
 SELECT class.oid::regclass::text AS table, quote_ident(attribute.attname) AS column, base.typname AS base,
     base.typtype AS kind, type.typname AS type,
     ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = base.oid ORDER BY enumsortorder) AS labels,

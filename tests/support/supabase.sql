@@ -35,7 +35,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE {postgres} IN SCHEMA public
 ALTER DEFAULT PRIVILEGES FOR ROLE {postgres} IN SCHEMA public
     GRANT ALL ON SEQUENCES TO {anon}, {authenticated}, {service_role};
 
--- PostgREST reloads its picture of the schema.
+-- PostgREST reloads its schema cache.
 CREATE FUNCTION auth.ddl_watch() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE schema_name IS DISTINCT FROM 'pg_temp') THEN
@@ -44,7 +44,7 @@ BEGIN
 END $$;
 CREATE EVENT TRIGGER ddl_watch ON ddl_command_end EXECUTE FUNCTION auth.ddl_watch();
 
--- What Supabase's script does after CREATE EXTENSION pgmq: all of it belongs to postgres.
+-- Supabase's script does this after CREATE EXTENSION pgmq: postgres owns all objects.
 DO $$
 DECLARE
     statement text;

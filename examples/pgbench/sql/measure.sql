@@ -1,5 +1,5 @@
--- Latency is from one commit to the other, by the server's own record of both (track_commit_timestamp): that of
--- the transaction that made the change, and that of the transaction in which the handler wrote the replica.
+-- The latency is the time between two commits, by the server's own record (track_commit_timestamp): of the
+-- transaction that made the change, and of the transaction in which the handler wrote the replica.
 WITH handled AS (
     SELECT
         coalesce(queue, '') AS queue,

@@ -1,5 +1,5 @@
--- Mixed into pgbench's TPC-B-like load, which only ever updates: accounts beyond its own are opened and closed,
--- few enough that each is opened and closed again and again.
+-- Inserts and deletes beside pgbench's TPC-B-like load, which only updates. They open and close a few additional
+-- accounts, each many times.
 \set aid random(100000 * :scale + 1, 100000 * :scale + 100)
 \set bid random(1, :scale)
 \set open random(0, 1)

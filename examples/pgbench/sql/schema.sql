@@ -1,9 +1,9 @@
--- The replica, filled with what the tables hold at this moment. Capture is on by then, so a change made
--- meanwhile is in its queue even if it is in the copy already, and to apply it again does no harm.
+-- The replica, filled from the tables. Capture is already on. A change during the copy is in the queue, and may
+-- also be in the copy; applying it again does no harm.
 BEGIN;
 CREATE SCHEMA replica;
 
--- version: the msg_id of the change that the row is from. deleted: the row is gone, its version is not forgotten.
+-- version: the msg_id of the row's last change. deleted: the row is deleted, but its version is kept.
 CREATE TABLE replica.accounts (
     aid integer PRIMARY KEY, bid integer, abalance integer, filler character(84),
     version bigint NOT NULL DEFAULT 0, deleted boolean NOT NULL DEFAULT false
@@ -17,8 +17,8 @@ CREATE TABLE replica.branches (
     version bigint NOT NULL DEFAULT 0, deleted boolean NOT NULL DEFAULT false
 );
 
--- One row a handled change: its primary key proves that none took effect twice, and the commit times of its
--- two transactions, captured_in and its own xmin, say how long it took.
+-- One row for each handled change. The primary key proves that no change took effect twice. The commit times of
+-- its two transactions, captured_in and its own xmin, give the latency.
 CREATE TABLE replica.handled (
     queue text, msg_id bigint, captured_in xid8 NOT NULL, attempt integer NOT NULL,
     PRIMARY KEY (queue, msg_id)

@@ -1,4 +1,4 @@
--- What a reader sees who drops the ids that it knows: changes of one key that did not follow each other.
+-- Changes of one key that are out of order for a reader that drops known ids.
 SELECT queue, format('key %s: %s after %s', key, seq, earlier)
 FROM (
     SELECT queue, key, seq, lag(seq) OVER (PARTITION BY queue, key ORDER BY first) AS earlier

@@ -1,5 +1,5 @@
--- As fates.sql, for relays. A change after a poison has the poison's row as its old one, so it is too large as well.
--- A copy that arrived under the same id is what a reader drops; under another id it is repeated.
+-- Like fates.sql, for relays. A change after a poison has the poison's row as its old one, so it is too large, too.
+-- A reader drops a copy with a known id. A copy with another id counts as repeated.
 WITH change AS (
     SELECT *, lag(kind) OVER (PARTITION BY queue, id ORDER BY seq) = 'poison' AS follows FROM torture.written
 ), expected AS (

@@ -1,5 +1,5 @@
--- Each run of schedule tick, which runs every second: sent once, or among those that were passed over for want of a
--- worker or a server. Rows say what is wrong.
+-- Each run of schedule tick, which runs every second, must be sent once, or be counted as passed over because no
+-- worker or no server was up. Each row of the result is an error.
 WITH sent AS (
     SELECT (headers ->> 'scheduled_at')::timestamptz AS run FROM pgmq.q_ticks
 ), account AS (
