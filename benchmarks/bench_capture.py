@@ -1,4 +1,4 @@
-"""What capture costs the application: extra time per row over no trigger, and in proportion to others.
+"""The cost of capture for the application: extra time per row over no trigger, and in proportion to others.
 
     python benchmarks/bench_capture.py [--database-url URL] [--rounds 5] [--rows 50000] [--json FILE]
 
@@ -20,12 +20,12 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 import yaml
+from capture_workloads import FILL, FILL_WIDE, NARROW, WIDE, Workload, list_workloads
 from psycopg import sql
 
 from changelane.runner.live import pgmq
@@ -36,29 +36,6 @@ Connection = psycopg.Connection[Any]
 
 HERE = Path(__file__).parent / "capture"
 VARIANTS = ("none", "hand", "pgmq", "inline", "logutriga")
-SINGLE = 3000
-"""Statements of one row each that a single-row workload times."""
-SESSIONS = 20
-"""Sessions whose first captured write is timed."""
-
-
-@dataclass(frozen=True)
-class Workload:
-    """``setup`` and ``timed`` are SQL over {table}; ``rows`` says how many rows ``timed`` changes.
-
-    ``routes`` is how many routes the table has, ``when`` their condition. ``first``: each statement is the
-    first that a session captures, so that it compiles the function and makes its plans.
-    """
-
-    name: str
-    columns: LiteralString
-    setup: LiteralString
-    timed: LiteralString
-    rows: int
-    bulk: bool
-    routes: int = 1
-    when: str | None = None
-    first: bool = False
 
 
 class Took(NamedTuple):
@@ -66,39 +43,6 @@ class Took(NamedTuple):
 
     clock: float
     processor: float
-
-
-NARROW: LiteralString = "id bigint PRIMARY KEY, a text, n numeric, at timestamptz DEFAULT now(), flag boolean"
-WIDE: LiteralString = "id bigint PRIMARY KEY, " + ", ".join(
-    f"c{number} text DEFAULT 'value'" for number in map(str, range(29))
-)
-FILL: LiteralString = (
-    "INSERT INTO {table} (id, a, n, flag) SELECT i, 'some text ' || i, i * 1.5, true"
-    " FROM generate_series(1, {rows}) AS i"
-)
-FILL_WIDE: LiteralString = "INSERT INTO {table} (id) SELECT generate_series(1, {rows})"
-INSERT_ONE: LiteralString = (
-    "INSERT INTO {table} (id, a, n, flag) VALUES (i, 'some text ' || i, i * 1.5, true)"
-)
-UPDATE_ONE: LiteralString = "UPDATE {table} SET n = n + 1 WHERE id = i"
-
-
-def list_workloads(rows: int) -> list[Workload]:
-    nothing: LiteralString = "SELECT"
-    return [
-        Workload("bulk INSERT", NARROW, nothing, FILL, rows, True),
-        Workload("bulk UPDATE", NARROW, FILL, "UPDATE {table} SET n = n + 1", rows, True),
-        Workload("COPY", NARROW, nothing, "COPY", rows, True),
-        Workload("bulk INSERT, 30 columns", WIDE, nothing, FILL_WIDE, rows // 2, True),
-        Workload("bulk INSERT, five routes", NARROW, nothing, FILL, rows // 5, True, routes=5),
-        Workload("single INSERT", NARROW, nothing, INSERT_ONE, SINGLE, False),
-        Workload("single UPDATE", NARROW, FILL, UPDATE_ONE, SINGLE, False),
-        Workload("single INSERT, five routes", NARROW, nothing, INSERT_ONE, SINGLE // 5, False, routes=5),
-        Workload("first INSERT of a session", NARROW, nothing, INSERT_ONE, SESSIONS, False, first=True),
-        Workload(
-            "single UPDATE, unwanted", NARROW, FILL, UPDATE_ONE, SINGLE, False, when="new.a = 'no such text'"
-        ),
-    ]
 
 
 def name_table(number: int, variant: str) -> str:
