@@ -8,12 +8,12 @@ CHANGELANE := $(BIN)/changelane
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
-# Scripts in it name the folder: one that was moved is installed anew.
+# Its scripts contain the folder's path, so a moved folder needs a new installation.
 ifneq ($(shell cat $(BIN)/.installed 2>/dev/null),$(shell pwd -P))
 .PHONY: $(BIN)/.installed
 endif
 $(BIN)/.installed: pyproject.toml
-	@# A first try may have left one without pip, as for want of Debian's python3-venv, or of too old a Python.
+	@# An earlier try may have left a broken environment: without Debian's python3-venv it has no pip, or its Python is too old.
 	$(BIN)/pip --version >/dev/null 2>&1 && $(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11)' 2>/dev/null \
 		|| $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
@@ -60,7 +60,7 @@ lint: install ## ruff
 	$(BIN)/ruff format --check .
 
 .PHONY: types
-types: install ## mypy --strict
+types: install ## mypy --strict, the tests included
 	$(BIN)/mypy
 	MYPYPATH=tests:tests/integration:tests/torture:tests/torture/project $(BIN)/mypy --explicit-package-bases tests
 	MYPYPATH=tests $(BIN)/mypy handlers benchmarks/*.py examples/pgbench/*.py docs/*.py
@@ -76,13 +76,13 @@ generated: install ## sql_out/ is what pipelines.yaml says
 	$(CHANGELANE) generate --check
 
 .PHONY: golden
-golden: install ## Write anew what tests compare with: golden SQL, sql_out/, the JSON Schema
+golden: install ## Rewrite the files that tests compare with: golden SQL, sql_out/, the JSON Schema
 	$(BIN)/pytest -q tests/test_golden.py --update-golden
 	$(CHANGELANE) generate
 	$(CHANGELANE) schema >schema/pipelines.schema.json
 
 .PHONY: docs
-docs: install ## Write anew the pages that are made from the code: reference, errors, index of decisions
+docs: install ## Rewrite the pages that are made from the code: reference, errors, index of decisions
 	$(BIN)/python docs/decisions.py >docs/decisions/README.md
 	$(BIN)/python docs/reference.py >docs/reference.md
 	$(BIN)/pytest -q tests/test_errors_page.py tests/test_envelopes_page.py --update-golden
@@ -92,11 +92,11 @@ screenshots: install ## Pictures of the dashboard at work, with Debian's chromiu
 	$(BIN)/python tests/browser/shoot.py
 
 .PHONY: bench-capture
-bench-capture: install ## What capture costs the application, against hand-written triggers and the floor
+bench-capture: install ## The cost of capture for the application, against hand-written triggers and the floor
 	$(BIN)/python benchmarks/bench_capture.py
 
 .PHONY: bench-order
-bench-order: install ## What the order of keys costs at 1,000 and 1,000,000 messages; URL=a scratch database
+bench-order: install ## The cost of key order at 1,000 and 1,000,000 messages; URL=a scratch database
 	$(BIN)/python benchmarks/bench_order.py --database-url "$(URL)"
 
 $(BIN)/.installed-bench: $(BIN)/.installed
@@ -109,7 +109,7 @@ bench-work: $(BIN)/.installed-bench ## The worker beside raw SQL, pgqueuer and p
 	$(BIN)/python benchmarks/bench_work.py --memory
 
 .PHONY: bench-relay
-bench-relay: install ## What a relay to each engine costs, beside the same drain that publishes nothing
+bench-relay: install ## The cost of a relay to each engine, beside the same drain that publishes nothing
 	$(BIN)/python benchmarks/bench_relay.py
 
 .PHONY: bench-flow
@@ -129,7 +129,7 @@ bench-held: install ## The worker while a transaction is held open, beside the s
 	$(BIN)/python benchmarks/bench_held.py
 
 .PHONY: bench-wake
-bench-wake: install ## From commit to handler, and what writers pay for it; URL=a scratch database
+bench-wake: install ## The time from commit to handler, and its cost for writers; URL=a scratch database
 	$(BIN)/python benchmarks/bench_wake.py --database-url "$(URL)"
 
 .PHONY: shop
