@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +14,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from psycopg.rows import TupleRow
-from support.browser import PATIENCE, find_url, surf, walk
+from support.browser import PATIENCE, find_url, launch, surf, walk
 from support.dashboard import Panel, open_panel
 from support.deployment import bring, declare
 
@@ -51,19 +50,9 @@ def handle(change: Change) -> None:
 """
 
 
-# For this module alone: Playwright's event loop runs in this thread, and asyncio.run() refuses another.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None and os.environ.get("CI"):
-        pytest.fail("chromium is not installed")
-    if program is None:
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        # Its sandbox refuses root; the only pages that it opens are the dashboard's.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    yield from launch()
 
 
 @pytest.fixture

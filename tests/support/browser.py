@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page, Request, sync_playwright
 
 from support.dashboard import Panel
 
 PATIENCE = 30_000
 """Milliseconds within which a page must reach the expected state."""
+
+LINKS = "links => links.map(link => link.getAttribute('href'))"
+T = TypeVar("T")
+
+
+def launch() -> Iterator[Browser]:
+    """For a fixture of a module: Playwright's event loop runs in this thread, and asyncio.run() refuses
+    another.
+    """
+    program = shutil.which("chromium")
+    if program is None and os.environ.get("CI"):
+        pytest.fail("chromium is not installed")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        # Its sandbox refuses root; the only pages that it opens are the dashboard's.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @contextmanager
@@ -53,18 +76,29 @@ def surf(browser: Browser, panel: Panel, **options: Any) -> Iterator[Page]:
     assert not problems, problems
 
 
+def steady(page: Page, look: Callable[[], T]) -> T:
+    """What a look at the page finds; it looks again where the page loaded itself anew meanwhile."""
+    for _ in range(5):
+        try:
+            return look()
+        except Error as error:
+            if "navigation" not in error.message:
+                raise
+            page.wait_for_load_state()
+    raise AssertionError(f"{page.url} goes on loading")
+
+
 def walk(page: Page, *, most: int = 60) -> Iterator[str]:
     """Open every page that links lead to, one of each shape; yields its address."""
     waiting, known = ["/"], {"/"}
     while waiting and most:
         address = waiting.pop(0)
         most -= 1
-        answer = page.goto(address)
+        answer = steady(page, partial(page.goto, address))
         assert answer is not None
         assert answer.status == 200, f"{address}: {answer.status}"
         yield address
-        links = page.locator("a[href]").evaluate_all("links => links.map(link => link.getAttribute('href'))")
-        for link in links:
+        for link in steady(page, partial(page.locator("a[href]").evaluate_all, LINKS)):
             parts = urlsplit(link)
             if parts.netloc or not parts.path:
                 continue

@@ -123,7 +123,7 @@ def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
         "error": sample.error,
         "workers": sample.workers,
         "dead": site.watch.count_dead(),
-        "names": ",".join(map(slug, sorted(sample.queues))),
+        "names": ",".join(sorted(map(slug, sample.queues))),
         "queues": {name: to_record(reading) for name, reading in queues if reading},
         "point": condense(sample, queue),
         "drift": None if check is None or check.error else len(check.differences),
