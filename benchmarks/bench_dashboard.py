@@ -2,7 +2,8 @@
 
     python benchmarks/bench_dashboard.py [--messages 1000000] [--rounds 5]
 
-A server of its own holds a queue of so many messages, as many in its archive, and as many dead letters.
+A server of its own holds a queue of so many messages, as many in its archive, and as many dead letters, and
+the history of a week of twenty queues.
 Each page is asked for in turn, ``rounds`` times; the median counts. The target is 300 ms.
 """
 
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from changelane.contract.schema import SCHEMA_SQL
 from changelane.runner.live import pgmq
 from changelane.runner.live.database import connect
 from changelane.runner.local import server
@@ -40,10 +42,24 @@ ARCHIVE = """
     INSERT INTO pgmq.a_deep (msg_id, vt, message, headers)
     SELECT msg_id, vt, message, headers FROM pgmq.q_deep
 """
+HISTORY = """
+    INSERT INTO changelane.history
+    SELECT CASE number WHEN 1 THEN 'deep' ELSE 'other' || number END, seconds, at, 60, 1, 1, 60,
+        extract(epoch FROM at)::bigint, array_fill(3, ARRAY[17]), array_fill(3, ARRAY[17])
+    FROM generate_series(1, 20) AS number, (
+        SELECT 60 AS seconds, now() - n * interval '1 minute' AS at FROM generate_series(1, 1440) AS n
+        UNION ALL SELECT 900, now() - n * interval '15 minutes' FROM generate_series(97, 768) AS n
+    ) AS spans
+"""
 PAGES = (
     "/",
+    "/?range=24h",
+    "/?range=7d",
+    "/workers",
     "/queues",
     "/queues/deep",
+    "/queues/deep?range=7d",
+    "/queues/deep?msg_id=500000",
     "/queues/deep?order=newest",
     "/queues/deep?state=available",
     "/queues/deep?state=delayed",
@@ -118,6 +134,8 @@ def main() -> int:
                 conn.execute(FILL.format(table="q_deep").encode(), [options.messages])
                 conn.execute(ARCHIVE.encode())
                 conn.execute(FILL.format(table="q_deep_dlq").encode(), [options.messages])
+                conn.execute(SCHEMA_SQL.encode())
+                conn.execute(HISTORY.encode())
                 conn.execute("ANALYZE")
             with run_dashboard(folder, url) as address:
                 time.sleep(5)

@@ -28,7 +28,10 @@ routes:
     queue: events
     delay: 30s
 consumers:
-  events: {handler: "handlers:handle"}
+  events:
+    handler: "handlers:handle"
+    fair: {by: new.part, concurrency: 2, rate: 5/s}
+    limit: {concurrency: 8}
 """
 EVIL = "'); DROP TABLE orders; --<b>"
 
@@ -133,6 +136,13 @@ def test_a_route_says_what_it_sends_and_one_row_is_fired(panel: Panel, conn: Con
     with conn.transaction():
         conn.execute("SELECT FROM orders WHERE id = 1 FOR UPDATE")
         assert "another session holds a lock" in fire("1", "a").words
+
+
+def test_a_queue_says_its_rules(panel: Panel) -> None:
+    words = panel.open("/queues/events").words
+    assert "tried 8 times in all" in words
+    assert "Groups by new.part take turns, each with at most 2 messages at once and 5.0 a second." in words
+    assert "Over all workers, at most 8 messages at once." in words
 
 
 def test_a_page_speaks_of_no_shell(panel: Panel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,12 @@ GAP = 2.5
 """Steps without a report after which a line ends."""
 
 HIGH = 0.95
+
+KEPT = 20.0
+"""Seconds for which the points of a longer range are shown again."""
+
+MOST = 50
+"""Queues and ranges whose points are kept."""
 
 ROWS = 24
 """Rows of the table beside the charts, about."""
@@ -50,23 +57,41 @@ def find_range(name: str) -> tuple[str, Range]:
     return (name, RANGES[name]) if name in RANGES else ("", RANGES[""])
 
 
-def read_points(pool: Pool, samples: Sequence[Sample], queue: str | None, shown: Range) -> list[Point]:
-    """The points of a range, of one queue or of all together, by time. Without the history where it cannot be
-    read in time. Raises DatabaseError.
-    """
-    now = time.time()
+class Timelines:
+    """Reads the points of ranges; those of the longer ones are kept for KEPT seconds."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str | None, str], tuple[float, list[Point]]] = {}
+        self._lock = threading.Lock()
+
+    def read(self, pool: Pool, samples: Sequence[Sample], queue: str | None, name: str) -> list[Point]:
+        """The points of the range of this name, of one queue or of all together, by time. Without the history
+        where it cannot be read in time. Raises DatabaseError.
+        """
+        shown, now = RANGES[name], time.time()
+        with self._lock:
+            at, points = self._kept.get((queue, name), (0.0, []))
+        if not at or now - at > KEPT:
+            points = _read(pool, queue, shown, now)
+            if not shown.live:
+                with self._lock:
+                    self._kept[queue, name] = (now, points)
+                    while len(self._kept) > MOST:
+                        del self._kept[next(iter(self._kept))]
+        if shown.live:
+            points += [point for sample in samples if (point := condense(sample, queue))]
+            points.sort(key=lambda point: point["at"])
+        return points
+
+
+def _read(pool: Pool, queue: str | None, shown: Range, now: float) -> list[Point]:
     since = datetime.fromtimestamp(now - shown.seconds, UTC)
-    spans: list[Span] = []
     try:
         with pool.read() as conn:
             spans = read_history(conn, since=since, step=shown.step, queue=queue)
     except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
-        spans = []
-    points = _describe(spans, shown, now)
-    if shown.live:
-        points += [point for sample in samples if (point := condense(sample, queue))]
-        points.sort(key=lambda point: point["at"])
-    return points
+        return []
+    return _describe(spans, shown, now)
 
 
 def _describe(spans: Sequence[Span], shown: Range, now: float) -> list[Point]:

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from changelane.runner.dashboard.data.background import Check
 from changelane.runner.dashboard.data.samples import Sample, to_record
-from changelane.runner.dashboard.data.timeline import condense, find_range, read_points
+from changelane.runner.dashboard.data.timeline import condense, find_range
 from changelane.runner.dashboard.pages.workers import count_others, sort
 from changelane.runner.dashboard.web.charting import show_charts
 from changelane.runner.dashboard.web.context import Site
@@ -63,9 +63,9 @@ def show_drift(request: Request) -> Response:
 def give_samples(request: Request) -> Response:
     """The data of the charts, for one queue or for all together."""
     query = request.query_params
-    name, shown = find_range(query.get("range", ""))
+    name, _ = find_range(query.get("range", ""))
     site = get_site(request)
-    points = read_points(site.pool, site.watch.samples.all, query.get("queue"), shown)
+    points = site.timelines.read(site.pool, site.watch.samples.all, query.get("queue"), name)
     told = {"range": name, "samples": points}
     return Response(orjson.dumps(told), media_type="application/json")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from changelane.runner.dashboard.data.timeline import RANGES, find_range, read_points, tabulate
+from changelane.runner.dashboard.data.timeline import RANGES, find_range, tabulate
 from changelane.runner.dashboard.web.render import get_site
 
 
@@ -14,5 +14,5 @@ def show_charts(request: Request, queue: str | None) -> dict[str, Any]:
     """The values that the macro ``charts`` takes, of one queue or of all together."""
     site = get_site(request)
     name, shown = find_range(request.query_params.get("range", ""))
-    points = read_points(site.pool, site.watch.samples.all, queue, shown)
+    points = site.timelines.read(site.pool, site.watch.samples.all, queue, name)
     return {"ranges": RANGES, "range": name, "points": tabulate(points, shown)}

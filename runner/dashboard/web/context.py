@@ -9,6 +9,7 @@ from changelane.contract.statement import Statement
 from changelane.runner.dashboard.data.background import Watch
 from changelane.runner.dashboard.data.declared import Project
 from changelane.runner.dashboard.data.pool import Pool
+from changelane.runner.dashboard.data.timeline import Timelines
 from changelane.runner.dashboard.web.guard import Rules
 from changelane.runner.dashboard.web.guesses import Guesses
 from changelane.runner.dashboard.web.selections import Selections
@@ -58,6 +59,7 @@ class Site:
     watch: Watch
     spec: Spec
     log: Callable[[str], None]
+    timelines: Timelines = field(default_factory=Timelines)
     selections: Selections = field(default_factory=Selections)
     tasks: Tasks = field(default_factory=Tasks)
     _notes: dict[str, list[str]] = field(default_factory=dict)
