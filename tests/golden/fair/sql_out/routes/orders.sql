@@ -1,0 +1,40 @@
+-- Written by `changelane generate`: edit pipelines.yaml, not this file.
+
+CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
+AS $changelane$ #variable_conflict use_column
+DECLARE
+    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
+    changelane_rows integer; changelane_changes refcursor;
+BEGIN
+    PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
+    GET DIAGNOSTICS changelane_rows = ROW_COUNT;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    IF changelane_rows = 1 THEN
+        PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
+            clock_timestamp()),
+            (SELECT pg_notify('changelane_events', '') FROM changelane.sleepers
+                WHERE queue = 'events' AND until > clock_timestamp())
+        FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+            (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
+        WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
+        IF FOUND THEN RETURN NULL; END IF;
+    END IF;
+    OPEN changelane_changes FOR SELECT CASE WHEN changelane.is_large(new_row.changelane_row)
+        THEN changelane.key_only('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"))
+        ELSE changelane.message('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"),
+            new_row.changelane_row, NULL)
+    END FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
+        (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    RETURN NULL;
+END $changelane$;
+REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
+COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
+    'changelane:1 project=golden route=orders spec=13cb6aef8eae live=ba405e38182e queues=events';
+CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f" AFTER INSERT ON "public"."orders"
+    REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
+    EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
+CALL changelane.mark_trigger('!orders_insert_71eb967f', '"public"."orders"',
+    'changelane:1 project=golden route=orders spec=13cb6aef8eae live=f4bd63d50401');
