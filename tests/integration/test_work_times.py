@@ -14,7 +14,7 @@ from support.deployment import bring, declare
 from support.workers import Bench
 
 from changelane.contract.manifest import Archive, Retry
-from changelane.runner.dashboard.data.samples import Queue as Sampled
+from changelane.runner.dashboard.data.samples import QueueStats
 from changelane.runner.dashboard.data.samples import peek as peek_depth
 from changelane.runner.doctor.examine import examine
 from changelane.runner.operate.peek import peek
@@ -164,7 +164,7 @@ def test_the_oldest_is_of_those_that_are_due_and_the_others_are_counted_apart(be
 
 
 def sample_oldest(bench: Bench) -> float | None:
-    queue = Sampled(
+    queue = QueueStats(
         name="jobs", table="q_jobs", kind="logged", created_at=None, readable=True, archive="a_jobs",
         archive_readable=True, estimate=0, inserted=0, deleted=0, archived=0, archive_inserted=0,
     )  # fmt: skip

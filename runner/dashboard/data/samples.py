@@ -66,7 +66,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
+class QueueStats:
     """A queue by catalog and statistics; ``table`` and ``archive`` are names in schema pgmq.
 
     ``estimate`` and ``archived`` are numbers of rows by the statistics. ``inserted``, ``deleted`` and
@@ -121,7 +121,7 @@ class Reading:
     to read depth and oldest.
     """
 
-    queue: Queue
+    queue: QueueStats
     depth: int | None
     about: bool
     oldest: float | None
@@ -240,18 +240,18 @@ def read_session(conn: psycopg.Connection[Any]) -> Session:
     return found
 
 
-def read_queues(conn: psycopg.Connection[Any], session: Session) -> list[Queue]:
+def read_queues(conn: psycopg.Connection[Any], session: Session) -> list[QueueStats]:
     """All queues by name; from the catalog if the role may not read pgmq's own list."""
     if not session.has_meta:
         return []
     listed = session.uses_pgmq and session.reads_meta
     meta = sql.SQL("pgmq.meta") if listed else sql.SQL(load_sql(__name__, "nobody"))
     query = sql.SQL(load_sql(__name__, "queues")).format(meta=meta, known=sql.Literal(listed))
-    with conn.cursor(row_factory=class_row(Queue)) as cursor:
+    with conn.cursor(row_factory=class_row(QueueStats)) as cursor:
         return cursor.execute(query, {}).fetchall()
 
 
-def peek(conn: psycopg.Connection[Any], queue: Queue) -> Depth:
+def peek(conn: psycopg.Connection[Any], queue: QueueStats) -> Depth:
     """Read the depth from the queue's own table."""
     query = sql.SQL(load_sql(__name__, "peek")).format(
         queue=queue.identifier,
@@ -282,7 +282,7 @@ def peek(conn: psycopg.Connection[Any], queue: Queue) -> Depth:
 def _read(
     conn: psycopg.Connection[Any],
     session: Session,
-    queue: Queue,
+    queue: QueueStats,
     *,
     before: Reading | None,
     elapsed: float,

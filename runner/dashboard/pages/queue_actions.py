@@ -17,8 +17,7 @@ from changelane.errors import ChangelaneError
 from changelane.runner.compare.renames import read_queues as read_targets
 from changelane.runner.compare.statement import drop_queue
 from changelane.runner.dashboard.data.declared import NOTHING
-from changelane.runner.dashboard.data.samples import Queue as Listed
-from changelane.runner.dashboard.data.samples import peek, read_session
+from changelane.runner.dashboard.data.samples import QueueStats, peek, read_session
 from changelane.runner.dashboard.pages.queues import find_queue as find_listed
 from changelane.runner.dashboard.web.audited import perform, perform_batches
 from changelane.runner.dashboard.web.formats import read_number, say_count, say_number, slug
@@ -223,7 +222,7 @@ def _list(conn: psycopg.Connection[Any]) -> list[Queue]:
     return [Queue(row[0], ()) for row in conn.execute("SELECT queue_name::text FROM pgmq.meta")]
 
 
-def _look(conn: psycopg.Connection[Any], name: str) -> tuple[Listed, str]:
+def _look(conn: psycopg.Connection[Any], name: str) -> tuple[QueueStats, str]:
     """The queue, and the number of its messages in words. Raises Refusal, psycopg.Error."""
     listed = find_listed(conn, read_session(conn), name)
     seen = peek(conn, listed)

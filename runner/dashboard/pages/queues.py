@@ -23,7 +23,7 @@ from changelane.runner.dashboard.data.message_search import (
 from changelane.runner.dashboard.data.samples import (
     CAP,
     Depth,
-    Queue,
+    QueueStats,
     Reading,
     Session,
     peek,
@@ -38,7 +38,7 @@ from changelane.runner.dashboard.web.render import get_name, get_site, look, sho
 from changelane.runner.live.queue_tables import Table
 from changelane.runner.operate.peek import State
 from changelane.runner.operate.peek import peek as peek_messages
-from changelane.runner.queue.identity import Queue as Target
+from changelane.runner.queue.identity import Queue
 from changelane.runner.queue.worker_notes import LOOK
 
 TABS: dict[State | None, str] = {
@@ -147,7 +147,7 @@ def show_queue(request: Request) -> Response:
     )
 
 
-def _count_states(queue: Queue, depth: Depth | None, available: int | None) -> dict[State | None, str]:
+def _count_states(queue: QueueStats, depth: Depth | None, available: int | None) -> dict[State | None, str]:
     """The number on each tab; only those that are known."""
     counts: dict[State | None, str] = {"archived": say_number(queue.archived, about=True)}
     if depth is not None and available is not None:
@@ -201,7 +201,7 @@ def show_message(request: Request) -> Response:
     return show(request, "message.html", here=here, queue=queue, message=found[0], archived=archived)
 
 
-def find_queue(conn: psycopg.Connection[Any], session: Session, name: str) -> Queue:
+def find_queue(conn: psycopg.Connection[Any], session: Session, name: str) -> QueueStats:
     """The queue of this name. Raises Refusal if there is none."""
     for queue in read_queues(conn, session):
         if queue.name == name:
@@ -209,7 +209,7 @@ def find_queue(conn: psycopg.Connection[Any], session: Session, name: str) -> Qu
     raise Refusal(404, f"queue {name} does not exist", fix="the page Queues lists those that do")
 
 
-def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
+def find_lack(session: Session, queue: QueueStats, *, archived: bool) -> str:
     """The right that is missing to read a queue or its archive, in the words of GRANT; empty if the
     role has every right.
     """
@@ -222,12 +222,12 @@ def find_lack(session: Session, queue: Queue, *, archived: bool) -> str:
     return ""
 
 
-def find_target(queue: Queue, *, archived: bool) -> Target:
+def find_target(queue: QueueStats, *, archived: bool) -> Queue:
     """The queue as ``runner/operate`` takes it. Raises Refusal if it has no archive."""
     if archived and queue.archive is None:
         raise Refusal(404, f"queue {queue.name} has no archive", fix="look at the other states")
     # Take the name from the table: it is always lower case, and the queue's own name may not be.
-    return Target(queue.table.removeprefix("q_"), ())
+    return Queue(queue.table.removeprefix("q_"), ())
 
 
 def read_search(get: Callable[[str, str], str]) -> tuple[Search, str]:
