@@ -65,7 +65,7 @@ def test_a_worker_tells_what_it_runs_and_stops_when_asked(bench: Bench) -> None:
         assert process.wait(PATIENCE) == 0
     assert find_worker(bench) is None, "what ended in order is gone"
     assert bench.queued == 1, "what came after it was asked waits for another"
-    assert bench.rows("SELECT handled, failed, retried FROM changelane.history") == [(1, 1, 0)]
+    assert bench.rows("SELECT sum(handled), sum(failed), sum(retried) FROM changelane.history") == [(1, 1, 0)]
 
 
 def test_a_worker_drains_when_asked(bench: Bench) -> None:
@@ -77,10 +77,11 @@ def test_a_worker_drains_when_asked(bench: Bench) -> None:
         assert process.wait(PATIENCE) == 0
     assert bench.queued == 0
     ((handled, inserted, waited, worked),) = bench.rows(
-        "SELECT sum(handled), max(inserted), array_agg(waited), array_agg(worked) FROM changelane.history"
+        "SELECT sum(handled), max(inserted), array_agg(waited), array_agg(worked) FROM changelane.history "
+        "WHERE handled > 0"
     )
     assert handled == 30
-    assert inserted in (0, 30), "by the statistics, which a session reports within a second"
+    assert 0 <= inserted <= 30, "by the statistics, which a session reports within a second"
     assert sum(map(sum, waited)) == sum(map(sum, worked)) == 30
     median = find_quantile([sum(counts) for counts in zip(*worked, strict=True)], WORKED, 0.5)
     assert median is not None
@@ -95,8 +96,8 @@ def test_neither_a_delay_nor_an_old_change_counts_as_waiting(bench: Bench) -> No
     bench.conn.execute("SELECT pgmq.send('jobs', '{}')")
     bench.conn.execute("UPDATE pgmq.q_jobs SET vt = '-infinity' WHERE msg_id = 3")
     bench.drain()
-    (counts,) = bench.rows("SELECT waited FROM changelane.history WHERE handled > 0")[0]
-    high = find_quantile(counts, WAITED, 1.0)
+    rows = bench.rows("SELECT waited FROM changelane.history WHERE handled > 0")
+    high = find_quantile([sum(counts) for counts in zip(*(row[0] for row in rows), strict=True)], WAITED, 1.0)
     assert high is not None
     assert high <= 2.5, "its time in the queue was a day"
 
