@@ -82,6 +82,13 @@
     }
   }
 
+  // The name of a button is broken between its words alone.
+  for (const button of document.querySelectorAll("button, .button")) {
+    range.selectNodeContents(button);
+    const lines = new Set([...range.getClientRects()].map((line) => Math.round(line.top)));
+    if (shown(button) && lines.size > button.textContent.trim().split(/\s+/).length) say(button, "a button's word is broken");
+  }
+
   // On a desk, a table needs no scrolling to the side.
   for (const box of document.querySelectorAll(".scroll:has(table)")) {
     if (innerWidth >= 1280 && shown(box) && box.scrollWidth > box.clientWidth + 1) say(box, `a table ${box.scrollWidth - box.clientWidth} pixels wider than its box`);

@@ -207,6 +207,7 @@ def test_every_page_reads_at_every_size_and_in_every_theme(
             "<div class='scroll' style='overflow: auto'><table><td style='min-width: 2000px'>wide",
             "wider than its",
         ),
+        ("<button style='width: 3rem; overflow-wrap: anywhere'>interminable</button>", "word is broken"),
         ("<button style='width: 3rem; white-space: nowrap'>a long name</button>", "wider than its box"),
         ("<svg><a><rect width='20' height='20'/><text y='15'>long text</text></a></svg>", "its rectangle"),
         ("<svg width='50'><text y='15'>a text that is long</text></svg>", "beyond its drawing"),
