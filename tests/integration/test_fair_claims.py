@@ -21,6 +21,7 @@ from changelane.runner.live import database as databases
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fair import FairQueue
 from changelane.runner.queue.ordered import open_worked
+from changelane.runner.queue.worker_rights import list_worker_grants
 
 TENANT = (("new", "tenant"),)
 
@@ -303,3 +304,23 @@ def test_rates_hold_over_all_sessions(queue: Connection, database: str, by: Sequ
     assert len(taken) >= 80 * 3 * 0.9
     first = taken[0]
     assert sum(at < first + 0.01 for at in taken) <= 41
+
+
+def test_a_worker_needs_no_more_than_its_grants(queue: Connection) -> None:
+    send(queue, "a", 3)
+    open_fair(queue, concurrency=2, rate=40.0, limit=Limit(rate=80.0))
+    fair = Fair(by=TENANT, concurrency=2, rate=40.0)
+    consumer = Consumer(
+        queue="jobs", handler="x:y", dead_letter="jobs_dlq", fair=fair, limit=Limit(rate=80.0)
+    )
+    role = f"worker_{random.randrange(10**9)}"
+    with queue.transaction(force_rollback=True):
+        queue.execute(f"CREATE ROLE {role}")
+        for grant in list_worker_grants(queue, [consumer], role=role):
+            queue.execute(grant.encode())
+        queue.execute(f"SET LOCAL ROLE {role}")
+        (opened,) = open_worked(queue, [consumer])
+        claimed = opened.claim(queue, limit=10, lease=60)
+        assert len(claimed) == 2
+        assert opened.ack(queue, claimed) == {one.msg_id for one in claimed}
+        assert queue.execute("SELECT count(*) FROM changelane.buckets").fetchone() == (2,)
