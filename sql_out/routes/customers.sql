@@ -4,7 +4,6 @@ CREATE OR REPLACE FUNCTION changelane."customers_insert_14424ead"() RETURNS trig
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "customers"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -12,8 +11,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('customers', changelane.message('insert', 'shop', 'customers',
-            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-            clock_timestamp()),
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+            changelane.headers('{"route": "customers"}'), clock_timestamp()),
             (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers
                 WHERE queue = 'customers' AND until > clock_timestamp())
         FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL
@@ -30,12 +29,13 @@ BEGIN
             new_row.changelane_row, NULL)
     END FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL
         (SELECT "id", "email", "name", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{customers}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{customers}',
+        changelane.headers('{"route": "customers"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_insert_14424ead"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."customers_insert_14424ead"() IS
-    'changelane:1 project=shop route=customers spec=d022c1f6ba2a live=3e2965b31cb7 queues=customers';
+    'changelane:1 project=shop route=customers spec=d022c1f6ba2a live=d1323eb557c9 queues=customers';
 CREATE OR REPLACE TRIGGER "!customers_insert_14424ead" AFTER INSERT ON "shop"."customers"
     REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."customers_insert_14424ead"();
@@ -46,7 +46,6 @@ CREATE OR REPLACE FUNCTION changelane."customers_update_14424ead"() RETURNS trig
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "customers"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -55,7 +54,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('customers', changelane.message('update', 'shop', 'customers',
             jsonb_build_object('id', new_row."id"), new_row.changelane_row, old_row.changelane_row),
-            changelane_headers, clock_timestamp()),
+            changelane.headers('{"route": "customers"}'), clock_timestamp()),
             (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers
                 WHERE queue = 'customers' AND until > clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::bigint AS "id", NULL::text AS "email",
@@ -94,12 +93,13 @@ BEGIN
                         THEN NULL ELSE changelane_new END AS changelane_row
                         FROM changelane_new) AS new_row USING (changelane_number)
             WHERE (old_row.changelane_row *<> new_row.changelane_row) IS NOT FALSE) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{customers}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{customers}',
+        changelane.headers('{"route": "customers"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_update_14424ead"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."customers_update_14424ead"() IS
-    'changelane:1 project=shop route=customers spec=137af2736442 live=e06fc30ea00d queues=customers';
+    'changelane:1 project=shop route=customers spec=137af2736442 live=2815f23d3868 queues=customers';
 CREATE OR REPLACE TRIGGER "!customers_update_14424ead" AFTER UPDATE ON "shop"."customers"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."customers_update_14424ead"();
@@ -110,7 +110,6 @@ CREATE OR REPLACE FUNCTION changelane."customers_delete_14424ead"() RETURNS trig
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "customers"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_old LIMIT 2; -- no row, one, or more?
@@ -118,8 +117,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('customers', changelane.message('delete', 'shop', 'customers',
-            jsonb_build_object('id', old_row."id"), NULL::text, old_row.changelane_row), changelane_headers,
-            clock_timestamp()),
+            jsonb_build_object('id', old_row."id"), NULL::text, old_row.changelane_row),
+            changelane.headers('{"route": "customers"}'), clock_timestamp()),
             (SELECT pg_notify('changelane_customers', '') FROM changelane.sleepers
                 WHERE queue = 'customers' AND until > clock_timestamp())
         FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL
@@ -137,12 +136,13 @@ BEGIN
             NULL::text, old_row.changelane_row)
     END FROM (SELECT NULL::bigint AS "id", NULL::text AS "email", NULL::text AS "name") AS absent, LATERAL
         (SELECT "id", "email", "name", changelane_old AS changelane_row FROM changelane_old) AS old_row;
-    PERFORM changelane.send_all(changelane_changes, '{customers}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{customers}',
+        changelane.headers('{"route": "customers"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_delete_14424ead"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."customers_delete_14424ead"() IS
-    'changelane:1 project=shop route=customers spec=94dfa8a88fa8 live=3a76229a8bbf queues=customers';
+    'changelane:1 project=shop route=customers spec=94dfa8a88fa8 live=280a30189e2b queues=customers';
 CREATE OR REPLACE TRIGGER "!customers_delete_14424ead" AFTER DELETE ON "shop"."customers"
     REFERENCING OLD TABLE AS changelane_old FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."customers_delete_14424ead"();

@@ -4,7 +4,6 @@ CREATE OR REPLACE FUNCTION changelane."paid_orders_insert_3d209b31"() RETURNS tr
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     -- Most statements change no wanted row. This cheap query finds that out first.
@@ -16,12 +15,12 @@ BEGIN
     LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_headers := changelane.headers('{"route": "paid_orders"}');
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('paid_orders',
             changelane.message('insert', 'shop', 'orders', jsonb_build_object('id', new_row."id"),
             (jsonb_build_object('id', new_row."id", 'customer_id', new_row."customer_id", 'status',
-            new_row."status", 'total', new_row."total")), NULL), changelane_headers, clock_timestamp()),
+            new_row."status", 'total', new_row."total")), NULL),
+            changelane.headers('{"route": "paid_orders"}'), clock_timestamp()),
             (SELECT pg_notify('changelane_paid_orders', '') FROM changelane.sleepers
                 WHERE queue = 'paid_orders' AND until > clock_timestamp())
         FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id", NULL::text AS "status",
@@ -43,12 +42,13 @@ BEGIN
         (SELECT "id", "customer_id", "status", "total", changelane_new AS changelane_row
             FROM changelane_new) AS new_row
     WHERE (new_row."status" = 'paid') IS TRUE;
-    PERFORM changelane.send_all(changelane_changes, '{paid_orders}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{paid_orders}',
+        changelane.headers('{"route": "paid_orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_orders_insert_3d209b31"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_orders_insert_3d209b31"() IS
-    'changelane:1 project=shop route=paid_orders spec=73d561ed1839 live=bbb099df52fd queues=paid_orders';
+    'changelane:1 project=shop route=paid_orders spec=73d561ed1839 live=68871a366553 queues=paid_orders';
 -- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
@@ -69,7 +69,6 @@ CREATE OR REPLACE FUNCTION changelane."paid_orders_update_3d209b31"() RETURNS tr
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     -- Most statements change no wanted row. This cheap query finds that out first.
@@ -83,7 +82,6 @@ BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_headers := changelane.headers('{"route": "paid_orders"}');
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('paid_orders',
             changelane.message('update', 'shop', 'orders', jsonb_build_object('id', new_row."id"),
@@ -98,7 +96,7 @@ BEGIN
                         'status', new_row."status", 'total', new_row."total")) AS become OFFSET 0) AS rows
                 ) AS listed
                 WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
-            )), changelane_headers, clock_timestamp()),
+            )), changelane.headers('{"route": "paid_orders"}'), clock_timestamp()),
             (SELECT pg_notify('changelane_paid_orders', '') FROM changelane.sleepers
                 WHERE queue = 'paid_orders' AND until > clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::bigint AS "id", NULL::bigint AS "customer_id",
@@ -152,12 +150,13 @@ BEGIN
                 FROM changelane_new) AS new_row USING (changelane_number)
             WHERE ROW(old_row."status")::record *<> ROW(new_row."status")::record
                 AND (new_row."status" = 'paid') IS TRUE) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{paid_orders}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{paid_orders}',
+        changelane.headers('{"route": "paid_orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_orders_update_3d209b31"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_orders_update_3d209b31"() IS
-    'changelane:1 project=shop route=paid_orders spec=a8abbb777ca3 live=1034f431e64c queues=paid_orders';
+    'changelane:1 project=shop route=paid_orders spec=a8abbb777ca3 live=6a58f87f7524 queues=paid_orders';
 -- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN

@@ -4,7 +4,6 @@ CREATE OR REPLACE FUNCTION changelane."sold_items_insert_430938cf"() RETURNS tri
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "sold_items"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -13,7 +12,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('sold_items', changelane.message('insert', 'shop', 'order_items',
             jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            new_row.changelane_row, NULL), changelane_headers, clock_timestamp()),
+            new_row.changelane_row, NULL), changelane.headers('{"route": "sold_items"}'), clock_timestamp()),
             (SELECT pg_notify('changelane_sold_items', '') FROM changelane.sleepers
                 WHERE queue = 'sold_items' AND until > clock_timestamp())
         FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent, LATERAL
@@ -29,12 +28,13 @@ BEGIN
             new_row.changelane_row, NULL)
     END FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent, LATERAL
         (SELECT "order_id", "position", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{sold_items}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{sold_items}',
+        changelane.headers('{"route": "sold_items"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."sold_items_insert_430938cf"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."sold_items_insert_430938cf"() IS
-    'changelane:1 project=shop route=sold_items spec=08b12a1adb66 live=6a2a1138e5f1 queues=sold_items';
+    'changelane:1 project=shop route=sold_items spec=08b12a1adb66 live=2cccf0137ceb queues=sold_items';
 CREATE OR REPLACE TRIGGER "!sold_items_insert_430938cf" AFTER INSERT ON "shop"."order_items"
     REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."sold_items_insert_430938cf"();
@@ -45,7 +45,6 @@ CREATE OR REPLACE FUNCTION changelane."sold_items_update_430938cf"() RETURNS tri
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "sold_items"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -54,7 +53,8 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('sold_items', changelane.message('update', 'shop', 'order_items',
             jsonb_build_object('order_id', new_row."order_id", 'position', new_row."position"),
-            new_row.changelane_row, old_row.changelane_row), changelane_headers, clock_timestamp()),
+            new_row.changelane_row, old_row.changelane_row), changelane.headers('{"route": "sold_items"}'),
+            clock_timestamp()),
             (SELECT pg_notify('changelane_sold_items', '') FROM changelane.sleepers
                 WHERE queue = 'sold_items' AND until > clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent,
@@ -89,12 +89,13 @@ BEGIN
             FULL JOIN (SELECT row_number() OVER () AS changelane_number, "order_id", "position",
                 changelane_new AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
             WHERE old_row.changelane_row *<> new_row.changelane_row) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{sold_items}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{sold_items}',
+        changelane.headers('{"route": "sold_items"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."sold_items_update_430938cf"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."sold_items_update_430938cf"() IS
-    'changelane:1 project=shop route=sold_items spec=5ed5906f9af7 live=235cbf500d31 queues=sold_items';
+    'changelane:1 project=shop route=sold_items spec=5ed5906f9af7 live=ba4cb5982d34 queues=sold_items';
 CREATE OR REPLACE TRIGGER "!sold_items_update_430938cf" AFTER UPDATE ON "shop"."order_items"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."sold_items_update_430938cf"();
@@ -105,7 +106,6 @@ CREATE OR REPLACE FUNCTION changelane."sold_items_delete_430938cf"() RETURNS tri
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "sold_items"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_old LIMIT 2; -- no row, one, or more?
@@ -114,7 +114,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('sold_items', changelane.message('delete', 'shop', 'order_items',
             jsonb_build_object('order_id', old_row."order_id", 'position', old_row."position"), NULL::text,
-            old_row.changelane_row), changelane_headers, clock_timestamp()),
+            old_row.changelane_row), changelane.headers('{"route": "sold_items"}'), clock_timestamp()),
             (SELECT pg_notify('changelane_sold_items', '') FROM changelane.sleepers
                 WHERE queue = 'sold_items' AND until > clock_timestamp())
         FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent, LATERAL
@@ -131,12 +131,13 @@ BEGIN
             old_row.changelane_row)
     END FROM (SELECT NULL::bigint AS "order_id", NULL::integer AS "position") AS absent, LATERAL
         (SELECT "order_id", "position", changelane_old AS changelane_row FROM changelane_old) AS old_row;
-    PERFORM changelane.send_all(changelane_changes, '{sold_items}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{sold_items}',
+        changelane.headers('{"route": "sold_items"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."sold_items_delete_430938cf"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."sold_items_delete_430938cf"() IS
-    'changelane:1 project=shop route=sold_items spec=34fa60afe0d4 live=855a193c56a5 queues=sold_items';
+    'changelane:1 project=shop route=sold_items spec=34fa60afe0d4 live=c5f8f5b47fbb queues=sold_items';
 CREATE OR REPLACE TRIGGER "!sold_items_delete_430938cf" AFTER DELETE ON "shop"."order_items"
     REFERENCING OLD TABLE AS changelane_old FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."sold_items_delete_430938cf"();

@@ -751,7 +751,6 @@ CREATE OR REPLACE FUNCTION changelane."names_insert_b7b4b613"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "names"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -760,7 +759,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'public', 'customers',
             jsonb_build_object('id', new_row."id"), (jsonb_build_object('id', new_row."id", 'name',
-            new_row."name")), NULL), changelane_headers, clock_timestamp())
+            new_row."name")), NULL), changelane.headers('{"route": "names"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id", NULL::text AS "name") AS absent, LATERAL
             (SELECT "id", "name", changelane_new AS changelane_row FROM changelane_new) AS new_row
         WHERE (pg_column_size(new_row."name") > 131072 /* 128 kB */) IS NOT TRUE;
@@ -773,17 +772,16 @@ BEGIN
             (jsonb_build_object('id', new_row."id", 'name', new_row."name")), NULL)
     END FROM (SELECT NULL::integer AS "id", NULL::text AS "name") AS absent, LATERAL
         (SELECT "id", "name", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "names"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."names_insert_b7b4b613"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."names_insert_b7b4b613"() IS
-    'changelane:1 project=golden route=names spec=9c4244d79e76 live=10ce4ba73feb queues=events';
+    'changelane:1 project=golden route=names spec=9c4244d79e76 live=adf93f65e13a queues=events';
 CREATE OR REPLACE FUNCTION changelane."safe_insert_b7b4b613"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "safe"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -792,7 +790,8 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'public', 'customers',
             jsonb_build_object('id', new_row."id"), (jsonb_build_object('id', new_row."id", 'name',
-            new_row."name", 'email', new_row."email")), NULL), changelane_headers, clock_timestamp())
+            new_row."name", 'email', new_row."email")), NULL), changelane.headers('{"route": "safe"}'),
+            clock_timestamp())
         FROM (SELECT NULL::integer AS "id", NULL::text AS "name", NULL::text AS "email") AS absent, LATERAL
             (SELECT "id", "name", "email", changelane_new AS changelane_row FROM changelane_new) AS new_row
         WHERE (greatest(pg_column_size(new_row."name"),
@@ -808,12 +807,12 @@ BEGIN
             (jsonb_build_object('id', new_row."id", 'name', new_row."name", 'email', new_row."email")), NULL)
     END FROM (SELECT NULL::integer AS "id", NULL::text AS "name", NULL::text AS "email") AS absent, LATERAL
         (SELECT "id", "name", "email", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "safe"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."safe_insert_b7b4b613"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."safe_insert_b7b4b613"() IS
-    'changelane:1 project=golden route=safe spec=cc67bb19ebe8 live=fa1e54c878cb queues=events';
+    'changelane:1 project=golden route=safe spec=cc67bb19ebe8 live=fd4adf3814e8 queues=events';
 COMMIT;
 
 -- table public.customers

@@ -751,7 +751,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_insert_5d27fbb8"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -759,8 +758,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'tenant_1', 'orders',
-            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-            clock_timestamp())
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+            changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
         RETURN NULL;
@@ -769,17 +768,16 @@ BEGIN
         jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL)
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_5d27fbb8"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_5d27fbb8"() IS
-    'changelane:1 project=golden route=orders spec=8669ef699d2a live=44dcde58733a queues=events';
+    'changelane:1 project=golden route=orders spec=8669ef699d2a live=df05f5dc038e queues=events';
 CREATE OR REPLACE FUNCTION changelane."orders_insert_2af6195d"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -788,7 +786,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'tenant_2', 'order_items',
             jsonb_build_object('order_id', new_row."order_id", 'line', new_row."line"),
-            new_row.changelane_row, NULL), changelane_headers, clock_timestamp())
+            new_row.changelane_row, NULL), changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "order_id", NULL::integer AS "line") AS absent, LATERAL
             (SELECT "order_id", "line", changelane_new AS changelane_row FROM changelane_new) AS new_row;
         RETURN NULL;
@@ -798,17 +796,16 @@ BEGIN
         NULL)
         FROM (SELECT NULL::integer AS "order_id", NULL::integer AS "line") AS absent, LATERAL
         (SELECT "order_id", "line", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_2af6195d"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_2af6195d"() IS
-    'changelane:1 project=golden route=orders spec=0516fc2a7d0b live=b2c1d6a98c40 queues=events';
+    'changelane:1 project=golden route=orders spec=0516fc2a7d0b live=0ecea4a93aac queues=events';
 CREATE OR REPLACE FUNCTION changelane."orders_insert_5538a76f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -816,8 +813,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'tenant_2', 'orders',
-            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-            clock_timestamp())
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+            changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
         RETURN NULL;
@@ -826,12 +823,12 @@ BEGIN
         jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL)
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_5538a76f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_5538a76f"() IS
-    'changelane:1 project=golden route=orders spec=fc61e88a7e2b live=6ac7f6a16fef queues=events';
+    'changelane:1 project=golden route=orders spec=fc61e88a7e2b live=e2724c477c27 queues=events';
 COMMIT;
 
 -- table tenant_1.orders

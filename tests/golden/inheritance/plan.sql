@@ -750,12 +750,10 @@ ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuu
 CREATE OR REPLACE FUNCTION changelane."animals_insert_89feaa0a"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "animals"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('insert', 'public', 'animals',
-        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-        clock_timestamp())
+        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+        changelane.headers('{"route": "animals"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
@@ -766,7 +764,7 @@ BEGIN
             THEN changelane.key_only('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"))
             ELSE changelane.message('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"),
                 new_row.changelane_row, NULL)
-        END, changelane_headers, clock_timestamp())
+        END, changelane.headers('{"route": "animals"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "animals_insert_89feaa0a".NEW AS changelane_row
             FROM (SELECT NEW.*
@@ -787,16 +785,14 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."animals_insert_89feaa0a"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."animals_insert_89feaa0a"() IS
-    'changelane:1 project=golden route=animals spec=8b1636434671 live=7cc497ac90f3 queues=events';
+    'changelane:1 project=golden route=animals spec=8b1636434671 live=d32e26ec6302 queues=events';
 CREATE OR REPLACE FUNCTION changelane."animals_insert_f2cbfc48"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "animals"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('insert', 'public', 'animals',
-        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-        clock_timestamp())
+        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+        changelane.headers('{"route": "animals"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
@@ -807,7 +803,7 @@ BEGIN
             THEN changelane.key_only('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"))
             ELSE changelane.message('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"),
                 new_row.changelane_row, NULL)
-        END, changelane_headers, clock_timestamp())
+        END, changelane.headers('{"route": "animals"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row
             FROM (SELECT NEW.*
@@ -828,7 +824,7 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."animals_insert_f2cbfc48"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."animals_insert_f2cbfc48"() IS
-    'changelane:1 project=golden route=animals spec=256587fdfbee live=202a1c8fb632 queues=events';
+    'changelane:1 project=golden route=animals spec=256587fdfbee live=f3346fbf4464 queues=events';
 COMMIT;
 
 -- table public.animals

@@ -778,8 +778,6 @@ ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuu
 CREATE OR REPLACE FUNCTION changelane."both_delete_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "both"}');
 BEGIN
     WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE WHEN changelane.is_large(old_row.changelane_row)
@@ -792,39 +790,36 @@ BEGIN
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row
     ), "sent_1" AS (
         INSERT INTO pgmq."q_events" (vt, message, headers)
-        SELECT vt, message, changelane_headers FROM made
+        SELECT vt, message, (SELECT changelane.headers('{"route": "both"}')) FROM made
     )
     INSERT INTO pgmq."q_copies" (vt, message, headers)
-    SELECT vt, message, changelane_headers FROM made;
+    SELECT vt, message, (SELECT changelane.headers('{"route": "both"}')) FROM made;
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."both_delete_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."both_delete_71eb967f"() IS
-    'changelane:1 project=golden route=both spec=6e42d4ccaa27 live=a47fbab9d09b queues=events,copies';
+    'changelane:1 project=golden route=both spec=6e42d4ccaa27 live=450ec3fbbf34 queues=events,copies';
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
 BEGIN
     INSERT INTO pgmq."q_events" (vt, message, headers)
     SELECT clock_timestamp(), CASE WHEN changelane.is_large(new_row.changelane_row)
         THEN changelane.key_only('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"))
         ELSE changelane.message('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"),
             new_row.changelane_row, NULL)
-    END, changelane_headers
+    END, (SELECT changelane.headers('{"route": "orders"}'))
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=2fe57e22b47f live=c6a1a71a40fb queues=events';
+    'changelane:1 project=golden route=orders spec=2fe57e22b47f live=66bd2a9853ce queues=events';
 CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -834,7 +829,7 @@ BEGIN
         INSERT INTO pgmq."q_events" (vt, message, headers)
         SELECT clock_timestamp(), changelane.message('update', 'public', 'orders',
             jsonb_build_object('id', new_row."id"), new_row.changelane_row, old_row.changelane_row),
-            changelane_headers
+            changelane.headers('{"route": "orders"}')
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
         ) AS old_row, (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
@@ -854,7 +849,7 @@ BEGIN
     END IF;
     -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     INSERT INTO pgmq."q_events" (vt, message, headers)
-    SELECT clock_timestamp(), made.message, changelane_headers
+    SELECT clock_timestamp(), made.message, (SELECT changelane.headers('{"route": "orders"}'))
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
         SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
             THEN changelane.key_only('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
@@ -870,7 +865,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=11c21470be4a live=b08496004d02 queues=events';
+    'changelane:1 project=golden route=orders spec=11c21470be4a live=7cbc3470a083 queues=events';
 COMMIT;
 
 -- table public.orders

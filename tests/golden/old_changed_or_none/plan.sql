@@ -752,7 +752,6 @@ CREATE OR REPLACE FUNCTION changelane."differences_update_71eb967f"() RETURNS tr
         SET extra_float_digits = 1 SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "differences"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -768,7 +767,7 @@ BEGIN
                         (to_jsonb(new_row.changelane_row)) AS become OFFSET 0) AS rows
                 ) AS listed
                 WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
-            )), changelane_headers, clock_timestamp())
+            )), changelane.headers('{"route": "differences"}'), clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
         ) AS old_row, (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
@@ -805,18 +804,18 @@ BEGIN
             FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id",
                 changelane_new AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
             WHERE old_row.changelane_row *<> new_row.changelane_row) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}',
+        changelane.headers('{"route": "differences"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."differences_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."differences_update_71eb967f"() IS
-    'changelane:1 project=golden route=differences spec=04564bb8070f live=67288be9acb7 queues=events';
+    'changelane:1 project=golden route=differences spec=04564bb8070f live=ab013efb762d queues=events';
 CREATE OR REPLACE FUNCTION changelane."latest_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
         SET extra_float_digits = 1 SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "latest"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -824,8 +823,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('update', 'public', 'orders',
-            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-            clock_timestamp())
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+            changelane.headers('{"route": "latest"}'), clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
         ) AS old_row, (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
@@ -853,12 +852,12 @@ BEGIN
             FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id",
                 changelane_new AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
             WHERE old_row.changelane_row *<> new_row.changelane_row) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "latest"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."latest_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."latest_update_71eb967f"() IS
-    'changelane:1 project=golden route=latest spec=716f3a7d0edc live=973c4ddae99f queues=events';
+    'changelane:1 project=golden route=latest spec=716f3a7d0edc live=a82fc834a88b queues=events';
 COMMIT;
 
 -- table public.orders

@@ -853,7 +853,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_insert_edcc4ec5"() RETURNS trigger
         SET extra_float_digits = 1 SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -862,7 +861,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('order_events',
             changelane.message('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"),
-            new_row.changelane_row, NULL), changelane_headers, clock_timestamp()),
+            new_row.changelane_row, NULL), changelane.headers('{"route": "orders"}'), clock_timestamp()),
             (SELECT pg_notify('changelane_order_events', '') FROM changelane.sleepers
                 WHERE queue = 'order_events' AND until > clock_timestamp())
         FROM (SELECT NULL::bigint AS "id", NULL::text AS "status") AS absent, LATERAL
@@ -882,12 +881,13 @@ BEGIN
     END FROM (SELECT NULL::bigint AS "id", NULL::text AS "status") AS absent, LATERAL
         (SELECT "id", "status", changelane_new AS changelane_row FROM changelane_new) AS new_row
     WHERE (rules.wanted(new_row."status")) IS TRUE;
-    PERFORM changelane.send_all(changelane_changes, '{order_events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{order_events}',
+        changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_edcc4ec5"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_edcc4ec5"() IS
-    'changelane:1 project=shop route=orders spec=401fb6a4f7b9 live=68ddc298ac84 queues=order_events';
+    'changelane:1 project=shop route=orders spec=401fb6a4f7b9 live=dee05ce9db0b queues=order_events';
 ALTER FUNCTION changelane."orders_insert_edcc4ec5"() OWNER TO "golden_capture";
 -- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$

@@ -750,12 +750,10 @@ ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuu
 CREATE OR REPLACE FUNCTION changelane."log_insert_f8ee3224"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "log"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('insert', 'public', 'log',
         jsonb_build_object('id', new_row."id", 'at', new_row."at"), new_row.changelane_row, NULL),
-        changelane_headers, clock_timestamp())
+        changelane.headers('{"route": "log"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent, LATERAL
         (SELECT "id", "at", "log_insert_f8ee3224".NEW AS changelane_row
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row;
@@ -775,16 +773,14 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."log_insert_f8ee3224"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."log_insert_f8ee3224"() IS
-    'changelane:1 project=golden route=log spec=fcef86311924 live=55d234591703 queues=events';
+    'changelane:1 project=golden route=log spec=fcef86311924 live=5e9c2cb2c562 queues=events';
 CREATE OR REPLACE FUNCTION changelane."log_update_f8ee3224"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "log"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('update', 'public', 'log',
         jsonb_build_object('id', new_row."id", 'at', new_row."at"), new_row.changelane_row,
-        old_row.changelane_row), changelane_headers, clock_timestamp())
+        old_row.changelane_row), changelane.headers('{"route": "log"}'), clock_timestamp())
     FROM (SELECT side.* FROM (SELECT NULL::integer AS "id", NULL::date AS "at") AS absent, LATERAL
         (SELECT "id", "at", "log_update_f8ee3224".OLD AS changelane_row
             FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS side
@@ -809,7 +805,7 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."log_update_f8ee3224"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."log_update_f8ee3224"() IS
-    'changelane:1 project=golden route=log spec=ad2fb3fa3403 live=6cec1ebc9970 queues=events';
+    'changelane:1 project=golden route=log spec=ad2fb3fa3403 live=91ff62cfbac1 queues=events';
 COMMIT;
 
 -- table public.log

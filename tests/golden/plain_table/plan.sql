@@ -751,7 +751,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -759,8 +758,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
-            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-            clock_timestamp())
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+            changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
         WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
@@ -772,12 +771,12 @@ BEGIN
             new_row.changelane_row, NULL)
     END FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=b91a4dc6e98c live=3604ad7bc33a queues=events';
+    'changelane:1 project=golden route=orders spec=b91a4dc6e98c live=00d338973e87 queues=events';
 COMMIT;
 
 -- table public.orders

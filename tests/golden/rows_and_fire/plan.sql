@@ -750,12 +750,10 @@ ALTER TABLE pgmq."q_events_dlq" SET (autovacuum_vacuum_cost_delay = 0, autovacuu
 CREATE OR REPLACE FUNCTION changelane."by_row_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "by_row"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
-        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-        clock_timestamp())
+        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+        changelane.headers('{"route": "by_row"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
@@ -766,7 +764,7 @@ BEGIN
             THEN changelane.key_only('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"))
             ELSE changelane.message('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"),
                 new_row.changelane_row, NULL)
-        END, changelane_headers, clock_timestamp())
+        END, changelane.headers('{"route": "by_row"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row
             FROM (SELECT NEW.*
@@ -787,16 +785,14 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."by_row_insert_71eb967f"() IS
-    'changelane:1 project=golden route=by_row spec=a47a012ff7dc live=c8b5f47103b0 queues=events';
+    'changelane:1 project=golden route=by_row spec=a47a012ff7dc live=2f1c61a71e5b queues=events';
 CREATE OR REPLACE FUNCTION changelane."by_row_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "by_row"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('update', 'public', 'orders',
         jsonb_build_object('id', new_row."id"), new_row.changelane_row, old_row.changelane_row),
-        changelane_headers, clock_timestamp())
+        changelane.headers('{"route": "by_row"}'), clock_timestamp())
     FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row
             FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS side
@@ -827,7 +823,7 @@ BEGIN
                     jsonb_build_object('id', old_row."id"))
                 ELSE changelane.message('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
                     new_row.changelane_row, old_row.changelane_row)
-            END, changelane_headers, clock_timestamp())
+            END, changelane.headers('{"route": "by_row"}'), clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row
                 FROM (SELECT OLD.*
@@ -855,12 +851,11 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."by_row_update_71eb967f"() IS
-    'changelane:1 project=golden route=by_row spec=c7c3d12ac4fc live=62e080bf8f33 queues=events';
+    'changelane:1 project=golden route=by_row spec=c7c3d12ac4fc live=401ecb9ab564 queues=events';
 CREATE OR REPLACE FUNCTION changelane."on_replica_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "on_replica"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -868,8 +863,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
-            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-            clock_timestamp())
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+            changelane.headers('{"route": "on_replica"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
         WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
@@ -881,12 +876,13 @@ BEGIN
             new_row.changelane_row, NULL)
     END FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}',
+        changelane.headers('{"route": "on_replica"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."on_replica_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."on_replica_insert_71eb967f"() IS
-    'changelane:1 project=golden route=on_replica spec=b91a4dc6e98c live=1334e230ed89 queues=events';
+    'changelane:1 project=golden route=on_replica spec=b91a4dc6e98c live=08c04f404848 queues=events';
 COMMIT;
 
 -- table public.orders

@@ -751,7 +751,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_delete_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_old LIMIT 2; -- no row, one, or more?
@@ -759,8 +758,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('delete', 'public', 'orders',
-            jsonb_build_object('id', old_row."id"), NULL::text, old_row.changelane_row), changelane_headers,
-            clock_timestamp())
+            jsonb_build_object('id', old_row."id"), NULL::text, old_row.changelane_row),
+            changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row
         WHERE (pg_column_size(old_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
@@ -773,17 +772,16 @@ BEGIN
             NULL::text, old_row.changelane_row)
     END FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS old_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_delete_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_delete_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=509174a40acc live=628ee2a15100 queues=events';
+    'changelane:1 project=golden route=orders spec=509174a40acc live=67a82e64bb96 queues=events';
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -791,8 +789,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
-            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-            clock_timestamp())
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+            changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
         WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
@@ -804,31 +802,28 @@ BEGIN
             new_row.changelane_row, NULL)
     END FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=b91a4dc6e98c live=3604ad7bc33a queues=events';
+    'changelane:1 project=golden route=orders spec=b91a4dc6e98c live=00d338973e87 queues=events';
 CREATE OR REPLACE FUNCTION changelane."orders_truncate_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('truncate', 'public', 'orders', NULL, NULL::text, NULL),
-        changelane_headers, clock_timestamp())
+        changelane.headers('{"route": "orders"}'), clock_timestamp())
     FROM (SELECT) AS truncated;
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_truncate_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_truncate_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=2dbe7df1acfa live=89631aeb5630 queues=events';
+    'changelane:1 project=golden route=orders spec=2dbe7df1acfa live=e370e496cef7 queues=events';
 CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -837,7 +832,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('update', 'public', 'orders',
             jsonb_build_object('id', new_row."id"), new_row.changelane_row, old_row.changelane_row),
-            changelane_headers, clock_timestamp())
+            changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
         ) AS old_row, (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
@@ -866,12 +861,12 @@ BEGIN
             FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id",
                 changelane_new AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
             WHERE old_row.changelane_row *<> new_row.changelane_row) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=c8151d68d374 live=28784bbc59cc queues=events';
+    'changelane:1 project=golden route=orders spec=c8151d68d374 live=575a7b52b9f5 queues=events';
 COMMIT;
 
 -- table public.orders

@@ -751,7 +751,6 @@ CREATE OR REPLACE FUNCTION changelane."paid_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     -- Most statements change no wanted row. This cheap query finds that out first.
@@ -765,11 +764,10 @@ BEGIN
     LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_headers := changelane.headers('{"route": "paid"}');
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
-            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-            clock_timestamp())
+            jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+            changelane.headers('{"route": "paid"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id", NULL::text AS "status", NULL::numeric AS "total",
             NULL::text AS "note") AS absent, LATERAL
             (SELECT "id", "status", "total", "note", changelane_new AS changelane_row
@@ -795,12 +793,12 @@ BEGIN
     WHERE (new_row."status" = 'paid' and 'insert'::text <> 'delete'
         and ((CASE WHEN false THEN new_row."total" END) is null
         or (CASE WHEN false THEN new_row."total" END) < new_row."total")) IS TRUE;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "paid"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_insert_71eb967f"() IS
-    'changelane:1 project=golden route=paid spec=0ad0d00abbec live=f9eeedc72e0f queues=events';
+    'changelane:1 project=golden route=paid spec=0ad0d00abbec live=fca1b707501a queues=events';
 -- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
@@ -817,7 +815,6 @@ CREATE OR REPLACE FUNCTION changelane."paid_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -839,11 +836,10 @@ BEGIN
                 and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE;
         IF NOT FOUND THEN RETURN NULL; END IF;
     END IF;
-    changelane_headers := changelane.headers('{"route": "paid"}');
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('update', 'public', 'orders',
             jsonb_build_object('id', new_row."id"), new_row.changelane_row, old_row.changelane_row),
-            changelane_headers, clock_timestamp())
+            changelane.headers('{"route": "paid"}'), clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "id", NULL::text AS "status",
             NULL::numeric AS "total", NULL::text AS "note") AS absent, LATERAL
             (SELECT "id", "status", "total", "note", changelane_old AS changelane_row
@@ -889,12 +885,12 @@ BEGIN
                 new_row."total")::record
                 AND (new_row."status" = 'paid' and 'update'::text <> 'delete'
                     and (old_row."total" is null or old_row."total" < new_row."total")) IS TRUE) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "paid"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."paid_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."paid_update_71eb967f"() IS
-    'changelane:1 project=golden route=paid spec=b29f56c45c93 live=7a6e249d0b0b queues=events';
+    'changelane:1 project=golden route=paid spec=b29f56c45c93 live=23a5789ff334 queues=events';
 -- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN

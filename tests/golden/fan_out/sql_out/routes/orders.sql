@@ -4,15 +4,15 @@ CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
-        PERFORM pgmq.send('mails', made.message, changelane_headers, clock_timestamp()),
-            pgmq.send('stock', made.message, changelane_headers, clock_timestamp())
+        PERFORM pgmq.send('mails', made.message, changelane.headers('{"route": "orders"}'),
+            clock_timestamp()),
+            pgmq.send('stock', made.message, changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
             SELECT changelane.message('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
                 new_row.changelane_row, old_row.changelane_row) AS message
@@ -42,12 +42,13 @@ BEGIN
             FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id",
                 changelane_new AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
             WHERE old_row.changelane_row *<> new_row.changelane_row) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{mails,stock}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{mails,stock}',
+        changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=2d58cddde086 live=a9d762d504fb queues=mails,stock';
+    'changelane:1 project=golden route=orders spec=2d58cddde086 live=14761878cf8b queues=mails,stock';
 CREATE OR REPLACE TRIGGER "!orders_update_71eb967f" AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."orders_update_71eb967f"();

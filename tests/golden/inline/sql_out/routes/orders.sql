@@ -3,22 +3,20 @@
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
 BEGIN
     INSERT INTO pgmq."q_events" (vt, message, headers)
     SELECT clock_timestamp(), CASE WHEN changelane.is_large(new_row.changelane_row)
         THEN changelane.key_only('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"))
         ELSE changelane.message('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"),
             new_row.changelane_row, NULL)
-    END, changelane_headers
+    END, (SELECT changelane.headers('{"route": "orders"}'))
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=2fe57e22b47f live=c6a1a71a40fb queues=events';
+    'changelane:1 project=golden route=orders spec=2fe57e22b47f live=66bd2a9853ce queues=events';
 CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f" AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
@@ -29,7 +27,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -39,7 +36,7 @@ BEGIN
         INSERT INTO pgmq."q_events" (vt, message, headers)
         SELECT clock_timestamp(), changelane.message('update', 'public', 'orders',
             jsonb_build_object('id', new_row."id"), new_row.changelane_row, old_row.changelane_row),
-            changelane_headers
+            changelane.headers('{"route": "orders"}')
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
         ) AS old_row, (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
@@ -59,7 +56,7 @@ BEGIN
     END IF;
     -- Both sides hold the rows in one order, so row numbers pair them, even where a key changed.
     INSERT INTO pgmq."q_events" (vt, message, headers)
-    SELECT clock_timestamp(), made.message, changelane_headers
+    SELECT clock_timestamp(), made.message, (SELECT changelane.headers('{"route": "orders"}'))
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL (
         SELECT CASE WHEN changelane.is_large(old_row.changelane_row, new_row.changelane_row)
             THEN changelane.key_only('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
@@ -75,7 +72,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=11c21470be4a live=b08496004d02 queues=events';
+    'changelane:1 project=golden route=orders spec=11c21470be4a live=7cbc3470a083 queues=events';
 CREATE OR REPLACE TRIGGER "!orders_update_71eb967f" AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."orders_update_71eb967f"();

@@ -4,7 +4,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -13,7 +12,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
             jsonb_build_object('customer_id', new_row."customer_id", 'id', new_row."id"),
-            new_row.changelane_row, NULL), changelane_headers, clock_timestamp())
+            new_row.changelane_row, NULL), changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
             (SELECT "id", "customer_id", changelane_new AS changelane_row FROM changelane_new) AS new_row
         WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
@@ -27,12 +26,12 @@ BEGIN
             new_row.changelane_row, NULL)
     END FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
         (SELECT "id", "customer_id", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=b6e78d9e8749 live=68076198fbb6 queues=events';
+    'changelane:1 project=golden route=orders spec=b6e78d9e8749 live=f61079a4fbe2 queues=events';
 CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f" AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."orders_insert_71eb967f"();
@@ -43,7 +42,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_delete_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_old LIMIT 2; -- no row, one, or more?
@@ -52,7 +50,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('delete', 'public', 'orders',
             jsonb_build_object('customer_id', old_row."customer_id", 'id', old_row."id"), NULL::text,
-            old_row.changelane_row), changelane_headers, clock_timestamp())
+            old_row.changelane_row), changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
             (SELECT "id", "customer_id", changelane_old AS changelane_row FROM changelane_old) AS old_row
         WHERE (pg_column_size(old_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
@@ -67,12 +65,12 @@ BEGIN
             old_row.changelane_row)
     END FROM (SELECT NULL::integer AS "id", NULL::integer AS "customer_id") AS absent, LATERAL
         (SELECT "id", "customer_id", changelane_old AS changelane_row FROM changelane_old) AS old_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_delete_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_delete_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=ab050ac8fcc0 live=8e6106385994 queues=events';
+    'changelane:1 project=golden route=orders spec=ab050ac8fcc0 live=25779ae93190 queues=events';
 CREATE OR REPLACE TRIGGER "!orders_delete_71eb967f" AFTER DELETE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."orders_delete_71eb967f"();

@@ -4,7 +4,6 @@ CREATE OR REPLACE FUNCTION changelane."customers_insert_b7b4b613"() RETURNS trig
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "customers"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -26,7 +25,7 @@ BEGIN
                     || jsonb_build_object('extra',
                         jsonb_build_object('actor', (current_setting('app.user', true)), 'noted',
                         (new_row."note" is not null))) AS message OFFSET 0) AS made
-            ), changelane_headers, clock_timestamp())
+            ), changelane.headers('{"route": "customers"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban",
             NULL::text AS "note") AS absent, LATERAL
             (SELECT "id", "email", "iban", "note", changelane_new AS changelane_row
@@ -60,12 +59,12 @@ BEGIN
         NULL::text AS "note") AS absent, LATERAL
         (SELECT "id", "email", "iban", "note", changelane_new AS changelane_row
             FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "customers"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_insert_b7b4b613"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."customers_insert_b7b4b613"() IS
-    'changelane:1 project=golden route=customers spec=c9e17fb2e880 live=769181ee4be4 queues=events';
+    'changelane:1 project=golden route=customers spec=c9e17fb2e880 live=4e3acdc0db50 queues=events';
 -- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
@@ -86,7 +85,6 @@ CREATE OR REPLACE FUNCTION changelane."customers_delete_b7b4b613"() RETURNS trig
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "customers"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_old LIMIT 2; -- no row, one, or more?
@@ -108,7 +106,7 @@ BEGIN
                     || jsonb_build_object('extra',
                         jsonb_build_object('actor', (current_setting('app.user', true)), 'noted',
                         ((CASE WHEN false THEN old_row."note" END) is not null))) AS message OFFSET 0) AS made
-            ), changelane_headers, clock_timestamp())
+            ), changelane.headers('{"route": "customers"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "id", NULL::text AS "email", NULL::text AS "iban",
             NULL::text AS "note") AS absent, LATERAL
             (SELECT "id", "email", "iban", "note", changelane_old AS changelane_row
@@ -143,12 +141,12 @@ BEGIN
         NULL::text AS "note") AS absent, LATERAL
         (SELECT "id", "email", "iban", "note", changelane_old AS changelane_row
             FROM changelane_old) AS old_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "customers"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."customers_delete_b7b4b613"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."customers_delete_b7b4b613"() IS
-    'changelane:1 project=golden route=customers spec=2519634ff3ee live=0efe016337fe queues=events';
+    'changelane:1 project=golden route=customers spec=2519634ff3ee live=d98894ba716a queues=events';
 -- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN

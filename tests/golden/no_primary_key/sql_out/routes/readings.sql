@@ -5,7 +5,6 @@ CREATE OR REPLACE FUNCTION changelane."readings_insert_0d4d2d95"() RETURNS trigg
         SET TimeZone = 'UTC' SET bytea_output = 'hex' SET extra_float_digits = 1 SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "readings"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -13,7 +12,7 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'public', 'readings', NULL,
-            new_row.changelane_row, NULL), changelane_headers, clock_timestamp())
+            new_row.changelane_row, NULL), changelane.headers('{"route": "readings"}'), clock_timestamp())
         FROM (SELECT changelane_new AS changelane_row FROM changelane_new) AS new_row
         WHERE (pg_column_size(new_row.changelane_row) > 131072 /* 128 kB */) IS NOT TRUE;
         IF FOUND THEN RETURN NULL; END IF;
@@ -22,12 +21,12 @@ BEGIN
         THEN changelane.key_only('insert', 'public', 'readings')
         ELSE changelane.message('insert', 'public', 'readings', NULL, new_row.changelane_row, NULL)
     END FROM (SELECT changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "readings"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."readings_insert_0d4d2d95"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."readings_insert_0d4d2d95"() IS
-    'changelane:1 project=golden route=readings spec=9e3fde4f2821 live=16271aea13ea queues=events';
+    'changelane:1 project=golden route=readings spec=9e3fde4f2821 live=00e3b2c84175 queues=events';
 CREATE OR REPLACE TRIGGER "!readings_insert_0d4d2d95" AFTER INSERT ON "public"."readings"
     REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."readings_insert_0d4d2d95"();
@@ -39,7 +38,6 @@ CREATE OR REPLACE FUNCTION changelane."readings_update_0d4d2d95"() RETURNS trigg
         SET TimeZone = 'UTC' SET bytea_output = 'hex' SET extra_float_digits = 1 SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "readings"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -47,7 +45,8 @@ BEGIN
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('update', 'public', 'readings', NULL,
-            new_row.changelane_row, old_row.changelane_row), changelane_headers, clock_timestamp())
+            new_row.changelane_row, old_row.changelane_row), changelane.headers('{"route": "readings"}'),
+            clock_timestamp())
         FROM (SELECT changelane_old AS changelane_row FROM changelane_old) AS old_row,
             (SELECT changelane_new AS changelane_row FROM changelane_new) AS new_row
         WHERE CASE WHEN pg_column_size(old_row.changelane_row)
@@ -71,12 +70,12 @@ BEGIN
     FULL JOIN (SELECT row_number() OVER () AS changelane_number, changelane_new AS changelane_row
         FROM changelane_new) AS new_row USING (changelane_number)
     WHERE old_row.changelane_row *<> new_row.changelane_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "readings"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."readings_update_0d4d2d95"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."readings_update_0d4d2d95"() IS
-    'changelane:1 project=golden route=readings spec=7285af8415d7 live=7a419dbca48b queues=events';
+    'changelane:1 project=golden route=readings spec=7285af8415d7 live=995ccb97393c queues=events';
 CREATE OR REPLACE TRIGGER "!readings_update_0d4d2d95" AFTER UPDATE ON "public"."readings"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."readings_update_0d4d2d95"();

@@ -5,7 +5,6 @@ CREATE OR REPLACE FUNCTION changelane."differences_update_71eb967f"() RETURNS tr
         SET extra_float_digits = 1 SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "differences"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -21,7 +20,7 @@ BEGIN
                         (to_jsonb(new_row.changelane_row)) AS become OFFSET 0) AS rows
                 ) AS listed
                 WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
-            )), changelane_headers, clock_timestamp())
+            )), changelane.headers('{"route": "differences"}'), clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", changelane_old AS changelane_row FROM changelane_old) AS side
         ) AS old_row, (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
@@ -58,12 +57,13 @@ BEGIN
             FULL JOIN (SELECT row_number() OVER () AS changelane_number, "id",
                 changelane_new AS changelane_row FROM changelane_new) AS new_row USING (changelane_number)
             WHERE old_row.changelane_row *<> new_row.changelane_row) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}',
+        changelane.headers('{"route": "differences"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."differences_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."differences_update_71eb967f"() IS
-    'changelane:1 project=golden route=differences spec=04564bb8070f live=67288be9acb7 queues=events';
+    'changelane:1 project=golden route=differences spec=04564bb8070f live=ab013efb762d queues=events';
 CREATE OR REPLACE TRIGGER "!differences_update_71eb967f" AFTER UPDATE ON "public"."orders"
     REFERENCING OLD TABLE AS changelane_old NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."differences_update_71eb967f"();

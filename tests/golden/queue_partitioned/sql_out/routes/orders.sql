@@ -3,8 +3,6 @@
 CREATE OR REPLACE FUNCTION changelane."orders_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
 BEGIN
     WITH made AS MATERIALIZED (
         SELECT clock_timestamp() AS vt, CASE WHEN changelane.is_large(new_row.changelane_row)
@@ -16,7 +14,8 @@ BEGIN
             (SELECT "id", changelane_new AS changelane_row FROM changelane_new) AS new_row
     )
     INSERT INTO pgmq."q_events" (vt, message, headers)
-    SELECT vt, message, changelane_headers || jsonb_build_object('x-pgmq-group', message ->> 'key') FROM made;
+    SELECT vt, message, (SELECT changelane.headers('{"route": "orders"}'))
+        || jsonb_build_object('x-pgmq-group', message ->> 'key') FROM made;
     IF FOUND THEN
         PERFORM pg_notify('changelane_events', '') FROM changelane.sleepers
             WHERE queue = 'events' AND until > clock_timestamp();
@@ -25,7 +24,7 @@ BEGIN
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_71eb967f"() IS
-    'changelane:1 project=golden route=orders spec=5e69a7f15742 live=6282df4bd3f6 queues=events';
+    'changelane:1 project=golden route=orders spec=5e69a7f15742 live=dba3443b89ad queues=events';
 CREATE OR REPLACE TRIGGER "!orders_insert_71eb967f" AFTER INSERT ON "public"."orders"
     REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."orders_insert_71eb967f"();

@@ -4,7 +4,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_insert_e0730411"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     -- Most statements change no wanted row. This cheap query finds that out first.
@@ -17,12 +16,12 @@ BEGIN
     LIMIT 2;
     GET DIAGNOSTICS changelane_rows = ROW_COUNT;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    changelane_headers := changelane.headers('{"route": "orders"}');
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'My Schema', 'Order "x" $$ ; --',
             jsonb_build_object('select', new_row."select"),
             (jsonb_build_object('select', new_row."select", 'new', new_row."new", 'old', new_row."old",
-            'Größe', new_row."Größe", 'it''s', new_row."it's")), NULL), changelane_headers, clock_timestamp())
+            'Größe', new_row."Größe", 'it''s', new_row."it's")), NULL),
+            changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old",
             NULL::integer AS "Größe", NULL::text AS "it's") AS absent, LATERAL
             (SELECT "select", "new", "old", "Größe", "it's", changelane_new AS changelane_row
@@ -49,12 +48,12 @@ BEGIN
             FROM changelane_new) AS new_row
     WHERE (new_row."Größe" > 1 and new_row."new" is distinct from (CASE WHEN false THEN new_row."old" END)
         and new_row."it's" <> '$$') IS TRUE;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_e0730411"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_e0730411"() IS
-    'changelane:1 project=golden route=orders spec=1277f3b97387 live=5c3ef70ca979 queues=events';
+    'changelane:1 project=golden route=orders spec=1277f3b97387 live=704a8428e045 queues=events';
 -- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN
@@ -76,7 +75,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_update_e0730411"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers jsonb;
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -98,7 +96,6 @@ BEGIN
                 and new_row."it's" <> '$$') IS TRUE;
         IF NOT FOUND THEN RETURN NULL; END IF;
     END IF;
-    changelane_headers := changelane.headers('{"route": "orders"}');
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('update', 'My Schema', 'Order "x" $$ ; --',
             jsonb_build_object('select', new_row."select"),
@@ -114,7 +111,7 @@ BEGIN
                         new_row."it's")) AS become OFFSET 0) AS rows
                 ) AS listed
                 WHERE ROW(become -> name)::record *<> ROW(was -> name)::record
-            )), changelane_headers, clock_timestamp())
+            )), changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "select", NULL::text AS "new", NULL::text AS "old",
             NULL::integer AS "Größe", NULL::text AS "it's") AS absent, LATERAL
             (SELECT "select", "new", "old", "Größe", "it's", changelane_old AS changelane_row
@@ -178,12 +175,12 @@ BEGIN
                 OR ROW(old_row."it's")::record *<> ROW(new_row."it's")::record)
                 AND (new_row."Größe" > 1 and new_row."new" is distinct from old_row."old"
                     and new_row."it's" <> '$$') IS TRUE) AS made;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_update_e0730411"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_update_e0730411"() IS
-    'changelane:1 project=golden route=orders spec=6dc3cf545ba6 live=a541311c837f queues=events';
+    'changelane:1 project=golden route=orders spec=6dc3cf545ba6 live=fc0c02c573d4 queues=events';
 -- An expression that does not fit the table fails here, instead of in the application's writes.
 DO $changelane$
 BEGIN

@@ -3,12 +3,10 @@
 CREATE OR REPLACE FUNCTION changelane."by_row_insert_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "by_row"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('insert', 'public', 'orders',
-        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-        clock_timestamp())
+        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+        changelane.headers('{"route": "by_row"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
@@ -19,7 +17,7 @@ BEGIN
             THEN changelane.key_only('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"))
             ELSE changelane.message('insert', 'public', 'orders', jsonb_build_object('id', new_row."id"),
                 new_row.changelane_row, NULL)
-        END, changelane_headers, clock_timestamp())
+        END, changelane.headers('{"route": "by_row"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "by_row_insert_71eb967f".NEW AS changelane_row
             FROM (SELECT NEW.*
@@ -40,7 +38,7 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_insert_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."by_row_insert_71eb967f"() IS
-    'changelane:1 project=golden route=by_row spec=a47a012ff7dc live=c8b5f47103b0 queues=events';
+    'changelane:1 project=golden route=by_row spec=a47a012ff7dc live=2f1c61a71e5b queues=events';
 CREATE OR REPLACE TRIGGER "!by_row_insert_71eb967f" AFTER INSERT ON "public"."orders"
     FOR EACH ROW
     EXECUTE FUNCTION changelane."by_row_insert_71eb967f"();
@@ -51,12 +49,10 @@ CALL changelane.mark_trigger('!by_row_insert_71eb967f', '"public"."orders"',
 CREATE OR REPLACE FUNCTION changelane."by_row_update_71eb967f"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "by_row"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('update', 'public', 'orders',
         jsonb_build_object('id', new_row."id"), new_row.changelane_row, old_row.changelane_row),
-        changelane_headers, clock_timestamp())
+        changelane.headers('{"route": "by_row"}'), clock_timestamp())
     FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row
             FROM (SELECT OLD.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS side
@@ -87,7 +83,7 @@ BEGIN
                     jsonb_build_object('id', old_row."id"))
                 ELSE changelane.message('update', 'public', 'orders', jsonb_build_object('id', new_row."id"),
                     new_row.changelane_row, old_row.changelane_row)
-            END, changelane_headers, clock_timestamp())
+            END, changelane.headers('{"route": "by_row"}'), clock_timestamp())
         FROM (SELECT side.* FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
             (SELECT "id", "by_row_update_71eb967f".OLD AS changelane_row
                 FROM (SELECT OLD.*
@@ -115,7 +111,7 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."by_row_update_71eb967f"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."by_row_update_71eb967f"() IS
-    'changelane:1 project=golden route=by_row spec=c7c3d12ac4fc live=62e080bf8f33 queues=events';
+    'changelane:1 project=golden route=by_row spec=c7c3d12ac4fc live=401ecb9ab564 queues=events';
 CREATE OR REPLACE TRIGGER "!by_row_update_71eb967f" AFTER UPDATE ON "public"."orders"
     FOR EACH ROW
     EXECUTE FUNCTION changelane."by_row_update_71eb967f"();

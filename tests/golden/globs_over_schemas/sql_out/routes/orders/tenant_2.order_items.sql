@@ -4,7 +4,6 @@ CREATE OR REPLACE FUNCTION changelane."orders_insert_2af6195d"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET jit = off
 AS $changelane$ #variable_conflict use_column
 DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "orders"}');
     changelane_rows integer; changelane_changes refcursor;
 BEGIN
     PERFORM FROM changelane_new LIMIT 2; -- no row, one, or more?
@@ -13,7 +12,7 @@ BEGIN
     IF changelane_rows = 1 THEN
         PERFORM pgmq.send('events', changelane.message('insert', 'tenant_2', 'order_items',
             jsonb_build_object('order_id', new_row."order_id", 'line', new_row."line"),
-            new_row.changelane_row, NULL), changelane_headers, clock_timestamp())
+            new_row.changelane_row, NULL), changelane.headers('{"route": "orders"}'), clock_timestamp())
         FROM (SELECT NULL::integer AS "order_id", NULL::integer AS "line") AS absent, LATERAL
             (SELECT "order_id", "line", changelane_new AS changelane_row FROM changelane_new) AS new_row;
         RETURN NULL;
@@ -23,12 +22,12 @@ BEGIN
         NULL)
         FROM (SELECT NULL::integer AS "order_id", NULL::integer AS "line") AS absent, LATERAL
         (SELECT "order_id", "line", changelane_new AS changelane_row FROM changelane_new) AS new_row;
-    PERFORM changelane.send_all(changelane_changes, '{events}', changelane_headers);
+    PERFORM changelane.send_all(changelane_changes, '{events}', changelane.headers('{"route": "orders"}'));
     RETURN NULL;
 END $changelane$;
 REVOKE ALL ON FUNCTION changelane."orders_insert_2af6195d"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."orders_insert_2af6195d"() IS
-    'changelane:1 project=golden route=orders spec=0516fc2a7d0b live=b2c1d6a98c40 queues=events';
+    'changelane:1 project=golden route=orders spec=0516fc2a7d0b live=0ecea4a93aac queues=events';
 CREATE OR REPLACE TRIGGER "!orders_insert_2af6195d" AFTER INSERT ON "tenant_2"."order_items"
     REFERENCING NEW TABLE AS changelane_new FOR EACH STATEMENT
     EXECUTE FUNCTION changelane."orders_insert_2af6195d"();

@@ -3,12 +3,10 @@
 CREATE OR REPLACE FUNCTION changelane."animals_insert_f2cbfc48"() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC'
 AS $changelane$ #variable_conflict use_column
-DECLARE
-    changelane_headers CONSTANT jsonb := changelane.headers('{"route": "animals"}');
 BEGIN
     PERFORM pgmq.send('events', changelane.message('insert', 'public', 'animals',
-        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL), changelane_headers,
-        clock_timestamp())
+        jsonb_build_object('id', new_row."id"), new_row.changelane_row, NULL),
+        changelane.headers('{"route": "animals"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row
             FROM (SELECT NEW.* WHERE '0'::regclass /* this table */ IS NOT NULL) AS source) AS new_row
@@ -19,7 +17,7 @@ BEGIN
             THEN changelane.key_only('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"))
             ELSE changelane.message('insert', 'public', 'animals', jsonb_build_object('id', new_row."id"),
                 new_row.changelane_row, NULL)
-        END, changelane_headers, clock_timestamp())
+        END, changelane.headers('{"route": "animals"}'), clock_timestamp())
     FROM (SELECT NULL::integer AS "id") AS absent, LATERAL
         (SELECT "id", "animals_insert_f2cbfc48".NEW AS changelane_row
             FROM (SELECT NEW.*
@@ -40,7 +38,7 @@ END
 $changelane$;
 REVOKE ALL ON FUNCTION changelane."animals_insert_f2cbfc48"() FROM PUBLIC;
 COMMENT ON FUNCTION changelane."animals_insert_f2cbfc48"() IS
-    'changelane:1 project=golden route=animals spec=256587fdfbee live=202a1c8fb632 queues=events';
+    'changelane:1 project=golden route=animals spec=256587fdfbee live=f3346fbf4464 queues=events';
 CREATE OR REPLACE TRIGGER "!animals_insert_f2cbfc48" AFTER INSERT ON "public"."cats"
     FOR EACH ROW
     EXECUTE FUNCTION changelane."animals_insert_f2cbfc48"();
