@@ -26,7 +26,7 @@ from changelane.contract.manifest import Consumer as Spec
 from changelane.contract.manifest import Fair
 from changelane.contract.schema import SCHEMA_SQL
 from changelane.runner.live import pgmq
-from changelane.runner.queue.ordered import open_worked
+from changelane.runner.queue.worked import open_worked
 from changelane.runner.work.handlers.plan import HandlerPlan
 from changelane.runner.work.handlers.signature import Handler
 from changelane.runner.work.process.consumer import Consumer

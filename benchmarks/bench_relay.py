@@ -40,7 +40,7 @@ from changelane.contract.destination import Destination, Relay
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live import pgmq
 from changelane.runner.local import server
-from changelane.runner.queue.ordered import open_worked
+from changelane.runner.queue.worked import open_worked
 from changelane.runner.relay.destinations import Destinations, make_engine
 from changelane.runner.relay.engine import CONFIRMED, Engine, Finding, Outcome, Outgoing
 from changelane.runner.work.process.consumer import Consumer

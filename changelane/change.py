@@ -41,6 +41,10 @@ class Change(Generic[RowT_co]):
     whatever becomes of the message (retries, dead letters, redrive, replay), and never used again. A message
     without one, which version 0.1 or a person sent, has ``queue:msg_id``.
 
+    With ``coalesce``, a change may stand for several of one key. ``ids`` names them, the oldest first, and
+    ``merged`` counts them. ``old`` is then that of the first; ``new``, ``id``, ``at``, ``txid`` and all else
+    are those of the last.
+
     ``Change[OrdersRow]``, with a TypedDict as ``changelane models`` writes, is a change whose rows are
     checked and converted before the handler gets it.
     """
@@ -61,10 +65,18 @@ class Change(Generic[RowT_co]):
     extra: Row = field(default_factory=dict)
     truncated: bool = False
     id: str = ""
+    ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.id:
             object.__setattr__(self, "id", f"{self.queue}:{self.msg_id}")
+        if not self.ids:
+            object.__setattr__(self, "ids", (self.id,))
+
+    @property
+    def merged(self) -> int:
+        """How many changes this one stands for: 1 without ``coalesce``."""
+        return len(self.ids)
 
     @property
     def changed(self) -> frozenset[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from changelane.contract.catalog import Catalog, load_catalog
-from changelane.contract.manifest import load_manifest, read_files, read_step
+from changelane.contract.manifest import Coalesce, load_manifest, read_files, read_step
 from changelane.errors import SpecError
 from changelane.generator.render.sql_out import Output, SqlFile, find_stale, generate, name_file, write
 from changelane.generator.spec.loading import read_spec
@@ -118,3 +118,24 @@ def test_a_file_of_many_steps_is_put_together_in_proportion_to_its_size() -> Non
     # Copied at each step, these 40 MB take minutes.
     assert time.process_time() - begun < 10
     assert [content[step.start : step.end].decode() for step in steps] == texts
+
+
+def test_the_worker_knows_which_routes_of_merged_changes_need_care(catalog: Catalog, tmp_path: Path) -> None:
+    """Routes that send part of the old row, and those whose key does not name one row."""
+    spec = tmp_path / "pipelines.yaml"
+    spec.write_text(
+        "version: 1\nproject: shop\nqueues: {all: {}, other: {}}\nroutes:\n"
+        "- {name: whole, table: shop.orders, events: [insert], queue: all}\n"
+        "- {name: part, table: shop.orders, events: [update], queue: all, payload: {old: changed}}\n"
+        "- {name: several, table: shop.orders, events: [update], queues: [all, other], key: [customer_id]}\n"
+        "- {name: wider, table: shop.orders, events: [update], queue: all, key: [customer_id, id]}\n"
+        "consumers:\n  all: {handler: 'app:handle', coalesce: {by: key, quiet: 2s, at_most: 1m}}\n"
+        "  other: {handler: 'app:handle'}\n"
+    )
+    output = generate(read_spec(spec), catalog)
+    write(output, tmp_path / "out")
+    manifest = load_manifest(tmp_path / "out")
+    consumers = {consumer.queue: consumer for consumer in manifest.consumers}
+    assert consumers["all"].coalesce == Coalesce(quiet=2, at_most=60, partial=("part",), shared=("several",))
+    assert consumers["other"].coalesce is None
+    assert {queue.name for queue in manifest.queues if queue.ordered} == {"all"}

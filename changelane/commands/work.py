@@ -24,7 +24,7 @@ from changelane.contract.manifest import load_manifest
 from changelane.runner.live.database import connect, resolve
 from changelane.runner.live.pinned import PinnedConnection
 from changelane.runner.live.session import explain
-from changelane.runner.queue.ordered import open_worked
+from changelane.runner.queue.worked import open_worked
 from changelane.runner.work.handlers.log_records import join_logging
 from changelane.runner.work.process.choice import choose_consumers
 from changelane.runner.work.process.clock import Clock

@@ -76,7 +76,7 @@ class Queue(Record):
     dead_letter: str | None = None
     dead_letters: DeadLetters | None = None
     ordered: bool = False
-    """Whether a consumer keeps the order of keys, which needs an index on the queue's table."""
+    """Whether a consumer keeps the order of keys or merges them, which needs an index on its table."""
     groups: tuple[tuple[str, ...], ...] = ()
     """What its consumer takes turns by, which needs an index (``changelane.contract.groups``)."""
     counts: tuple[Counted, ...] = ()
@@ -261,6 +261,20 @@ class Fair(Limit):
     by: tuple[tuple[str, ...], ...]
 
 
+class Coalesce(Record):
+    """The due messages of a key are one change. A key is due once no message came for ``quiet`` seconds, at
+    most ``at_most`` seconds (None: without a limit) after its first.
+
+    ``partial`` names the routes whose messages hold only those columns of the old row that differ. ``shared``
+    names those whose key several rows may share: there the last change stands for all.
+    """
+
+    quiet: float = 0.0
+    at_most: float | None = None
+    partial: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+
+
 class Consumer(Record):
     """How a worker handles one queue: by ``handler`` or ``relay``, the other is None. ``lease`` and
     ``timeout`` in seconds; ``timeout`` None means no limit, as for every relay, which has its own.
@@ -276,6 +290,7 @@ class Consumer(Record):
     batch: int = 50
     concurrency: int = 8
     ordering: Literal["none", "key"] = "none"
+    coalesce: Coalesce | None = None
     lease: float = 60.0
     timeout: float | None = None
     retry: Retry = Retry()
@@ -297,6 +312,11 @@ class Consumer(Record):
     def limited(self) -> bool:
         """Whether it has a limit over all workers."""
         return any(bounds and (bounds.concurrency or bounds.rate) for bounds in (self.fair, self.limit))
+
+    @property
+    def keyed(self) -> bool:
+        """Whether no two changes of one key are handled at once, for which its queue needs an index."""
+        return self.ordering == "key" or self.coalesce is not None
 
 
 class Manifest(Record):

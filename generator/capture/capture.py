@@ -42,9 +42,9 @@ class Capture:
     None means the whole row, whatever columns it has then, except the ``virtual`` ones, which triggers see as
     null. ``unchanged``: updates that change nothing are sent too. ``delay`` is in seconds. ``max_bytes``
     limits a message as jsonb. ``prefix`` makes the trigger's name sort before others. ``grouped``: a consumer
-    keeps the order of keys. ``halved``: an update that changes the key is sent to both keys. ``waking`` are
-    the queues whose workers may sleep. ``owner`` is the role that will own the function; None: the role that
-    applies.
+    keeps the order of keys or merges their changes. ``halved``: an update that changes the key is sent to
+    both keys. ``waking`` are the queues whose workers may sleep. ``owner`` is the role that will own the
+    function; None: the role that applies.
     """
 
     project: str
@@ -85,6 +85,11 @@ class Capture:
     def trigger(self) -> str:
         """The trigger's name."""
         return self.prefix + self.name
+
+    @property
+    def names_row(self) -> bool:
+        """Whether no two rows have the same message key, as far as the primary key tells."""
+        return bool(self.table.primary_key) and set(self.table.primary_key) <= set(self.key)
 
     @cached_property
     def sides(self) -> tuple[str, ...]:

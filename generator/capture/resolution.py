@@ -68,9 +68,7 @@ class _Resolver:
         self.places = {route.name: route.index for route in document.spec.routes}
         self.triggers = {table.identity: table.triggers for table in catalog.tables}
         self.consumed = frozenset(document.spec.consumers)
-        self.ordered = frozenset(
-            name for name, consumer in document.spec.consumers.items() if consumer.ordering == "key"
-        )
+        self.ordered = frozenset(name for name, consumer in document.spec.consumers.items() if consumer.keyed)
         self.result = Resolution()
 
     def resolve(self) -> Resolution:
@@ -162,14 +160,16 @@ class _Resolver:
             return None
 
     def _check_key(self, route: Route, table: Table) -> None:
-        """When a consumer keeps the order of keys, each message needs a key; a truncation has none."""
+        """When a consumer works by keys, each message needs one; a truncation has none."""
         if route.key or table.primary_key or set(route.events) <= {"truncate"}:
             return
         for position, queue in enumerate(route.queues):
             if queue in self.ordered:
+                merges = self.document.spec.consumers[queue].coalesce is not None
+                work = "merges the changes of a key" if merges else "keeps the order of keys"
                 self._report(
                     Code.NO_KEY,
-                    f"consumer {queue} keeps the order of keys, and {table} has no primary key",
+                    f"consumer {queue} {work}, and {table} has no primary key",
                     *route.queue_path(position), fix="add `key: [...]` to the route",
                 )  # fmt: skip
 

@@ -88,7 +88,7 @@ def list_queues(document: Document) -> Iterator[tuple[str, QueuePlan]]:
                 autovacuum=_list_parameters(declared.autovacuum),
                 dead_letter=spec.dead_letter(name),
                 dead_letters=describe_dead_letters(declared),
-                ordered=consumer is not None and consumer.ordering == "key",
+                ordered=consumer is not None and consumer.keyed,
                 groups=group_by(consumer.fair) if consumer and consumer.fair else (),
                 counts=_list_counts(consumer) if consumer else (),
                 restricted=name in restricted,

@@ -28,7 +28,7 @@ from changelane.generator.render.queue_sql import QueuePlan, describe_dead_lette
 from changelane.generator.render.relays import describe_destinations, describe_relay
 from changelane.generator.render.renderings import Renderings
 from changelane.generator.spec.loading import Document
-from changelane.generator.spec.models import Consumer, Route, Schedule
+from changelane.generator.spec.models import Coalesce, Consumer, Route, Schedule
 from changelane.generator.spec.scalars import read_rate
 from changelane.generator.sql.grammar import check_statements
 
@@ -81,7 +81,7 @@ def generate(document: Document, catalog: Catalog) -> Output:
         routes=tuple(_describe_routes(document.spec.routes, resolution)),
         tables=tuple(_describe_tables(resolution.captures)),
         consumers=tuple(
-            _describe_consumer(document, queue, consumer)
+            _describe_consumer(document, queue, consumer, resolution.captures)
             for queue, consumer in document.spec.consumers.items()
         ),
         destinations=tuple(describe_destinations(document.spec)),
@@ -273,7 +273,9 @@ def _describe_tables(captures: Iterable[Capture]) -> Iterator[contract.Table]:
         )
 
 
-def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> contract.Consumer:
+def _describe_consumer(
+    document: Document, queue: str, consumer: Consumer, captures: Iterable[Capture]
+) -> contract.Consumer:
     retry = consumer.retry
     declared = document.spec.queues[queue]
     return contract.Consumer(
@@ -281,6 +283,7 @@ def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> co
         handler=consumer.handler,
         mode=consumer.mode,
         ordering=consumer.ordering,
+        coalesce=consumer.coalesce and _describe_coalesce(consumer.coalesce, queue, captures),
         concurrency=consumer.concurrency,
         lease=consumer.lease,
         retry=contract.Retry(
@@ -307,6 +310,16 @@ def _describe_consumer(document: Document, queue: str, consumer: Consumer) -> co
             rate=consumer.limit.rate and read_rate(consumer.limit.rate),
         ),
         **{"batch": consumer.batch, "timeout": consumer.timeout, **describe_relay(document.spec, consumer)},
+    )
+
+
+def _describe_coalesce(rule: Coalesce, queue: str, captures: Iterable[Capture]) -> contract.Coalesce:
+    sending = [capture for capture in captures if queue in capture.queues]
+    return contract.Coalesce(
+        quiet=rule.quiet,
+        at_most=rule.at_most,
+        partial=tuple(sorted({capture.route for capture in sending if capture.old == "changed"})),
+        shared=tuple(sorted({capture.route for capture in sending if not capture.names_row})),
     )
 
 

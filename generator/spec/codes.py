@@ -47,6 +47,7 @@ class Code(StrEnum):
     RELAY = "CL217"
     TEMPLATE = "CL218"
     HANDLER = "CL219"
+    COALESCE = "CL220"
     FAIR = "CL221"
 
     NO_TABLE = "CL301"

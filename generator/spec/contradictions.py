@@ -10,6 +10,7 @@ from changelane.contract.queue_name import LONGEST as QUEUE_LENGTH
 from changelane.contract.queue_name import fold
 from changelane.diagnostic import Diagnostic
 from changelane.generator.spec.access_rules import check_access
+from changelane.generator.spec.coalesce_rules import check_coalesce
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.fair_rules import check_fair
 from changelane.generator.spec.format_rules import check_formats
@@ -40,6 +41,7 @@ def check(source: Source) -> Iterator[Diagnostic]:
     yield from check_relays(source)
     yield from check_formats(source)
     yield from check_fair(source)
+    yield from check_coalesce(source)
 
 
 def _content(source: Source, *path: Step) -> str | list[Node] | dict[str, Node] | None:
@@ -252,12 +254,15 @@ def _check_consumers(source: Source) -> Iterator[Diagnostic]:
             yield source.diagnose(Code.OUT_OF_RANGE, message, *path, "timeout", fix=fix)
         yield from _check_retry(source, *path, "retry")
         if _text(source, *path, "on_exhausted") == "block" and _text(source, *path, "ordering") != "key":
+            merges = source.find(*path, "coalesce") is not None
             yield source.diagnose(
                 Code.BLOCK,
-                "`on_exhausted: block` holds back a key, and this consumer keeps no order of keys",
+                "`on_exhausted: block` holds back single changes, and this consumer merges them"
+                if merges
+                else "`on_exhausted: block` holds back a key, and this consumer keeps no order of keys",
                 *path,
                 "on_exhausted",
-                fix="add `ordering: key`, or let it be dead_letter",
+                fix="let it be dead_letter" if merges else "add `ordering: key`, or let it be dead_letter",
             )
 
 

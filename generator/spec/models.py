@@ -116,7 +116,9 @@ class Route(Model):
     )
     payload: Payload = Field(Payload(), description="What of a row a message holds. Default: all of it.")
     key: tuple[Identifier, ...] = Field(
-        (), min_length=1, description="Columns that per-key ordering groups by. Default: the primary key."
+        (),
+        min_length=1,
+        description="Columns that `ordering: key` and `coalesce` go by. Default: the primary key.",
     )
     queue: QueueName | None = Field(
         None, description="The queue, one of those under `queues`.", examples=["order_events"]
@@ -189,6 +191,24 @@ class Retry(Model):
     )
 
 
+class Coalesce(Model):
+    """Many changes of a key as one. ``quiet`` and ``at_most`` in seconds; ``at_most`` None means no limit."""
+
+    by: Literal["key"] = Field(description="What the merged changes share: the key of their messages.")
+    quiet: Duration = Field(
+        0.0,
+        description="A key is handled once no change of it came for so long. Default: what is due together "
+        "is merged, and nothing waits.",
+        examples=["2s"],
+        json_schema_extra={"default": "0s"},
+    )
+    at_most: Duration | None = Field(
+        None,
+        description="The longest that a key waits from its first change, with `quiet`. Default: no limit.",
+        examples=["30s"],
+    )
+
+
 class Consumer(Model):
     """How a queue is worked. ``lease`` and ``timeout`` in seconds; ``timeout`` None means no limit.
 
@@ -211,6 +231,12 @@ class Consumer(Model):
     )
     concurrency: Integer = Field(8, ge=1, le=1000, description="Handlers running at once, per process.")
     ordering: Literal["none", "key"] = Field("none", description="key: one at a time and in order, per key.")
+    coalesce: Coalesce | None = Field(
+        None,
+        description="The due changes of a key are handled as one: the first `old`, the last `new`. Keys are "
+        "handled one at a time, as with `ordering: key`.",
+        examples=[{"by": "key", "quiet": "2s", "at_most": "30s"}],
+    )
     lease: Duration = Field(
         60.0,
         description="Visibility timeout, at least 1s; renewed while the handler runs.",
@@ -237,6 +263,11 @@ class Consumer(Model):
         None, description="Groups of messages take turns, each within its limits. Default: the oldest first."
     )
     limit: Limit | None = Field(None, description="Limits over all workers of the queue.")
+
+    @property
+    def keyed(self) -> bool:
+        """Whether no two changes of one key are handled at once."""
+        return self.ordering == "key" or self.coalesce is not None
 
 
 class Schedule(Model):

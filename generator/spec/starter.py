@@ -65,6 +65,7 @@ _TAIL = """\
 consumers:
   # {queue}:
   #   handler: handlers:on_change
+  ## Many changes of a row can be one call with its last state: `coalesce: {{by: key, quiet: 2s}}`.
   ## Or relayed to an engine: `relay: {{to: bus, subject: "{queue}.{{table}}.{{op}}"}}`, and
   ## destinations: {{bus: {{nats: {{servers: ["nats://127.0.0.1:4222"]}}}}}}
 

@@ -35,7 +35,7 @@ def find_risks(manifest: Manifest, observed: Observed) -> Iterator[Risk]:
         if capture.event != "truncate":
             captures[capture.identity].append(capture)
     keyed = {route.name for route in manifest.routes if route.keyed}
-    ordered = {consumer.queue for consumer in manifest.consumers if consumer.ordering == "key"}
+    ordered = {consumer.queue for consumer in manifest.consumers if consumer.keyed}
     for place in sorted(captures):
         yield from _find_declared(place, captures[place], observed)
         yield from _find_row_triggers(place, observed)

@@ -16,7 +16,7 @@ from changelane.runner.operate.peek import Message, peek
 from changelane.runner.operate.send import wake
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.identity import find_queue
-from changelane.runner.queue.ordered import open_worked
+from changelane.runner.queue.worked import open_worked
 
 LIMIT = 10_000
 """Messages of one call, at most."""

@@ -72,6 +72,8 @@ class Delivery(msgspec.Struct, eq=False):
     holds the message now; ``settling`` says that its lease must not be renewed any more. ``text`` is the
     message as claimed; ``content`` is the handler's argument, made from it. ``malformed`` says why that is
     impossible. ``due`` is when it could be claimed, on the monotonic clock; of a batch's middle, about.
+    ``ids`` are those of the changes that were merged into this one; empty where none were.
+    ``void``: they undo each other, so there is nothing to hand over.
     """
 
     msg_id: int
@@ -91,6 +93,8 @@ class Delivery(msgspec.Struct, eq=False):
     returned: int = 0
     claims: int = 1
     due: float | None = None
+    ids: tuple[str, ...] = ()
+    void: bool = False
 
     @property
     def name(self) -> str:
@@ -147,6 +151,7 @@ def read_delivery(
     headers: str | Unreadable | None,
     leased_until: float,
     enqueued_at: str | None = None,
+    kind: type[Delivery] = Delivery,
 ) -> Delivery:
     """One claimed row, with its attempts counted. The message is decoded later."""
     malformed = ""
@@ -164,7 +169,7 @@ def read_delivery(
         malformed, message = message.why, None
     if type(head) is not dict:
         head = {}
-    delivery = Delivery(
+    delivery = kind(
         msg_id,
         read_ct,
         leased_until=leased_until,
@@ -176,15 +181,16 @@ def read_delivery(
     )
     notes = head.get(NOTES)
     if type(notes) is dict:
-        delivery.failed = _count(notes, "attempts")
-        delivery.released = _count(notes, "released")
-        delivery.returned = _count(notes, "returned")
-        delivery.claims = max(1, _count(notes, "claims"))
+        delivery.failed = count_notes(notes, "attempts")
+        delivery.released = count_notes(notes, "released")
+        delivery.returned = count_notes(notes, "returned")
+        delivery.claims = max(1, count_notes(notes, "claims"))
         delivery.error = str(notes.get("error") or "")
     return delivery
 
 
-def _count(notes: dict[str, Any], name: str) -> int:
+def count_notes(notes: dict[str, Any], name: str) -> int:
+    """A count of a message's notes, between 0 and MOST."""
     # Anyone can send headers, and a count of thousands of digits could not be written back.
     value = notes.get(name)
     return max(0, min(value, MOST)) if type(value) is int else 0
@@ -265,6 +271,7 @@ def read_change(delivery: Delivery) -> Change[Any]:
     draft.extra = body.extra or {}
     draft.truncated = body.truncated
     draft.id = body.id if 0 < len(body.id) <= LONGEST_ID else delivery.name
+    draft.ids = delivery.ids or (draft.id,)
     draft.__class__ = Change
     return cast("Change[Any]", draft)
 

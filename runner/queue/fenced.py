@@ -207,7 +207,7 @@ class FencedQueue:
         """
         values = pair([delivery for delivery, _, _ in entries])
         values["delays"] = [delay for _, delay, _ in entries]
-        values["notes"] = [_spell(notes, connection) for _, _, notes in entries]
+        values["notes"] = [spell_json(notes, connection) for _, _, notes in entries]
         return _ids(connection.execute(self._postpone, values, prepare=False))
 
     def move_to_dead_letters(
@@ -219,7 +219,7 @@ class FencedQueue:
             "msg_id": delivery.msg_id,
             "read_ct": delivery.read_ct,
             "dead_letter": self.dead_letter,
-            "notes": _spell(json.dumps(notes), connection),
+            "notes": spell_json(json.dumps(notes), connection),
         }
         return connection.execute(self._dead_letter, values, prepare=False).rowcount == 1
 
@@ -287,7 +287,7 @@ def pair(deliveries: Collection[Delivery]) -> dict[str, Any]:
 _ESCAPE = re.compile(r"(\\\\)|\\u(?!00[0-7])")
 
 
-def _spell(notes: str, connection: Connection[Any]) -> str:
+def spell_json(notes: str, connection: Connection[Any]) -> str:
     """JSON text for a database of any encoding: outside UTF8, `€` becomes `\\u20ac`."""
     if connection.info.parameter_status("server_encoding") == "UTF8":
         return notes

@@ -14,24 +14,19 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
 from psycopg import Connection, sql
 
 from changelane.contract.envelope import GROUP
-from changelane.contract.manifest import Consumer
-from changelane.contract.queue_name import queue_table
 from changelane.contract.sql_text import load_sql
-from changelane.errors import DatabaseError
 from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.fair import find_unindexed, list_fair
-from changelane.runner.queue.fenced import FencedQueue, note_due, open_queues, read_rows
+from changelane.runner.queue.fenced import FencedQueue, note_due, read_rows
 from changelane.runner.queue.worker_notes import STATE
-from changelane.runner.queue.worker_rights import check_rights
 
-_KEY = sql.SQL(load_sql(__name__, "key"))
+KEY = sql.SQL(load_sql(__name__, "key"))
 
 STEPS, MOST_STEPS = 500, 8_000
 """How many keys one claim's walk visits at most. The number doubles after each walk that found nothing due.
@@ -70,7 +65,7 @@ class OrderedQueue(FencedQueue):
 
     def __init__(self, *, columns: Sequence[str], **options: Any) -> None:
         super().__init__(columns=columns, **options)
-        key, held = (_KEY.format(headers=sql.SQL(place)) for place in ("headers", "held.headers"))
+        key, held = (KEY.format(headers=sql.SQL(place)) for place in ("headers", "held.headers"))
         touch = sql.SQL(load_sql(__name__, "touch") if "last_read_at" in columns else "")
         walk = sql.SQL(load_sql(__name__, "walk")).format(queue=self.table, key=key)
         stay = sql.SQL(load_sql(__name__, "stay"))
@@ -161,39 +156,3 @@ class OrderedQueue(FencedQueue):
         """How many keys are blocked, and whether other messages exist beside these keys'."""
         row = connection.execute(self._stuck, prepare=False).fetchone()
         return (row[0], row[1]) if row else (0, False)
-
-
-def open_worked(
-    connection: Connection[Any], consumers: Sequence[Consumer], *, dated: Collection[str] = ()
-) -> list[FencedQueue]:
-    """The queue of each consumer, ready to be worked as it declares; ``dated`` as for ``open_queues``.
-
-    Raises DatabaseError that names every queue that the database lacks, that lacks the index for its order,
-    or that the role may not work.
-    """
-    ordered = [consumer.queue for consumer in consumers if consumer.ordering == "key"]
-    queues = open_queues(
-        connection,
-        [(consumer.queue, consumer.dead_letter) for consumer in consumers],
-        classes={**dict.fromkeys(ordered, OrderedQueue), **list_fair(consumers)},
-        keeping=[consumer.queue for consumer in consumers if consumer.archive],
-        dated=dated,
-    )
-    tables = [queue_table(name) for name in ordered]
-    found = (
-        {row[0] for row in connection.execute(load_sql(__name__, "indexed"), {"tables": tables})}
-        if tables
-        else set()
-    )
-    if lacking := [name for name in ordered if queue_table(name) not in found]:
-        noun, verb = ("queue", "lacks") if len(lacking) == 1 else ("queues", "lack")
-        raise DatabaseError(
-            f"{noun} {', '.join(lacking)} {verb} the index for `ordering: key`", fix="run `changelane apply`"
-        )
-    if lacking := find_unindexed(connection, consumers):
-        noun, verb = ("queue", "lacks") if len(lacking) == 1 else ("queues", "lack")
-        raise DatabaseError(
-            f"{noun} {', '.join(lacking)} {verb} an index for `fair` or `limit`", fix="run `changelane apply`"
-        )
-    check_rights(connection, consumers)
-    return queues

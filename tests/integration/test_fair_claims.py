@@ -20,7 +20,7 @@ from changelane.contract.schema import SCHEMA_SQL
 from changelane.runner.live import database as databases
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fair import FairQueue
-from changelane.runner.queue.ordered import open_worked
+from changelane.runner.queue.worked import open_worked
 from changelane.runner.queue.worker_rights import list_worker_grants
 
 TENANT = (("new", "tenant"),)

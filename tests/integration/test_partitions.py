@@ -127,7 +127,7 @@ def test_a_worker_handles_every_change_once(
 
 @pytest.mark.parametrize("spec", [SPEC, ORDERED], ids=["unordered", "ordered"])
 def test_claims_and_acknowledgements_go_by_indexes(conn: Connection, tmp_path: Path, spec: str) -> None:
-    from changelane.runner.queue.ordered import open_worked
+    from changelane.runner.queue.worked import open_worked
 
     declared = change(conn, tmp_path, spec)
     conn.execute("INSERT INTO orders SELECT n, 'new' FROM generate_series(1, 20000) AS n")

@@ -166,6 +166,7 @@ def report(verdict: Verdict, *, storm: Storm, folder: Path, refused: int) -> Non
         f"{totals['lost']} lost, {totals['repeated']} repeated in transactional consumers, "
         f"{totals['ghosts']} ghosts, {totals['disorder']} out of order, {totals['stale']} stale acks, "
         f"{totals['crowds']} times beyond a limit, "
+        f"{totals['states']} keys with a wrong last state, "
         f"{totals['schedule']} errors in the account of {verdict.runs} scheduled runs"
     )
 

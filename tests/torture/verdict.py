@@ -60,7 +60,9 @@ def judge(conn: psycopg.Connection[Any]) -> Verdict:
         if queue == "loose" and fate == "effect":
             verdict.repeated_loosely, repeated = repeated, 0
         verdict.count(queue, fate, expected, lost=lost, ghosts=ghosts, repeated=repeated, samples=samples)
-    verdict.examine(conn, disorder="disorder", stale="stale", crowds="crowds", schedule="schedule")
+    verdict.examine(
+        conn, disorder="disorder", stale="stale", crowds="crowds", states="states", schedule="schedule"
+    )
     (verdict.runs,) = conn.execute("SELECT count(*) FROM pgmq.q_ticks").fetchone() or (0,)
     return verdict
 

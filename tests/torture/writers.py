@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-KEYS = {"ordered": 40, "blocking": 300, "fair": 3}
+KEYS = {"ordered": 40, "blocking": 300, "fair": 3, "merged": 40}
 FEW = 150
 """Keys of the other tables."""
 
@@ -26,6 +26,7 @@ KINDS = {
     "blocking": {"fails": 0.01},
     "patient": {"slow": 0.7, "late": 0.05},
     "fair": {"fails": 0.02, "poison": 0.002, "gone": 0.003},
+    "merged": {"fails": 0.02, "late": 0.001, "forks": 0.002},
     "loose": {"fails": 0.02, "poison": 0.002},
 }
 RARE = {"singles": ("exits", "crashes"), "ordered": ("exits", "crashes"), "blocking": ("poison",)}

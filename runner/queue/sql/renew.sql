@@ -11,7 +11,7 @@ WITH mine AS (
     FOR NO KEY UPDATE OF held SKIP LOCKED
 ), renewed AS (
     UPDATE {queue} AS held
-    SET vt = clock_timestamp() + %(lease)s * interval '1 second'
+    SET vt = statement_timestamp() + %(lease)s * interval '1 second'
     FROM free
     WHERE held.msg_id = free.msg_id
 )

@@ -94,7 +94,9 @@ class Prefetch:
             self._held.update([(delivery.msg_id, delivery) for delivery in claimed])
         fit = []
         for delivery in claimed:
-            if delivery.claims == 1 and not delivery.failed:
+            if delivery.void:
+                self._conclude_unseen(delivery)
+            elif delivery.claims == 1 and not delivery.failed:
                 fit.append(delivery)
             elif delivery.failed >= self._spec.retry.attempts:
                 self._end(delivery, Unfinished(delivery.error or VANISHED))
@@ -160,6 +162,11 @@ class Prefetch:
 
     def _count_slots(self) -> int:
         return self._sink.size - len(self._sink.running) - self._sink.waiting
+
+    def _conclude_unseen(self, delivery: Delivery) -> None:
+        job = Job([delivery], handed=[delivery])
+        job.end()
+        self._conclude(job)
 
     def _end(self, delivery: Delivery, error: BaseException) -> None:
         job = Job([delivery])

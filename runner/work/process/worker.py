@@ -24,7 +24,8 @@ from changelane.runner.live.connection_watchdog import Watchdog
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.fenced import FencedQueue, explain
-from changelane.runner.queue.ordered import OrderedQueue, open_worked
+from changelane.runner.queue.ordered import OrderedQueue
+from changelane.runner.queue.worked import open_worked
 from changelane.runner.queue.worker_rights import describe_lack
 from changelane.runner.work.process.archive_pruner import ArchivePruner
 from changelane.runner.work.process.clock import Clock

@@ -26,6 +26,7 @@ RECORD = "SELECT torture.record(%s, %s, %s, %s, %s)"
 
 LEASE = "SELECT clock_timestamp(), vt FROM pgmq.q_fair WHERE msg_id = %s"
 SPAN = "INSERT INTO torture.spans VALUES (%s, %s, %s, %s, clock_timestamp())"
+STATE = "INSERT INTO torture.states (id, seq, gone, merged) VALUES (%s, %s, %s, %s)"
 
 _own = local()
 
@@ -64,6 +65,13 @@ async def on_change_async(change: Change, tx: psycopg.AsyncConnection) -> None:
 
 async def _leave() -> None:
     sys.exit("a task of a handler's")
+
+
+def on_merged(change: Change, tx: psycopg.Connection) -> None:
+    row, seq = (change.key or {})["id"], int(change.extra["seq"])
+    tx.execute(RECORD, (change.queue, row, seq, change.msg_id, change.attempt))
+    tx.execute(STATE, (row, seq, change.op == "delete", change.merged))
+    _endure([change])
 
 
 def on_change_loosely(change: Change) -> None:

@@ -8,6 +8,7 @@ CREATE TABLE torture.blocking (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.patient (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.loose (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.fair (LIKE torture.singles INCLUDING ALL);
+CREATE TABLE torture.merged (LIKE torture.singles INCLUDING ALL);
 
 -- The row of a key is locked by whoever changes it, so seq ascends with the commits.
 CREATE TABLE torture.keys (queue text, id int, seq bigint NOT NULL DEFAULT 0, PRIMARY KEY (queue, id));
@@ -21,6 +22,8 @@ CREATE TABLE torture.ledger (
 CREATE TABLE torture.spans (
     queue text, id int, began timestamptz, leased_until timestamptz, ended timestamptz
 );
+-- What the consumer that merges was told of each key: the state of its row, and of how many changes.
+CREATE TABLE torture.states (n bigserial, id int, seq bigint, gone boolean, merged int);
 -- Every message that left its queue, and the read_ct under which it did.
 CREATE TABLE torture.removed (queue text, msg_id bigint, claim int, txid xid8);
 

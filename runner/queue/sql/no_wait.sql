@@ -1,0 +1,1 @@
+    CROSS JOIN LATERAL (SELECT NULL::timestamptz AS until) AS wait

@@ -1,0 +1,2 @@
+
+SELECT msg_id FROM whole
