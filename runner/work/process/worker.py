@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from math import inf
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,21 +18,22 @@ from psycopg import sql
 
 from changelane.contract.manifest import Consumer as Spec
 from changelane.contract.sql_text import load_sql
-from changelane.errors import ChangelaneError, DatabaseError
+from changelane.errors import DatabaseError
 from changelane.runner.live.connection_watchdog import Watchdog
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.transient import is_passing
 from changelane.runner.queue.fenced import FencedQueue, explain
-from changelane.runner.queue.ordered import OrderedQueue
 from changelane.runner.queue.worked import open_worked
 from changelane.runner.queue.worker_rights import describe_lack
 from changelane.runner.work.process.archive_pruner import ArchivePruner
 from changelane.runner.work.process.clock import Clock
 from changelane.runner.work.process.consumer import Consumer, list_relays
+from changelane.runner.work.process.drain import is_drained
 from changelane.runner.work.process.lease_renewer import LeaseRenewer
 from changelane.runner.work.process.lifetime import FOREVER, Lifetime
 from changelane.runner.work.process.relay_reports import RelayReports
 from changelane.runner.work.process.signals import handling_signals
+from changelane.runner.work.process.summary import BACKLOG_CAP, log_end, log_summary
 from changelane.runner.work.process.supervisor import REPLACE, WORKING
 from changelane.runner.work.process.wakeup import Wakeup
 from changelane.runner.work.process.worker_reports import WorkerReports
@@ -58,7 +58,6 @@ HURRY = 1.0
 """Seconds that remain after a second signal."""
 
 SUMMARY_EVERY = 30.0
-BACKLOG_CAP = 10_000
 
 MARGIN = 4.0
 """Seconds beyond its grace after which a process that was asked to end is ended, whatever still runs."""
@@ -336,47 +335,14 @@ class Worker:
         self._obey_pauses(rows)
         if not self._drain:
             return False
-        left = [
-            (name, seconds, paused)
-            for name, seconds, paused in rows
-            if seconds is not None and name not in self._stopped
-        ]
-        if self._asked and any(paused for _, _, paused in left):
-            self._log.warning(
-                "not drained, because a queue is paused; ending all the same",
-                queues=[name for name, _, paused in left if paused],
-            )
-            return True
-        never = [name for name, seconds, _ in left if seconds == inf]
-        if len(never) == len(left):
-            if never:
-                self._log.warning("messages that are never due are left, beyond the year 9999", queues=never)
-            self._log.info("drained")
-            return True
-        for name, _, paused in left:
-            if paused:
-                raise ChangelaneError(
-                    f"queue {name} is paused, so it cannot be drained",
-                    fix=f"run `changelane resume {quote(name)}`",
-                )
-        if all(self._is_stuck(name) for name, _, _ in left):
-            if self._asked:
-                self._log.warning("not drained: the rest waits for blocked keys; ending all the same")
-                return True
-            raise ChangelaneError(
-                f"not drained: in queue {', '.join(name for name, _, _ in left)}, messages that failed for "
-                "good block their keys",
-                fix=f"`changelane unblock {left[0][0]}` tries them again, buries or discards them",
-            )
-        return False
-
-    def _is_stuck(self, name: str) -> bool:
-        consumer = self._by_queue[name]
-        queue = consumer.queue
-        if not isinstance(queue, OrderedQueue) or consumer.held or not consumer.idle:
-            return False
-        blocked, others = queue.count_blocked(self._reconnecting.open())
-        return bool(blocked) and not others
+        left = [row for row in rows if row[1] is not None and row[0] not in self._stopped]
+        return is_drained(
+            left,
+            consumers=self._by_queue,
+            connection=self._reconnecting.open(),
+            asked=self._asked,
+            log=self._log,
+        )
 
     def _ask(self, statement: sql.Composed) -> list[tuple[Any, ...]] | None:
         """Rows of a statement over all queues, or None while the database is away."""
@@ -390,15 +356,7 @@ class Worker:
 
     def _summarize(self) -> None:
         backlog = dict(self._ask(self._backlog) or ())
-        for consumer in self._consumers:
-            count = backlog.get(consumer.spec.queue)
-            self._log.info(
-                "summary",
-                queue=consumer.spec.queue,
-                **_shown(consumer.counts),
-                in_flight=len(consumer.held),
-                backlog=f"{BACKLOG_CAP}+" if count is not None and count > BACKLOG_CAP else count,
-            )
+        log_summary(self._consumers, backlog=backlog, log=self._log)
         if self._worker_reports:
             self._worker_reports.tell_history(self._reconnecting, backlog)
 
@@ -425,8 +383,7 @@ class Worker:
         self._archive_pruner.stop()
         self._wakeup.close()
         self._watchdog.stop()
-        for consumer in self._consumers:
-            self._log.info("stopped", queue=consumer.spec.queue, **_shown(consumer.counts))
+        log_end(self._consumers, log=self._log)
         self._reconnecting.close()
 
     @property
@@ -437,13 +394,6 @@ class Worker:
     def stuck(self) -> bool:
         """Whether handlers still run in threads that cannot be stopped."""
         return any(consumer.stuck for consumer in self._consumers)
-
-
-def _shown(counts: Counter[str]) -> dict[str, int]:
-    names = ["handled", "failed", "dead"] + [
-        name for name in ("archived", "blocked", "released", "lost") if counts[name]
-    ]
-    return {name: counts[name] for name in names}
 
 
 def _compose(name: str, queues: Sequence[FencedQueue], **parts: sql.Composable) -> sql.Composed:
