@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from changelane.errors import ChangelaneError, DatabaseError
 from changelane.runner.dashboard import pages
-from changelane.runner.dashboard.data.pool import Away
+from changelane.runner.dashboard.data.pool import DatabaseUnavailable
 from changelane.runner.dashboard.web.context import Site
 from changelane.runner.dashboard.web.guard import Guard, Refusal
 from changelane.runner.dashboard.web.page import find_pages, sort_routes
@@ -134,7 +134,7 @@ def _explain(error: Exception) -> tuple[int, str, str]:
         return 403, known.what, "grant the dashboard's role what it lacks, or let it connect as another"
     if isinstance(error, psycopg.OperationalError | DatabaseError):
         known = error if isinstance(error, DatabaseError) else explain(error, doing="the database")
-        away = isinstance(error, psycopg.OperationalError | Away)
+        away = isinstance(error, psycopg.OperationalError | DatabaseUnavailable)
         return 503 if away else 409, known.what, known.fix
     if isinstance(error, psycopg.Error):
         known = explain(error, doing="the database")

@@ -17,13 +17,13 @@ import uvicorn
 
 from changelane.errors import ChangelaneError
 from changelane.runner.dashboard.application import build
-from changelane.runner.dashboard.data.background import Watch
+from changelane.runner.dashboard.data.background import BackgroundRefresh
 from changelane.runner.dashboard.data.declared import Project
 from changelane.runner.dashboard.data.pool import Pool
 from changelane.runner.dashboard.web.connection import Connection
 from changelane.runner.dashboard.web.context import Site, Spec
 from changelane.runner.dashboard.web.guard import LOOPBACK, Rules
-from changelane.runner.dashboard.web.guesses import Guesses
+from changelane.runner.dashboard.web.guess_limit import GuessLimit
 from changelane.runner.dashboard.web.proxies import Proxies, read_persons
 from changelane.runner.dashboard.web.sessions import INVITATION, Sessions
 from changelane.runner.dashboard.web.tokens import SHORTEST, Tokens
@@ -99,7 +99,7 @@ def serve(options: Options, *, conninfo: str, out: Path, path: Path, spec: Spec)
             searching=Pool(conninfo, read_only=options.read_only, size=SEARCHING, reuse=False),
             project=project,
             sessions=Sessions(tokens),
-            guesses=Guesses(),
+            guesses=GuessLimit(),
             rules=Rules(
                 hosts=_name_hosts(options),
                 origin=_read_origin(options.url),
@@ -108,7 +108,7 @@ def serve(options: Options, *, conninfo: str, out: Path, path: Path, spec: Spec)
                 read_only=options.read_only,
                 persons=read_persons(options.persons, options.proxies),
             ),
-            watch=Watch(pool, project, pulse=pulse, log=_log),
+            watch=BackgroundRefresh(pool, project, pulse=pulse, log=_log),
             spec=spec,
             log=_log,
         )
@@ -152,7 +152,7 @@ def is_loopback(host: str) -> bool:
 class _Server(uvicorn.Server):
     """Ends streams at once, and returns the signal that ended it instead of raising it again."""
 
-    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
+    def __init__(self, config: uvicorn.Config, watch: BackgroundRefresh) -> None:
         super().__init__(config)
         self._watch = watch
         self.interrupted = False

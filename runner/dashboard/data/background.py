@@ -48,7 +48,7 @@ class Check:
     fix: str = ""
 
 
-class Watch:
+class BackgroundRefresh:
     """Keeps the samples and the last check; ``wait`` tells streams of a new sample. ``away`` says why the
     database does not answer; ``boot`` names this run of the dashboard.
     """

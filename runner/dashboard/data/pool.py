@@ -40,7 +40,7 @@ _OPEN = load_sql(__name__, "open")
 _READ_ONLY = "-c default_transaction_read_only=on"
 
 
-class Away(DatabaseError):
+class DatabaseUnavailable(DatabaseError):
     """No connection is available now."""
 
 
@@ -84,7 +84,7 @@ class Pool:
 
     @contextmanager
     def lend(self) -> Iterator[Connection[TupleRow]]:
-        """Lend a connection in autocommit. Raises Away while the database gives no connection."""
+        """Lend a connection in autocommit. Raises DatabaseUnavailable while there is none."""
         conn = self._take()
         self._busy.add(conn)
         try:
@@ -121,7 +121,7 @@ class Pool:
 
     def _take(self) -> Connection[TupleRow]:
         if self._refusal:
-            raise Away(self._refusal.what, fix=self._refusal.fix)
+            raise DatabaseUnavailable(self._refusal.what, fix=self._refusal.fix)
         if self._failure and time.monotonic() - self._failure[1] < DOWN:
             raise self._explain()
         try:
@@ -129,10 +129,12 @@ class Pool:
         except (PoolTimeout, PoolClosed, DatabaseError):
             raise self._explain() from None
 
-    def _explain(self) -> Away:
+    def _explain(self) -> DatabaseUnavailable:
         if self._failure and time.monotonic() - self._failure[1] < DOWN + WAIT:
-            return Away(self._failure[0].what, fix=self._failure[0].fix)
-        return Away(f"all {self._size} connections for this are busy", fix="try again in a moment")
+            return DatabaseUnavailable(self._failure[0].what, fix=self._failure[0].fix)
+        return DatabaseUnavailable(
+            f"all {self._size} connections for this are busy", fix="try again in a moment"
+        )
 
     def _connect(self, **options: Any) -> Connection[TupleRow]:
         try:

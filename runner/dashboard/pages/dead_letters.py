@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from changelane.errors import ChangelaneError
 from changelane.runner.dashboard.data.message_search import FIRST, STEP, Search, browse
-from changelane.runner.dashboard.data.pool import Away
+from changelane.runner.dashboard.data.pool import DatabaseUnavailable
 from changelane.runner.dashboard.data.samples import Session, peek, read_queues, read_session
 from changelane.runner.dashboard.pages.queues import find_lack, find_queue, go_on, read_progress, read_search
 from changelane.runner.dashboard.web.audited import TIMEOUT, note, perform
@@ -142,7 +142,7 @@ def edit(request: Request) -> Response:
     try:
         outcome = perform(request, "dead-letter edit", queue=place.source, arguments=said, work=work)
     except ChangelaneError as error:
-        if isinstance(error, Refusal | Away):
+        if isinstance(error, Refusal | DatabaseUnavailable):
             raise
         return _ask_message(request, place, visit.get("message"), error)
     return go(request, f"/dead-letters/{slug(place.source)}", f"{outcome.capitalize()}.")
@@ -183,7 +183,7 @@ def decide(request: Request) -> Response:
     try:
         return _decide(request, place, verb, ids, where)
     except ChangelaneError as error:
-        if where is None or isinstance(error, Refusal | Away):
+        if where is None or isinstance(error, Refusal | DatabaseUnavailable):
             raise
         return _list(request, where=where, problem=error)
 

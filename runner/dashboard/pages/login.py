@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from changelane.runner.dashboard.web.guard import bake
+from changelane.runner.dashboard.web.guard import make_cookie
 from changelane.runner.dashboard.web.page import Page
 from changelane.runner.dashboard.web.render import get_site, get_visit, show
 from changelane.runner.dashboard.web.tokens import Holder
@@ -49,7 +49,7 @@ def _let_in(request: Request, target: str, holder: Holder) -> Response:
     # A new session, so that nobody else can know its cookie.
     site.sessions.end(get_visit(request).session)
     answer = RedirectResponse(target, 303)
-    answer.headers.append("Set-Cookie", bake(site.rules, site.sessions.issue(holder)))
+    answer.headers.append("Set-Cookie", make_cookie(site.rules, site.sessions.issue(holder)))
     return answer
 
 
@@ -58,7 +58,7 @@ def log_out(request: Request) -> Response:
     site, visit = get_site(request), get_visit(request)
     site.sessions.end(visit.session)
     answer = RedirectResponse("/login" if site.sessions.guarded else "/", 303)
-    answer.headers.append("Set-Cookie", bake(site.rules, site.sessions.issue()))
+    answer.headers.append("Set-Cookie", make_cookie(site.rules, site.sessions.issue()))
     return answer
 
 

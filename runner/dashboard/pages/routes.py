@@ -13,7 +13,7 @@ from starlette.routing import Route
 from changelane.contract.manifest import Capture
 from changelane.errors import ChangelaneError
 from changelane.runner.compare.object import Object
-from changelane.runner.dashboard.data.pool import Away
+from changelane.runner.dashboard.data.pool import DatabaseUnavailable
 from changelane.runner.dashboard.web.audited import perform
 from changelane.runner.dashboard.web.formats import say_count, slug
 from changelane.runner.dashboard.web.guard import Refusal
@@ -94,7 +94,7 @@ def fire(request: Request) -> Response:
         said = {"route": name, "table": place}
         outcome = perform(request, "fire", queue=None, arguments=said, work=work)
     except ChangelaneError as error:
-        if isinstance(error, Refusal | Away):
+        if isinstance(error, Refusal | DatabaseUnavailable):
             raise
         return _show(request, sql="", trial=None, error=None, unfired=error)
     return go(request, f"/routes/{slug(name)}", f"Row of {place}: {outcome}.")

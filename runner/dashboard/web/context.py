@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from changelane.contract.statement import Statement
-from changelane.runner.dashboard.data.background import Watch
+from changelane.runner.dashboard.data.background import BackgroundRefresh
 from changelane.runner.dashboard.data.declared import Project
 from changelane.runner.dashboard.data.pool import Pool
 from changelane.runner.dashboard.data.timeline import Timelines
 from changelane.runner.dashboard.web.guard import Rules
-from changelane.runner.dashboard.web.guesses import Guesses
+from changelane.runner.dashboard.web.guess_limit import GuessLimit
 from changelane.runner.dashboard.web.selections import Selections
 from changelane.runner.dashboard.web.sessions import Sessions
 from changelane.runner.dashboard.web.tasks import Tasks
@@ -54,9 +54,9 @@ class Site:
     searching: Pool
     project: Project
     sessions: Sessions
-    guesses: Guesses
+    guesses: GuessLimit
     rules: Rules
-    watch: Watch
+    watch: BackgroundRefresh
     spec: Spec
     log: Callable[[str], None]
     timelines: Timelines = field(default_factory=Timelines)

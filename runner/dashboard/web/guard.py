@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from changelane.errors import ChangelaneError
-from changelane.runner.dashboard.web.guesses import Guesses
+from changelane.runner.dashboard.web.guess_limit import GuessLimit
 from changelane.runner.dashboard.web.proxies import Persons, Proxies
 from changelane.runner.dashboard.web.sessions import LIFETIME, Sessions, Visit, read_cookie
 
@@ -73,7 +73,7 @@ class Guard:
     """ASGI middleware around the whole site; puts a Visit into ``scope["visit"]``."""
 
     def __init__(
-        self, app: ASGIApp, *, rules: Rules, sessions: Sessions, guesses: Guesses, tell: Tell
+        self, app: ASGIApp, *, rules: Rules, sessions: Sessions, guesses: GuessLimit, tell: Tell
     ) -> None:
         self._app = app
         self._rules = rules
@@ -207,13 +207,13 @@ class Guard:
                 else:
                     headers["Cache-Control"] = "no-store"
                     if visit.fresh and "set-cookie" not in headers:
-                        headers.append("Set-Cookie", bake(self._rules, visit.session))
+                        headers.append("Set-Cookie", make_cookie(self._rules, visit.session))
             await send(message)
 
         return dressed
 
 
-def bake(rules: Rules, session: str) -> str:
+def make_cookie(rules: Rules, session: str) -> str:
     """The header that sets the session's cookie in the browser."""
     secure = "; Secure" if rules.origin.startswith("https:") else ""
     return f"{rules.cookie}={session}; Path=/; Max-Age={LIFETIME}; HttpOnly; SameSite=Strict{secure}"

@@ -18,7 +18,7 @@ LIMIT = 60
 MINUTE = 60.0
 
 
-class Guesses:
+class GuessLimit:
     """Slows down guessing of the token. A right token never comes here, so nobody's guesses can lock its
     owner out.
     """
