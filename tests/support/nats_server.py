@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import random
 import shutil
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -24,16 +26,28 @@ from nats.js.api import AckPolicy, ConsumerConfig
 T = TypeVar("T")
 
 
+_held: list[int] = []
+"""Descriptors of the locks on this process's ports."""
+
+
 def find_port() -> int:
-    """A free port that no connection gets as its own while the server of the port is down."""
+    """A free port that no connection gets as its own while the server of the port is down, and that no other
+    call returns, in this process or another, before this process ends.
+    """
+    locks = Path(tempfile.gettempdir(), f"changelane-ports-{os.getuid()}")
+    locks.mkdir(mode=0o700, exist_ok=True)
     while True:
         port = random.randrange(20_000, 32_768)
+        lock = os.open(locks / str(port), os.O_CREAT | os.O_RDWR, 0o600)
         with socket.socket() as free:
             try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 free.bind(("127.0.0.1", port))
             except OSError:
+                os.close(lock)
                 continue
-            return port
+        _held.append(lock)
+        return port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[Any], *, seconds: float = 60) -> None:
