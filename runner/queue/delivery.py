@@ -283,15 +283,14 @@ def _read_odd_body(text: str | None) -> _Body:
     value = decode_json(text) if text else None
     if not isinstance(value, dict):
         raise Malformed("the message is not a JSON object")
+    for name in (*TEXTS, "at"):
+        if name not in value:
+            raise Malformed(f"the message is not a change: it lacks {name!r}")
     try:
         at = _read_time(value["at"])
-    except KeyError:
-        raise Malformed("the message is not a change: it lacks 'at'") from None
     except (TypeError, ValueError):
         raise Malformed("the message is not a change: 'at' is not a time stamp") from None
     for name in TEXTS:
-        if name not in value:
-            raise Malformed(f"the message is not a change: it lacks {name!r}")
         if type(value[name]) is not str:
             raise Malformed(f"the message is not a change: {name!r} is not a text")
     rows: dict[str, Any] = {name: value.get(name) for name in ROWS}

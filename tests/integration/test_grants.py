@@ -21,7 +21,7 @@ from support.deployment import Declared, bring, declare
 from changelane.change import Change
 from changelane.errors import ChangelaneError
 from changelane.runner.live.database import connect
-from changelane.runner.queue import ordered, pruning
+from changelane.runner.queue import pruning, worked
 from changelane.runner.queue.worker_rights import describe_lack, list_worker_grants
 from changelane.runner.work.handlers.plan import HandlerPlan
 from changelane.runner.work.handlers.signature import Handler
@@ -156,7 +156,7 @@ def test_nothing_that_it_prints_is_superfluous(
     queue = "archive: {keep: 30 days}, dead_letters: {keep: 30 days}"
     declared = prepare(conn, tmp_path, queue=queue, consumer="mode: at_least_once")
     # It would refuse, whether the right is needed or not.
-    monkeypatch.setattr(ordered, "check_rights", lambda *arguments: None)
+    monkeypatch.setattr(worked, "check_rights", lambda *arguments: None)
     url = make_conninfo(database, user=role)
     grants = list_worker_grants(conn, declared.manifest.consumers, role=role)
     for grant in grants:

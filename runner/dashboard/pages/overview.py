@@ -127,6 +127,7 @@ def _tell(site: Site, sample: Sample, queue: str | None) -> dict[str, Any]:
         "queues": {name: to_record(reading) for name, reading in queues if reading},
         "point": condense(sample, queue),
         "drift": None if check is None or check.error else len(check.differences),
+        "stale": bool(site.project.read().stale),
         "findings": None if check is None or check.error else len(check.findings),
         "banner": render_macro("macros.html", "banner", alarms),
         "alarms": {

@@ -64,9 +64,12 @@ function update(sample) {
   const at = document.querySelector("[data-at]");
   if (at && !sample.error) at.textContent = new Date(sample.at * 1000).toISOString().slice(0, 19).replace("T", " ");
   const drift = document.querySelector("[data-drift]");
-  if (drift && sample.drift !== null) {
-    drift.className = sample.drift ? "badge bad" : "badge good";
-    drift.textContent = sample.drift ? `${sample.drift} difference${sample.drift === 1 ? "" : "s"}` : "in step";
+  if (drift && (sample.drift || sample.stale)) {
+    drift.className = sample.drift ? "badge bad" : "badge warn";
+    drift.textContent = sample.drift ? `${sample.drift} difference${sample.drift === 1 ? "" : "s"}` : "spec changed";
+  } else if (drift && sample.drift === 0) {
+    drift.className = "badge good";
+    drift.textContent = "in step";
   }
 }
 
