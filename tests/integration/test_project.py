@@ -182,11 +182,11 @@ def test_the_dashboard_says_that_the_spec_changed(
     applied: Path, database: str, tmp_path: Path, run_changelane: Any
 ) -> None:
     with open_panel(tmp_path, database) as panel:
-        panel.wait("/", lambda page: "in step" in page.words)
+        panel.wait("/", lambda page: "data-drift>in step<" in page.text)
         assert "sql_out was generated" not in panel.open("/").words
         applied.write_text(SPEC.replace("events: [insert]", "events: [insert, delete]"))
         page = panel.wait("/", lambda page: "changed since sql_out was generated from it" in page.words)
         assert "spec changed" in page.words
-        assert "in step" not in page.words
+        assert "data-drift>in step<" not in page.text
         assert run_changelane("generate").returncode == 0
         panel.wait("/", lambda page: "changed since" not in page.words)
