@@ -122,10 +122,11 @@ class ThreadPool:
         lender.close()
 
     def _take(self, lender: Lender, own: threading.Lock) -> Job | GiveUpConnection | None:
+        # Also when the connection was lost since: nobody else would take the job that is set aside.
+        reserved = self._reserved.pop(lender, None)
+        if reserved is not None:
+            return reserved
         if lender.connection is not None:
-            reserved = self._reserved.pop(lender, None)
-            if reserved is not None:
-                return reserved
             lender.rest()
         return self._waiting.take(own)
 
