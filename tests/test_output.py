@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from changelane.contract.catalog import Catalog, load_catalog
-from changelane.contract.manifest import Coalesce, load_manifest, read_files, read_step
+from changelane.contract.coalesce import Coalesce
+from changelane.contract.manifest import load_manifest, read_files, read_step
 from changelane.errors import SpecError
 from changelane.generator.render.sql_out import Output, SqlFile, find_stale, generate, name_file, write
 from changelane.generator.spec.loading import read_spec

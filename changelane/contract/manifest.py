@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from changelane.contract.access import Operation, works
+from changelane.contract.coalesce import Coalesce
 from changelane.contract.destination import Destination, Relay
 from changelane.contract.groups import ClaimIndex, Counted, list_claim_indexes
 from changelane.contract.missing import describe_missing, suggest_folder
@@ -259,20 +260,6 @@ class Fair(Limit):
     """
 
     by: tuple[tuple[str, ...], ...]
-
-
-class Coalesce(Record):
-    """The due messages of a key are one change. A key is due once no message came for ``quiet`` seconds, at
-    most ``at_most`` seconds (None: without a limit) after its first.
-
-    ``partial`` names the routes whose messages hold only those columns of the old row that differ. ``shared``
-    names those whose key several rows may share: there the last change stands for all.
-    """
-
-    quiet: float = 0.0
-    at_most: float | None = None
-    partial: tuple[str, ...] = ()
-    shared: tuple[str, ...] = ()
 
 
 class Consumer(Record):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from changelane.contract import coalesce as coalescing
 from changelane.contract import manifest as contract
 from changelane.contract.access import find_api_functions
 from changelane.contract.catalog import Catalog
@@ -313,9 +314,9 @@ def _describe_consumer(
     )
 
 
-def _describe_coalesce(rule: Coalesce, queue: str, captures: Iterable[Capture]) -> contract.Coalesce:
+def _describe_coalesce(rule: Coalesce, queue: str, captures: Iterable[Capture]) -> coalescing.Coalesce:
     sending = [capture for capture in captures if queue in capture.queues]
-    return contract.Coalesce(
+    return coalescing.Coalesce(
         quiet=rule.quiet,
         at_most=rule.at_most,
         partial=tuple(sorted({capture.route for capture in sending if capture.old == "changed"})),

@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from psycopg import Connection, Error, sql
 
-from changelane.contract.manifest import Coalesce
+from changelane.contract.coalesce import Coalesce
 from changelane.contract.sql_text import load_sql
 from changelane.runner.queue.delivery import Delivery, read_delivery
 from changelane.runner.queue.fenced import FEW, note_due, spell_json

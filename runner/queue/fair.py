@@ -11,7 +11,7 @@ row each in ``changelane.buckets``, which the claim also writes.
 
 from __future__ import annotations
 
-import random
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -79,7 +79,7 @@ class FairQueue(FencedQueue):
         lock = sql.SQL(load_sql(__name__, "fair_lock"))
         self._lock = lock.format(name=_quote(f"changelane:claim:{self.name}")).as_bytes()
         # Workers that begin together begin at different groups.
-        self._start = random.randint(LOWEST, HIGHEST)  # noqa: S311
+        self._start = int.from_bytes(os.urandom(8), "big", signed=True)
         self._steps = STEPS
         self._look = FIRST_LOOK
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from operator import itemgetter
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection, Cursor, Error, sql
 
@@ -347,3 +347,13 @@ def open_queues(
         )
         for name, dead in names
     ]
+
+
+def compose_each(
+    statement: LiteralString, queues: Sequence[FencedQueue], **parts: sql.Composable
+) -> sql.Composed:
+    """One statement over all queues, with a row for each."""
+    template = sql.SQL(statement)
+    return sql.SQL(" UNION ALL ").join(
+        template.format(name=sql.Literal(queue.name), queue=queue.table, **parts) for queue in queues
+    )

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def check_subscriber(server: str, folder: Path) -> None:
         for name in FIRES:
             publisher.execute(f"INSERT INTO {name} VALUES (2)".encode())
         for name in FIRES:
-            await_result(lambda name=name: fetch(subscriber, f"SELECT count(*) FROM {name}"), 2)  # type: ignore[misc]
+            await_result(partial(fetch, subscriber, f"SELECT count(*) FROM {name}"), 2)
         assert count_messages(subscriber) == {"plain": 0, "always": 1, "always_row": 2, "replica_row": 2}
 
         for name in FIRES:

@@ -13,7 +13,7 @@ import pytest
 from support.keyed_messages import INDEX, Row, send
 
 from changelane.change import Change
-from changelane.contract.manifest import Coalesce
+from changelane.contract.coalesce import Coalesce
 from changelane.runner.queue.coalesced import CoalescedQueue
 from changelane.runner.queue.delivery import read_change
 from changelane.runner.queue.fenced import open_queues

@@ -19,7 +19,8 @@ from support.keyed_messages import INDEX, send
 from support.relays import declare_relay
 from support.workers import Bench
 
-from changelane.contract.manifest import Coalesce, Retry
+from changelane.contract.coalesce import Coalesce
+from changelane.contract.manifest import Retry
 
 RECORD = """
     def handle(change: Change, tx: psycopg.Connection) -> None:

@@ -14,7 +14,8 @@ from support.dashboard import open_panel
 from support.workers import Bench
 from test_encodings import lend_encoded
 
-from changelane.contract.manifest import Coalesce, Retry
+from changelane.contract.coalesce import Coalesce
+from changelane.contract.manifest import Retry
 from changelane.runner.dashboard.data.message_search import Search, browse
 from changelane.runner.live import database as databases
 from changelane.runner.live import pgmq

@@ -22,7 +22,7 @@ from changelane.errors import DatabaseError
 from changelane.runner.live.connection_watchdog import Watchdog
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.live.transient import is_passing
-from changelane.runner.queue.fenced import FencedQueue, explain
+from changelane.runner.queue.fenced import compose_each, explain
 from changelane.runner.queue.worked import open_worked
 from changelane.runner.queue.worker_rights import describe_lack
 from changelane.runner.work.process.archive_pruner import ArchivePruner
@@ -135,8 +135,8 @@ class Worker:
         self._stopped: set[str] = set()
         self._woken_for: dict[str, tuple[int, float]] = {}
         pauses = sql.SQL("changelane.pauses" if self._opened else load_sql(__name__, "closed"))
-        self._due = _compose("due", queues, pauses=pauses)
-        self._backlog = _compose("backlog", queues, cap=sql.Literal(BACKLOG_CAP + 1))
+        self._due = compose_each(load_sql(__name__, "due"), queues, pauses=pauses)
+        self._backlog = compose_each(load_sql(__name__, "backlog"), queues, cap=sql.Literal(BACKLOG_CAP + 1))
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Stop in order. A second call releases running messages and stops; a third ends the process on the
@@ -394,11 +394,3 @@ class Worker:
     def stuck(self) -> bool:
         """Whether handlers still run in threads that cannot be stopped."""
         return any(consumer.stuck for consumer in self._consumers)
-
-
-def _compose(name: str, queues: Sequence[FencedQueue], **parts: sql.Composable) -> sql.Composed:
-    """One statement over all queues, with a row for each."""
-    template = sql.SQL(load_sql(__name__, name))
-    return sql.SQL(" UNION ALL ").join(
-        template.format(name=sql.Literal(queue.name), queue=queue.table, **parts) for queue in queues
-    )
