@@ -74,13 +74,23 @@ def test_a_worker_that_polls_needs_no_notification(bench: Bench) -> None:
         bench.wait(lambda: bench.notes == ["1"])
 
 
+def assert_calm(bench: Bench) -> None:
+    """A worker that waits commits twice to four times a second; one that never rests commits a hundred times.
+
+    Sessions report statistics up to ten seconds late, and autovacuum runs, so the calmest time counts.
+    """
+    counts: list[int] = []
+    while not counts or (min(counts) > 5 * 4 and len(counts) < 6):
+        counts.append(bench.count_commits(seconds=5))
+    assert min(counts) <= 5 * 8, counts
+
+
 def test_an_idle_worker_asks_little_for_its_wake_up(bench: Bench) -> None:
     bench.declare(NOTE)
     with bench.worker():
         bench.wait(lambda: bench.rows(ASLEEP))
         time.sleep(2)
-        # Sessions report statistics up to ten seconds late, and autovacuum runs: so only a calm time counts.
-        assert any(bench.count_commits(seconds=5) <= 5 * 4 for _ in range(8))
+        assert_calm(bench)
 
 
 def test_a_worker_whose_keys_all_wait_asks_little(bench: Bench) -> None:
@@ -95,8 +105,7 @@ def test_a_worker_whose_keys_all_wait_asks_little(bench: Bench) -> None:
     with bench.worker():
         bench.wait(lambda: bench.rows(later) == [(8,)])
         time.sleep(2)
-        # As above.
-        assert any(bench.count_commits(seconds=5) <= 5 * 4 for _ in range(8))
+        assert_calm(bench)
 
 
 def test_missing_notifications_are_reported_once(
