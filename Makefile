@@ -101,10 +101,11 @@ bench-order: install ## The cost of key order at 1,000 and 1,000,000 messages; U
 
 $(BIN)/.installed-bench: $(BIN)/.installed
 	$(BIN)/python -m pip install -qq --group bench
+	if command -v npm >/dev/null; then npm install --silent --no-package-lock --prefix benchmarks/work; fi
 	@touch $@
 
 .PHONY: bench-work
-bench-work: $(BIN)/.installed-bench ## The worker beside raw SQL, pgqueuer and procrastinate; then its memory
+bench-work: $(BIN)/.installed-bench ## The worker beside raw SQL, pgqueuer, procrastinate and, with npm, graphile-worker and pg-boss; then its memory
 	$(BIN)/python benchmarks/bench_work.py
 	$(BIN)/python benchmarks/bench_work.py --memory
 

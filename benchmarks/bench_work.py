@@ -1,6 +1,6 @@
 """The speed of the worker, compared with other ways to consume the same queue, and its memory.
 
-    python benchmarks/bench_work.py [--messages 50000] [--rounds 5] [--only NAME]... [--memory] [--json FILE]
+    python benchmarks/bench_work.py [--messages 100000] [--rounds 5] [--only NAME]... [--memory] [--json FILE]
 
 A server of its own is started, with fsync on, and removed. In each round every contender works off a queue
 of 280-byte messages with a handler that does nothing, one after the other, so that noise meets all alike;
@@ -35,6 +35,9 @@ from changelane.runner.local import server
 Connection = psycopg.Connection[Any]
 
 HERE = Path(__file__).parent / "work"
+NODE = HERE / "node_modules"
+"""Rivals for Node, as `make bench-work` installs them where npm is at hand."""
+
 START = 5.0
 """Seconds in which several worker processes are expected to be up."""
 
@@ -47,12 +50,13 @@ class Case:
     handler: str
     transactional: bool = False
     concurrency: int = 8
+    batch: int = 100
     processes: int = 1
     share: int = 1
 
     def describe(self) -> Manifest:
         consumer = Consumer(
-            queue="bench", dead_letter="bench_dlq", handler=f"handlers:{self.handler}", batch=100,
+            queue="bench", dead_letter="bench_dlq", handler=f"handlers:{self.handler}", batch=self.batch,
             mode="transactional" if self.transactional else "at_least_once", concurrency=self.concurrency,
         )  # fmt: skip
         return Manifest(project="bench", files={}, queues=(), captures=(), consumers=(consumer,))
@@ -62,6 +66,7 @@ CASES = (
     Case("at_least_once", "one"),
     Case("at_least_once, batches", "many"),
     Case("transactional, batches", "many_in_transaction", transactional=True),
+    Case("transactional, batches of 1,000", "many_in_transaction", transactional=True, batch=1000),
     Case("transactional", "one_in_transaction", transactional=True, share=5),
     Case("async, 10 ms", "pause", concurrency=100, share=2),
     Case("four processes", "one", processes=4),
@@ -74,23 +79,36 @@ RIVALS = {
     "raw": 1,
     "claimed": 1,
     "floor": 1,
+    "taking": 1,
+    "taking1000": 1,
+    "four taking": 1,
     "singles": 5,
     "pgqueuer": 5,
     "pgqueuer100": 5,
     "procrastinate": 50,
+    "graphile-worker": 1,
+    "pg-boss": 1,
 }
 """Of how many messages each works off one."""
 
+OF_NODE = ("graphile-worker", "pg-boss")
+"""Rivals that run in Node."""
+
 RATIOS = (
-    ("at_least_once", "raw", 1.2),
-    ("at_least_once, batches", "raw", 1.2),
-    ("at_least_once", "pgqueuer", 6.0),
-    ("at_least_once", "pgqueuer100", 6.0),
-    ("transactional, batches", "claimed", 0.8),
-    ("transactional, batches", "floor", 0.8),
+    ("at_least_once", "raw", 1.8),
+    ("at_least_once, batches", "raw", 2.5),
+    ("at_least_once", "pgqueuer", 10.0),
+    ("at_least_once, batches", "pgqueuer100", 4.5),
+    ("at_least_once, batches", "graphile-worker", 3.0),
+    ("transactional, batches", "raw", 2.5),
+    ("transactional, batches of 1,000", "taking1000", 0.6),
     ("transactional", "singles", 0.8),
     ("four processes", "at_least_once", 1.5),
+    ("four processes", "four taking", 0.9),
 )
+TIMES = (("at_least_once", 16.0), ("at_least_once, batches", 8.0))
+"""Microseconds of the worker's processor time a message, at most."""
+
 RATES = (("transactional", 3000.0), ("async, 10 ms", 5000.0))
 MEMORY = ((1_000_000, 96), (20_000, 65_536))
 """Depths, and bytes of each message's text column, at which memory is measured."""
@@ -117,8 +135,28 @@ def fill(conn: Connection, *, count: int, due: float = 0.0, size: int = 96) -> N
     conn.execute("CHECKPOINT")
 
 
-def work(conn: Connection, url: str, case: Case, *, count: int, size: int = 96) -> tuple[float, float]:
-    """Seconds that ``changelane work --drain`` takes, and the MiB at the peak of its first process."""
+def watch(conn: Connection, *, due: float) -> float:
+    """The time at which the queue is empty, in seconds since 1970, to some 5 ms."""
+    time.sleep(max(0.0, due - time.time()))
+    while conn.execute("SELECT FROM pgmq.q_bench ORDER BY msg_id DESC LIMIT 1").fetchone() is not None:
+        time.sleep(0.005)
+        assert time.time() < due + 600, "the messages were not handled within ten minutes"
+    return time.time()
+
+
+@dataclass(frozen=True)
+class Run:
+    """``seconds`` from the start of the work to the empty queue; ``processor`` seconds of all worker
+    processes, start included; ``peak`` in MiB, of the first process.
+    """
+
+    seconds: float
+    processor: float
+    peak: float
+
+
+def work(conn: Connection, url: str, case: Case, *, count: int, size: int = 96) -> Run:
+    """A run of ``changelane work --drain``."""
     # Several processes begin together: once all are up, and asleep.
     due = time.time() + START + count / 20_000 if case.processes > 1 else 0.0
     fill(conn, count=count, due=due, size=size)
@@ -132,6 +170,7 @@ def work(conn: Connection, url: str, case: Case, *, count: int, size: int = 96) 
             process = subprocess.Popen(
                 command, cwd=folder, env={**os.environ, "DATABASE_URL": url}, stderr=log
             )
+            emptied = watch(conn, due=due) if due else 0.0
             _, status, usage = os.wait4(process.pid, 0)
         text = (folder / "log").read_text()
         assert status == 0, text
@@ -146,37 +185,51 @@ def work(conn: Connection, url: str, case: Case, *, count: int, size: int = 96) 
     }
     assert sum(event["handled"] for event in events if event["event"] == "stopped") == count, text
     assert case.processes == 1 or max(times["working"]) < due, "the machine is too slow to start all in time"
-    # The first to say so saw the queue empty; the others look again within a second.
-    return min(times["drained"]) - (due or min(times["working"])), usage.ru_maxrss / 1024
+    # One process alone says so at once. Of several, those that find nothing more look again within a second.
+    return Run(
+        seconds=emptied - due if due else min(times["drained"]) - min(times["working"]),
+        processor=usage.ru_utime + usage.ru_stime,
+        peak=usage.ru_maxrss / 1024,
+    )
 
 
 def run_rival(conn: Connection, url: str, name: str, *, count: int) -> float:
     """Seconds."""
     fill(conn, count=count)
-    command = [sys.executable, str(HERE / "rivals.py"), name, url, str(count)]
+    program = (
+        ["node", str(HERE / "rivals.mjs")] if name in OF_NODE else [sys.executable, str(HERE / "rivals.py")]
+    )
+    command = [*program, name, url, str(count)]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def compare(
     conn: Connection, url: str, *, messages: int, rounds: int, only: list[str]
-) -> dict[str, list[float]]:
-    """Messages a second of each contender, a figure for each round."""
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Messages a second of each contender, and microseconds of our processor time a message; a figure for
+    each round.
+    """
     rates: dict[str, list[float]] = {}
+    times: dict[str, list[float]] = {}
     for turn in range(rounds):
         for name, share in RIVALS.items():
-            if not only or name in only:
+            if (not only or name in only) and (name not in OF_NODE or NODE.exists()):
                 count = messages // share
                 rates.setdefault(name, []).append(count / run_rival(conn, url, name, count=count))
         for case in CASES:
             if not only or case.name in only:
                 count = messages // case.share
-                rates.setdefault(case.name, []).append(count / work(conn, url, case, count=count)[0])
+                run = work(conn, url, case, count=count)
+                rates.setdefault(case.name, []).append(count / run.seconds)
+                times.setdefault(case.name, []).append(run.processor / count * 1e6)
         figures = "  ".join(f"{name} {values[-1]:,.0f}" for name, values in rates.items())
         print(f"round {turn + 1} of {rounds}: {figures}", file=sys.stderr, flush=True)
-    return rates
+    return rates, times
 
 
-def build_report(rates: dict[str, list[float]], *, postgres: int) -> dict[str, Any]:
+def build_report(
+    rates: dict[str, list[float]], times: dict[str, list[float]], *, postgres: int
+) -> dict[str, Any]:
     """Medians, their spread, and the targets met or missed."""
     median = {name: statistics.median(values) for name, values in rates.items()}
     targets = [
@@ -194,6 +247,16 @@ def build_report(rates: dict[str, list[float]], *, postgres: int) -> dict[str, A
             {"name": name, "per_second": median[name], "lowest": min(values), "highest": max(values)}
             for name, values in rates.items()
         ],
+        "processor": [
+            {
+                "name": name,
+                "microseconds": statistics.median(values),
+                "lowest": min(values),
+                "highest": max(values),
+                "target": dict(TIMES).get(name),
+            }
+            for name, values in times.items()
+        ],
         "targets": targets,
     }
 
@@ -205,6 +268,17 @@ def show(report: dict[str, Any]) -> None:
             f"{line['name']:34} {line['per_second']:8,.0f}"
             f"   from {line['lowest']:,.0f} to {line['highest']:,.0f}"
         )
+    print("microseconds of the worker's processor time a message, start included")
+    for line in report["processor"]:
+        verdict = ""
+        if line["target"]:
+            verdict = f"  target {line['target']:.0f}  " + (
+                "met" if line["microseconds"] <= line["target"] else "MISSED"
+            )
+        print(
+            f"{line['name']:34} {line['microseconds']:8.1f}"
+            f"   from {line['lowest']:.1f} to {line['highest']:.1f}{verdict}"
+        )
     for line in report["targets"]:
         verdict = "met" if line["value"] >= line["target"] else "MISSED"
         print(f"{line['what']:40} {line['value']:9,.2f}  target {line['target']:,.2f}  {verdict}")
@@ -213,7 +287,7 @@ def show(report: dict[str, Any]) -> None:
 def measure_memory(conn: Connection, url: str) -> dict[str, Any]:
     peaks = []
     for depth, size in MEMORY:
-        _, peak = work(conn, url, CASES[0], count=depth, size=size)
+        peak = work(conn, url, CASES[0], count=depth, size=size).peak
         verdict = "met" if peak < MEMORY_LIMIT else "MISSED"
         print(
             f"{depth:,} messages of {size:,} bytes: {peak:.0f} MiB  target {MEMORY_LIMIT:.0f}  {verdict}",
@@ -225,7 +299,7 @@ def measure_memory(conn: Connection, url: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=50_000)
+    parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--memory", action="store_true")
@@ -236,8 +310,12 @@ def main() -> None:
         if options.memory:
             report = measure_memory(conn, url)
         else:
-            rates = compare(conn, url, messages=options.messages, rounds=options.rounds, only=options.only)
-            report = build_report(rates, postgres=conn.info.server_version // 10000)
+            if not NODE.exists():
+                print("without Node's rivals: they need node and npm, and `make bench-work`", file=sys.stderr)
+            rates, times = compare(
+                conn, url, messages=options.messages, rounds=options.rounds, only=options.only
+            )
+            report = build_report(rates, times, postgres=conn.info.server_version // 10000)
             show(report)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")

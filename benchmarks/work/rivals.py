@@ -2,16 +2,18 @@
 
     python rivals.py NAME CONNINFO COUNT
 
-raw, the floors and singles find their messages in queue ``bench``; pgqueuer and procrastinate first send
-themselves COUNT jobs. All of them do nothing with what they get.
+raw, the floors, singles and the loops that take find their messages in queue ``bench``; pgqueuer and
+procrastinate first send themselves COUNT jobs. All of them do nothing with what they get.
 """
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import sys
 import threading
 import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import psycopg
 
 BATCH = 100
 CONNECTIONS = 8
+FOUR = 4
 PAYLOAD = "x" * 280
 
 
@@ -53,6 +56,39 @@ def work_floor(conninfo: str) -> float:
         while conn.execute(remove, [BATCH]).fetchall():
             pass
         return time.perf_counter() - began
+
+
+def work_taking(conninfo: str, *, batch: int) -> float:
+    """One statement a batch that takes the messages away: no archive, no lease, no handler, no retry."""
+    take = read_sql("taking")
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        began = time.perf_counter()
+        while conn.execute(take, [batch]).fetchall():
+            pass
+        return time.perf_counter() - began
+
+
+def work_four(conninfo: str) -> float:
+    """Four processes, each the loop that takes messages away, from their common start to the last end."""
+    ready = multiprocessing.Barrier(FOUR + 1)
+    processes = [multiprocessing.Process(target=take_together, args=[conninfo, ready]) for _ in range(FOUR)]
+    for process in processes:
+        process.start()
+    ready.wait()
+    began = time.perf_counter()
+    for process in processes:
+        process.join()
+    assert not any(process.exitcode for process in processes)
+    return time.perf_counter() - began
+
+
+def take_together(conninfo: str, ready: Barrier) -> None:
+    take = read_sql("taking")
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        conn.execute("SELECT")
+        ready.wait()
+        while conn.execute(take, [BATCH]).fetchall():
+            pass
 
 
 def work_singles(conninfo: str) -> float:
@@ -135,6 +171,12 @@ def main() -> None:
         took = work_claimed(conninfo)
     elif name == "floor":
         took = work_floor(conninfo)
+    elif name == "taking":
+        took = work_taking(conninfo, batch=BATCH)
+    elif name == "taking1000":
+        took = work_taking(conninfo, batch=10 * BATCH)
+    elif name == "four taking":
+        took = work_four(conninfo)
     elif name == "singles":
         took = work_singles(conninfo)
     elif name == "pgqueuer":
