@@ -121,9 +121,13 @@ bench-flow: install ## From commit to handled at 2,000 changes a second
 bench-dashboard: install ## Every page of the dashboard over a queue of 1,000,000 messages
 	$(BIN)/python benchmarks/bench_dashboard.py
 
+.PHONY: bench-coalesce
+bench-coalesce: install ## How many calls the last state takes of a row that is updated 10,000 times in a minute
+	$(BIN)/python benchmarks/bench_coalesce.py
+
 .PHONY: bench-fair
-bench-fair: install ## How long a quiet tenant waits beside a backlog of a million; URL=a scratch database
-	$(BIN)/python benchmarks/bench_fair.py --database-url "$(URL)"
+bench-fair: install ## How long a quiet tenant waits beside a backlog of a million
+	$(BIN)/python benchmarks/bench_fair.py
 
 .PHONY: bench-held
 bench-held: install ## The worker while a transaction is held open, beside the same without

@@ -1,8 +1,8 @@
 """How long a quiet tenant waits beside a backlog, and what a claim of a fair queue costs.
 
-    python benchmarks/bench_fair.py --database-url URL [--depth 1000000] [--seconds 25]
+    python benchmarks/bench_fair.py [--depth 1000000] [--seconds 25]
 
-The database is a scratch one: queue ``bench_fair`` is dropped and made anew. First tenant B sends four
+A server of its own is started, with fsync on, and removed. First tenant B sends four
 messages a second, alone and then beside the backlog of tenant A. Handlers take 5 ms. A latency is from before
 the message is sent to the handler's first line. Then 5,000 messages are worked off by a handler that does
 nothing, of 10 and of 100,000 groups.
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from bench_work import launch
 
 from changelane import Change
 from changelane.contract.groups import list_claim_indexes
@@ -115,12 +116,10 @@ def work_off(conn: psycopg.Connection[Any], url: str) -> float:
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--database-url", required=True)
     parser.add_argument("--depth", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=25.0)
     options = parser.parse_args()
-    url = options.database_url
-    with psycopg.connect(url, autocommit=True) as conn:
+    with launch() as url, psycopg.connect(url, autocommit=True) as conn:
         pgmq.install(conn)
         with conn.transaction():
             conn.execute(SCHEMA_SQL.encode())
