@@ -95,7 +95,7 @@ class Clock:
         self._said = ""
 
     def tick(self, reconnecting: ReconnectingConnection) -> None:
-        """Send what is due. Whatever the database refuses is logged, and tried again later."""
+        """Send the messages that are due. A refusal of the database is logged, and the call repeated later."""
         wait = AGAIN
         try:
             wait = self._look(reconnecting.open())
@@ -112,7 +112,7 @@ class Clock:
         self.due_at = time.monotonic() + wait
 
     def _look(self, connection: psycopg.Connection[Any]) -> float:
-        """Send what is due; returns the seconds until the next look."""
+        """Send the messages that are due; returns the seconds until the next look."""
         with connection.cursor(row_factory=class_row(Schedule)) as cursor:
             schedules = cursor.execute(load_sql(__name__, "schedules"), [self._project]).fetchall()
         wait = LOOK_EVERY

@@ -1,5 +1,5 @@
--- Each change has one fate, by its kind and by what its consumer does with what keeps failing. What is expected
--- and is not there is lost; what is there and not expected is a ghost; what is there twice is repeated.
+-- Each change has one fate. Its kind decides it, and how its consumer treats messages that keep failing. A change
+-- is lost if its fate is not observed, a ghost if its fate was not expected, repeated if it is observed twice.
 WITH expected AS (
     SELECT queue, id, seq, CASE
         WHEN queue = 'blocking' AND seq >= min(seq) FILTER (WHERE doomed) OVER (PARTITION BY queue, id)
@@ -10,7 +10,7 @@ WITH expected AS (
         ELSE 'dead'
     END AS fate
     FROM (SELECT *, kind IN ('poison', 'exits', 'crashes') AS doomed FROM torture.written) AS change
-    -- Of merged changes any may be the last: states.sql says whether each key's last one was told.
+    -- The last of merged changes can be any of them; states.sql compares the last states themselves.
     WHERE queue <> 'merged' OR EXISTS (
         SELECT FROM torture.ledger
         WHERE ledger.queue = 'merged' AND ledger.id = change.id AND ledger.seq = change.seq

@@ -10,21 +10,21 @@ CREATE TABLE torture.loose (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.fair (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.merged (LIKE torture.singles INCLUDING ALL);
 
--- The row of a key is locked by whoever changes it, so seq ascends with the commits.
+-- Each writer locks the row of the key that it changes, so seq ascends with the commits.
 CREATE TABLE torture.keys (queue text, id int, seq bigint NOT NULL DEFAULT 0, PRIMARY KEY (queue, id));
--- Every change that committed: written in its own transaction, and captured by nothing.
+-- Every change that committed. The change's own transaction writes the row; no route captures this table.
 CREATE TABLE torture.written (queue text, id int, seq bigint, kind text NOT NULL, PRIMARY KEY (queue, id, seq));
--- No constraint: what is done twice is to show. claim is the read_ct under which the handler began.
+-- It has no constraint, because an effect that happens twice must show. claim is the read_ct at the handler's start.
 CREATE TABLE torture.ledger (
     n bigserial, queue text, id int, seq bigint, msg_id bigint, attempt int, claim int, pid int, txid xid8
 );
--- Calls that took effect, of a consumer with limits. leased_until: as it was when the call began.
+-- The calls of the consumer with limits that took effect. leased_until is the value at the call's start.
 CREATE TABLE torture.spans (
     queue text, id int, began timestamptz, leased_until timestamptz, ended timestamptz
 );
--- What the consumer that merges was told of each key: the state of its row, and of how many changes.
+-- The states that the merging consumer received: whether the row is gone, and how many changes were merged.
 CREATE TABLE torture.states (n bigserial, id int, seq bigint, gone boolean, merged int);
--- Every message that left its queue, and the read_ct under which it did.
+-- Every message that left its queue, with its read_ct at that time.
 CREATE TABLE torture.removed (queue text, msg_id bigint, claim int, txid xid8);
 
 CREATE FUNCTION torture.write(queue text, ids int[], kinds text[], gone boolean) RETURNS void
@@ -74,7 +74,7 @@ BEGIN
     RETURN NULL;
 END $function$;
 
--- What the tables of queues hold: 'q_' their messages and dead letters, 'a_' their archives.
+-- The messages in the tables of all queues. Prefix 'q_' means messages and dead letters, 'a_' means archives.
 CREATE FUNCTION torture.held(prefix text) RETURNS TABLE (queue text, id int, seq bigint)
 LANGUAGE plpgsql AS $function$
 DECLARE name text;
