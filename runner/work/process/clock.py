@@ -95,7 +95,7 @@ class Clock:
         self._said = ""
 
     def tick(self, reconnecting: ReconnectingConnection) -> None:
-        """Send the messages that are due. A refusal of the database is logged, and the call repeated later."""
+        """Send the messages that are due. A refusal of the database is logged, and repeated later."""
         wait = AGAIN
         try:
             wait = self._look(reconnecting.open())
