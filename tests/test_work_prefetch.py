@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from changelane.commands.work import COLLECTED_AFTER, spare_collector
-from changelane.contract.manifest import Consumer
+from changelane.contract.manifest import Consumer, Fair
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.work.process.prefetch import Prefetch
 from changelane.runner.work.sinks.job import Job
@@ -26,8 +26,10 @@ class Taken(SimpleNamespace):
         self.jobs += jobs
 
 
-def open_prefetch(sink: Taken) -> Prefetch:
-    spec = Consumer(queue="jobs", dead_letter="jobs_dlq", handler="app:run", batch=10, concurrency=3)
+def open_prefetch(sink: Taken, **options: Any) -> Prefetch:
+    spec = Consumer(
+        queue="jobs", dead_letter="jobs_dlq", handler="app:run", batch=10, concurrency=3, **options
+    )
     return Prefetch(spec=spec, sink=cast(Any, sink), alone=threading.Lock(), conclude=lambda job: None)
 
 
@@ -66,6 +68,18 @@ def test_a_fast_handler_of_batches_has_no_more_claimed_than_free_slots_take() ->
     assert prefetch.measure_room() == 10
     sink.waiting = 3
     assert prefetch.measure_room() == 0
+
+
+@pytest.mark.parametrize(("took", "room"), [(0.0001, 10), (0.005, 6), (1.0, 3)])
+def test_where_groups_take_turns_as_much_is_claimed_as_handlers_do_in_five_milliseconds(
+    took: float, room: int
+) -> None:
+    prefetch = open_prefetch(Taken(batch=False), fair=Fair(by=(("key",),)))
+    assert prefetch.measure_room() == 3
+    job = Job([Delivery(1, 1)])
+    job.handed, job.started, job.finished = job.deliveries, 7.0, 7.0 + took
+    prefetch.measure([job])
+    assert prefetch.measure_room() == room
 
 
 @pytest.fixture

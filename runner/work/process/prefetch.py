@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import psycopg
@@ -28,7 +29,10 @@ AT_ONCE = 2
 """Batches in one claim for fast sinks."""
 
 LOOKAHEAD = 0.005
-"""Seconds of work that are prefetched where groups take turns: what comes next has to wait for it."""
+"""Seconds of work that are prefetched where groups take turns: the next message waits for it."""
+
+RECENT = 1 / 8
+"""Of the newest calls, in the average time that a message takes."""
 
 
 class Prefetch:
@@ -58,7 +62,7 @@ class Prefetch:
         self._held: dict[int, Delivery] = {}
         self._suspects: deque[Delivery] = deque()
         self._fast = False
-        self._pace = 0.0
+        self._took = inf
         self._settled = 0
         self._settled_at = 0.0
 
@@ -81,7 +85,9 @@ class Prefetch:
             return min(self._spec.batch * min(batches, slots), room) if slots > 0 else 0
         if self._spec.fair or self._spec.limit:
             # A message has its turn, and its place in a limit, when it can be handled.
-            ahead = 0 if self._spec.limited else min(self.size * AHEAD, int(self._pace * LOOKAHEAD))
+            ahead = 0
+            if not self._spec.limited:
+                ahead = int(min(self.size * AHEAD, LOOKAHEAD * self._sink.size / max(self._took, 1e-6)))
             room = slots + ahead
             return min(self._spec.batch, room) if slots > 0 or room > ahead // 2 else 0
         free = self.size * (AHEAD if self._fast else 1) - len(self._held)
@@ -145,8 +151,16 @@ class Prefetch:
         if self._settled >= self.size:
             now = time.monotonic()
             self._fast = now - self._settled_at < FAST
-            self._pace = self._settled / max(0.001, now - self._settled_at)
             self._settled, self._settled_at = 0, now
+
+    def measure(self, jobs: Sequence[Job]) -> None:
+        """Note how long the handler took for a message of jobs that have ended."""
+        timed = [job for job in jobs if job.handed and job.started is not None and job.finished is not None]
+        if not timed:
+            return
+        seconds = sum((job.finished or 0.0) - (job.started or 0.0) for job in timed)
+        took = seconds / sum(len(job.handed) for job in timed)
+        self._took = took if self._took == inf else self._took + (took - self._took) * RECENT
 
     def give_back(self) -> None:
         """Release the messages that the sink has not begun."""

@@ -137,6 +137,8 @@ class Settler:
                 self._log.warning("a batch failed; part of it is run again", queue=self._queue.name)
                 again.append(following)
         self.timings.count(judged)
+        if self._spec.fair or self._spec.limit:
+            self._prefetch.measure(judged)
         if again:
             self._sink.submit(again)
 
