@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -83,6 +84,9 @@ class LazyGroup(click.Group):
         # A module cannot have a keyword or a hyphen in its name.
         module_name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name.replace("-", "_")
         module = importlib.import_module(f"changelane.commands.{module_name}")
+        # The command line's process pauses the search for garbage while it imports.
+        gc.freeze()
+        gc.enable()
         command: click.Command = module.command
         return command
 

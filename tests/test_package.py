@@ -43,7 +43,24 @@ def test_a_wheel_holds_one_package_with_its_sql_and_templates(tmp_path: Path) ->
 
 def test_help_loads_nothing_that_it_does_not_need() -> None:
     code = "from changelane.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
-    assert not HEAVY & list_modules(code)
+    modules = list_modules(code)
+    assert not HEAVY & modules
+    assert not {"changelane.change", "changelane.producing"} & modules
+
+
+def test_each_public_name_is_loaded_when_it_is_asked_for() -> None:
+    assert {"Change", "run_worker", "send", "__version__"} <= set(dir(changelane))
+    modules = list_modules(
+        "import changelane\nassert all(getattr(changelane, n) for n in changelane.__all__)"
+    )
+    assert {"changelane.change", "changelane.embedding", "changelane.producing"} <= modules
+    with pytest.raises(AttributeError, match="no attribute 'sent'"):
+        changelane.sent  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_command_collects_garbage_although_its_imports_do_not() -> None:
+    code = "import gc\nfrom changelane.cli import cli\ngc.disable()\ncli.get_command(None, 'peek')"
+    list_modules(f"{code}\nassert gc.isenabled() and gc.get_freeze_count()")
 
 
 def test_the_worker_loads_neither_pglast_nor_the_generator() -> None:

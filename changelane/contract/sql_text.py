@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import pkgutil
 from functools import cache
-from importlib import resources
 
 
 @cache
@@ -13,7 +13,9 @@ def load_sql(module: str, name: str, *, whole: bool = False) -> str:
     The comments at its top are left out unless ``whole``, for texts that a reviewer reads.
     """
     package = module.rpartition(".")[0]
-    text = resources.files(package).joinpath(f"sql/{name}.sql").read_text("utf-8")
+    content = pkgutil.get_data(package, f"sql/{name}.sql")
+    assert content is not None, "the loader of Changelane's modules reads no files"
+    text = content.decode()
     if whole:
         return text
     lines = text.splitlines()
