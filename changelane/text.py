@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 _PLAIN = re.compile(r"[\w$ -]+")
 
@@ -38,6 +39,7 @@ def spell_names(names: Iterable[str]) -> str:
     return ", ".join(map(spell_name, names))
 
 
+@lru_cache(maxsize=1024)
 def spell(table: tuple[str, str] | None) -> str:
     """``schema.table`` on one line, without ambiguity; names are quoted if necessary. Empty for None."""
     return ".".join(map(spell_name, table or ()))

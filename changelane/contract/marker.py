@@ -35,6 +35,9 @@ TRIGGER_EVENTS = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
 ANCHOR = "'0'::regclass /* this table */"
 """A placeholder for the table's number in a row capture's body. `apply` replaces it."""
 _ANCHORED = re.compile(r"'(\d+)'::regclass /\* this table \*/")
+_REMARK = "/* this table */"
+
+_SPELL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 _LINE = re.compile(
     r"changelane:1 project=(?P<project>\S+) (?P<kind>route|retired|queue|access|api)=(?P<name>\S+)"
@@ -97,7 +100,7 @@ def hash_model(model: object) -> str:
 
 def spell_model(model: object) -> str:
     """The one text of a JSON-able value that is hashed."""
-    return json.dumps(model, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _SPELL(model)
 
 
 def hash_spelling(text: str) -> str:
@@ -111,13 +114,14 @@ def hash_function(
     """The live hash of a function: ``prosrc``, ``lanname``, ``prosecdef``, ``proconfig``, and whether PUBLIC
     may execute it. The hash leaves out its table's number, which differs between databases.
     """
-    body = _ANCHORED.sub(lambda found: ANCHOR, body)
+    if _REMARK in body:
+        body = _ANCHORED.sub(lambda found: ANCHOR, body)
     return hash_model(["function", body, language, security_definer, sorted(config), public_execute])
 
 
 def read_anchor(body: str) -> int | None:
     """The table's number (``pg_class.oid``) in a row capture's function body; None in other functions."""
-    found = _ANCHORED.search(body)
+    found = _ANCHORED.search(body) if _REMARK in body else None
     return int(found[1]) if found else None
 
 

@@ -63,4 +63,6 @@ def encode(queue: str) -> str:
 
 def decode(word: str) -> str:
     """The name that ``encode`` wrote. Text that it never wrote comes back as it is."""
+    if "=" not in word:
+        return word
     return _ENCODED.sub(lambda found: bytes.fromhex(found[0].replace("=", "")).decode(errors="replace"), word)

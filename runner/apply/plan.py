@@ -36,12 +36,12 @@ class Plan:
     refuses. ``left`` are the objects that apply leaves alone while it does the rest. ``drift`` are objects
     changed outside of Changelane, ``notes`` lines for a person.
 
-    ``manifest`` is the hash of the manifest, ``live`` what was observed. These two and the options ``prune``
-    and ``only`` determine the plan.
+    ``source`` is the manifest, ``live`` what was observed. These two and the options ``prune`` and ``only``
+    determine the plan.
     """
 
     project: str
-    manifest: str = ""
+    source: Manifest | None = field(default=None, repr=False, compare=False)
     live: Observed | None = field(default=None, repr=False, compare=False)
     prune: bool = False
     only: str | None = None
@@ -50,6 +50,11 @@ class Plan:
     problems: tuple[tuple[str, str], ...] = ()
     left: tuple[Object, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def manifest(self) -> str:
+        """The hash of the manifest, which only a saved plan and a record need."""
+        return hash_text(self.source.dump()) if self.source else ""
 
     @property
     def observed(self) -> Mapping[str, str]:
@@ -183,7 +188,7 @@ def plan(manifest: Manifest, observed: Observed, *, prune: bool = False, only: s
         ]
     return Plan(
         project=manifest.project,
-        manifest=hash_text(manifest.dump()),
+        source=manifest,
         live=observed,
         prune=prune,
         only=only,

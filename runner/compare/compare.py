@@ -16,7 +16,11 @@ from changelane.runner.compare.compare_queue import compare_queue
 from changelane.runner.compare.compare_relation import find_block
 from changelane.runner.compare.compare_schedule import compare_schedules
 from changelane.runner.compare.compare_schema import compare_schemas
-from changelane.runner.compare.compare_tables import compare_tables, find_unmatched_tables
+from changelane.runner.compare.compare_tables import (
+    compare_tables,
+    find_unmatched_tables,
+    list_selected_tables,
+)
 from changelane.runner.compare.object import Object
 from changelane.runner.compare.orphans import find_orphans
 from changelane.runner.compare.renames import find_queues
@@ -43,7 +47,8 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
         if trigger.marker and trigger.marker.project == project
     }
     selections = {route.name: route.selection for route in manifest.routes}
-    strays = find_unmatched_tables(manifest, observed)
+    selected = list_selected_tables(manifest, observed)
+    strays = find_unmatched_tables(manifest, observed, selected=selected)
     blocks = [
         (capture, found if found[0] or not functions.get(capture.name) else find_lack(capture, observed))
         for capture in captures
@@ -99,7 +104,7 @@ def compare(manifest: Manifest, observed: Observed) -> tuple[Object, ...]:
             )
             for capture, block in blocks
         ),
-        *compare_tables(manifest, observed),
+        *compare_tables(manifest, observed, selected=selected),
         *_find_strangers(manifest, observed),
         *compare_access(manifest, observed),
         *find_undeclared(manifest, observed),
@@ -264,14 +269,14 @@ def _compare_trigger(
         if fires:
             return make(state="ok")
         return make(state="disabled", detail=_explain_disabled(capture, live), action="replace")
-    if right and not live.marked:
+    if right and not live.own_marker:
         return make(
             state="drifted",
             detail="its comment was removed",
             action="comment" if transparent and fires else "replace",
         )
     assert marker is not None
-    changed = live.live != marker.live if live.marked else marker.spec == capture.spec
+    changed = live.live != marker.live if live.own_marker else marker.spec == capture.spec
     if changed:
         return make(
             state="drifted",

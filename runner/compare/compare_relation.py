@@ -29,24 +29,10 @@ def find_block(
     expression that no longer compiles. ``triggers`` are those of others.
     """
     table = spell(capture.identity)
-    named = selection is None or selection.names(capture.identity)
-    leave_out = f"take it out of route {capture.route}; then {ANEW}" if named else ANEW
-    if relation is None and moved:
-        return (
-            f"table {table} does not exist; its trigger is on {spell(moved)}, so it was renamed or moved",
-            _follow(capture, moved, selection, named=named),
-        )
-    if relation is None:
-        return f"table {table} does not exist", f"create it, or {leave_out}" if named else ANEW
+    if relation is None or relation.kind not in "rp":
+        return _find_loss(capture, relation, selection=selection, moved=moved, stray=stray)
     if stray:
         return stray, f"{ANEW} and `changelane apply`"
-    if relation.kind == "f":
-        return (
-            f"{table} is a foreign table now, whose rows change where no trigger of this server fires",
-            leave_out,
-        )
-    if relation.kind not in "rp":
-        return f"{table} is not a table", leave_out
     gone = sorted(set(capture.columns) - set(relation.columns))
     if gone:
         noun = "column" if len(gone) == 1 else "columns"
@@ -78,6 +64,35 @@ def find_block(
             ANEW,
         )
     return _find_disorder(capture, triggers)
+
+
+def _find_loss(
+    capture: Capture,
+    relation: Relation | None,
+    *,
+    selection: Selection | None,
+    moved: Identity | None,
+    stray: str,
+) -> tuple[str, str]:
+    """The reason and the fix where the table does not exist, or is something else now."""
+    table = spell(capture.identity)
+    named = selection is None or selection.names(capture.identity)
+    leave_out = f"take it out of route {capture.route}; then {ANEW}" if named else ANEW
+    if relation is None and moved:
+        return (
+            f"table {table} does not exist; its trigger is on {spell(moved)}, so it was renamed or moved",
+            _follow(capture, moved, selection, named=named),
+        )
+    if relation is None:
+        return f"table {table} does not exist", f"create it, or {leave_out}" if named else ANEW
+    if stray:
+        return stray, f"{ANEW} and `changelane apply`"
+    if relation.kind == "f":
+        return (
+            f"{table} is a foreign table now, whose rows change where no trigger of this server fires",
+            leave_out,
+        )
+    return f"{table} is not a table", leave_out
 
 
 def _find_disorder(capture: Capture, triggers: Triggers) -> tuple[str, str]:

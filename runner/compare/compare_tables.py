@@ -13,15 +13,19 @@ from changelane.text import spell, spell_name
 ANEW = "run `changelane inspect`, then `changelane generate`"
 
 
-def compare_tables(manifest: Manifest, observed: Observed) -> Iterator[Object]:
+Selected = Mapping[str, Mapping[Identity, Identity]]
+"""Route to the live tables that need its triggers, each with the table that it is captured as."""
+
+
+def compare_tables(manifest: Manifest, observed: Observed, *, selected: Selected) -> Iterator[Object]:
     """Tables that a route matches and ``sql_out/`` does not capture, and declared tables whose key
     changed.
     """
     known = {table.identity: table for table in manifest.tables}
-    captured, meant = list_captured(manifest), list_selected_tables(manifest, observed)
+    captured = list_captured(manifest)
     for route in manifest.routes:
         bearers = captured.get(route.name, set())
-        for identity, declared in meant[route.name].items():
+        for identity, declared in selected[route.name].items():
             if identity not in bearers:
                 yield Object(
                     kind="table",
@@ -52,12 +56,12 @@ def list_captured(manifest: Manifest) -> dict[str, set[Identity]]:
     """Route to the tables that have its triggers according to ``sql_out/``."""
     captured: dict[str, set[Identity]] = {}
     for capture in manifest.captures:
-        captured.setdefault(capture.route, set()).add(capture.identity)
+        captured.setdefault(capture.route, set()).add((capture.schema_, capture.table))
     return captured
 
 
-def list_selected_tables(manifest: Manifest, observed: Observed) -> dict[str, Mapping[Identity, Identity]]:
-    """Route to the live tables that need its triggers, each with the table that it is captured as."""
+def list_selected_tables(manifest: Manifest, observed: Observed) -> Selected:
+    """The live tables that each route selects, by the selection in the manifest."""
     # TRUNCATE of a child does not empty its parent, so a route with only truncate events excludes children.
     spreading = {capture.route for capture in manifest.captures if capture.event != "truncate"}
     return {
@@ -72,18 +76,22 @@ def list_selected_tables(manifest: Manifest, observed: Observed) -> dict[str, Ma
     }
 
 
-def find_unmatched_tables(manifest: Manifest, observed: Observed) -> dict[tuple[str, Identity], str]:
+def find_unmatched_tables(
+    manifest: Manifest, observed: Observed, *, selected: Selected
+) -> dict[tuple[str, Identity], str]:
     """(route, table) to the reason, for captured tables that the route no longer matches."""
     strays = {}
-    captured, meant = list_captured(manifest), list_selected_tables(manifest, observed)
+    captured = list_captured(manifest)
     for route in manifest.routes:
-        for identity in sorted(captured.get(route.name, set()) - meant[route.name].keys()):
+        for identity in sorted(captured.get(route.name, set()) - selected[route.name].keys()):
             table = observed.tables.get(identity)
             if table is None:
                 continue
             name = spell(identity)
             above = [
-                parent for parent in list_ancestors(identity, observed.tables) if parent in meant[route.name]
+                parent
+                for parent in list_ancestors(identity, observed.tables)
+                if parent in selected[route.name]
             ]
             if above:
                 strays[route.name, identity] = (

@@ -19,6 +19,9 @@ from changelane.runner.compare.statement import drop_trigger
 from changelane.runner.live.observe import Observed, Trigger
 from changelane.text import spell, spell_name
 
+Place = tuple[str, str, str]
+"""A trigger's schema, table and name."""
+
 _PLACE = re.compile("_([0-9a-f]{8})$")
 
 
@@ -28,11 +31,10 @@ def find_orphans(manifest: Manifest, observed: Observed, *, blocked: Collection[
     """
     triggers = {(*capture.identity, capture.trigger_name) for capture in manifest.captures}
     functions = {capture.name for capture in manifest.captures}
-    for thing in _find_marked(manifest.project, observed):
+    for thing in _find_marked(manifest.project, observed, declared=(triggers, functions)):
         if thing.table is None:
-            if thing.name not in functions:
-                yield thing
-        elif (*thing.table, thing.name) not in triggers and thing.name not in blocked:
+            yield thing
+        elif thing.name not in blocked:
             trigger = observed.triggers[(*thing.table, thing.name)]
             orphan = _explain_orphan(thing, trigger, observed)
             shared = trigger.function.removeprefix(f"{SCHEMA}.") in functions
@@ -95,12 +97,17 @@ def find_remains(project: str, observed: Observed) -> Iterator[Object]:
     yield from find_schedules(project, observed.schedules)
 
 
-def _find_marked(project: str, observed: Observed) -> Iterator[Object]:
-    """Every trigger, then every function, with the project's marker."""
+def _find_marked(
+    project: str, observed: Observed, *, declared: tuple[Collection[Place], Collection[str]] = ((), ())
+) -> Iterator[Object]:
+    """Every trigger, then every function, with the project's marker, and without the ``declared`` ones."""
+    triggers, functions = declared
     retired = {trigger.identity for trigger in list_retired(project, observed)}
     held = {trigger.function for trigger in observed.triggers.values() if not trigger.owned}
-    for trigger in observed.triggers.values():
-        if trigger.marker and trigger.marker.project == project and trigger.identity not in retired:
+    for identity, trigger in observed.triggers.items():
+        if identity in triggers or identity in retired:
+            continue
+        if trigger.marker and trigger.marker.project == project:
             yield Object(
                 kind="trigger",
                 name=trigger.name,
@@ -111,7 +118,9 @@ def _find_marked(project: str, observed: Observed) -> Iterator[Object]:
                 relation=trigger.relation,
                 marker=trigger.marker,
             )
-    for function in observed.functions.values():
+    for name, function in observed.functions.items():
+        if name in functions:
+            continue
         kept = f"{SCHEMA}.{function.name}" in held
         marker = function.marker
         if marker and marker.project == project and not (kept and marker.kind == "retired"):

@@ -116,14 +116,13 @@ def observe_definers(
     for capture in manifest.captures:
         owner, keeps = owners.get(capture.name, (role, True))
         by_capture[capture.name] = declared or (owner if keeps else role)
-    wanted = sorted(
-        {
-            (definer, *need)
-            for capture in manifest.captures
-            for need in list_needs(capture)
-            for definer in {by_capture[capture.name], owners.get(capture.name, (role, True))[0]}
-        }
-    )
+    # One capture of all that have the same owner and, by what `list_needs` reads, the same needs.
+    alike = {
+        (definer, capture.queues, capture.calls, capture.send, capture.level, capture.waking): capture
+        for capture in manifest.captures
+        for definer in {by_capture[capture.name], owners.get(capture.name, (role, True))[0]}
+    }
+    wanted = sorted({(key[0], *need) for key, capture in alike.items() for need in list_needs(capture)})
     columns = {
         "roles": [entry[0] for entry in wanted],
         "kinds": [entry[1] for entry in wanted],

@@ -22,12 +22,12 @@ def observe_expressions(conn: psycopg.Connection[Any], manifest: Manifest) -> Ma
     it would at the first write, without reading a row or evaluating anything. Reads in the connection's open
     transaction, whose settings stay. Raises psycopg.Error.
     """
-    checks = {capture.name: capture.check for capture in manifest.captures if capture.check}
+    checks = {capture.check for capture in manifest.captures if capture.check}
     if not checks:
         return {}
     with conn.transaction(force_rollback=True):
-        conn.execute(_PREPARE, [json.dumps(checks)])
+        conn.execute(_PREPARE, [json.dumps(sorted(checks))])
         conn.execute(_OBSERVE)
         row = conn.execute("SELECT pg_catalog.current_setting('changelane.broken')").fetchone()
     broken: dict[str, str] = json.loads(row[0]) if row else {}
-    return broken
+    return {capture.name: broken[capture.check] for capture in manifest.captures if capture.check in broken}

@@ -182,18 +182,18 @@ class Trigger:
     def identity(self) -> tuple[str, str, str]:
         return (self.schema, self.table, self.name)
 
-    @property
-    def marked(self) -> bool:
-        """Whether its comment is a marker."""
-        return parse_marker(self.comment) is not None
+    @cached_property
+    def own_marker(self) -> Marker | None:
+        """The marker in its comment."""
+        return parse_marker(self.comment)
 
     @cached_property
     def marker(self) -> Marker | None:
         """The marker in its comment. Without one, as on a table of another role, the marker of the function
         of the same name; the trigger's definition then counts as unchanged.
         """
-        if own := parse_marker(self.comment):
-            return own
+        if self.own_marker:
+            return self.own_marker
         named = is_trigger_of(self.name, self.function.removeprefix(f"{SCHEMA}."))
         lent = parse_marker(self.function_comment) if named else None
         return lent and replace(lent, live=self.live)

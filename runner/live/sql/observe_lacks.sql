@@ -45,11 +45,13 @@ SELECT wanted.role, wanted.kind, wanted.schema, wanted.name,
        pg_has_role(proc.proowner, 'USAGE'), false
 FROM wanted
 JOIN pg_namespace AS home ON home.nspname = wanted.schema
-JOIN pg_proc AS proc ON proc.prokind = 'f' AND (
-    proc.pronamespace = home.oid AND proc.proname = wanted.name
-    OR proc.oid IN (SELECT oprcode FROM pg_operator WHERE oprnamespace = home.oid AND oprname = wanted.name)
-)
-WHERE wanted.kind = 'call'
+CROSS JOIN LATERAL (
+    SELECT oid FROM pg_proc WHERE pronamespace = home.oid AND proname = wanted.name
+    UNION
+    SELECT oprcode FROM pg_operator WHERE oprnamespace = home.oid AND oprname = wanted.name
+) AS called
+JOIN pg_proc AS proc ON proc.oid = called.oid
+WHERE wanted.kind = 'call' AND proc.prokind = 'f'
     -- For pgmq's senders, the overload that captures call; for other functions, any overload.
     AND (wanted.schema <> 'pgmq' OR proc.proname NOT IN ('send', 'send_batch') OR 'headers' = ANY (proc.proargnames))
     AND NOT has_function_privilege(wanted.oid, proc.oid, 'EXECUTE')

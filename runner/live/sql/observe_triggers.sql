@@ -30,14 +30,19 @@ SELECT trigger.tgname::text AS name,
        cardinality(trigger.tgattr::smallint[]) AS columns,
        pg_has_role(class.relowner, 'USAGE') AS owned,
        pg_get_userbyid(class.relowner)::text AS owner,
-       obj_description(trigger.oid, 'pg_trigger') AS comment,
-       CASE WHEN function_namespace.nspname = 'changelane' THEN obj_description(proc.oid, 'pg_proc') END AS function_comment
+       comment.description AS comment,
+       function_comment.description AS function_comment
 FROM pg_trigger AS trigger
 JOIN pg_class AS class ON class.oid = trigger.tgrelid
 JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
 JOIN pg_proc AS proc ON proc.oid = trigger.tgfoid
 JOIN pg_namespace AS function_namespace ON function_namespace.oid = proc.pronamespace
 LEFT JOIN strays ON strays.root = trigger.oid
+LEFT JOIN pg_description AS comment
+    ON comment.objoid = trigger.oid AND comment.classoid = 'pg_trigger'::regclass AND comment.objsubid = 0
+LEFT JOIN pg_description AS function_comment
+    ON function_comment.objoid = proc.oid AND function_comment.classoid = 'pg_proc'::regclass
+    AND function_comment.objsubid = 0 AND function_namespace.nspname = 'changelane'
 WHERE NOT trigger.tgisinternal
     AND trigger.tgparentid = 0
     AND (
