@@ -24,11 +24,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
 from changelane.contract.manifest import Consumer, Manifest
+from changelane.contract.schema import SCHEMA_SQL
 from changelane.runner.live import pgmq
 from changelane.runner.local import server
 
@@ -53,11 +54,13 @@ class Case:
     batch: int = 100
     processes: int = 1
     share: int = 1
+    claim: Literal["auto", "take", "lease"] = "auto"
 
     def describe(self) -> Manifest:
         consumer = Consumer(
             queue="bench", dead_letter="bench_dlq", handler=f"handlers:{self.handler}", batch=self.batch,
             mode="transactional" if self.transactional else "at_least_once", concurrency=self.concurrency,
+            claim=self.claim,
         )  # fmt: skip
         return Manifest(project="bench", files={}, queues=(), captures=(), consumers=(consumer,))
 
@@ -65,6 +68,8 @@ class Case:
 CASES = (
     Case("at_least_once", "one"),
     Case("at_least_once, batches", "many"),
+    Case("at_least_once, leased", "one", claim="lease"),
+    Case("at_least_once, batches, leased", "many", claim="lease"),
     Case("transactional, batches", "many_in_transaction", transactional=True),
     Case("transactional, batches of 1,000", "many_in_transaction", transactional=True, batch=1000),
     Case("transactional", "one_in_transaction", transactional=True, share=5),
@@ -147,12 +152,30 @@ def watch(conn: Connection, *, due: float) -> float:
 @dataclass(frozen=True)
 class Run:
     """``seconds`` from the start of the work to the empty queue; ``processor`` seconds of all worker
-    processes, start included; ``peak`` in MiB, of the first process.
+    processes, start included, and those of the server as ``served``; ``peak`` in MiB, of the first process.
     """
 
     seconds: float
     processor: float
+    served: float
     peak: float
+
+
+def read_processor(conn: Connection) -> float:
+    """Processor seconds of the server: of its processes, and of those that have ended."""
+    own = Path(f"/proc/{conn.info.backend_pid}/stat").read_text().rpartition(")")[2].split()
+    postmaster = int(own[1])
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(path.parent.name) == postmaster:
+            ticks += sum(map(int, fields[11:15]))
+        elif int(fields[1]) == postmaster:
+            ticks += sum(map(int, fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def work(conn: Connection, url: str, case: Case, *, count: int, size: int = 96) -> Run:
@@ -167,6 +190,7 @@ def work(conn: Connection, url: str, case: Case, *, count: int, size: int = 96) 
         (folder / "sql_out" / "manifest.json").write_text(case.describe().dump())
         command = [sys.executable, "-m", "changelane", "work", "--drain", f"--processes={case.processes}"]
         with (folder / "log").open("w") as log:
+            before = read_processor(conn)
             process = subprocess.Popen(
                 command, cwd=folder, env={**os.environ, "DATABASE_URL": url}, stderr=log
             )
@@ -189,6 +213,7 @@ def work(conn: Connection, url: str, case: Case, *, count: int, size: int = 96) 
     return Run(
         seconds=emptied - due if due else min(times["drained"]) - min(times["working"]),
         processor=usage.ru_utime + usage.ru_stime,
+        served=read_processor(conn) - before,
         peak=usage.ru_maxrss / 1024,
     )
 
@@ -205,12 +230,12 @@ def run_rival(conn: Connection, url: str, name: str, *, count: int) -> float:
 
 def compare(
     conn: Connection, url: str, *, messages: int, rounds: int, only: list[str]
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Messages a second of each contender, and microseconds of our processor time a message; a figure for
-    each round.
+) -> tuple[dict[str, list[float]], dict[str, list[tuple[float, float]]]]:
+    """Messages a second of each contender, and microseconds of processor time a message, ours and the
+    server's; figures for each round.
     """
     rates: dict[str, list[float]] = {}
-    times: dict[str, list[float]] = {}
+    times: dict[str, list[tuple[float, float]]] = {}
     for turn in range(rounds):
         for name, share in RIVALS.items():
             if (not only or name in only) and (name not in OF_NODE or NODE.exists()):
@@ -221,14 +246,16 @@ def compare(
                 count = messages // case.share
                 run = work(conn, url, case, count=count)
                 rates.setdefault(case.name, []).append(count / run.seconds)
-                times.setdefault(case.name, []).append(run.processor / count * 1e6)
+                times.setdefault(case.name, []).append(
+                    (run.processor / count * 1e6, run.served / count * 1e6)
+                )
         figures = "  ".join(f"{name} {values[-1]:,.0f}" for name, values in rates.items())
         print(f"round {turn + 1} of {rounds}: {figures}", file=sys.stderr, flush=True)
     return rates, times
 
 
 def build_report(
-    rates: dict[str, list[float]], times: dict[str, list[float]], *, postgres: int
+    rates: dict[str, list[float]], times: dict[str, list[tuple[float, float]]], *, postgres: int
 ) -> dict[str, Any]:
     """Medians, their spread, and the targets met or missed."""
     median = {name: statistics.median(values) for name, values in rates.items()}
@@ -250,12 +277,13 @@ def build_report(
         "processor": [
             {
                 "name": name,
-                "microseconds": statistics.median(values),
-                "lowest": min(values),
-                "highest": max(values),
+                "microseconds": statistics.median(worker),
+                "lowest": min(worker),
+                "highest": max(worker),
+                "server": statistics.median(server),
                 "target": dict(TIMES).get(name),
             }
-            for name, values in times.items()
+            for name, (worker, server) in ((name, zip(*pairs, strict=True)) for name, pairs in times.items())
         ],
         "targets": targets,
     }
@@ -277,7 +305,7 @@ def show(report: dict[str, Any]) -> None:
             )
         print(
             f"{line['name']:34} {line['microseconds']:8.1f}"
-            f"   from {line['lowest']:.1f} to {line['highest']:.1f}{verdict}"
+            f"   from {line['lowest']:.1f} to {line['highest']:.1f}, server {line['server']:.1f}{verdict}"
         )
     for line in report["targets"]:
         verdict = "met" if line["value"] >= line["target"] else "MISSED"
@@ -307,6 +335,7 @@ def main() -> None:
     options = parser.parse_args()
     with launch() as url, psycopg.connect(url, autocommit=True) as conn:
         pgmq.install(conn)
+        conn.execute(SCHEMA_SQL.encode())
         if options.memory:
             report = measure_memory(conn, url)
         else:

@@ -288,6 +288,7 @@ class Consumer(Record):
     rate: float | None = None
     fair: Fair | None = None
     limit: Limit | None = None
+    claim: Literal["auto", "take", "lease"] = "auto"
 
     @property
     def counts(self) -> tuple[Counted, ...]:

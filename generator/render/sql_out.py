@@ -310,6 +310,7 @@ def _describe_consumer(
             concurrency=consumer.limit.concurrency,
             rate=consumer.limit.rate and read_rate(consumer.limit.rate),
         ),
+        claim=consumer.claim,
         **{"batch": consumer.batch, "timeout": consumer.timeout, **describe_relay(document.spec, consumer)},
     )
 

@@ -49,6 +49,7 @@ class Code(StrEnum):
     HANDLER = "CL219"
     COALESCE = "CL220"
     FAIR = "CL221"
+    CLAIM = "CL222"
 
     NO_TABLE = "CL301"
     NO_COLUMN = "CL302"

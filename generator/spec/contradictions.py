@@ -10,6 +10,7 @@ from changelane.contract.queue_name import LONGEST as QUEUE_LENGTH
 from changelane.contract.queue_name import fold
 from changelane.diagnostic import Diagnostic
 from changelane.generator.spec.access_rules import check_access
+from changelane.generator.spec.claim_rules import check_claims
 from changelane.generator.spec.coalesce_rules import check_coalesce
 from changelane.generator.spec.codes import Code
 from changelane.generator.spec.fair_rules import check_fair
@@ -42,6 +43,7 @@ def check(source: Source) -> Iterator[Diagnostic]:
     yield from check_formats(source)
     yield from check_fair(source)
     yield from check_coalesce(source)
+    yield from check_claims(source)
 
 
 def _content(source: Source, *path: Step) -> str | list[Node] | dict[str, Node] | None:

@@ -263,6 +263,11 @@ class Consumer(Model):
         None, description="Groups of messages take turns, each within its limits. Default: the oldest first."
     )
     limit: Limit | None = Field(None, description="Limits over all workers of the queue.")
+    claim: Literal["auto", "take", "lease"] = Field(
+        "auto",
+        description="take: messages are deleted in a transaction that commits once they are handled. lease: "
+        "they stay, hidden from other workers. auto: take while handlers are quick.",
+    )
 
     @property
     def keyed(self) -> bool:

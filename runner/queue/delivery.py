@@ -73,6 +73,7 @@ class Delivery(msgspec.Struct, eq=False):
     message as claimed; ``content`` is the handler's argument, made from it. ``malformed`` says why that is
     impossible. ``due`` is when it could be claimed, on the monotonic clock; of a batch's middle, about.
     ``ids`` are those of the changes that were merged into this one; empty where none were.
+    ``take`` is the open transaction that took the message; None while a lease holds it.
     ``void``: they undo each other, so there is nothing to hand over.
     """
 
@@ -95,6 +96,7 @@ class Delivery(msgspec.Struct, eq=False):
     due: float | None = None
     ids: tuple[str, ...] = ()
     void: bool = False
+    take: Any = None
 
     @property
     def name(self) -> str:

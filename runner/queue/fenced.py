@@ -129,12 +129,15 @@ class FencedQueue:
         if len(rows) < limit:
             self._since = BEGINNING
             rows += self._take(connection, limit=limit - len(rows), lease=lease)
-            now = time.monotonic()
-            self._whole_at = now + max(WHOLE, SHARE * (now - began))
+            self._note_whole(began)
         self.next_at = 0.0 if len(rows) == limit else inf
         claimed = read_rows(rows, queue=self.name, leased_until=began + lease, dated=bool(self._dates))
         note_due(claimed, now=began, waits=self._waits)
         return claimed
+
+    def _note_whole(self, began: float) -> None:
+        now = time.monotonic()
+        self._whole_at = now + max(WHOLE, SHARE * (now - began))
 
     def _take(self, connection: Connection[Any], *, limit: int, lease: float) -> list[tuple[Any, ...]]:
         values = {"limit": limit, "lease": lease, "since": self._since}

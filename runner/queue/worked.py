@@ -16,6 +16,7 @@ from changelane.runner.queue.coalesced import CoalescedQueue
 from changelane.runner.queue.fair import find_unindexed, list_fair
 from changelane.runner.queue.fenced import FencedQueue, open_queues
 from changelane.runner.queue.ordered import OrderedQueue
+from changelane.runner.queue.taken import TakenQueue
 from changelane.runner.queue.worker_rights import check_rights
 
 
@@ -32,6 +33,7 @@ def open_worked(
         connection,
         [(consumer.queue, consumer.dead_letter) for consumer in consumers],
         classes={
+            **{consumer.queue: TakenQueue for consumer in consumers if may_take(consumer)},
             **{consumer.queue: _choose_class(consumer) for consumer in consumers if consumer.keyed},
             **list_fair(consumers),
         },
@@ -57,6 +59,12 @@ def open_worked(
         )
     check_rights(connection, consumers)
     return queues
+
+
+def may_take(consumer: Consumer) -> bool:
+    """Whether messages of the consumer may be taken in the transaction that handles them."""
+    bound = consumer.keyed or consumer.fair or consumer.limit
+    return not (consumer.claim == "lease" or consumer.relay or bound or consumer.mode == "transactional")
 
 
 def _choose_class(consumer: Consumer) -> Callable[..., FencedQueue]:

@@ -160,7 +160,8 @@ def report(verdict: Verdict, *, storm: Storm, folder: Path, refused: int) -> Non
     print("changes by what became of them")
     for (queue, fate), count in verdict.fates.items():
         print(f"  {count:>7,}  {queue}: {fate}")
-    print(f"  {verdict.repeated_loosely:>7,}  loose: effects repeated, which at_least_once permits")
+    for queue, repeated in verdict.repeated_loosely.items():
+        print(f"  {repeated:>7,}  {queue}: effects repeated, which at_least_once permits")
     totals = verdict.totals
     print(
         f"{totals['lost']} lost, {totals['repeated']} repeated in transactional consumers, "

@@ -11,6 +11,9 @@ from typing import Any
 import psycopg
 
 SQL = Path(__file__).parent / "sql"
+LOOSE = ("loose", "taken", "taken_batches")
+"""Queues of consumers with ``mode: at_least_once``, which may repeat an effect."""
+
 SHOWN = 10
 """Pieces of evidence of a kind that are shown."""
 
@@ -23,7 +26,7 @@ class Verdict:
 
     fates: dict[tuple[str, str], int] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)
-    repeated_loosely: int = 0
+    repeated_loosely: dict[str, int] = field(default_factory=dict)
     runs: int = 0
     evidence: list[str] = field(default_factory=list)
 
@@ -57,8 +60,8 @@ def judge(conn: psycopg.Connection[Any]) -> Verdict:
     """Compare the committed changes with the ledger, for each queue."""
     verdict = Verdict()
     for queue, fate, expected, lost, ghosts, repeated, *samples in ask(conn, "fates"):
-        if queue == "loose" and fate == "effect":
-            verdict.repeated_loosely, repeated = repeated, 0
+        if queue in LOOSE and fate == "effect":
+            verdict.repeated_loosely[queue], repeated = repeated, 0
         verdict.count(queue, fate, expected, lost=lost, ghosts=ghosts, repeated=repeated, samples=samples)
     verdict.examine(
         conn, disorder="disorder", stale="stale", crowds="crowds", states="states", schedule="schedule"

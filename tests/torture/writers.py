@@ -28,8 +28,15 @@ KINDS = {
     "fair": {"fails": 0.02, "poison": 0.002, "gone": 0.003},
     "merged": {"fails": 0.02, "late": 0.001, "forks": 0.002},
     "loose": {"fails": 0.02, "poison": 0.002},
+    "taken": {"fails": 0.01, "poison": 0.002, "gone": 0.003, "slow": 0.002, "late": 0.001, "forks": 0.005},
+    "taken_batches": {"fails": 0.005, "poison": 0.002, "gone": 0.003, "late": 0.0005},
 }
-RARE = {"singles": ("exits", "crashes"), "ordered": ("exits", "crashes"), "blocking": ("poison",)}
+RARE = {
+    "singles": ("exits", "crashes"),
+    "taken": ("exits", "crashes"),
+    "ordered": ("exits", "crashes"),
+    "blocking": ("poison",),
+}
 """Kinds that cost a lot: one in RARE_SECONDS for each queue."""
 
 RARE_SECONDS = 15.0

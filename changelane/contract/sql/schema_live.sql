@@ -15,6 +15,7 @@ left(encode(sha256(convert_to(coalesce((
         'pause(text)', 'resume(text)', 'rouse(text[])',
         'send_all(refcursor, text[], jsonb, integer, boolean)',
         'spend_tokens(text, bigint[], bigint[], boolean, double precision, double precision)',
+        'begin_taking(text, bigint)', 'end_taking(bigint)', 'find_vanished(text[], bigint)',
         'tell_relays(text, jsonb)',
         'tell_worker(text, jsonb)', 'tell_history(jsonb)', 'fold_history()', 'ask_worker(text, text)',
         'weigh(anyelement, integer)'

@@ -12,7 +12,7 @@ DO $do$ BEGIN
     END IF;
 END $do$;
 DROP TABLE IF EXISTS changelane.sleepers, changelane.pauses, changelane.progress, changelane.found_rights,
-    changelane.relays, changelane.workers, changelane.history, changelane.buckets;
+    changelane.relays, changelane.workers, changelane.history, changelane.buckets, changelane.takers;
 DROP FUNCTION IF EXISTS changelane.message(text, text, text, jsonb, anyelement, anycompatible),
     changelane.new_id(), changelane.headers(jsonb), changelane.add_trace(jsonb),
     changelane.send_all(refcursor, text[], jsonb, integer, boolean),
@@ -20,6 +20,7 @@ DROP FUNCTION IF EXISTS changelane.message(text, text, text, jsonb, anyelement, 
     changelane.weigh(anyelement, integer), changelane.is_large(anyelement),
     changelane.is_large(anyelement, anyelement), changelane.digest(text), changelane.doze(text[], double precision),
     changelane.spend_tokens(text, bigint[], bigint[], boolean, double precision, double precision),
+    changelane.begin_taking(text, bigint), changelane.end_taking(bigint), changelane.find_vanished(text[], bigint),
     changelane.rouse(text[]), changelane.tell_relays(text, jsonb), changelane.tell_worker(text, jsonb),
     changelane.tell_history(jsonb), changelane.fold_history(), changelane.ask_worker(text, text), changelane.pause(text), changelane.resume(text);
 DROP PROCEDURE IF EXISTS changelane.mark_trigger(text, text, text);

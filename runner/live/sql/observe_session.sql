@@ -1,11 +1,12 @@
 WITH own (name) AS (VALUES ('sleepers'), ('pauses'), ('progress'), ('schedules'), ('found_rights'), ('audit'),
-    ('relays'), ('workers'), ('history'), ('buckets')),
+    ('relays'), ('workers'), ('history'), ('buckets'), ('takers')),
 functions (name, public) AS (
     VALUES ('new_id', true), ('message', true), ('headers', true), ('weigh', true), ('is_large', true), ('mark_trigger', true), ('add_trace', true), ('send_all', true), ('key_only', true), ('measure', true),
         ('digest', true), ('doze', true), ('rouse', true), ('pause', false), ('resume', false),
         ('advance_schedule', true), ('send_scheduled', false), ('pause_schedule', false), ('resume_schedule', false),
         ('run_schedule', false), ('tell_relays', true), ('tell_worker', true), ('tell_history', true),
-        ('fold_history', true), ('ask_worker', false), ('spend_tokens', true)
+        ('fold_history', true), ('ask_worker', false), ('spend_tokens', true),
+        ('begin_taking', true), ('end_taking', true), ('find_vanished', true)
 )
 SELECT current_setting('server_version_num')::int / 10000 AS server,
        current_database()::text AS database,
@@ -68,7 +69,7 @@ SELECT current_setting('server_version_num')::int / 10000 AS server,
                    SELECT FROM pg_class
                    JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
                    WHERE relnamespace = ours.oid
-                       AND relname IN ('sleepers', 'pauses', 'schedules', 'relays', 'workers', 'history', 'buckets')
+                       AND relname IN ('sleepers', 'pauses', 'schedules', 'relays', 'workers', 'history', 'buckets', 'takers')
                        AND (relname <> 'workers' OR attname <> 'error')
                        AND (
                        NOT has_column_privilege('public', pg_class.oid, attnum, 'SELECT')

@@ -78,6 +78,7 @@ class Consumer:
             spec=spec, queue=queue, conninfo=conninfo, stopping=self._stopping, progress=self.wake,
             shares=shares, log=log,
         )  # fmt: skip
+        self.taker = self.settler.taker
         self._sink = plan.open(
             Host(
                 queue=queue,
@@ -235,6 +236,8 @@ class Consumer:
         except BaseException as error:  # noqa: BLE001
             self.failure = error
         finally:
+            if self.taker is not None:
+                self.taker.close()
             self._reconnecting.close()
             if isinstance(self.failure, psycopg.Error):
                 self.failure = explain(self.failure, queue=self.queue.name)
@@ -243,6 +246,8 @@ class Consumer:
         self._reconnecting.attempt(step, until=self._stopping, log=self._log, queue=self.queue.name)
 
     def _turn(self, connection: psycopg.Connection[Any]) -> None:
+        if self.taker is not None:
+            self.taker.convert_slow()
         now = time.monotonic()
         held_until = self._sink.held_until
         if self.paused or held_until > now:
@@ -251,15 +256,20 @@ class Consumer:
         room = self._prefetch.measure_room()
         limit = self._rate_limit.admit(room) if held_until <= now else 0
         beat = self._reconnecting.spoke_at + HEARTBEAT
+        if now >= beat and (self.taker is not None or not limit):
+            # This detects a lost connection before a message has to wait for it. Takes use others.
+            connection.execute("SELECT", prepare=False)
+            if self.taker is not None and self.idle:
+                self.taker.close_idle()
         # A consumer that was woken while it judged itself idle must look again.
         if limit and (self._woken or not self.idle or now >= min(self.queue.next_at, beat)):
             self._claim(connection, limit=limit)
             return
         if now >= beat:
-            # This detects a lost connection before a message has to wait for it.
-            connection.execute("SELECT", prepare=False)
             return
         pause = beat - now
+        if self.taker is not None:
+            pause = min(pause, self.taker.next_at - now)
         if held_until > now:
             pause = min(pause, held_until - now)
         elif room and not self.paused:
@@ -269,7 +279,9 @@ class Consumer:
 
     def _claim(self, connection: psycopg.Connection[Any], *, limit: int) -> None:
         self._woken = False
-        claimed = self.queue.claim(connection, limit=limit, lease=self.spec.lease)
+        claimed = self.taker.take(connection, limit=limit) if self.taker is not None else None
+        if claimed is None:
+            claimed = self.queue.claim(connection, limit=limit, lease=self.spec.lease)
         self._claimed_at = time.monotonic()
         self._prefetch.add(claimed)
         self._rate_limit.spend(len(claimed))
@@ -280,6 +292,8 @@ class Consumer:
         self.settler.join()
         self._prefetch.give_back()
         self._attempt(self.settler.settle)
+        if self.taker is not None:
+            self.taker.convert_all()
         while self._sink.running and time.monotonic() < (self._deadline or 0.0):
             self._event.wait(0.1)
             self._event.clear()
@@ -299,6 +313,8 @@ class Consumer:
                     self.settler.put(job)
         self._prefetch.give_back()
         self._attempt(self.settler.settle)
+        if self.taker is not None:
+            self._attempt(self.taker.end)
         self._sink.close()
 
 

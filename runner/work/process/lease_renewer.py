@@ -84,7 +84,7 @@ class LeaseRenewer:
             old = [
                 item
                 for item in consumer.held
-                if not item.lost and not item.settling and item.leased_until - now < lease / 2
+                if not (item.lost or item.settling or item.take) and item.leased_until - now < lease / 2
             ]
             if not old:
                 return

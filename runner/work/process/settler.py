@@ -15,11 +15,13 @@ from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import FencedQueue
 from changelane.runner.queue.identity import name_session
+from changelane.runner.queue.taken import TakenQueue
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.meter import Meter
 from changelane.runner.work.outcome.settle import Fate, settle
 from changelane.runner.work.outcome.timings import Timings
 from changelane.runner.work.process.prefetch import Prefetch
+from changelane.runner.work.process.taker import Take, Taker
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Sink
@@ -66,7 +68,16 @@ class Settler:
         self._reconnecting = ReconnectingConnection(
             conninfo, name=name_session(queue.name), refused=shares.report
         )
+        self.taker = (
+            Taker(
+                spec=spec, queue=queue, conninfo=conninfo, ack=self._ack_late, refused=shares.report, log=log
+            )
+            if isinstance(queue, TakenQueue)
+            else None
+        )
         self._ended: deque[Job] = deque()
+        self._late: deque[list[Delivery]] = deque()
+        self._whole: list[Take] = []
         self._unsettled: list[Fate] = []
         self._acks: list[Delivery] = []
         self._enough = max(1, spec.batch, spec.concurrency)
@@ -95,6 +106,12 @@ class Settler:
         if (last or len(self._ended) >= self._enough) and not self._due.is_set():
             self._due.set()
 
+    def _ack_late(self, handled: list[Delivery]) -> None:
+        """Ack messages that were counted as handled when their take became leases."""
+        self._late.append(handled)
+        self._some.set()
+        self._due.set()
+
     def join(self) -> None:
         """Wait until the thread has ended, once ``stopping`` is set."""
         self._some.set()
@@ -104,11 +121,19 @@ class Settler:
     def settle(self, connection: psycopg.Connection[Any]) -> None:
         """Settle every job that has ended. After psycopg.Error, call it again."""
         self._judge()
+        self._commit()
         self._write(connection)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether something judged is not written yet."""
+        return bool(self._unsettled or self._acks or self._whole)
 
     def _judge(self) -> None:
         again: list[Job] = []
         judged: list[Job] = []
+        while self._late:
+            self._acks += self._late.popleft()
         while self._ended:
             job = self._ended.popleft()
             if not job.ended or job.settled:
@@ -117,10 +142,16 @@ class Settler:
             judged.append(job)
             if job.fault is None and not (job.acked or job.missed or job.unfit or job.rest):
                 # By far the most: handled, and to be acked with others.
-                self._acks += job.handed
+                take = job.handed[0].take if job.handed else None
+                if take is None or not take.count(job.handed):
+                    self._acks += job.handed
+                elif not take.left:
+                    self._whole.append(take)
                 if self.meter is not None:
                     self.meter.measure(job.handed)
                 continue
+            if job.deliveries[0].take is not None and self.taker is not None:
+                self.taker.convert(job.deliveries[0].take)
             if job.acked:
                 self.counts["handled"] += len(job.handed)
                 self._prefetch.drop(job.handed)
@@ -148,6 +179,23 @@ class Settler:
                 # Further lines of a database error quote values of the row.
                 self.last_error = verdict.error.partition("\n")[0], time.time()
 
+    def _commit(self) -> None:
+        """End the takes of which all was handled. What they lost is due again."""
+        whole, self._whole = self._whole, []
+        for take in whole:
+            assert self.taker is not None
+            ended = self.taker.commit(take)
+            if ended and ended[0].lost:
+                self.counts["lost"] += len(ended)
+                self._log.warning(
+                    "take lost: its transaction was over, or our commit went through unconfirmed",
+                    queue=self._queue.name,
+                    msg_ids=[delivery.msg_id for delivery in ended],
+                )
+            else:
+                self.counts["handled"] += len(ended)
+            self._prefetch.drop(ended)
+
     def _write(self, connection: psycopg.Connection[Any]) -> None:
         if not self._unsettled and not self._acks:
             return
@@ -166,12 +214,13 @@ class Settler:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                if not self._unsettled and not self._acks:
+                if not self._waits and not self._late:
                     self._some.wait()
                     self._some.clear()
                     self._due.wait(PAUSE)
                     self._due.clear()
                 self._judge()
+                self._commit()
                 if self._unsettled or self._acks:
                     self._reconnecting.attempt(
                         self._write, until=self._stopping, log=self._log, queue=self._queue.name

@@ -35,6 +35,7 @@ from changelane.runner.work.process.relay_reports import RelayReports
 from changelane.runner.work.process.signals import handling_signals
 from changelane.runner.work.process.summary import BACKLOG_CAP, log_end, log_summary
 from changelane.runner.work.process.supervisor import REPLACE, WORKING
+from changelane.runner.work.process.taking_note import mark_vanished
 from changelane.runner.work.process.wakeup import Wakeup
 from changelane.runner.work.process.worker_reports import WorkerReports
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
@@ -239,6 +240,7 @@ class Worker:
             if rows is None:
                 continue
             self._asked_at = now
+            mark_vanished([consumer.taker.note for consumer in self._consumers if consumer.taker], self._ask)
             if self._note(rows):
                 return
             next_look = now + interval

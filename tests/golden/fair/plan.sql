@@ -129,6 +129,14 @@ CREATE UNLOGGED TABLE IF NOT EXISTS changelane.buckets (
     at timestamptz NOT NULL,
     PRIMARY KEY (queue, grp, whole)
 );
+-- Workers that take messages: a row for each queue and process, with the advisory lock that its session holds.
+-- A row whose lock is free belongs to a worker that vanished, and keeps the time when that was found. UNLOGGED,
+-- because a crash of the server ends the workers' sessions, too.
+CREATE UNLOGGED TABLE IF NOT EXISTS changelane.takers (
+    lock bigint PRIMARY KEY,
+    queue text NOT NULL,
+    vanished_at timestamptz
+);
 -- The log of people's actions on the dashboard. Only its owner, and roles with grants by the owner, read and
 -- write it.
 CREATE TABLE IF NOT EXISTS changelane.audit (
@@ -346,6 +354,77 @@ AS $spend$
     USING (SELECT random() AS chance OFFSET 0) AS thrown
     WHERE thrown.chance < 0.0005 AND held.queue = $1 AND held.at < statement_timestamp() - interval '1 hour';
 $spend$;
+
+-- Finds workers of these queues that vanished while they took messages, and returns when the last one of each
+-- queue was found. What was due by then is for leases: it may be what ends workers. It waits for no row, and
+-- ignores the lock of the session's own.
+CREATE OR REPLACE FUNCTION changelane.find_vanished(queues text[], own bigint)
+    RETURNS TABLE (queue text, vanished_at timestamptz)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $find$
+BEGIN
+    IF EXISTS (
+        SELECT FROM changelane.takers AS held
+        WHERE held.queue = ANY ($1) AND held.vanished_at IS NULL AND held.lock <> $2
+            AND pg_try_advisory_xact_lock(held.lock)
+    ) THEN
+        UPDATE changelane.takers AS held SET vanished_at = clock_timestamp()
+        WHERE held.lock IN (
+            SELECT gone.lock FROM changelane.takers AS gone
+            WHERE gone.queue = ANY ($1) AND gone.vanished_at IS NULL AND gone.lock <> $2
+                AND pg_try_advisory_xact_lock(gone.lock)
+            FOR UPDATE SKIP LOCKED
+        );
+        DELETE FROM changelane.takers AS held
+        WHERE held.lock IN (
+            SELECT old.lock FROM changelane.takers AS old
+            WHERE old.queue = ANY ($1) AND old.vanished_at < (
+                SELECT max(newer.vanished_at) FROM changelane.takers AS newer WHERE newer.queue = old.queue
+            )
+            FOR UPDATE SKIP LOCKED
+        );
+    END IF;
+    RETURN QUERY
+        SELECT held.queue, max(held.vanished_at) FROM changelane.takers AS held
+        WHERE held.queue = ANY ($1) AND held.vanished_at IS NOT NULL
+        GROUP BY held.queue;
+END
+$find$;
+-- Notes that this session's process takes messages of a queue, under a lock that ends with the session. Returns
+-- what find_vanished says of the queue, or -infinity; null if the worker must not take.
+CREATE OR REPLACE FUNCTION changelane.begin_taking(queue text, lock bigint) RETURNS timestamptz
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $begin$
+DECLARE
+    found_at timestamptz;
+BEGIN
+    IF NOT pg_try_advisory_lock($2) THEN
+        RETURN NULL;
+    END IF;
+    SELECT max(gone.vanished_at) INTO found_at FROM changelane.find_vanished(ARRAY[$1], $2) AS gone;
+    INSERT INTO changelane.takers AS held (lock, queue)
+    SELECT $2, $1
+    WHERE EXISTS (
+        SELECT FROM pg_class WHERE relnamespace = to_regnamespace('pgmq') AND relname = 'q_' || lower($1)
+    ) AND (SELECT count(*) FROM changelane.takers) < 10000
+    ON CONFLICT ON CONSTRAINT takers_pkey DO UPDATE SET queue = excluded.queue, vanished_at = NULL;
+    RETURN CASE WHEN FOUND THEN coalesce(found_at, '-infinity') END;
+END
+$begin$;
+-- Removes the note of this session's process, which ends in order. Another session's lock is not released.
+CREATE OR REPLACE FUNCTION changelane.end_taking(lock bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $end$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_locks AS mine
+        WHERE mine.locktype = 'advisory' AND mine.pid = pg_backend_pid() AND mine.objsubid = 1
+            AND (mine.classid::bigint << 32 | mine.objid::bigint) = $1
+    ) THEN
+        DELETE FROM changelane.takers AS held WHERE held.lock = $1;
+    END IF;
+END
+$end$;
 
 -- For people. A role with EXECUTE can stop and start workers, and still cannot lock the tables that they
 -- read. Asks a running worker process to stop or to drain. Returns false if no process of this name reported
@@ -652,7 +731,7 @@ REVOKE ALL ON FUNCTION changelane.pause(text), changelane.resume(text), changela
     changelane.send_scheduled(changelane.schedules, timestamptz), changelane.pause_schedule(text, text),
     changelane.resume_schedule(text, text), changelane.run_schedule(text, text) FROM PUBLIC;
 REVOKE ALL ON changelane.sleepers, changelane.pauses, changelane.schedules, changelane.relays,
-    changelane.workers, changelane.history, changelane.buckets FROM PUBLIC;
+    changelane.workers, changelane.history, changelane.buckets, changelane.takers FROM PUBLIC;
 -- These rights are granted by column, because tools that compare schemas repeat rights on whole tables and
 -- take PUBLIC for the name of a role.
 GRANT SELECT (queue, until) ON changelane.sleepers TO PUBLIC;
@@ -671,10 +750,13 @@ GRANT SELECT (
     queue, seconds, at, handled, failed, retried, depth, inserted, waited, worked
 ) ON changelane.history TO PUBLIC;
 GRANT SELECT (queue, grp, whole, tokens, at) ON changelane.buckets TO PUBLIC;
+GRANT SELECT (lock, queue, vanished_at) ON changelane.takers TO PUBLIC;
 GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.rouse(text[]),
     changelane.tell_relays(text, jsonb), changelane.tell_worker(text, jsonb), changelane.tell_history(jsonb),
     changelane.fold_history(),
     changelane.spend_tokens(text, bigint[], bigint[], boolean, double precision, double precision),
+    changelane.begin_taking(text, bigint), changelane.end_taking(bigint),
+    changelane.find_vanished(text[], bigint),
     changelane.new_id(), changelane.message(text, text, text, jsonb, anyelement, anycompatible),
     changelane.headers(jsonb), changelane.add_trace(jsonb),
     changelane.send_all(refcursor, text[], jsonb, integer, boolean),
@@ -687,7 +769,7 @@ GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.
 GRANT EXECUTE ON PROCEDURE changelane.mark_trigger(text, text, text) TO PUBLIC;
 
 -- The version, which older ones of Changelane read, and a hash of the functions as they are now.
-COMMENT ON SCHEMA changelane IS 'changelane:schema 14';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 15';
 DO $do$ BEGIN
     EXECUTE pg_catalog.format('COMMENT ON TABLE changelane.sleepers IS %L', 'changelane:functions live=' ||
         left(encode(sha256(convert_to(coalesce((
@@ -707,6 +789,7 @@ DO $do$ BEGIN
                 'pause(text)', 'resume(text)', 'rouse(text[])',
                 'send_all(refcursor, text[], jsonb, integer, boolean)',
                 'spend_tokens(text, bigint[], bigint[], boolean, double precision, double precision)',
+                'begin_taking(text, bigint)', 'end_taking(bigint)', 'find_vanished(text[], bigint)',
                 'tell_relays(text, jsonb)',
                 'tell_worker(text, jsonb)', 'tell_history(jsonb)', 'fold_history()', 'ask_worker(text, text)',
                 'weigh(anyelement, integer)'

@@ -82,6 +82,11 @@ def on_change_loosely(change: Change) -> None:
     _own.connection.execute(RECORD, _name(change))
 
 
+def on_batch_loosely(changes: list[Change]) -> None:
+    for change in changes:
+        on_change_loosely(change)
+
+
 def _name(change: Change) -> tuple[object, ...]:
     row = change.new or change.old or {}
     # A deletion has the next version of its key.

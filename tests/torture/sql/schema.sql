@@ -7,6 +7,8 @@ CREATE TABLE torture.ordered (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.blocking (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.patient (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.loose (LIKE torture.singles INCLUDING ALL);
+CREATE TABLE torture.taken (LIKE torture.singles INCLUDING ALL);
+CREATE TABLE torture.taken_batches (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.fair (LIKE torture.singles INCLUDING ALL);
 CREATE TABLE torture.merged (LIKE torture.singles INCLUDING ALL);
 

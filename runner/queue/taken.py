@@ -1,0 +1,136 @@
+"""A queue whose messages may also be taken: deleted in a transaction that stays open until they are handled.
+
+A take is one write where a lease and an ack are two. A rollback undoes it and leaves no trace in the message.
+So a take brings only messages that nobody ever claimed, and what fails is claimed by lease after the
+rollback. From then on its attempts and deliveries are counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from math import inf
+from typing import Any
+
+from psycopg import Connection, Error, sql
+
+from changelane.contract.sql_text import load_sql
+from changelane.runner.queue.delivery import Delivery
+from changelane.runner.queue.fenced import BEGINNING, FencedQueue, note_due, pair, read_rows
+from changelane.runner.queue.unreadable import is_unreadable
+
+LOST = -1
+"""The fencing token of a message that was taken, went back, and was not claimed in time: it fits no row."""
+
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; "
+
+
+class TakenQueue(FencedQueue):
+    """A FencedQueue with takes beside its claims."""
+
+    def __init__(self, *, columns: Sequence[str], **options: Any) -> None:
+        super().__init__(columns=columns, **options)
+        touch = sql.SQL(load_sql(__name__, "touch") if "last_read_at" in columns else "")
+        names = ["message", "headers", *(["enqueued_at"] if self._dates else [])]
+        returned = self._columns if self._keeps else ["msg_id", *names]
+        self._take_away = self._compose(
+            "take",
+            returned=_list(sql.Identifier("held", name) for name in returned),
+            texts=_list(sql.SQL("{}::text").format(sql.Identifier(name)) for name in names),
+            none=_list(sql.NULL for _ in names),
+            waits=sql.SQL(load_sql(__name__, "waits")),
+            kept=self._spell_kept() if self._keeps else sql.SQL(""),
+        )
+        self._take_back = self._compose("take_back", touch=touch)
+
+    def _spell_kept(self) -> sql.Composed:
+        delivered = _list(
+            sql.SQL("1 AS read_ct") if name == "read_ct" else sql.Identifier(name) for name in self._columns
+        )
+        return sql.SQL(load_sql(__name__, "take_kept")).format(delivered=delivered, **self._name_archive())
+
+    def take(
+        self, connection: Connection[Any], *, limit: int, lease: float, mark: str
+    ) -> list[Delivery] | None:
+        """Take up to ``limit`` due messages in a transaction that the connection begins. Like ``claim``, it
+        continues after the last one. None: a lease must claim what is due. It was claimed before, was due at
+        ``mark``, when a vanished worker was found, or cannot be read.
+
+        The transaction is open afterwards if the list holds messages. Raises psycopg.Error.
+        """
+        began = time.monotonic()
+        self._waits.clear()
+        rows: list[tuple[Any, ...]] = []
+        aged = False
+        try:
+            if self._since != BEGINNING and began < self._whole_at:
+                rows, aged = self._seize(connection, limit=limit, mark=mark, begin=_BEGIN)
+            if len(rows) < limit and not aged:
+                self._since = BEGINNING
+                more, aged = self._seize(
+                    connection, limit=limit - len(rows), mark=mark, begin=b"" if rows else _BEGIN
+                )
+                rows += more
+                self._note_whole(began)
+        except Error as error:
+            if not is_unreadable(error):
+                raise
+            rows, aged = [], True
+        if not rows:
+            connection.execute(b"ROLLBACK")
+        self.next_at = 0.0 if aged or len(rows) == limit else inf
+        if aged and not rows:
+            return None
+        taken = read_rows(rows, queue=self.name, leased_until=began + lease, dated=bool(self._dates))
+        note_due(taken, now=began, waits=self._waits)
+        return taken
+
+    def _seize(
+        self, connection: Connection[Any], *, limit: int, mark: str, begin: bytes
+    ) -> tuple[list[tuple[Any, ...]], bool]:
+        """Rows, and whether some that are due must be leased."""
+        values = {
+            b"since": b"'%b'" % self._since.encode(),
+            b"limit": b"%d" % limit,
+            b"mark": b"'%b'" % mark.encode(),
+        }
+        # As text without parameters, which can be sent together with the BEGIN.
+        cursor = connection.execute(begin + self._take_away % values)
+        if begin:
+            cursor.nextset()
+        rows = cursor.fetchall()
+        self._since = BEGINNING
+        aged = bool(rows) and rows[-1][0] is None
+        if aged:
+            rows.pop()
+        if rows:
+            self._since, waits = rows[0][-2:]
+            self._waits.append(waits)
+        return rows, aged
+
+    def take_back(self, connection: Connection[Any], deliveries: Sequence[Delivery], *, lease: float) -> None:
+        """Roll a take back, and claim its messages by lease. Those that another worker claimed between the
+        two are lost. Raises psycopg.Error.
+        """
+        began = time.monotonic()
+        ids = pair(deliveries)["msg_ids"]
+        values = {b"msg_ids": b"'%b'" % ids.encode(), b"lease": repr(lease).encode()}
+        cursor = connection.execute(b"ROLLBACK; " + self._take_back % values)
+        cursor.nextset()
+        held = {row[0] for row in cursor.fetchall()}
+        for item in deliveries:
+            if item.msg_id in held:
+                item.leased_until = began + lease
+                item.read_ct = 1
+            else:
+                lose(item)
+
+
+def _list(parts: Iterable[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(parts)
+
+
+def lose(delivery: Delivery) -> None:
+    """Note that a taken message went back to the queue, or that its transaction may have."""
+    delivery.lost = True
+    delivery.read_ct = LOST

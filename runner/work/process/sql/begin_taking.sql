@@ -1,0 +1,1 @@
+SELECT changelane.begin_taking(%(queue)s, %(lock)s)::text

@@ -1,0 +1,1 @@
+SELECT changelane.end_taking(%(lock)s)

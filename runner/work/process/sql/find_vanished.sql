@@ -1,0 +1,1 @@
+SELECT queue, vanished_at::text FROM changelane.find_vanished({queues}, 0)
