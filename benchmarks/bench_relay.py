@@ -6,7 +6,8 @@ A Postgres server of its own is started, with fsync on, and a real server of eac
 each round every engine drains a queue of 280-byte changes, one after the other, so that noise meets all
 alike. ``nothing`` is the same relay with an engine that confirms at once. The rate's ratio to it and the
 processor time of a message, of this process alone, are medians over the rounds, with the least and the most.
-HTTP is signed, with 100 requests at once, and takes a quarter of the messages.
+The garbage collector is set up as in a worker. HTTP is signed, with 100 requests at once, and takes a quarter
+of the messages.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from support.nats_server import find_port, run_nats, wait_for_port
 from support.rabbitmq_server import run_rabbitmq
 from support.redis_server import run_redis
 
+from changelane.commands.work import spare_collector
 from changelane.contract.destination import Destination, Relay
 from changelane.contract.manifest import Consumer as Spec
 from changelane.runner.live import pgmq
@@ -212,6 +214,7 @@ def main() -> None:
             open_contenders(folder, options.only or ENGINES) as contenders,
         ):
             pgmq.install(conn)
+            spare_collector()
             rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
             costs: dict[str, list[float]] = {contender.name: [] for contender in contenders}
             for turn in range(options.rounds + 1):

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 import pytest
 
-from changelane.runner.relay.engine import Outcome
-from changelane.runner.relay.nats_client import AnsweringClient, judge, spell_headers
+from changelane.runner.relay.batch import Batch
+from changelane.runner.relay.engine import CONFIRMED, Outcome
+from changelane.runner.relay.nats_client import AnsweringClient, Place, judge, spell_headers
 
 INBOX = b"_INBOX.abc."
 
+ANSWERS = [
+    *[(b'{"stream":"S", "seq":17}', "confirmed")] * 6,
+    (b'{"stream":"S", "domain":"hub", "seq":17}', "confirmed"),
+    (b'{"stream":"S","seq":1,"duplicate": true}', "duplicate"),
+    (b'{"stream":"S", "seq":17, "later":{"members":1}}', "confirmed"),
+    (b'{"error":{"code":400,"err_code":10054,"description":"MSG"},"seq":0}', "refused"),
+]
 
-def make_answer(number: int, text: bytes, *, subject: bytes = INBOX) -> bytes:
-    return b"MSG %b%d 1 %d\r\n%b\r\n" % (subject, number, len(text), text)
+
+def make_answer(batch: int, index: int, text: bytes) -> bytes:
+    return b"MSG %b%d.%d 1 %d\r\n%b\r\n" % (INBOX, batch, index, len(text), text)
 
 
-def read(pieces: list[bytes]) -> tuple[list[tuple[int, Outcome]], list[bytes]]:
+def read(pieces: list[bytes]) -> tuple[list[tuple[int, int, str]], list[bytes]]:
     """The answers that our parser reads, and the bytes that the client gets."""
-    heard: list[tuple[int, Outcome]] = []
+    heard: list[tuple[int, int, str]] = []
     others: list[bytes] = []
 
     class Client(AnsweringClient):
@@ -37,8 +47,11 @@ def read(pieces: list[bytes]) -> tuple[list[tuple[int, Outcome]], list[bytes]]:
         async def _process_err(self, err_msg: str) -> None:
             others.append(err_msg.strip("'").encode())
 
+    def hear(places: Sequence[Place], outcome: Outcome) -> None:
+        heard.extend((int(batch), int(index), outcome.kind) for batch, index in places)
+
     async def run() -> None:
-        client = Client(lambda number, outcome: heard.append((number, outcome)))
+        client = Client(hear)
         client._answers, client._inbox = 1, INBOX
         client._parser.listen(INBOX)
         for piece in pieces:
@@ -51,11 +64,12 @@ def read(pieces: list[bytes]) -> tuple[list[tuple[int, Outcome]], list[bytes]]:
 def test_answers_are_read_wherever_they_are_cut() -> None:
     chance = random.Random(7)
     # A payload that looks like an answer does not count as one.
-    lure = make_answer(99, b"{}")
+    lure = make_answer(9, 99, b'{"stream":"S", "seq":1}')
     for _ in range(300):
         stream, expected, others = b"", [], []
-        for number in range(chance.randint(1, 12)):
-            match chance.randint(0, 5):
+        for index in range(chance.randint(1, 24)):
+            batch = chance.randint(1, 2)
+            match chance.randint(0, 8):
                 case 0:
                     stream += b"PING\r\n"
                     others.append(b"PING")
@@ -65,20 +79,21 @@ def test_answers_are_read_wherever_they_are_cut() -> None:
                 case 2:
                     headers = b"NATS/1.0 503\r\n\r\n"
                     size = len(headers)
-                    stream += b"HMSG %b%d 1 %d %d\r\n%b\r\n" % (INBOX, number, size, size, headers)
-                    expected.append((number, "unavailable"))
+                    stream += b"HMSG %b%d.%d 1 %d %d\r\n%b\r\n" % (
+                        INBOX, batch, index, size, size, headers,
+                    )  # fmt: skip
+                    expected.append((batch, index, "unavailable"))
                 case 3:
                     stream += b"-ERR 'Permissions Violation for Publish to \"x\"'\r\n"
                     others.append(b'permissions violation for publish to "x"')
                 case _:
-                    twice = chance.random() < 0.3
-                    text = b'{"stream":"S","seq":1%b}' % (b',"duplicate": true' if twice else b"")
-                    stream += make_answer(number, text)
-                    expected.append((number, "duplicate" if twice else "confirmed"))
+                    text, kind = chance.choice(ANSWERS)
+                    stream += make_answer(batch, index, text)
+                    expected.append((batch, index, kind))
         cuts = sorted(chance.randrange(len(stream) + 1) for _ in range(chance.randint(0, 8)))
         pieces = [stream[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
         heard, got = read(pieces)
-        assert [(number, outcome.kind) for number, outcome in heard] == expected
+        assert heard == expected
         assert got == others
 
 
@@ -103,6 +118,22 @@ def test_an_answer_says_what_became_of_the_message(text: bytes, kind: str) -> No
 
 def test_no_value_begins_another_header() -> None:
     assert spell_headers({"id": "1", "x": "é"}) == "NATS/1.0\r\nid: 1\r\nx: é\r\n\r\n".encode()
+    assert spell_headers({}, id="1") == b"NATS/1.0\r\nNats-Msg-Id: 1\r\n\r\n"
     for value in ("a\r\nb: c", "a\nb", "a\rb"):
         with pytest.raises(ValueError, match="line end"):
             spell_headers({"id": value})
+        with pytest.raises(ValueError, match="line end"):
+            spell_headers({"x": "1"}, id=value)
+
+
+def test_an_answer_to_nothing_that_was_sent_is_no_answer() -> None:
+    async def run() -> None:
+        batch = Batch(1)
+        batch.put(7, CONFIRMED)
+        assert batch.outcomes == [None]
+        batch.put(0, CONFIRMED)
+        batch.put_rest(Outcome("unavailable"))
+        assert batch.outcomes == [CONFIRMED]
+        assert await batch.wait(0.0)
+
+    asyncio.run(run())

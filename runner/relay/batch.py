@@ -16,12 +16,17 @@ class Batch:
         self._done = asyncio.Event()
 
     def put(self, index: int, outcome: Outcome) -> None:
-        """Note an answer. A message's first answer counts."""
-        if self.outcomes[index] is None:
+        """Note an answer. A message's first one counts; one for a place that the batch lacks does not."""
+        if index < len(self.outcomes) and self.outcomes[index] is None:
             self.outcomes[index] = outcome
             self.left -= 1
             if not self.left:
                 self._done.set()
+
+    def put_rest(self, outcome: Outcome) -> None:
+        """Note an answer for every message that has none yet."""
+        for index in range(len(self.outcomes)):
+            self.put(index, outcome)
 
     async def wait(self, seconds: float) -> bool:
         """Whether every answer came within so many seconds."""

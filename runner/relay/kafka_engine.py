@@ -141,7 +141,7 @@ class KafkaEngine:
         *,
         empty: bool = False,
     ) -> None:
-        headers: Any = list(message.headers.items())
+        headers: Any = message.headers
         while True:
             try:
                 producer.produce(
@@ -185,7 +185,8 @@ class KafkaEngine:
             "acks": "all",
             # Java's own, so that a key lands where every Java producer puts it.
             "partitioner": "murmur2_random",
-            "linger.ms": 0,
+            # Records of a batch go in few requests. Each one wakes threads, here and at the broker.
+            "linger.ms": 1,
             "message.timeout.ms": LATEST,
             "topic.metadata.propagation.max.ms": METADATA,
             "log_level": 0,

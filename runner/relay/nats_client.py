@@ -8,7 +8,7 @@ else is the client's: logins, encryption, pings, requests.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 import orjson
@@ -18,19 +18,25 @@ from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
 from changelane.runner.relay.engine import CONFIRMED, DUPLICATE, Outcome
 
-PART = 64
+PART = 250
 """Messages that are written at once, so that the socket is busy while more are made."""
 
 LACKS_STREAM = "no stream of JetStream takes the subject"
 
+ID = "Nats-Msg-Id"
+
 _STATUS = b"NATS/1.0"
 _SILENT = b"503"
 _TOO_LARGE = 10054
-_STORED = b'{"stream":'
 _CR = "\r"
 
+_STORED = rb'\{"stream":"[^"\\\s]*+", ?(?:"domain":"[^"\\\s]*+", ?)?"seq":\d++\}'
+"""An answer as the server writes it to all but a few messages: stored, for the first time."""
 
-Hear = Callable[[int, Outcome], None]
+Place = tuple[bytes, bytes]
+"""The digits of a batch's number, and of a message's place in it: the end of the subject of an answer."""
+
+Hear = Callable[[Sequence[Place], Outcome], None]
 
 
 class _AnswerParser(Parser):
@@ -38,13 +44,18 @@ class _AnswerParser(Parser):
 
     def __init__(self, client: Client, hear: Hear) -> None:
         super().__init__(client)
-        self._hear_answer = hear
+        self._hear_answers = hear
         self.listen(b"\n")
 
     def listen(self, inbox: bytes) -> None:
         """Take what comes to the inbox as answers."""
         self._begin = b"MSG " + inbox
-        self._line = re.compile(re.escape(self._begin) + rb"(\d+) \d+ (\d+)\r\n")
+        line = re.escape(self._begin) + rb"(\d{1,18})\.(\d{1,9}) \d++ (\d{1,9})\r\n"
+        stored = line + _STORED + rb"\r\n"
+        self._line = re.compile(line)
+        self._stored = re.compile(stored)
+        # Hundreds of answers in one step.
+        self._all_stored = re.compile(b"(?:%b)++" % stored)
 
     async def parse(self, data: bytes = b"") -> None:
         if self.state == AWAITING_CONTROL_LINE and self.buf:
@@ -65,11 +76,16 @@ class _AnswerParser(Parser):
     def _take_answers(self, data: bytes, at: int) -> int:
         """Where the first thing begins that is no whole answer."""
         while line := self._line.match(data, at):
+            if stored := self._all_stored.match(data, at):
+                places = [(batch, index) for batch, index, _ in self._stored.findall(data, at, stored.end())]
+                self._hear_answers(places, CONFIRMED)
+                at = stored.end()
+                continue
             begin = line.end()
-            end = begin + int(line[2])
+            end = begin + int(line[3])
             if end + 2 > len(data):
                 return at
-            self._hear_answer(int(line[1]), judge(data[begin:end], None))
+            self._hear_answers([(line[1], line[2])], judge(data[begin:end], None))
             at = end + 2
         return at
 
@@ -80,11 +96,13 @@ class _AnswerParser(Parser):
 
 
 class AnsweringClient(Client):
-    """``hear`` gets the number at the end of an answer's subject, and the outcome that it tells."""
+    """``hear`` gets the places of messages, as the subjects of their answers name them, and the outcome that
+    these answers tell.
+    """
 
     def __init__(self, hear: Hear) -> None:
         super().__init__()
-        self._hear_answer = hear
+        self._hear_answers = hear
         self._answers = -1
         self._inbox = b""
         self._ps = self._parser = _AnswerParser(self, hear)
@@ -92,11 +110,11 @@ class AnsweringClient(Client):
     async def listen(self) -> None:
         """Take answers from now on."""
         inbox = self.new_inbox()
-        self._answers = (await self.subscribe(f"{inbox}.*"))._id
+        self._answers = (await self.subscribe(f"{inbox}.*.*"))._id
         self._inbox = f"{inbox}.".encode()
         self._parser.listen(self._inbox)
 
-    async def send(self, frames: Sequence[bytes]) -> None:
+    async def send(self, frames: Iterable[bytes]) -> None:
         """Write frames of ``make_frame``. Raises what the client raises for a connection that is gone."""
         rest = iter(frames)
         while part := b"".join(islice(rest, PART)):
@@ -105,25 +123,31 @@ class AnsweringClient(Client):
             await self._send_command(part)
             await self._flush_pending()
 
-    def make_frame(self, subject: str, headers: bytes, body: bytes, *, number: int) -> bytes:
-        """One message with its answer due at ``number``."""
-        size = len(headers)
-        return b"HPUB %b %b%d %d %d\r\n%b%b\r\n" % (
-            subject.encode(), self._inbox, number, size, size + len(body), headers, body,
+    def make_frame(self, subject: str, lines: bytes, body: bytes, *, batch: int, index: int) -> bytes:
+        """One message with its answer due at a place of a batch; ``lines`` are of ``spell_headers``."""
+        size = len(lines)
+        return b"HPUB %b %b%d.%d %d %d\r\n%b%b\r\n" % (
+            subject.encode(), self._inbox, batch, index, size, size + len(body), lines, body,
         )  # fmt: skip
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         if sid == self._answers:
             # One with headers, as where nobody answers for a subject.
-            self._hear_answer(int(subject[len(self._inbox) :]), judge(data, headers))
+            batch, _, index = subject[len(self._inbox) :].partition(b".")
+            self._hear_answers([(batch, index)], judge(data, headers))
         else:
             await super()._process_msg(sid, subject, reply, data, headers)
 
 
-def spell_headers(headers: dict[str, str]) -> bytes:
-    """Raises ValueError where a header would begin another one."""
+def spell_headers(headers: dict[str, str], *, id: str = "") -> bytes:
+    """The lines of the headers, with an ``id`` by which the stream de-duplicates. Raises ValueError where a
+    header would begin another one.
+    """
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if lines.count("\n") != len(headers) or lines.count(_CR) != len(headers):
+    if id:
+        lines += f"{ID}: {id}\r\n"
+    count = len(headers) + bool(id)
+    if lines.count("\n") != count or lines.count(_CR) != count:
         raise ValueError("a header with a line end")
     return f"NATS/1.0\r\n{lines}\r\n".encode()
 
@@ -132,8 +156,6 @@ def judge(data: bytes, headers: bytes | None) -> Outcome:
     """What an answer of JetStream says."""
     if headers and headers.removeprefix(_STATUS).lstrip().startswith(_SILENT):
         return Outcome("unavailable", LACKS_STREAM)
-    if data.startswith(_STORED) and b'"error"' not in data and b'"duplicate"' not in data:
-        return CONFIRMED
     try:
         answer = orjson.loads(data)
         problem = answer.get("error")

@@ -12,7 +12,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from math import ceil
 from typing import Any
@@ -34,7 +34,7 @@ from changelane.runner.relay.engine import (
     Unavailable,
 )
 from changelane.runner.relay.event_loop import EventLoop
-from changelane.runner.relay.nats_client import LACKS_STREAM, AnsweringClient, spell_headers
+from changelane.runner.relay.nats_client import LACKS_STREAM, AnsweringClient, Place, spell_headers
 from changelane.runner.relay.tls import find_refusal, make_tls_context
 
 PENDING = 64 * 1024 * 1024
@@ -42,8 +42,6 @@ PENDING = 64 * 1024 * 1024
 
 LEAVE = 1.0
 """Seconds that a connection has to close in order."""
-
-ID = "Nats-Msg-Id"
 
 
 class NatsEngine:
@@ -56,8 +54,8 @@ class NatsEngine:
         self._client: AnsweringClient | None = None
         self._connecting = asyncio.Lock()
         self._sound = ""
-        self._token = 0
-        self._pending: dict[int, tuple[Batch, int, str]] = {}
+        self._number = 0
+        self._pending: dict[bytes, tuple[Batch, Sequence[Outgoing]]] = {}
 
     def connect(self, *, timeout: float) -> None:
         self._loop.run(self._open(timeout))
@@ -155,27 +153,10 @@ class NatsEngine:
         except (Unavailable, Misconfigured) as error:
             kind: Any = "misconfigured" if isinstance(error, Misconfigured) else "unavailable"
             return [Outcome(kind, str(error))] * len(batch)
-        first = self._token
-        self._token += len(batch)
-        frames = []
-        for number, message in enumerate(batch, first):
-            headers = message.headers
-            if relay.deduplicate and message.lasting:
-                headers = {**headers, ID: message.id}
-            try:
-                lines = spell_headers(headers)
-                self._require_subject(message.address)
-            except ValueError as error:
-                state.put(number - first, Outcome("refused", str(error)))
-                continue
-            size = len(message.body) + len(lines)
-            if size > client.max_payload:
-                # The server would close the connection, and all that is in flight would fail.
-                text = f"{size} bytes with its headers; the server's max_payload is {client.max_payload}"
-                state.put(number - first, Outcome("refused", text))
-                continue
-            self._pending[number] = state, number - first, message.address
-            frames.append(client.make_frame(message.address, lines, message.body, number=number))
+        self._number += 1
+        number = self._number
+        self._pending[b"%d" % number] = state, batch
+        frames = self._make_frames(client, batch, state, number=number, deduplicate=relay.deduplicate)
         try:
             await client.send(frames)
         except (TimeoutError, errors.Error, OSError) as error:
@@ -183,16 +164,42 @@ class NatsEngine:
         if not await state.wait(until - time.monotonic()):
             _cut_off(client)
             self._fail(f"no answer within {relay.timeout:g} s")
-        for number in range(first, first + len(batch)):
-            self._pending.pop(number, None)
+        self._pending.pop(b"%d" % number, None)
         outcomes = [outcome or Outcome("unavailable", "no answer") for outcome in state.outcomes]
         return await self._explain_no_stream(client, batch, outcomes)
 
-    def _hear(self, number: int, outcome: Outcome) -> None:
-        entry = self._pending.pop(number, None)
-        if entry is not None:
-            batch, index, _ = entry
-            batch.put(index, outcome)
+    def _make_frames(
+        self,
+        client: AnsweringClient,
+        batch: Sequence[Outgoing],
+        state: Batch,
+        *,
+        number: int,
+        deduplicate: bool,
+    ) -> Iterator[bytes]:
+        """A frame for each message but those that cannot be sent."""
+        for index, message in enumerate(batch):
+            try:
+                self._require_subject(message.address)
+                lines = spell_headers(
+                    message.headers, id=message.id if deduplicate and message.lasting else ""
+                )
+            except ValueError as error:
+                state.put(index, Outcome("refused", str(error)))
+                continue
+            size = len(message.body) + len(lines)
+            if size > client.max_payload:
+                # The server would close the connection, and all that is in flight would fail.
+                text = f"{size} bytes with its headers; the server's max_payload is {client.max_payload}"
+                state.put(index, Outcome("refused", text))
+                continue
+            yield client.make_frame(message.address, lines, message.body, batch=number, index=index)
+
+    def _hear(self, places: Sequence[Place], outcome: Outcome) -> None:
+        for number, index in places:
+            entry = self._pending.get(number)
+            if entry is not None:
+                entry[0].put(int(index), outcome)
 
     def _require_subject(self, subject: str) -> None:
         """Raises ValueError for one that would break the protocol's line."""
@@ -204,14 +211,17 @@ class NatsEngine:
         """A refused subject is told on the connection alone, never as an answer to the message."""
         found = re.search(r'permissions violation for publish to "([^"]*)"', str(error), re.IGNORECASE)
         if found:
-            for batch, index, address in list(self._pending.values()):
-                if address == found[1]:
-                    batch.put(index, Outcome("misconfigured", f"the user may not publish to {address}"))
+            outcome = Outcome("misconfigured", f"the user may not publish to {found[1]}")
+            for state, batch in self._pending.values():
+                for index, message in enumerate(batch):
+                    if message.address == found[1]:
+                        state.put(index, outcome)
 
     def _fail(self, text: str) -> None:
         """Fail everything that waits for an answer."""
-        for batch, index, _ in list(self._pending.values()):
-            batch.put(index, Outcome("unavailable", text))
+        outcome = Outcome("unavailable", text)
+        for state, _ in self._pending.values():
+            state.put_rest(outcome)
         self._pending.clear()
 
     async def _explain_no_stream(

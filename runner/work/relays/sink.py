@@ -27,8 +27,11 @@ from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host
 from changelane.runner.work.sinks.relay_state import RelayState
 
-PUBLISHERS = 2
-"""Batches that are published at once: while the engine stores one, the next is written."""
+PUBLISHERS = 4
+"""Batches that are published at once: while the engine stores some, others are written."""
+
+READY = 2
+"""Batches that wait for a publisher, at most: as many as one claim brings."""
 
 TRIAL = 5.0
 """Seconds that an engine has for the one message that shows whether it stores again. A receiver of HTTP has
@@ -49,7 +52,7 @@ class RelaySink:
 
     batch, transaction, cancels = True, False, True
     overrun = ""
-    size = PUBLISHERS + 1
+    size = PUBLISHERS + READY
 
     def __init__(
         self,
