@@ -9,7 +9,7 @@ import re
 
 from changelane.contract.sql_text import load_sql
 
-SCHEMA_VERSION = 15
+SCHEMA_VERSION = 16
 """Each change of ``sql/schema.sql`` raises the version, which the schema's COMMENT stores."""
 
 SCHEMA_LIVE = load_sql(__name__, "schema_live")

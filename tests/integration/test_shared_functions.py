@@ -17,6 +17,7 @@ routes: [{name: things, table: public.t, events: [insert], queue: one}]
 """
 EDITS = (
     "CREATE OR REPLACE FUNCTION changelane.new_id() RETURNS text LANGUAGE sql AS $$ SELECT 'same' $$",
+    "CREATE OR REPLACE FUNCTION changelane.headers(headers jsonb) RETURNS jsonb LANGUAGE sql RETURN $1",
     "ALTER FUNCTION changelane.add_trace(jsonb) SECURITY DEFINER",
     "ALTER FUNCTION changelane.send_all(refcursor, text[], jsonb, integer, boolean) RESET search_path",
     "DROP FUNCTION changelane.key_only(text, text, text, jsonb, jsonb)",

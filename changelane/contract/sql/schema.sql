@@ -534,22 +534,21 @@ END
 $run$;
 
 -- For capture functions, which call these as their owner. Functions in the language sql have no SET, so that
--- Postgres can inline them into the calling query. So they name the schema of each type and operator.
+-- Postgres can inline them into the calling query. So they name the schema of each type and operator. Those
+-- with RETURN are stored as parsed, so that no session has to parse them before its first captured write.
 
 -- A new id for a change. Ids are never used twice: transaction and time distinguish the changes of one
 -- database, and random digits distinguish them from those of copies and restored backups.
 CREATE OR REPLACE FUNCTION changelane.new_id() RETURNS text
     LANGUAGE sql VOLATILE
-AS $new_id$
-    SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.||) '-'
+    RETURN pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.||) '-'
         OPERATOR(pg_catalog.||) (
             pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
             OPERATOR(pg_catalog.*) '1e6'::pg_catalog.float8
         )::pg_catalog.int8::pg_catalog.text
         OPERATOR(pg_catalog.||) (
             pg_catalog.random() OPERATOR(pg_catalog.*) '9e15'::pg_catalog.float8
-        )::pg_catalog.int8::pg_catalog.text
-$new_id$;
+        )::pg_catalog.int8::pg_catalog.text;
 
 -- The message of a change. new and old are rows of the table, or jsonb with the columns that are sent.
 CREATE OR REPLACE FUNCTION changelane.message(
@@ -581,12 +580,10 @@ $add_trace$;
 -- The headers of a message, with the trace of the writer's session if it set one.
 CREATE OR REPLACE FUNCTION changelane.headers(headers jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
-AS $headers$
-    SELECT CASE
+    RETURN CASE
         WHEN pg_catalog.current_setting('changelane.traceparent', true) OPERATOR(pg_catalog.<>) ''
         THEN changelane.add_trace($1) ELSE $1
-    END
-$headers$;
+    END;
 
 -- Sends the messages of a cursor to each queue in their order, and wakes workers that sleep. A batch ends at
 -- 1000 messages or 8 MB, so memory stays small. grouped: the header x-pgmq-group holds the key, by which

@@ -1,7 +1,8 @@
 left(encode(sha256(convert_to(coalesce((
     SELECT jsonb_agg(jsonb_build_array(
-        ours.signature, pg_get_function_arguments(proc.oid), proc.prosrc, language.lanname,
-        proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')
+        ours.signature, pg_get_function_arguments(proc.oid),
+        coalesce(pg_get_function_sqlbody(proc.oid), proc.prosrc), language.lanname, proc.prosecdef,
+        proc.provolatile::text, coalesce(proc.proconfig, '{}')
     ) ORDER BY ours.position)
     FROM unnest(ARRAY[
         'advance_schedule(text, text, text, timestamp with time zone, timestamp with time zone,'

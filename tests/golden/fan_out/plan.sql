@@ -541,22 +541,21 @@ END
 $run$;
 
 -- For capture functions, which call these as their owner. Functions in the language sql have no SET, so that
--- Postgres can inline them into the calling query. So they name the schema of each type and operator.
+-- Postgres can inline them into the calling query. So they name the schema of each type and operator. Those
+-- with RETURN are stored as parsed, so that no session has to parse them before its first captured write.
 
 -- A new id for a change. Ids are never used twice: transaction and time distinguish the changes of one
 -- database, and random digits distinguish them from those of copies and restored backups.
 CREATE OR REPLACE FUNCTION changelane.new_id() RETURNS text
     LANGUAGE sql VOLATILE
-AS $new_id$
-    SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.||) '-'
+    RETURN pg_catalog.pg_current_xact_id()::pg_catalog.text OPERATOR(pg_catalog.||) '-'
         OPERATOR(pg_catalog.||) (
             pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
             OPERATOR(pg_catalog.*) '1e6'::pg_catalog.float8
         )::pg_catalog.int8::pg_catalog.text
         OPERATOR(pg_catalog.||) (
             pg_catalog.random() OPERATOR(pg_catalog.*) '9e15'::pg_catalog.float8
-        )::pg_catalog.int8::pg_catalog.text
-$new_id$;
+        )::pg_catalog.int8::pg_catalog.text;
 
 -- The message of a change. new and old are rows of the table, or jsonb with the columns that are sent.
 CREATE OR REPLACE FUNCTION changelane.message(
@@ -588,12 +587,10 @@ $add_trace$;
 -- The headers of a message, with the trace of the writer's session if it set one.
 CREATE OR REPLACE FUNCTION changelane.headers(headers jsonb) RETURNS jsonb
     LANGUAGE sql STABLE
-AS $headers$
-    SELECT CASE
+    RETURN CASE
         WHEN pg_catalog.current_setting('changelane.traceparent', true) OPERATOR(pg_catalog.<>) ''
         THEN changelane.add_trace($1) ELSE $1
-    END
-$headers$;
+    END;
 
 -- Sends the messages of a cursor to each queue in their order, and wakes workers that sleep. A batch ends at
 -- 1000 messages or 8 MB, so memory stays small. grouped: the header x-pgmq-group holds the key, by which
@@ -769,13 +766,14 @@ GRANT EXECUTE ON FUNCTION changelane.doze(text[], double precision), changelane.
 GRANT EXECUTE ON PROCEDURE changelane.mark_trigger(text, text, text) TO PUBLIC;
 
 -- The version, which older ones of Changelane read, and a hash of the functions as they are now.
-COMMENT ON SCHEMA changelane IS 'changelane:schema 15';
+COMMENT ON SCHEMA changelane IS 'changelane:schema 16';
 DO $do$ BEGIN
     EXECUTE pg_catalog.format('COMMENT ON TABLE changelane.sleepers IS %L', 'changelane:functions live=' ||
         left(encode(sha256(convert_to(coalesce((
             SELECT jsonb_agg(jsonb_build_array(
-                ours.signature, pg_get_function_arguments(proc.oid), proc.prosrc, language.lanname,
-                proc.prosecdef, proc.provolatile::text, coalesce(proc.proconfig, '{}')
+                ours.signature, pg_get_function_arguments(proc.oid),
+                coalesce(pg_get_function_sqlbody(proc.oid), proc.prosrc), language.lanname, proc.prosecdef,
+                proc.provolatile::text, coalesce(proc.proconfig, '{}')
             ) ORDER BY ours.position)
             FROM unnest(ARRAY[
                 'advance_schedule(text, text, text, timestamp with time zone, timestamp with time zone,'
