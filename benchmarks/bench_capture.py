@@ -35,7 +35,9 @@ from changelane.runner.local import server
 Connection = psycopg.Connection[Any]
 
 HERE = Path(__file__).parent / "capture"
-VARIANTS = ("none", "hand", "pgmq", "inline", "logutriga")
+FLOORS = ("bare", "guarded")
+"""Row triggers that send the message and do nothing else, without and with a capture function's settings."""
+VARIANTS = ("none", "hand", "pgmq", "inline", *FLOORS, "logutriga")
 
 
 class Took(NamedTuple):
@@ -47,6 +49,12 @@ class Took(NamedTuple):
 
 def name_table(number: int, variant: str) -> str:
     return f"w{number}_{variant}"
+
+
+def choose_variants(workload: Workload, variants: Sequence[str]) -> list[str]:
+    """The variants that the workload compares: floors say something of single rows that a route wants."""
+    single = not workload.bulk and not workload.when
+    return [variant for variant in variants if single or variant not in FLOORS]
 
 
 def apply(spec: Path, url: str) -> None:
@@ -65,10 +73,11 @@ def prepare(
     """Tables of every workload and variant, their hand-written triggers, and the routes, applied."""
     conn.execute("CREATE SCHEMA bench")
     conn.execute((HERE / "hand.sql").read_bytes())
+    conn.execute((HERE / "bare.sql").read_bytes())
     conn.execute(sql.SQL("CREATE TABLE bench.idle ({})").format(sql.SQL(NARROW)))
     routes: list[dict[str, object]] = []
     for number, workload in enumerate(workloads):
-        for variant in variants:
+        for variant in choose_variants(workload, variants):
             name = name_table(number, variant)
             table = sql.Identifier("bench", name)
             conn.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(workload.columns)))
@@ -79,6 +88,14 @@ def prepare(
                         "CREATE TRIGGER {} AFTER INSERT OR UPDATE ON {} FOR EACH ROW"
                         " EXECUTE FUNCTION bench.hand()"
                     ).format(trigger, table))  # fmt: skip
+                elif variant in FLOORS:
+                    for event in ("insert", "update"):
+                        conn.execute(sql.SQL(
+                            "CREATE TRIGGER {} AFTER {} ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
+                        ).format(
+                            sql.Identifier(f"capture_{repeat}_{event}"), sql.SQL(event), table,
+                            sql.Identifier("bench", f"{variant}_{event}"),
+                        ))  # fmt: skip
                 elif variant == "logutriga":
                     conn.execute(sql.SQL(
                         "CREATE TRIGGER {} AFTER INSERT OR UPDATE ON {} FOR EACH ROW"
@@ -293,7 +310,8 @@ def main() -> None:
             for (columns, update), floor_times in floors.items():
                 floor_times.append(time_floor(conn, rows=options.rows, columns=columns, update=update))
             for number, workload in enumerate(workloads):
-                turned = [*variants[round_ % len(variants) :], *variants[: round_ % len(variants)]]
+                compared = choose_variants(workload, variants)
+                turned = [*compared[round_ % len(compared) :], *compared[: round_ % len(compared)]]
                 for variant in turned:
                     table = name_table(number, variant)
                     took = (
@@ -331,7 +349,10 @@ def build_report(
             measure: [
                 judge(
                     workload,
-                    {variant: [took[field] for took in times[number, variant]] for variant in variants},
+                    {
+                        variant: [took[field] for took in times[number, variant]]
+                        for variant in choose_variants(workload, variants)
+                    },
                     floor=statistics.median(took[field] for took in floors[find_floor(workload)]),
                 )
                 for number, workload in enumerate(workloads)
@@ -358,6 +379,7 @@ def judge(workload: Workload, times: dict[str, list[float]], *, floor: float) ->
             for (ours, theirs), target in choose_targets(workload).items()
             if theirs in extra and (theirs != "floor" or workload.routes == 1)
         },
+        "floors": {variant: extra[variant] / extra["hand"] for variant in FLOORS if variant in extra},
     }
 
 
@@ -374,6 +396,8 @@ def show(report: dict[str, Any]) -> None:
             for name, ratio in line["ratios"].items():
                 verdict = "met" if ratio["ratio"] <= ratio["target"] else "MISSED"
                 print(f"{'':26}   {name:18} {ratio['ratio']:5.2f}  target {ratio['target']:.2f}  {verdict}")
+            for variant, ratio in line["floors"].items():
+                print(f"{'':26}   {f'{variant}/hand':18} {ratio:5.2f}  floor of pgmq")
     tps = report["pgbench_tps"]
     print("\npgbench, 8 clients, tps:", "  ".join(f"{name} {value:.0f}" for name, value in tps.items()))
 

@@ -11,6 +11,8 @@ _PLAIN = re.compile(r"[\w$ -]+")
 
 def clean(text: str) -> str:
     """The text, of one or more lines, without characters that change the state of a terminal."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 

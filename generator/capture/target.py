@@ -103,6 +103,8 @@ def _check_exceptions(
     """Warn of each exception that excludes nothing: a typing error there would send data that must not be
     sent.
     """
+    if not selection.excepted:
+        return
     globs = [pattern for pattern in selection.tables if pattern.is_glob]
     matched = {
         identity

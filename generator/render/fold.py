@@ -14,13 +14,16 @@ WIDTH = 110
 _LEAST = 40
 """A break further left leaves a stub."""
 
-_FIRST = r"A-Za-z_\x80-\U0010ffff"
-_LETTER = rf"{_FIRST}0-9"
-_WORD_END = rf"(?![{_LETTER}$])"
+# Letters are all characters beyond ASCII, too. Sets that leave out the others compile in a tenth of the time.
+_FIRST = r"[^\x00-@\[-^`{-\x7f]"
+_LETTER = r"[^\x00-/:-@\[-^`{-\x7f]"
+_LATER = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
+_SIGN = r"[\x00-\x08\x0e-\x1f!\#%&*-,.:-@\\^`{-\x7f]"
+_WORD_END = rf"(?!{_LATER})"
 _TOKENS = re.compile(
     rf"""
-    (?: [eE]'(?:[^'\\]|\\.|'')*' | [{_FIRST}][{_LETTER}$]* | \d | "[^"]*" | '[^']*'
-        | --[^\n]* | /\*.*?\*/ | [^{_LETTER}\s"'$()\[\]/-] | -(?!-) | /(?!\*) | \n\s* )*+
+    (?: [eE]'(?:[^'\\]|\\.|'')*' | {_FIRST}{_LATER}* | \d | "[^"]*" | '[^']*'
+        | --[^\n]* | /\*.*?\*/ | {_SIGN} | -(?!-) | /(?!\*) | \n\s* )*+
     (?: (?P<open>[(\[]) | (?P<close>[)\]])
         # The best blank to break at: after a comma, or before one of these.
         | (?P<best>(?<=,)[ ](?=\S) | (?<=\S)[ ](?=
@@ -30,7 +33,7 @@ _TOKENS = re.compile(
         | (?P<next>(?<=\S)[ ](?=(?i:AS|FOR|IN|JOIN|LANGUAGE|ON|RETURNS|TO|USING|WITH){_WORD_END}))
         # A literal on the line after a literal would continue it; a comment stays with what it explains.
         | (?P<last>(?<=\S)(?<!')(?<!\*/)[ ](?=\S)(?!/\*|--))
-        | (?P<quoted>(?P<body>(?<=\b(?i:AS|DO)\s))?(?P<tag>\$(?:[{_FIRST}][{_LETTER}]*)?\$).*?(?P=tag))
+        | (?P<quoted>(?P<body>(?<=\b(?i:AS|DO)\s))?(?P<tag>\$(?:{_FIRST}{_LETTER}*)?\$).*?(?P=tag))
         | . | \Z )
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,

@@ -66,10 +66,11 @@ class Node:
 
     def step(self, step: Step) -> Node | None:
         """The child at that key or index, or None."""
-        if isinstance(self.content, dict) and isinstance(step, str):
-            return self.content.get(step)
-        if isinstance(self.content, list) and isinstance(step, int) and 0 <= step < len(self.content):
-            return self.content[step]
+        content = self.content
+        if isinstance(step, str):
+            return content.get(step) if isinstance(content, dict) else None
+        if isinstance(content, list) and 0 <= step < len(content):
+            return content[step]
         return None
 
     def plain(self) -> Value:
@@ -136,7 +137,7 @@ class Source:
 
     def find(self, *path: Step) -> Node | None:
         """The node at a path of keys and indexes, or None."""
-        node: Node | None = self.root
+        node: Node | None = self._root
         for step in path:
             if node is None:
                 return None
