@@ -27,7 +27,7 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import NoneType
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -144,6 +144,10 @@ def decode_json(text: str) -> Any:
         raise Malformed("the message is nested too deep") from None
 
 
+_common: tuple[str, dict[str, Any]] = "{}", {}
+"""Headers with nothing but a route, as text and decoded: most messages of a queue have the same."""
+
+
 def read_delivery(
     *,
     queue: str,
@@ -159,12 +163,18 @@ def read_delivery(
     malformed = ""
     if read_ct >= LAST_COUNT:
         malformed = f"its read_ct is {read_ct}, which only somebody sets: claims end there"
+    global _common
     head: Any = None
-    if isinstance(headers, str):
+    if headers == _common[0]:
+        head = _common[1].copy()
+    elif isinstance(headers, str):
         try:
             head = decode_json(headers)
         except Malformed as problem:
             malformed = str(problem)
+        else:
+            if type(head) is dict and len(head) == 1 and type(head.get(ROUTE)) is str:
+                _common = headers, head.copy()
     elif headers is not None:
         malformed = headers.why
     if isinstance(message, Unreadable):
@@ -181,6 +191,8 @@ def read_delivery(
         enqueued_at=enqueued_at,
         headers=head,
     )
+    if len(head) < 2 and NOTES not in head:
+        return delivery
     notes = head.get(NOTES)
     if type(notes) is dict:
         delivery.failed = count_notes(notes, "attempts")
@@ -275,7 +287,8 @@ def read_change(delivery: Delivery) -> Change[Any]:
     draft.id = body.id if 0 < len(body.id) <= LONGEST_ID else delivery.name
     draft.ids = delivery.ids or (draft.id,)
     draft.__class__ = Change
-    return cast("Change[Any]", draft)
+    change: Change[Any] = draft
+    return change
 
 
 def _read_odd_body(text: str | None) -> _Body:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 from psycopg import Connection, Error, sql
 
 from changelane.contract.sql_text import load_sql
-from changelane.runner.queue.delivery import Delivery
-from changelane.runner.queue.fenced import BEGINNING, FencedQueue, note_due, pair, read_rows
+from changelane.runner.queue.delivery import Delivery, read_delivery
+from changelane.runner.queue.fenced import BEGINNING, FencedQueue, note_due, pair
 from changelane.runner.queue.unreadable import is_unreadable
 
 LOST = -1
@@ -37,7 +38,7 @@ class TakenQueue(FencedQueue):
             "take",
             returned=_list(sql.Identifier("held", name) for name in returned),
             texts=_list(sql.SQL("{}::text").format(sql.Identifier(name)) for name in names),
-            none=_list(sql.NULL for _ in names),
+            none=sql.SQL(", NULL" if self._dates else ""),
             waits=sql.SQL(load_sql(__name__, "waits")),
             kept=self._spell_kept() if self._keeps else sql.SQL(""),
         )
@@ -62,17 +63,17 @@ class TakenQueue(FencedQueue):
         self._waits.clear()
         rows: list[tuple[Any, ...]] = []
         aged = False
+        begin = _BEGIN
         try:
             if self._since != BEGINNING and began < self._whole_at:
-                rows, aged = self._seize(connection, limit=limit, mark=mark, begin=_BEGIN)
+                rows, aged = self._seize(connection, limit=limit, mark=mark, begin=begin)
+                begin = b""
             if len(rows) < limit and not aged:
                 self._since = BEGINNING
-                more, aged = self._seize(
-                    connection, limit=limit - len(rows), mark=mark, begin=b"" if rows else _BEGIN
-                )
+                more, aged = self._seize(connection, limit=limit - len(rows), mark=mark, begin=begin)
                 rows += more
                 self._note_whole(began)
-        except Error as error:
+        except (Error, UnicodeDecodeError) as error:
             if not is_unreadable(error):
                 raise
             rows, aged = [], True
@@ -81,14 +82,26 @@ class TakenQueue(FencedQueue):
         self.next_at = 0.0 if aged or len(rows) == limit else inf
         if aged and not rows:
             return None
-        taken = read_rows(rows, queue=self.name, leased_until=began + lease, dated=bool(self._dates))
+        taken = [self._read_taken(row, began + lease) for row in rows]
+        taken.sort(key=attrgetter("msg_id"))
         note_due(taken, now=began, waits=self._waits)
         return taken
+
+    def _read_taken(self, row: tuple[Any, ...], leased_until: float) -> Delivery:
+        return read_delivery(
+            queue=self.name,
+            msg_id=row[0],
+            read_ct=0,
+            message=row[1],
+            headers=row[2],
+            leased_until=leased_until,
+            enqueued_at=row[3] if self._dates else None,
+        )
 
     def _seize(
         self, connection: Connection[Any], *, limit: int, mark: str, begin: bytes
     ) -> tuple[list[tuple[Any, ...]], bool]:
-        """Rows, and whether some that are due must be leased."""
+        """Rows, and whether those that are due must be leased."""
         values = {
             b"since": b"'%b'" % self._since.encode(),
             b"limit": b"%d" % limit,
@@ -100,13 +113,13 @@ class TakenQueue(FencedQueue):
             cursor.nextset()
         rows = cursor.fetchall()
         self._since = BEGINNING
-        aged = bool(rows) and rows[-1][0] is None
-        if aged:
-            rows.pop()
+        if not rows:
+            return rows, False
+        _, since, waits, *_ = rows.pop()
         if rows:
-            self._since, waits = rows[0][-2:]
+            self._since = since
             self._waits.append(waits)
-        return rows, aged
+        return rows, not rows
 
     def take_back(self, connection: Connection[Any], deliveries: Sequence[Delivery], *, lease: float) -> None:
         """Roll a take back, and claim its messages by lease. Those that another worker claimed between the

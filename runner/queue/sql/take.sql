@@ -1,6 +1,7 @@
 -- Takes due messages away in a transaction that stays open until they are handled. If any of them was claimed
--- before, or fell due before a worker vanished, it takes none, and says so in a row without an id: those are
--- for leases, which count. For "since" and the array see claim.sql.
+-- before, or fell due before a worker vanished, it takes none: those are for leases, which count. The last row
+-- has no id. It says that, the last vt, and for how long the messages were due. For "since" and the array see
+-- claim.sql.
 WITH due AS (
     SELECT msg_id, vt, read_ct
     FROM {queue}
@@ -14,6 +15,6 @@ WITH due AS (
         AND (SELECT bool_and(read_ct = 0 AND vt > %(mark)s) FROM due)
     RETURNING {returned}
 ){kept}
-SELECT msg_id, 0, {texts}, (SELECT max(vt)::text FROM due), (SELECT {waits} FROM due) FROM taken
+SELECT msg_id, {texts} FROM taken
 UNION ALL
-(SELECT NULL, 0, {none}, NULL, NULL FROM due WHERE read_ct <> 0 OR vt <= %(mark)s LIMIT 1)
+SELECT NULL, max(vt)::text, {waits}{none} FROM due HAVING count(*) > 0

@@ -253,7 +253,7 @@ class Consumer:
         if self.paused or held_until > now:
             self._prefetch.give_back()
         self._prefetch.dispatch_suspects(connection, self.queue)
-        room = self._prefetch.measure_room()
+        room = 0 if self.taker is not None and self.taker.busy else self._prefetch.measure_room()
         limit = self._rate_limit.admit(room) if held_until <= now else 0
         beat = self._reconnecting.spoke_at + HEARTBEAT
         if now >= beat and (self.taker is not None or not limit):

@@ -59,7 +59,7 @@ class Prefetch:
         self._running_alone: Delivery | None = None
         self._conclude = conclude
         self._lock = threading.Lock()
-        self._held: dict[int, Delivery] = {}
+        self._held: set[Delivery] = set()
         self._suspects: deque[Delivery] = deque()
         self._fast = False
         self._took = inf
@@ -71,7 +71,7 @@ class Prefetch:
 
     def snapshot(self) -> list[Delivery]:
         """A copy of the held deliveries. Thread-safe."""
-        return list(self._held.copy().values())
+        return list(self._held.copy())
 
     def measure_room(self) -> int:
         """How many messages may be claimed now."""
@@ -97,9 +97,11 @@ class Prefetch:
     def add(self, claimed: list[Delivery]) -> None:
         """Hold claimed messages, and pass those on that the sink may have."""
         with self._lock:
-            self._held.update([(delivery.msg_id, delivery) for delivery in claimed])
-        fit = []
-        for delivery in claimed:
+            self._held.update(claimed)
+        # What is taken was never claimed before, and holds no notes.
+        taken = bool(claimed) and claimed[0].take is not None
+        fit = claimed if taken else []
+        for delivery in () if taken else claimed:
             if delivery.void:
                 self._conclude_unseen(delivery)
             elif delivery.claims == 1 and not delivery.failed:
@@ -140,11 +142,8 @@ class Prefetch:
 
     def drop(self, deliveries: Sequence[Delivery]) -> None:
         """Let go of settled deliveries."""
-        held = self._held
         with self._lock:
-            for delivery in deliveries:
-                if held.get(delivery.msg_id) is delivery:
-                    del held[delivery.msg_id]
+            self._held.difference_update(deliveries)
             if self._running_alone is not None and self._running_alone in deliveries:
                 self._stop_running_alone()
         self._settled += len(deliveries)

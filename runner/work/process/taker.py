@@ -44,6 +44,9 @@ QUICK = 0.05
 STALL = 30.0
 """Seconds after which the server ends the transaction of a process that stands still, at most its lease."""
 
+BRIEF = 0.02
+"""Seconds. While takes last less, the next one waits for a connection. Otherwise messages are leased then."""
+
 OPEN = 3
 """Takes at a time: one being taken, one handled, one committed."""
 
@@ -120,6 +123,7 @@ class Taker:
         self._takes: set[Take] = set()
         self._rest = 1
         self._resting = 0
+        self._lasts = inf
 
     def take(self, connection: Connection[Any], *, limit: int) -> list[Delivery] | None:
         """Take up to ``limit`` due messages; None: a lease must claim them. ``connection`` holds the note.
@@ -158,6 +162,11 @@ class Taker:
         return taken
 
     @property
+    def busy(self) -> bool:
+        """Whether another take is possible soon, and not yet."""
+        return not self._free and not self._resting and self._lasts < BRIEF
+
+    @property
     def next_at(self) -> float:
         """When the next take becomes slow, on the monotonic clock."""
         return min([take.began for take in list(self._takes)], default=inf) + self._slow
@@ -177,8 +186,9 @@ class Taker:
                     lose(item)
                 take.connection.close()
             self._end(take)
+        self._lasts = time.monotonic() - take.began
         # What is lost was not counted: it must not be lost again in the same way.
-        if deliveries[0].lost or (self._adapts and time.monotonic() - take.began > QUICK):
+        if deliveries[0].lost or (self._adapts and self._lasts > QUICK):
             self._take_rest()
         else:
             self._rest = max(1, self._rest // 2)
@@ -200,6 +210,7 @@ class Taker:
                     lose(item)
                 take.connection.close()
             self._end(take)
+        self._lasts = inf
         if self._adapts or all(item.lost for item in deliveries):
             self._take_rest()
         if done:
