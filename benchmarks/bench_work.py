@@ -71,6 +71,7 @@ CASES = (
     Case("at_least_once, leased", "one", claim="lease"),
     Case("at_least_once, batches, leased", "many", claim="lease"),
     Case("transactional, batches", "many_in_transaction", transactional=True),
+    Case("transactional, batches, leased", "many_in_transaction", transactional=True, claim="lease"),
     Case("transactional, batches of 1,000", "many_in_transaction", transactional=True, batch=1000),
     Case("transactional", "one_in_transaction", transactional=True, share=5),
     Case("async, 10 ms", "pause", concurrency=100, share=2),

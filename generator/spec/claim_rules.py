@@ -14,7 +14,6 @@ _REASONS = {
     ("fair", None): "which counts leased messages",
     ("limit", None): "which counts leased messages",
     ("relay", None): "which waits for an engine",
-    ("mode", "transactional"): "whose handler acknowledges in its own transaction",
 }
 """Why a key, or a value of it, needs leases."""
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import inf
 from operator import attrgetter
 from typing import Any
 
-from psycopg import Connection, Error, sql
+from psycopg import Connection, Cursor, Error, sql
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from changelane.contract.sql_text import load_sql
 from changelane.runner.queue.delivery import Delivery, read_delivery
@@ -23,7 +26,30 @@ from changelane.runner.queue.unreadable import is_unreadable
 LOST = -1
 """The fencing token of a message that was taken, went back, and was not claimed in time: it fits no row."""
 
-_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; "
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The statements around a take: before the ``first`` and before each one ``more`` of a transaction, and
+    those that follow each.
+    """
+
+    first: bytes
+    more: bytes = b""
+    last: bytes = b""
+
+
+OWN = Frame(b"BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; ")
+"""For connections of the worker's own."""
+
+
+def frame_lent(*, stall: float) -> Frame:
+    """For connections that are lent to handlers: the path is theirs, and so is the isolation level.
+
+    The server ends the transaction once it stands still for ``stall`` seconds.
+    """
+    pin = b"SET LOCAL search_path = pg_catalog, pg_temp; "
+    bound = b"SET LOCAL idle_in_transaction_session_timeout = %d; " % max(1, int(stall * 1000))
+    return Frame(b"BEGIN; " + bound + pin, pin, b"; SET LOCAL search_path TO DEFAULT")
 
 
 class TakenQueue(FencedQueue):
@@ -51,7 +77,7 @@ class TakenQueue(FencedQueue):
         return sql.SQL(load_sql(__name__, "take_kept")).format(delivered=delivered, **self._name_archive())
 
     def take(
-        self, connection: Connection[Any], *, limit: int, lease: float, mark: str
+        self, connection: Connection[Any], *, limit: int, lease: float, mark: str, frame: Frame = OWN
     ) -> list[Delivery] | None:
         """Take up to ``limit`` due messages in a transaction that the connection begins. Like ``claim``, it
         continues after the last one. None: a lease must claim what is due. It was claimed before, was due at
@@ -63,14 +89,16 @@ class TakenQueue(FencedQueue):
         self._waits.clear()
         rows: list[tuple[Any, ...]] = []
         aged = False
-        begin = _BEGIN
+        before = frame.first
         try:
             if self._since != BEGINNING and began < self._whole_at:
-                rows, aged = self._seize(connection, limit=limit, mark=mark, begin=begin)
-                begin = b""
+                rows, aged = self._seize(connection, limit=limit, mark=mark, before=before, after=frame.last)
+                before = frame.more
             if len(rows) < limit and not aged:
                 self._since = BEGINNING
-                more, aged = self._seize(connection, limit=limit - len(rows), mark=mark, begin=begin)
+                more, aged = self._seize(
+                    connection, limit=limit - len(rows), mark=mark, before=before, after=frame.last
+                )
                 rows += more
                 self._note_whole(began)
         except (Error, UnicodeDecodeError) as error:
@@ -78,7 +106,7 @@ class TakenQueue(FencedQueue):
                 raise
             rows, aged = [], True
         if not rows:
-            connection.execute(b"ROLLBACK")
+            Cursor(connection).execute(b"ROLLBACK", prepare=False)
         self.next_at = 0.0 if aged or len(rows) == limit else inf
         if aged and not rows:
             return None
@@ -99,7 +127,7 @@ class TakenQueue(FencedQueue):
         )
 
     def _seize(
-        self, connection: Connection[Any], *, limit: int, mark: str, begin: bytes
+        self, connection: Connection[Any], *, limit: int, mark: str, before: bytes, after: bytes
     ) -> tuple[list[tuple[Any, ...]], bool]:
         """Rows, and whether those that are due must be leased."""
         values = {
@@ -108,8 +136,9 @@ class TakenQueue(FencedQueue):
             b"mark": b"'%b'" % mark.encode(),
         }
         # As text without parameters, which can be sent together with the BEGIN.
-        cursor = connection.execute(begin + self._take_away % values)
-        if begin:
+        cursor = Cursor(connection, row_factory=tuple_row)
+        cursor.execute(before + self._take_away % values + after, prepare=False)
+        for _ in range(before.count(b"; ")):
             cursor.nextset()
         rows = cursor.fetchall()
         self._since = BEGINNING
@@ -121,18 +150,30 @@ class TakenQueue(FencedQueue):
             self._waits.append(waits)
         return rows, not rows
 
-    def take_back(self, connection: Connection[Any], deliveries: Sequence[Delivery], *, lease: float) -> None:
+    def take_back(
+        self, connection: Connection[Any], deliveries: Sequence[Delivery], *, lease: float, wait: bool = False
+    ) -> None:
         """Roll a take back, and claim its messages by lease. Those that another worker claimed between the
-        two are lost. Raises psycopg.Error.
+        two are lost. With ``wait``, another session took them, which ends now. Raises psycopg.Error.
         """
         began = time.monotonic()
         ids = pair(deliveries)["msg_ids"]
-        values = {b"msg_ids": b"'%b'" % ids.encode(), b"lease": repr(lease).encode()}
-        cursor = connection.execute(b"ROLLBACK; " + self._take_back % values)
-        cursor.nextset()
-        held = {row[0] for row in cursor.fetchall()}
+        values = {
+            b"msg_ids": b"'%b'" % ids.encode(),
+            b"lease": repr(lease).encode(),
+            b"locked": b"" if wait else b"SKIP LOCKED",
+        }
+        cursor = Cursor(connection, row_factory=tuple_row)
+        # A handler's own transaction has been rolled back, and its path is any.
+        held = connection.info.transaction_status != TransactionStatus.IDLE
+        before = b"ROLLBACK; " if held else b""
+        before += b"BEGIN; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL lock_timeout = '2s'; "
+        cursor.execute(before + self._take_back % values + b"; COMMIT", prepare=False)
+        for _ in range(before.count(b"; ")):
+            cursor.nextset()
+        back = {row[0] for row in cursor.fetchall()}
         for item in deliveries:
-            if item.msg_id in held:
+            if item.msg_id in back:
                 item.leased_until = began + lease
                 item.read_ct = 1
             else:

@@ -64,7 +64,7 @@ def open_worked(
 def may_take(consumer: Consumer) -> bool:
     """Whether messages of the consumer may be taken in the transaction that handles them."""
     bound = consumer.keyed or consumer.fair or consumer.limit
-    return not (consumer.claim == "lease" or consumer.relay or bound or consumer.mode == "transactional")
+    return not (consumer.claim == "lease" or consumer.relay or bound)
 
 
 def _choose_class(consumer: Consumer) -> Callable[..., FencedQueue]:

@@ -32,6 +32,7 @@ class Outlet:
     """A sink of batches, and its own plan. ``accept`` decides how a job ends."""
 
     batch, size, transaction, cancels = True, 1, False, True
+    lends = None
     overrun = "the outlet is late"
     dated, warning = False, ""
 

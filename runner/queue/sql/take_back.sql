@@ -3,7 +3,7 @@ WITH free AS (
     SELECT msg_id FROM {queue}
     WHERE msg_id = ANY (%(msg_ids)s::bigint[]) AND read_ct = 0
     ORDER BY msg_id
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE %(locked)s
 )
 UPDATE {queue} AS held
 SET {touch} read_ct = 1, vt = clock_timestamp() + %(lease)s * interval '1 second'

@@ -27,6 +27,7 @@ from changelane.runner.work.handlers.exchange import (
     SWEEP_PREPARED,
     begin,
     commit,
+    commit_taken,
     discard,
     roll_back,
 )
@@ -110,7 +111,7 @@ class LentConnection(WatchedConnection):
     def hold(self) -> Iterator[None]:
         """The transaction of one call, ended by ``acknowledge``; nothing of its session remains."""
         _restore(self, _PlainCursor, psycopg.ServerCursor)
-        if not self.begun:
+        if not self.begun and self.info.transaction_status != TransactionStatus.INTRANS:
             self.wait(begin(self.pgconn))
         self.begun = False
         self.memory = _Memory()
@@ -141,6 +142,16 @@ class LentConnection(WatchedConnection):
         with suppress(psycopg.Error):
             # The messages are settled, so a handler whose session cannot be cleaned has not failed.
             self._speak(discard(self.pgconn))
+
+    def commit_taken(self) -> None:
+        """As ``acknowledge``, where the transaction of the call took its messages."""
+        sweep = self.memory.sweep
+        with self.lock:
+            clean = self.wait(commit_taken(self.pgconn, sweep=sweep))
+        if not clean:
+            with suppress(psycopg.Error):
+                # As in ``acknowledge``.
+                self._speak(discard(self.pgconn))
 
     def rest(self) -> None:
         """End a transaction that was begun for a call that does not come."""

@@ -25,7 +25,17 @@ class HandlerPlan:
 
     @property
     def warning(self) -> str:
-        if self.consumer.mode != "transactional" or self.handler.transaction:
+        handler = self.handler
+        if (
+            self.consumer.claim == "take"
+            and handler.transaction
+            and (handler.asynchronous or not handler.batch)
+        ):
+            return (
+                f"claim: take, but {self.consumer.handler} takes tx, and is async or gets one message at a "
+                "time, so its messages are leased; give it a list of changes, or delete claim"
+            )
+        if self.consumer.mode != "transactional" or handler.transaction:
             return ""
         return (
             f"mode: transactional, but {self.consumer.handler} takes no connection: what it writes does not "

@@ -33,6 +33,7 @@ from changelane.runner.work.sinks.protocol import Host
 class TaskPool:
     """A sink of ``size`` tasks that take jobs in order, and report each in the thread of their event loop."""
 
+    lends = None
     cancels = True
     overrun = "handler past its timeout, and not to be cancelled, for something blocks its event loop"
     held_until = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -16,9 +17,11 @@ from changelane.runner.queue.identity import name_session
 from changelane.runner.work.handlers.call_context import make_context
 from changelane.runner.work.handlers.job_queue import JobQueue
 from changelane.runner.work.handlers.lender import Lender
+from changelane.runner.work.handlers.lent_connection import LentConnection
 from changelane.runner.work.handlers.signature import Handler, check_result
-from changelane.runner.work.handlers.transaction import blame, check_transaction
+from changelane.runner.work.handlers.transaction import blame, check_transaction, is_late
 from changelane.runner.work.sinks.connection_shares import PAUSE, GiveUpConnection
+from changelane.runner.work.sinks.fault import Released
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host
 
@@ -35,6 +38,8 @@ class ThreadPool:
     def __init__(self, *, handler: Handler, host: Host, size: int) -> None:
         self.batch = handler.batch
         self.transaction = handler.transaction
+        # A single message is no less work taken than leased.
+        self.lends = LentConnection if handler.transaction and handler.batch else None
         self.size = size
         self.running: set[Job] = set()
         self._handler = handler
@@ -157,13 +162,17 @@ class ThreadPool:
             try:
                 self._run(job, lender)
             except BaseException as error:  # noqa: BLE001
-                if not job.begun and is_passing(error):
+                take = job.deliveries[0].take
+                if take is None and not job.begun and is_passing(error):
                     lender.close()
                     if fresh:
                         return False
                     continue
-                fault = blame(error, lender.lent, begun=job.begun, never=self._handler.never)
-                if fault.kind == "transient":
+                lent = job.connection if isinstance(job.connection, LentConnection) else lender.lent
+                fault = blame(error, lent, begun=job.begun, never=self._handler.never)
+                if take is not None and fault.kind == "failed" and lent is not None and is_late(lent):
+                    take.unfit, fault = True, replace(fault, kind="transient")
+                elif fault.kind == "transient":
                     # The connection itself may be the cause: it is read-only, or holds stale plans.
                     lender.close()
                 job.end(fault)
@@ -175,6 +184,14 @@ class ThreadPool:
             if contents:
                 self._call(job, contents)
             job.end()
+            return
+        take = job.deliveries[0].take
+        if take is not None and take.start():
+            try:
+                self._run_taken(job, take.connection.connection)
+                take.left = 0
+            finally:
+                take.running = False
             return
         connection = job.connection = lender.lend()
         connection.wire.cancels, connection.wire.limit = False, BEGIN
@@ -195,6 +212,26 @@ class ThreadPool:
                 count=len(job.handed),
                 follow=not lender.pooled and self._reserve(lender),
             )
+        job.end(acked=True)
+
+    def _run_taken(self, job: Job, connection: LentConnection) -> None:
+        """Run a job in the transaction that took its messages."""
+        job.connection = connection
+        limit = connection.wire.limit
+        connection.wire.cancels = False
+        with connection.hold():
+            contents = job.start(self._handler.takes.read)
+            if len(contents) < len(job.deliveries):
+                # The commit would take those away, too, that the handler does not get.
+                job.end(Released())
+                return
+            connection.wire.limit = inf
+            try:
+                self._call(job, contents, connection)
+            finally:
+                connection.wire.limit = limit
+            check_transaction(connection)
+            connection.commit_taken()
         job.end(acked=True)
 
     def _call(self, job: Job, contents: list[Content], *arguments: Any) -> None:

@@ -79,6 +79,13 @@ def blame(
     return read_fault(error, never=never)
 
 
+def is_late(connection: LentConnection) -> bool:
+    """Whether a statement of the call had to be the first of its transaction, as those are that set its
+    isolation level.
+    """
+    return any(error.sqlstate == "25001" for error in connection.memory.raised)
+
+
 def _is_transient(error: psycopg.Error) -> bool:
     state = error.sqlstate or ""
     # PostgreSQL translates the message, so the source function tells: tables changed under a prepared

@@ -16,9 +16,11 @@ from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import FencedQueue, explain
 from changelane.runner.queue.identity import name_session
+from changelane.runner.queue.taken import TakenQueue
 from changelane.runner.work.process.prefetch import Prefetch
 from changelane.runner.work.process.rate_limit import RateLimit
 from changelane.runner.work.process.settler import Settler
+from changelane.runner.work.process.taker import Taker
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.fault import Released, TimedOut
 from changelane.runner.work.sinks.job import Job
@@ -78,7 +80,6 @@ class Consumer:
             spec=spec, queue=queue, conninfo=conninfo, stopping=self._stopping, progress=self.wake,
             shares=shares, log=log,
         )  # fmt: skip
-        self.taker = self.settler.taker
         self._sink = plan.open(
             Host(
                 queue=queue,
@@ -89,6 +90,17 @@ class Consumer:
                 wake=self.wake,
             )
         )
+        self.taker: Taker | None = None
+        if isinstance(queue, TakenQueue) and (self._sink.lends or not self._sink.transaction):
+            self.taker = self.settler.taker = Taker(
+                spec=spec,
+                queue=queue,
+                conninfo=conninfo,
+                kind=self._sink.lends,
+                ack=self.settler.ack_late,
+                refused=shares.report,
+                log=log,
+            )
         self._prefetch = Prefetch(spec=spec, sink=self._sink, alone=alone, conclude=self.settler.put)
         self._thread = threading.Thread(target=self._run, name=f"consume-{queue.name}", daemon=True)
 

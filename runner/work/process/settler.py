@@ -15,7 +15,6 @@ from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.fenced import FencedQueue
 from changelane.runner.queue.identity import name_session
-from changelane.runner.queue.taken import TakenQueue
 from changelane.runner.work.outcome.batch_split import divide
 from changelane.runner.work.outcome.meter import Meter
 from changelane.runner.work.outcome.settle import Fate, settle
@@ -68,13 +67,7 @@ class Settler:
         self._reconnecting = ReconnectingConnection(
             conninfo, name=name_session(queue.name), refused=shares.report
         )
-        self.taker = (
-            Taker(
-                spec=spec, queue=queue, conninfo=conninfo, ack=self._ack_late, refused=shares.report, log=log
-            )
-            if isinstance(queue, TakenQueue)
-            else None
-        )
+        self.taker: Taker | None = None
         self._ended: deque[Job] = deque()
         self._late: deque[list[Delivery]] = deque()
         self._whole: list[Take] = []
@@ -106,7 +99,7 @@ class Settler:
         if (last or len(self._ended) >= self._enough) and not self._due.is_set():
             self._due.set()
 
-    def _ack_late(self, handled: list[Delivery]) -> None:
+    def ack_late(self, handled: list[Delivery]) -> None:
         """Ack messages that were counted as handled when their take became leases."""
         self._late.append(handled)
         self._some.set()
@@ -150,8 +143,12 @@ class Settler:
                 if self.meter is not None:
                     self.meter.measure(job.handed)
                 continue
-            if job.deliveries[0].take is not None and self.taker is not None:
-                self.taker.convert(job.deliveries[0].take)
+            take = job.deliveries[0].take
+            if take is not None and self.taker is not None:
+                if job.acked:
+                    self.taker.release(take)
+                else:
+                    self.taker.convert(take)
             if job.acked:
                 self.counts["handled"] += len(job.handed)
                 self._prefetch.drop(job.handed)

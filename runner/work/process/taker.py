@@ -19,7 +19,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
 from changelane.contract.envelope import NOTES
 from changelane.contract.manifest import Consumer as Spec
@@ -29,7 +29,7 @@ from changelane.runner.live.connection_watchdog import WatchedConnection
 from changelane.runner.live.reconnecting import ReconnectingConnection
 from changelane.runner.queue.delivery import Delivery
 from changelane.runner.queue.identity import name_session
-from changelane.runner.queue.taken import TakenQueue, lose
+from changelane.runner.queue.taken import OWN, TakenQueue, frame_lent, lose
 from changelane.runner.work.process.taking_note import TakingNote
 
 if TYPE_CHECKING:
@@ -58,23 +58,50 @@ REFUSED = 30.0
 
 
 class TakeConnection(ReconnectingConnection):
-    """A connection whose transactions the server ends once they stand still for ``stall`` seconds."""
+    """A connection whose transactions the server ends once they stand still for ``stall`` seconds.
 
-    def __init__(self, conninfo: str, *, stall: float, **options: Any) -> None:
+    ``kind`` is its class if it is lent to handlers; ``frame`` are the statements around its takes.
+    """
+
+    def __init__(
+        self, conninfo: str, *, stall: float, kind: type[WatchedConnection] | None, **options: Any
+    ) -> None:
         super().__init__(conninfo, **options)
+        self.frame = OWN
         self._stall = stall
+        self._lent = kind is not None
+        if kind is not None:
+            self.KIND = kind
 
     def _examine(self, connection: WatchedConnection) -> None:
-        super()._examine(connection)
-        connection.execute(
-            load_sql(__name__, "bound_idle"), {"milliseconds": max(1, int(self._stall * 1000))}
-        )
+        if not self._lent:
+            super()._examine(connection)
+            values = {"milliseconds": max(1, int(self._stall * 1000))}
+            connection.execute(load_sql(__name__, "bound_idle"), values)
+            return
+        row = Cursor(connection).execute(load_sql(__name__, "lent_session")).fetchone()
+        if row is None or row[:2] != (connection.info.backend_pid, "read committed"):
+            connection.close()
+            raise DatabaseError("a pooler is in between, or transactions begin in a stricter isolation level")
+        # A limit that the role or the database sets stays, if it is shorter.
+        self.frame = frame_lent(stall=min(self._stall, row[2] / 1000 or inf))
+
+    def abandon(self) -> None:
+        """Leave the connection to the thread that uses it, which finds it cut off."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.wire.cut()
 
 
 class Take:
-    """The messages of one open transaction: ``done`` were handled, ``left`` is how many were not."""
+    """The messages of one open transaction: ``done`` were handled, ``left`` is how many were not.
 
-    __slots__ = ("began", "connection", "deliveries", "done", "left", "lock", "open")
+    ``running``: a handler has the connection. ``unfit``: it cannot work in a transaction that took.
+    """
+
+    __slots__ = (
+        "began", "connection", "deliveries", "done", "left", "lock", "open", "running", "unfit",
+    )  # fmt: skip
 
     def __init__(self, deliveries: list[Delivery], connection: TakeConnection) -> None:
         self.deliveries = deliveries
@@ -84,6 +111,14 @@ class Take:
         self.left = len(deliveries)
         self.lock = threading.Lock()
         self.open = True
+        self.running = False
+        self.unfit = False
+
+    def start(self) -> bool:
+        """Give the connection to a handler; False when the take has ended, and leases hold its messages."""
+        with self.lock:
+            self.running = self.open
+            return self.open
 
     def count(self, handled: Sequence[Delivery]) -> bool:
         """Count handled messages; False when the take has ended, so that their leases must be acked."""
@@ -95,7 +130,10 @@ class Take:
 
 
 class Taker:
-    """Takes for one consumer. ``ack`` gets handled messages of a take that became leases."""
+    """Takes for one consumer. ``ack`` gets handled messages of a take that became leases.
+
+    ``kind`` is the class of the connections that handlers get; None where they get none.
+    """
 
     def __init__(
         self,
@@ -103,6 +141,7 @@ class Taker:
         spec: Spec,
         queue: TakenQueue,
         conninfo: str,
+        kind: type[WatchedConnection] | None,
         ack: Callable[[list[Delivery]], None],
         refused: Callable[[], None],
         log: FilteringBoundLogger,
@@ -110,15 +149,20 @@ class Taker:
         self.note = TakingNote(queue=queue.name, wanted=spec.claim == "take", log=log)
         self._queue = queue
         self._lease = spec.lease
+        self._lends = kind is not None
         self._adapts = spec.claim == "auto"
         self._ack = ack
         self._log = log
-        self._stall = min(spec.lease, STALL)
+        # A handler may pause in its own transaction.
+        self._stall = spec.lease if kind else min(spec.lease, STALL)
+        self._most = spec.batch if kind else inf
         self._slow = min(SLOW, spec.lease / 8)
         self._refused_until = 0.0
         self._free = [
-            TakeConnection(conninfo, stall=self._stall, name=name_session(queue.name), refused=refused)
-            for _ in range(OPEN)
+            TakeConnection(
+                conninfo, stall=self._stall, kind=kind, name=name_session(queue.name), refused=refused
+            )
+            for _ in range(spec.concurrency + 1 if kind else OPEN)
         ]
         self._takes: set[Take] = set()
         self._rest = 1
@@ -138,7 +182,13 @@ class Taker:
         slot = self._free.pop()
         try:
             taking = slot.open()
-            taken = self._queue.take(taking, limit=limit, lease=self._stall, mark=self.note.mark)
+            taken = self._queue.take(
+                taking,
+                limit=int(min(limit, self._most)),
+                lease=self._stall,
+                mark=self.note.mark,
+                frame=slot.frame,
+            )
             noted = any(NOTES in item.headers for item in taken or ())
             if noted and taken:
                 self._queue.take_back(taking, taken, lease=self._lease)
@@ -169,7 +219,7 @@ class Taker:
     @property
     def next_at(self) -> float:
         """When the next take becomes slow, on the monotonic clock."""
-        return min([take.began for take in list(self._takes)], default=inf) + self._slow
+        return min([take.began for take in list(self._takes) if not take.running], default=inf) + self._slow
 
     def commit(self, take: Take) -> list[Delivery]:
         """End a take of which all was handled; returns its messages, empty if leases hold them now."""
@@ -179,20 +229,25 @@ class Taker:
             deliveries = take.deliveries
             try:
                 connection = take.connection.connection
-                if connection is None or connection.execute(b"COMMIT").statusmessage != "COMMIT":
+                if (
+                    connection is None
+                    or connection.execute(b"COMMIT", prepare=False).statusmessage != "COMMIT"
+                ):
                     raise psycopg.OperationalError("the transaction was over")
             except psycopg.Error:
                 for item in deliveries:
                     lose(item)
                 take.connection.close()
             self._end(take)
-        self._lasts = time.monotonic() - take.began
-        # What is lost was not counted: it must not be lost again in the same way.
-        if deliveries[0].lost or (self._adapts and self._lasts > QUICK):
-            self._take_rest()
-        else:
-            self._rest = max(1, self._rest // 2)
+        self._learn(take, lost=deliveries[0].lost)
         return deliveries
+
+    def release(self, take: Take) -> None:
+        """Note that the handler's transaction committed with what it took."""
+        with take.lock:
+            if take.open:
+                self._end(take)
+        self._learn(take, lost=False)
 
     def convert(self, take: Take) -> None:
         """Roll a take back, and hold its messages by leases."""
@@ -201,16 +256,25 @@ class Taker:
                 return
             done, deliveries = take.done, take.deliveries
             try:
+                if take.running:
+                    take.connection.abandon()
                 connection = take.connection.connection
-                if connection is None:
-                    raise psycopg.OperationalError("the connection was lost")
-                self._queue.take_back(connection, deliveries, lease=self._lease)
-            except psycopg.Error:
+                gone = connection is None or connection.closed
+                if connection is None or (gone and self._lends):
+                    # The server ends the handler's session, and what became of its call must be counted.
+                    connection = take.connection.open()
+                self._queue.take_back(connection, deliveries, lease=self._lease, wait=gone)
+            except (psycopg.Error, DatabaseError):
                 for item in deliveries:
                     lose(item)
                 take.connection.close()
             self._end(take)
         self._lasts = inf
+        if take.unfit:
+            self._refused_until = inf
+            self._log.info(
+                "the handler sets up its transaction, so its messages are leased", queue=self._queue.name
+            )
         if self._adapts or all(item.lost for item in deliveries):
             self._take_rest()
         if done:
@@ -220,12 +284,14 @@ class Taker:
         """Convert the takes that last too long."""
         limit = time.monotonic() - self._slow
         for take in list(self._takes):
-            if take.began < limit and take.left:
+            if take.began < limit and take.left and not take.running:
                 self.convert(take)
 
     def convert_all(self) -> None:
+        """Convert all takes, but those whose handler commits itself."""
         for take in list(self._takes):
-            self.convert(take)
+            if not take.running:
+                self.convert(take)
 
     def close_idle(self) -> None:
         """Close connections that nothing was taken on for a while."""
@@ -250,6 +316,14 @@ class Taker:
         take.deliveries, take.done = [], []
         self._takes.discard(take)
         self._free.append(take.connection)
+
+    def _learn(self, take: Take, *, lost: bool) -> None:
+        self._lasts = time.monotonic() - take.began
+        # What is lost was not counted: it must not be lost again in the same way.
+        if lost or (self._adapts and self._lasts > QUICK):
+            self._take_rest()
+        else:
+            self._rest = max(1, self._rest // 2)
 
     def _take_rest(self) -> None:
         self._resting = self._rest

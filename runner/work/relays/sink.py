@@ -51,6 +51,7 @@ class RelaySink:
     """Sends to one destination."""
 
     batch, transaction, cancels = True, False, True
+    lends = None
     overrun = ""
     size = PUBLISHERS + READY
 

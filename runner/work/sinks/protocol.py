@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from changelane.runner.live.connection_watchdog import WatchedConnection
 from changelane.runner.queue.fenced import FencedQueue
 from changelane.runner.work.sinks.connection_shares import ConnectionShares
 from changelane.runner.work.sinks.job import Job
@@ -60,6 +61,13 @@ class Sink(Protocol):
     @property
     def transaction(self) -> bool:
         """Whether it acks in a transaction of its own, which is rolled back when a part of a job fails."""
+
+    @property
+    def lends(self) -> type[WatchedConnection] | None:
+        """The kind of connection in whose transaction a job can run, if that transaction took its messages.
+
+        None: with ``transaction``, its messages must be leased.
+        """
 
     @property
     def cancels(self) -> bool:
