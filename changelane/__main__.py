@@ -8,7 +8,11 @@ import signal
 
 if os.getpid() == 1:
     # For the first process of a container, the system ignores signals that have no handler.
-    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: os._exit(128 + number))
+elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Python makes an exception of an interrupt, and code that is imported meanwhile may swallow it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 for descriptor in range(3):
     try:

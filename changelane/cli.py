@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,6 +88,9 @@ class LazyGroup(click.Group):
         # The command line's process pauses the search for garbage while it imports.
         gc.freeze()
         gc.enable()
+        # `work` imports handlers, and then obeys signals itself. Other commands roll back when interrupted.
+        if cmd_name != "work" and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         command: click.Command = module.command
         return command
 

@@ -262,6 +262,28 @@ def test_the_first_process_of_a_container_obeys_before_it_works(bench: Bench) ->
             process.kill()
 
 
+@pytest.mark.parametrize(("processes", "code"), [("1", -signal.SIGINT), ("2", 130)])
+def test_an_interrupt_that_an_import_swallows_ends_the_worker(
+    bench: Bench, processes: str, code: int
+) -> None:
+    bench.declare("def handle(change: Change) -> None: ...")
+    (bench.folder / "handlers.py").write_text(
+        "import pathlib, sys, time\n"
+        "def handle(change): ...\n"
+        f"if {processes} == 1 or '--supervised' in sys.argv:\n"
+        "    pathlib.Path('began').touch()\n"
+        "    try:\n"
+        "        time.sleep(600)\n"
+        "    except BaseException:\n"
+        "        time.sleep(600)\n"
+    )
+    with bench.worker("--processes", processes) as process:
+        bench.wait(lambda: (bench.folder / "began").exists())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(25) == code
+    assert not find_watching(bench.folder, besides=0)
+
+
 def read_processes(bench: Bench) -> list[int]:
     return [int(pid) for pid in re.findall(r'"pid": (\d+), "event": "working"', bench.log)]
 

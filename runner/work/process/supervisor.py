@@ -28,12 +28,13 @@ WORKING, REPLACE, RETIRE = b"w", b"e", b"r"
 
 
 class Process:
-    """One worker process. ``working`` and ``old`` are its own reports."""
+    """One worker process. ``working`` and ``old`` are its own reports. ``told``: it got a signal."""
 
     def __init__(self, *, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self.started = time.monotonic()
         self.working = False
         self.old = False
+        self.told = False
         self._line, theirs = socket.socketpair()
         self._line.setblocking(False)
         with theirs:
@@ -65,6 +66,7 @@ class Process:
         return None
 
     def send_signal(self, number: int) -> None:
+        self.told = True
         self._process.send_signal(number)
 
     def retire(self) -> None:
@@ -178,6 +180,10 @@ def supervise(
         for child in children:
             left |= child.check(log, stopping=bool(received), replace=not replacing)
             replacing = replacing or child.replacing
+        if received:
+            # The signal came while they were being started.
+            for process in [process for child in children for process in child.processes if not process.told]:
+                process.send_signal(received[-1])
         if not left:
             return 130 if signal.SIGINT in received else 0
         if received and time.monotonic() > killed_at[0]:
