@@ -271,6 +271,11 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         "tables": [capture.table for capture in manifest.captures],
         "names": [capture.trigger_name for capture in manifest.captures],
     }
+    places = sorted({capture.identity for capture in manifest.captures})
+    relation_names = {
+        "schemas": [schema for schema, _ in places],
+        "tables": [table for _, table in places],
+    }
     with snapshot(conn):
         (session,) = _fetch(conn, Session, "observe_session")
         partman = observe_partman(conn)
@@ -279,7 +284,7 @@ def observe(conn: psycopg.Connection[Any], manifest: Manifest) -> Observed:
         queues = _fetch(conn, LiveQueue, "observe_queues") if listed else []
         functions = _fetch(conn, Function, "observe_functions")
         triggers = _fetch(conn, Trigger, "observe_triggers", named)
-        relations = _fetch(conn, Relation, "observe_relations", named)
+        relations = _fetch(conn, Relation, "observe_relations", relation_names)
         timescale = observe_timescale(conn)
         tables = list_tables(conn, timescale=timescale)
         foreign = read_foreign_triggers(conn)

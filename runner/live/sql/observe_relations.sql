@@ -34,10 +34,7 @@ SELECT namespace.nspname::text AS schema,
            SELECT coalesce(jsonb_object_agg(attname, format_type(atttypid, atttypmod)), '{}') FROM pg_attribute
            WHERE attrelid = class.oid AND attnum > 0 AND NOT attisdropped
        ) AS columns
-FROM (
-    SELECT DISTINCT wanted.schema, wanted.name
-    FROM unnest(%(schemas)s::text[], %(tables)s::text[]) AS wanted(schema, name)
-) AS wanted
+FROM unnest(%(schemas)s::text[], %(tables)s::text[]) AS wanted (schema, name)
 JOIN pg_namespace AS namespace ON namespace.nspname = wanted.schema
 JOIN pg_class AS class ON class.relnamespace = namespace.oid AND class.relname = wanted.name
 ORDER BY namespace.nspname, class.relname
