@@ -30,12 +30,13 @@ LOST = -1
 @dataclass(frozen=True, slots=True)
 class Frame:
     """The statements around a take: before the ``first`` and before each one ``more`` of a transaction, and
-    those that follow each.
+    those that follow each. ``lent``: the transaction is a handler's.
     """
 
     first: bytes
     more: bytes = b""
     last: bytes = b""
+    lent: bool = False
 
 
 OWN = Frame(b"BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; ")
@@ -49,7 +50,7 @@ def frame_lent(*, stall: float) -> Frame:
     """
     pin = b"SET LOCAL search_path = pg_catalog, pg_temp; "
     bound = b"SET LOCAL idle_in_transaction_session_timeout = %d; " % max(1, int(stall * 1000))
-    return Frame(b"BEGIN; " + bound + pin, pin, b"; SET LOCAL search_path TO DEFAULT")
+    return Frame(b"BEGIN; " + bound + pin, pin, b"; SET LOCAL search_path TO DEFAULT", lent=True)
 
 
 class TakenQueue(FencedQueue):
@@ -59,14 +60,20 @@ class TakenQueue(FencedQueue):
         super().__init__(columns=columns, **options)
         touch = sql.SQL(load_sql(__name__, "touch") if "last_read_at" in columns else "")
         names = ["message", "headers", *(["enqueued_at"] if self._dates else [])]
+        parts = {
+            "texts": _list(sql.SQL("{}::text").format(sql.Identifier(name)) for name in names),
+            "none": sql.SQL(", NULL" if self._dates else ""),
+            "waits": sql.SQL(load_sql(__name__, "waits")),
+        }
         returned = self._columns if self._keeps else ["msg_id", *names]
         self._take_away = self._compose(
             "take",
             returned=_list(sql.Identifier("held", name) for name in returned),
-            texts=_list(sql.SQL("{}::text").format(sql.Identifier(name)) for name in names),
-            none=sql.SQL(", NULL" if self._dates else ""),
-            waits=sql.SQL(load_sql(__name__, "waits")),
             kept=self._spell_kept() if self._keeps else sql.SQL(""),
+            **parts,
+        )
+        self._take_locked = self._compose(
+            "take_locked", returned=_list(sql.Identifier("held", name) for name in names), **parts
         )
         self._take_back = self._compose("take_back", touch=touch)
 
@@ -92,12 +99,12 @@ class TakenQueue(FencedQueue):
         before = frame.first
         try:
             if self._since != BEGINNING and began < self._whole_at:
-                rows, aged = self._seize(connection, limit=limit, mark=mark, before=before, after=frame.last)
+                rows, aged = self._seize(connection, limit=limit, mark=mark, before=before, frame=frame)
                 before = frame.more
             if len(rows) < limit and not aged:
                 self._since = BEGINNING
                 more, aged = self._seize(
-                    connection, limit=limit - len(rows), mark=mark, before=before, after=frame.last
+                    connection, limit=limit - len(rows), mark=mark, before=before, frame=frame
                 )
                 rows += more
                 self._note_whole(began)
@@ -127,7 +134,7 @@ class TakenQueue(FencedQueue):
         )
 
     def _seize(
-        self, connection: Connection[Any], *, limit: int, mark: str, before: bytes, after: bytes
+        self, connection: Connection[Any], *, limit: int, mark: str, before: bytes, frame: Frame
     ) -> tuple[list[tuple[Any, ...]], bool]:
         """Rows, and whether those that are due must be leased."""
         values = {
@@ -137,7 +144,8 @@ class TakenQueue(FencedQueue):
         }
         # As text without parameters, which can be sent together with the BEGIN.
         cursor = Cursor(connection, row_factory=tuple_row)
-        cursor.execute(before + self._take_away % values + after, prepare=False)
+        take = self._take_locked if frame.lent else self._take_away
+        cursor.execute(before + take % values + frame.last, prepare=False)
         for _ in range(before.count(b"; ")):
             cursor.nextset()
         rows = cursor.fetchall()

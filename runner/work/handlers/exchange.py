@@ -77,20 +77,6 @@ def commit(pgconn: PGconn, *, ack: bytes, count: int, sweep: bytes, follow: bool
     return not sweep or results[1 + follow].get_value(0, 1) == b"f"
 
 
-def commit_taken(pgconn: PGconn, *, sweep: bytes) -> PQGen[bool]:
-    """Commit a transaction that took its messages, and sweep; False when the session is not clean then.
-
-    Raises psycopg.Error. Nothing is committed then, or the connection is lost.
-    """
-    restore = _RESTORE if sweep else NOTHING
-    results = yield from _exchange(pgconn, restore + _END[sweep, False])
-    _check(results[min(restore.count(b";"), len(results) - 1)])
-    if results[-1].status == ExecStatus.FATAL_ERROR:
-        # The messages are settled all the same.
-        return False
-    return not sweep or results[-1].get_value(0, 1) == b"f"
-
-
 def roll_back(pgconn: PGconn) -> PQGen[None]:
     """Roll the transaction back, and clean the session. Raises psycopg.Error."""
     results = yield from _exchange(pgconn, b"ROLLBACK; " + SWEEP_PREPARED)

@@ -27,7 +27,6 @@ from changelane.runner.work.handlers.exchange import (
     SWEEP_PREPARED,
     begin,
     commit,
-    commit_taken,
     discard,
     roll_back,
 )
@@ -142,16 +141,6 @@ class LentConnection(WatchedConnection):
         with suppress(psycopg.Error):
             # The messages are settled, so a handler whose session cannot be cleaned has not failed.
             self._speak(discard(self.pgconn))
-
-    def commit_taken(self) -> None:
-        """As ``acknowledge``, where the transaction of the call took its messages."""
-        sweep = self.memory.sweep
-        with self.lock:
-            clean = self.wait(commit_taken(self.pgconn, sweep=sweep))
-        if not clean:
-            with suppress(psycopg.Error):
-                # As in ``acknowledge``.
-                self._speak(discard(self.pgconn))
 
     def rest(self) -> None:
         """End a transaction that was begun for a call that does not come."""

@@ -21,7 +21,6 @@ from changelane.runner.work.handlers.lent_connection import LentConnection
 from changelane.runner.work.handlers.signature import Handler, check_result
 from changelane.runner.work.handlers.transaction import blame, check_transaction, is_late
 from changelane.runner.work.sinks.connection_shares import PAUSE, GiveUpConnection
-from changelane.runner.work.sinks.fault import Released
 from changelane.runner.work.sinks.job import Job
 from changelane.runner.work.sinks.protocol import Host
 
@@ -221,9 +220,8 @@ class ThreadPool:
         connection.wire.cancels = False
         with connection.hold():
             contents = job.start(self._handler.takes.read)
-            if len(contents) < len(job.deliveries):
-                # The commit would take those away, too, that the handler does not get.
-                job.end(Released())
+            if not contents:
+                job.end()
                 return
             connection.wire.limit = inf
             try:
@@ -231,7 +229,7 @@ class ThreadPool:
             finally:
                 connection.wire.limit = limit
             check_transaction(connection)
-            connection.commit_taken()
+            connection.acknowledge(self._queue.spell_ack(job.handed), count=len(job.handed), follow=False)
         job.end(acked=True)
 
     def _call(self, job: Job, contents: list[Content], *arguments: Any) -> None:

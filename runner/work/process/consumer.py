@@ -240,6 +240,9 @@ class Consumer:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set() and self._sink.failure is None:
+                if self.taker is not None:
+                    # Here, so that it happens also while there is no connection for claims.
+                    self.taker.convert_slow()
                 self._attempt(self._turn)
             if not self._stopping.is_set():
                 self.stop(deadline=time.monotonic() + LEAVE)
@@ -258,8 +261,6 @@ class Consumer:
         self._reconnecting.attempt(step, until=self._stopping, log=self._log, queue=self.queue.name)
 
     def _turn(self, connection: psycopg.Connection[Any]) -> None:
-        if self.taker is not None:
-            self.taker.convert_slow()
         now = time.monotonic()
         held_until = self._sink.held_until
         if self.paused or held_until > now:

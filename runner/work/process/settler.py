@@ -145,7 +145,7 @@ class Settler:
                 continue
             take = job.deliveries[0].take
             if take is not None and self.taker is not None:
-                if job.acked:
+                if job.acked and not (job.missed or job.unfit):
                     self.taker.release(take)
                 else:
                     self.taker.convert(take)
