@@ -30,8 +30,10 @@ _SILENT = b"503"
 _TOO_LARGE = 10054
 _CR = "\r"
 
-_STORED = rb'\{"stream":"[^"\\\s]*+", ?(?:"domain":"[^"\\\s]*+", ?)?"seq":\d++\}'
-"""An answer as the server writes it to all but a few messages: stored, for the first time."""
+_STORED = rb'\{"stream":"[^"\\\s]*", ?(?:"domain":"[^"\\\s]*", ?)?"seq":\d+\}'
+"""An answer as the server writes it to all but a few messages: stored, for the first time. Nothing in it is
+possessive, because Python before 3.11.5 matches possessive groups wrongly.
+"""
 
 Place = tuple[bytes, bytes]
 """The digits of a batch's number, and of a message's place in it: the end of the subject of an answer."""
@@ -50,12 +52,12 @@ class _AnswerParser(Parser):
     def listen(self, inbox: bytes) -> None:
         """Take what comes to the inbox as answers."""
         self._begin = b"MSG " + inbox
-        line = re.escape(self._begin) + rb"(\d{1,18})\.(\d{1,9}) \d++ (\d{1,9})\r\n"
+        line = re.escape(self._begin) + rb"(\d{1,18})\.(\d{1,9}) \d+ (\d{1,9})\r\n"
         stored = line + _STORED + rb"\r\n"
         self._line = re.compile(line)
         self._stored = re.compile(stored)
         # Hundreds of answers in one step.
-        self._all_stored = re.compile(b"(?:%b)++" % stored)
+        self._all_stored = re.compile(b"(?:%b)+" % stored)
 
     async def parse(self, data: bytes = b"") -> None:
         if self.state == AWAITING_CONTROL_LINE and self.buf:
