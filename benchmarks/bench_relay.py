@@ -1,13 +1,13 @@
 """The cost of a relay, compared with the same drain that publishes nothing.
 
-    python benchmarks/bench_relay.py [--messages 20000] [--rounds 5] [--only ENGINE]... [--batch 500]
+    python benchmarks/bench_relay.py [--messages 20000] [--rounds 5] [--only ENGINE]... [--batch 500] [--bare]
 
 A Postgres server of its own is started, with fsync on, and a real server of each engine, on this machine. In
 each round every engine drains a queue of 280-byte changes, one after the other, so that noise meets all
 alike. ``nothing`` is the same relay with an engine that confirms at once. The rate's ratio to it and the
 processor time of a message, of this process alone, are medians over the rounds, with the least and the most.
 The garbage collector is set up as in a worker. HTTP is signed, with 100 requests at once, and takes a quarter
-of the messages.
+of the messages. ``--bare`` adds the least that any client of NATS and of Kafka could do in the same drain.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from bare_clients import BareEngine, BareKafka, BareNats
 from support.kafka_broker import create_topic, run_tansu
 from support.nats_server import find_port, run_nats, wait_for_port
 from support.rabbitmq_server import run_rabbitmq
@@ -44,7 +45,7 @@ from changelane.runner.live import pgmq
 from changelane.runner.local import server
 from changelane.runner.queue.worked import open_worked
 from changelane.runner.relay.destinations import Destinations, make_engine
-from changelane.runner.relay.engine import CONFIRMED, Engine, Finding, Outcome, Outgoing
+from changelane.runner.relay.engine import CONFIRMED, Engine, Outcome, Outgoing
 from changelane.runner.work.process.consumer import Consumer
 from changelane.runner.work.process.log import open_log
 from changelane.runner.work.relays.plan import RelayPlan
@@ -61,20 +62,11 @@ FILL = """
 """
 
 
-class Nothing:
+class Nothing(BareEngine):
     """The engine to compare with: it does nothing at all."""
-
-    def connect(self, *, timeout: float) -> None:
-        pass
-
-    def check(self, relay: Relay, *, lease: float, timeout: float) -> list[Finding]:
-        return []
 
     def publish(self, batch: Sequence[Outgoing], *, relay: Relay) -> list[Outcome]:
         return [CONFIRMED] * len(batch)
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -90,8 +82,8 @@ class Contender:
 
 
 @contextmanager
-def open_contenders(folder: Path, names: Sequence[str]) -> Iterator[list[Contender]]:
-    """``nothing`` first, then those of ``names`` that run here."""
+def open_contenders(folder: Path, names: Sequence[str], *, bare: bool = False) -> Iterator[list[Contender]]:
+    """``nothing`` first, then those of ``names`` that run here; with ``bare``, their bare clients, too."""
     nats = Destination.model_validate({"name": "there", "nats": {"servers": ["nats://none"]}})
     relay = Relay(to="there", subject="bench.{schema}.{table}.{op}", deduplicate=True)
     contenders = [Contender("nothing", nats, relay, Nothing())]
@@ -101,12 +93,16 @@ def open_contenders(folder: Path, names: Sequence[str]) -> Iterator[list[Contend
             broker.add_stream("BENCH", "bench.>")
             there = Destination.model_validate({"name": "there", "nats": {"servers": [broker.url]}})
             contenders.append(Contender("nats", there, relay, make_engine(there), least=0.75))
+            if bare:
+                contenders.append(Contender("nats bare", there, relay, BareNats(broker.url)))
         if "kafka" in names:
             address = servers.enter_context(run_tansu())
             create_topic(address, "bench", partitions=4)
             there = Destination.model_validate({"name": "there", "kafka": {"servers": [address]}})
             relay = Relay(to="there", topic="bench")
             contenders.append(Contender("kafka", there, relay, make_engine(there), least=0.75))
+            if bare:
+                contenders.append(Contender("kafka bare", there, relay, BareKafka(address)))
         if "redis" in names:
             cache = servers.enter_context(run_redis(folder / "redis", "--appendfsync", "everysec"))
             there = Destination.model_validate({"name": "there", "redis": {"url": {"literal": cache.url}}})
@@ -204,6 +200,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument("--bare", action="store_true")
     parser.add_argument("--only", action="append", choices=ENGINES)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="changelane-bench-"))
@@ -211,7 +208,7 @@ def main() -> None:
         url = server.start(folder / "postgres")
         with (
             psycopg.connect(url, autocommit=True) as conn,
-            open_contenders(folder, options.only or ENGINES) as contenders,
+            open_contenders(folder, options.only or ENGINES, bare=options.bare) as contenders,
         ):
             pgmq.install(conn)
             spare_collector()

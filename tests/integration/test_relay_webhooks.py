@@ -55,6 +55,15 @@ def test_each_change_is_posted_signed_and_acknowledged_by_2xx(
     assert "good news" not in bench.log
 
 
+def test_four_batches_are_on_their_way_at_once(bench: Bench, receiver: Receiver) -> None:
+    receiver.decide = lambda request: Answer(after=2.0)
+    declare(bench, receiver, batch=1)
+    send_changes(bench, 8)
+    bench.drain(timeout=PATIENCE)
+    assert receiver.most_at_once == 4
+    assert bench.queued == 0
+
+
 @pytest.mark.parametrize("format", ["supabase", "hasura", "debezium", "cloudevents"])
 def test_each_format_arrives_as_it_is_described(bench: Bench, receiver: Receiver, format: str) -> None:
     declare(bench, receiver, relay={"format": format})
