@@ -14,3 +14,9 @@ def test_no_condition_on_vt_uses_the_volatile_clock() -> None:
     files = list((ROOT / "runner").rglob("*.sql"))
     assert files
     assert [path.name for path in files if condition.search(path.read_text())] == []
+
+
+def test_lines_of_the_schema_are_at_most_110_characters() -> None:
+    # People review its text in sql_out/schema.sql.
+    lines = (ROOT / "changelane/contract/sql/schema.sql").read_text().splitlines()
+    assert [line for line in lines if len(line) > 110] == []

@@ -129,9 +129,9 @@ CREATE UNLOGGED TABLE IF NOT EXISTS changelane.buckets (
     at timestamptz NOT NULL,
     PRIMARY KEY (queue, grp, whole)
 );
--- Workers that take messages: a row for each queue and process, with the advisory lock that its session holds.
--- A row whose lock is free belongs to a worker that vanished, and keeps the time when that was found. UNLOGGED,
--- because a crash of the server ends the workers' sessions, too.
+-- Workers that take messages: a row for each queue and process, with the advisory lock that its session
+-- holds. A row whose lock is free belongs to a worker that vanished, and keeps the time when that was found.
+-- UNLOGGED, because a crash of the server ends the workers' sessions, too.
 CREATE UNLOGGED TABLE IF NOT EXISTS changelane.takers (
     lock bigint PRIMARY KEY,
     queue text NOT NULL,
@@ -390,8 +390,8 @@ BEGIN
         GROUP BY held.queue;
 END
 $find$;
--- Notes that this session's process takes messages of a queue, under a lock that ends with the session. Returns
--- what find_vanished says of the queue, or -infinity; null if the worker must not take.
+-- Notes that this session's process takes messages of a queue, under a lock that ends with the session.
+-- Returns what find_vanished says of the queue, or -infinity; null if the worker must not take.
 CREATE OR REPLACE FUNCTION changelane.begin_taking(queue text, lock bigint) RETURNS timestamptz
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $begin$
