@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import signal
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from support.pgbouncer import run_pooler
 from support.workers import Bench
 
 from changelane.contract.manifest import Archive, Retry
+from changelane.contract.manifest import Consumer as Spec
 from changelane.contract.schema import SCHEMA_SQL
+from changelane.runner.queue.worked import open_worked
+from changelane.runner.work.handlers.plan import HandlerPlan
+from changelane.runner.work.handlers.signature import Handler
+from changelane.runner.work.process.consumer import Consumer
+from changelane.runner.work.process.log import open_log
+from changelane.runner.work.sinks.connection_shares import ConnectionShares
 
 SEEN = """
     def look(change):
@@ -250,6 +261,67 @@ def test_taken_messages_are_archived_where_the_queue_keeps_them(taking: Bench) -
     kept = taking.rows("SELECT msg_id, read_ct, message -> 'new' ->> 'value' FROM pgmq.a_jobs ORDER BY 1")
     assert kept == [(ids[0], 1, "1"), (ids[1], 1, "2")]
     assert taking.queued == 0
+
+
+def test_an_idle_consumer_that_may_take_rests(taking: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("changelane.runner.work.process.consumer.HEARTBEAT", 0.2)
+    spec = Spec(queue="jobs", handler="no:ne", dead_letter="jobs_dlq", claim="take")
+    (queue,) = open_worked(taking.conn, [spec])
+    consumer = Consumer(
+        spec=spec,
+        queue=queue,
+        plan=HandlerPlan(spec, Handler(function=lambda change: None, asynchronous=False, transaction=False)),
+        conninfo=taking.url,
+        alone=threading.Lock(),
+        shares=ConnectionShares(),
+        log=open_log(),
+    )
+    turns: list[float] = []
+    turn = consumer._turn
+
+    def count(connection: psycopg.Connection[Any]) -> None:
+        turns.append(time.monotonic())
+        turn(connection)
+
+    monkeypatch.setattr(consumer, "_turn", count)
+    taking.send("1")
+    consumer.start()
+    try:
+        taking.wait(lambda: consumer.counts["handled"] == 1 and consumer.idle)
+        time.sleep(1)
+        turns.clear()
+        time.sleep(1)
+        # One for each heartbeat, and a few more.
+        assert 0 < len(turns) < 50
+    finally:
+        consumer.stop(deadline=time.monotonic() + 5)
+        consumer.join(timeout=20)
+    assert taking.count("changelane.takers") == 0
+
+
+def test_a_note_of_another_role_makes_workers_lease_and_does_no_more(taking: Bench) -> None:
+    taking.declare(NOTE, claim="take")
+    taking.send(*map(str, range(5)))
+    taking.conn.execute("INSERT INTO changelane.takers VALUES (1, 'jobs', '-infinity')")
+    taking.conn.execute("GRANT USAGE ON SCHEMA changelane TO pg_signal_backend")
+    with psycopg.connect(taking.url, autocommit=True) as stranger:
+        stranger.execute("SET ROLE pg_signal_backend")
+        stranger.execute("SELECT changelane.begin_taking('jobs', 2), changelane.end_taking(1)")
+        for statement in (
+            "DELETE FROM changelane.takers",
+            "UPDATE changelane.takers SET vanished_at = NULL",
+            "SELECT lock FROM changelane.takers FOR UPDATE",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                stranger.execute(statement)
+        assert taking.count("changelane.takers") == 2
+    taking.wait(lambda: taking.rows("SELECT pg_try_advisory_xact_lock(2)") == [(True,)])
+    taking.drain()
+    assert taking.notes == ["1"] * 5
+    taking.send(*map(str, range(5)))
+    taking.drain()
+    assert "0" in taking.notes
+    assert (taking.queued, len(taking.notes), taking.dead) == (0, 10, [])
 
 
 def test_through_a_pooler_messages_are_leased(taking: Bench, database: str, tmp_path: Path) -> None:
