@@ -281,7 +281,7 @@ def test_an_interrupt_that_an_import_swallows_ends_the_worker(
         bench.wait(lambda: (bench.folder / "began").exists())
         process.send_signal(signal.SIGINT)
         assert process.wait(25) == code
-    assert not find_watching(bench.folder, besides=0)
+    bench.wait(lambda: not find_watching(bench.folder, besides=0))
 
 
 def read_processes(bench: Bench) -> list[int]:
