@@ -114,13 +114,6 @@ class Bench:
         assert found is not None
         return int(found[0])
 
-    def count_commits(self, *, seconds: float) -> int:
-        """The transactions that sessions of this database report in this many seconds."""
-        query = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
-        before = self.rows(query)[0][0]
-        time.sleep(seconds)
-        return int(self.rows(query)[0][0] - before)
-
     @property
     def queued(self) -> int:
         return self.count("pgmq.q_jobs")
