@@ -101,6 +101,10 @@ def measure_throughput(url: str, folder: Path, *, seconds: int) -> float:
     return float(found[1])
 
 
+NOTIFIES = re.compile(r"\(SELECT pg_notify\([^)]*\)\s+FROM changelane\.sleepers\s[^)]*\(\)\)")
+"""The part of a capture function that notifies a worker that sleeps."""
+
+
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--database-url", required=True)
@@ -124,7 +128,9 @@ def main() -> None:
         defined = conn.execute("SELECT pg_get_functiondef(('changelane.' || %s)::regproc)", found).fetchone()
         assert defined is not None
         wakes = str(defined[0])
-        silent = re.sub(r"(?m)^.*PERFORM pg_notify.*$", "", wakes)
+        silent = re.sub(
+            r"\(SELECT pg_notify\([^)]*\)\s+FROM changelane\.sleepers\s[^)]*\(\)\)", "NULL", wakes
+        )
         assert silent != wakes
         rates: dict[str, list[float]] = {wakes: [], silent: []}
         with worker(folder, url, BATCH_HANDLER):
