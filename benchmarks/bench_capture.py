@@ -25,7 +25,17 @@ from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 import yaml
-from capture_workloads import FILL, FILL_WIDE, NARROW, WIDE, Workload, list_workloads
+from capture_workloads import (
+    FILL,
+    FILL_WIDE,
+    FLOORS,
+    NARROW,
+    WIDE,
+    Workload,
+    choose_targets,
+    choose_variants,
+    list_workloads,
+)
 from psycopg import sql
 
 from changelane.runner.live import pgmq
@@ -35,8 +45,6 @@ from changelane.runner.local import server
 Connection = psycopg.Connection[Any]
 
 HERE = Path(__file__).parent / "capture"
-FLOORS = ("bare", "guarded")
-"""Row triggers that send the message and do nothing else, without and with a capture function's settings."""
 VARIANTS = ("none", "hand", "pgmq", "inline", *FLOORS, "logutriga")
 
 
@@ -49,12 +57,6 @@ class Took(NamedTuple):
 
 def name_table(number: int, variant: str) -> str:
     return f"w{number}_{variant}"
-
-
-def choose_variants(workload: Workload, variants: Sequence[str]) -> list[str]:
-    """The variants that the workload compares: floors say something of single rows that a route wants."""
-    single = not workload.bulk and not workload.when
-    return [variant for variant in variants if single or variant not in FLOORS]
 
 
 def apply(spec: Path, url: str) -> None:
@@ -269,22 +271,6 @@ def reach(url: str | None) -> Iterator[str]:
             yield server.start(Path(folder))
         finally:
             server.remove(Path(folder))
-
-
-TARGETS: dict[str, dict[tuple[str, str], float]] = {
-    "bulk": {
-        ("pgmq", "hand"): 0.40, ("inline", "hand"): 0.35, ("pgmq", "floor"): 1.30, ("inline", "floor"): 1.15,
-    },
-    "single": {("pgmq", "hand"): 1.05, ("inline", "hand"): 0.45, ("inline", "logutriga"): 1.1},
-    "first": {("pgmq", "hand"): 1.15, ("inline", "hand"): 0.90},
-    "unwanted": {("pgmq", "hand"): 0.15, ("inline", "hand"): 0.15},
-}  # fmt: skip
-
-
-def choose_targets(workload: Workload) -> dict[tuple[str, str], float]:
-    if workload.first:
-        return TARGETS["first"]
-    return TARGETS["unwanted" if workload.when else "bulk" if workload.bulk else "single"]
 
 
 def main() -> None:

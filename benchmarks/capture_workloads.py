@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import LiteralString
+
+FLOORS = ("bare", "guarded")
+"""Row triggers that send the message and do nothing else, without and with a capture function's settings."""
 
 SINGLE = 3000
 """Statements of one row each that a single-row workload times."""
@@ -61,3 +65,25 @@ def list_workloads(rows: int) -> list[Workload]:
             "single UPDATE, unwanted", NARROW, FILL, UPDATE_ONE, SINGLE, False, when="new.a = 'no such text'"
         ),
     ]
+
+
+def choose_variants(workload: Workload, variants: Sequence[str]) -> list[str]:
+    """The variants that the workload compares: floors say something of single rows that a route wants."""
+    single = not workload.bulk and not workload.when
+    return [variant for variant in variants if single or variant not in FLOORS]
+
+
+TARGETS: dict[str, dict[tuple[str, str], float]] = {
+    "bulk": {
+        ("pgmq", "hand"): 0.40, ("inline", "hand"): 0.35, ("pgmq", "floor"): 1.30, ("inline", "floor"): 1.15,
+    },
+    "single": {("pgmq", "hand"): 1.05, ("inline", "hand"): 0.45, ("inline", "logutriga"): 1.1},
+    "first": {("pgmq", "hand"): 1.15, ("inline", "hand"): 0.90},
+    "unwanted": {("pgmq", "hand"): 0.15, ("inline", "hand"): 0.15},
+}  # fmt: skip
+
+
+def choose_targets(workload: Workload) -> dict[tuple[str, str], float]:
+    if workload.first:
+        return TARGETS["first"]
+    return TARGETS["unwanted" if workload.when else "bulk" if workload.bulk else "single"]

@@ -20,6 +20,8 @@ from changelane.runner.work.handlers.body import BodyType, InvalidBody
 from changelane.runner.work.handlers.handler_input import HandlerInput, UnsuitedAnnotation, read_handler_input
 
 if TYPE_CHECKING:
+    import typing as ty
+
     import changelane as cl
 
 
@@ -96,7 +98,7 @@ def batch_both(items: Sequence[Change | Message[MailJob]]) -> None: ...
 def batch_old(items: Optional[List[Message]]) -> None: ...  # noqa: UP006, UP045
 def annotated(items: Annotated[list[Annotated[Message, 1]], 5]) -> None: ...
 def alias(items: Alias) -> None: ...
-def elsewhere(items: cl.List[cl.Message]) -> None: ...  # type: ignore[name-defined]
+def elsewhere(items: ty.List[cl.Message]) -> None: ...  # noqa: UP006
 
 
 @pytest.mark.parametrize(

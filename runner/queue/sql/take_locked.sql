@@ -1,5 +1,5 @@
--- As take.sql, for the transaction of a handler: the messages are locked, and the ack at its end deletes them. If
--- the handler commits by itself, none is gone.
+-- As take.sql, for the transaction of a handler: the messages are locked, and the ack at its end deletes them. So a
+-- handler that commits by itself loses no message.
 WITH due AS (
     SELECT msg_id, vt, read_ct, {returned}
     FROM {queue} AS held
